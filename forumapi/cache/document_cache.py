@@ -36,8 +36,8 @@ _TROUBLE: Final = (OSError, MemcacheError, ValueError)
 
 
 def server_version(server: str, *, timeout_s: float) -> str:
-    """Ask the memcached at `server` ("host:port") for its version; return its answer. Raises OSError if none answers,
-    ValueError for a malformed `server`.
+    """Ask the memcached at `server` ("host:port") for its version; return its answer, such as "VERSION 1.6.18". Raises
+    OSError if no memcached answers, ValueError for a malformed `server`.
     """
     host, _, port = server.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
@@ -88,8 +88,8 @@ class Cache:
         return self.memory.get(key)
 
     def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
-        """Return the documents that memcached has under `keys`, which memory then has too, and the number of round
-        trips, 0 or 1.
+        """Return the documents that memcached has under `keys`, by key, which memory then has too, and the number of
+        round trips: 1, or 0 if memcached was not asked. A key that memcached has not is missing in the dict.
 
         Memory is not asked: the caller has tried `get` for each key.
         """
@@ -139,8 +139,8 @@ class Cache:
             self._clients.append(client)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Remove documents from memcached, where it is configured and answers, such as those of a text that was
-        removed by law. The memory of processes keeps its copies until it evicts them.
+        """Remove documents from memcached, where it is configured and answers, such as those of a text that was removed
+        by law. The memory of each process, this one's too, keeps its copies until it evicts them.
         """
         names = [self._name(key) for key in keys]
         if not self._servers or not names:
@@ -179,7 +179,7 @@ class Cache:
 
     def _is_well(self) -> bool:
         """Return True if memcached may be asked. For BREAK_S after a failure it may not; then one request probes it,
-        and the others go on without it.
+        and gets True if any server answers; the others go on without it meanwhile.
         """
         if not self._broken_until:
             return True

@@ -17,7 +17,7 @@ _SHARED: Final = frozenset(map(id, (None, True, False, "", b"", (), *range(-5, 2
 
 def size(value: object) -> int:
     """Return the bytes that plain data takes in memory (tuples, lists, dicts, texts, numbers), with all its parts; a
-    part that occurs twice counts twice.
+    part that occurs twice counts twice, and what Python holds only once, such as None or a small number, counts 0.
     """
     if id(value) in _SHARED:
         return 0

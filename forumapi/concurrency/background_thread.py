@@ -38,7 +38,9 @@ class PollingThread(ABC):
         """
 
     def pause_s(self, took_s: float) -> float:
-        """Return the least pause in seconds after a poll that took `took_s`: none here, subclasses may want one."""
+        """Return the pause in seconds after a poll that took `took_s`, which `wake` does not shorten, but `stop` ends:
+        0 here; a subclass may want one.
+        """
         return 0.0
 
     @property
@@ -64,7 +66,9 @@ class PollingThread(ABC):
         self._thread = None
 
     def wake(self) -> None:
-        """Make the thread poll now rather than after `poll_s`, since there may be work."""
+        """Have the thread poll at once rather than after `poll_s`, or once more after a running poll and its pause.
+        Returns without waiting for the poll.
+        """
         self._wake.set()
 
     def _run(self) -> None:

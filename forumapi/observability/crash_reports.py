@@ -109,7 +109,9 @@ class ChainedException(NamedTuple):
 
 
 class Crash(NamedTuple):
-    """Exception with those that led to it (`links`, the first cause first), and their common fingerprint."""
+    """Exception with those that led to it: `links`, the first cause first and the exception itself last; and their
+    common fingerprint.
+    """
 
     fingerprint: str
     links: tuple[ChainedException, ...]
@@ -203,8 +205,9 @@ class Gate:
         self._passed = 0
 
     def admit(self, fingerprint: str) -> int | None:
-        """Return None if a crash with this fingerprint must not be reported now; else the number of its crashes that
-        were not reported since its last report. Beyond 1,000 fingerprints further ones are not counted.
+        """Return None if a crash with this fingerprint must not be reported now. Else count the crash as reported, and
+        return how many with its fingerprint were held back since the last report. While 1,000 fingerprints are
+        remembered, those held back are not counted.
         """
         now = time.monotonic()
         if now - self._began > self._every_s:

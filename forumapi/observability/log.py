@@ -91,7 +91,9 @@ class _FileTarget:
             os.close(old)
 
     def send(self, lines: Queue) -> None:
-        """Write the lines of the queue and remove them from it. Raises OSError; unwritten lines stay in the queue."""
+        """Write the lines of the queue and remove them from it. Raises OSError; the lines of a write that failed, or
+        was cut short, stay in the queue.
+        """
         while lines:
             data, taken = b"", 0
             while taken < len(lines):
@@ -216,7 +218,8 @@ def _sink(target: str) -> _FileTarget | _SyslogTarget:
 
 
 class Output:
-    """Queue of this process's log lines, and their writer. Until `start` each line is written by its caller, at once.
+    """Queue of this process's log lines, and their writer. Before `start` and after `stop` each line is written by its
+    caller, at once.
 
     `target`: as in the setting `log_target`; `lost`: number of lines that were dropped.
     """
@@ -239,8 +242,9 @@ class Output:
         return self._state == "running"
 
     def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
-        """Queue one line, or write it before `start`. `severity`, `about`: as in LogLine. A full queue or disk, a
-        closed pipe or an unreachable server loses the line; nothing is raised.
+        """Queue one line; while no thread runs, write it at once. `severity`, `about`: as in LogLine. Nothing is
+        raised: a full queue loses the line, and without a thread a full disk, a closed pipe or an unreachable server
+        does, too.
         """
         # A long line counts as several.
         if len(self._lines) * max(1, len(line) // 1000) >= self.LIMIT:
@@ -255,7 +259,9 @@ class Output:
                 self._lines.clear()
 
     def reopen(self) -> None:
-        """Open the log file again by its name, since logrotate has renamed it; connect to a syslog server again."""
+        """Open the log file again by its name, since logrotate has renamed it; connect to a syslog server again. A
+        running thread does so within a moment, after this call has returned.
+        """
         if self._state == "direct":
             self._sink.reopen()
         else:
@@ -268,8 +274,8 @@ class Output:
             _original("_thread", "start_new_thread")(self._run, ())
 
     def stop(self, timeout_s: float = 1.0) -> None:
-        """End the thread once it has written the queue, waiting `timeout_s` at most; later lines are written by their
-        callers.
+        """End the thread once it has written the queue, waiting `timeout_s` at most: lines unwritten by then count as
+        lost. Later lines are written by their callers.
         """
         if self._state == "running":
             self._state = "stopping"
@@ -318,8 +324,9 @@ def _stamp(at: float) -> str:
 
 
 class _Handler(logging.Handler):
-    """Handler of Python's logging that writes events to `output` as text or JSON (`form`). The stack of an exception is
-    written at first, then for a while only its fingerprint; `sentry` gets each, None: nobody does.
+    """Handler of Python's logging that writes events to `output` as text or JSON (`form`). An exception is written with
+    its stack; again within ten seconds, or as one of too many, with message and fingerprint alone. `sentry` gets each,
+    None: nobody does.
     """
 
     def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:
@@ -645,5 +652,5 @@ def reopen() -> None:
 
 
 def lost() -> int:
-    """Return the number of log lines that this process has dropped."""
+    """Return the number of log lines that this process has dropped since its log target was last changed."""
     return _output.lost if _output is not None else 0

@@ -232,7 +232,9 @@ def share_load(load: float) -> None:
 
 
 def add_load(by: float) -> None:
-    """Add `by`, which may be negative, to this worker's load."""
+    """Add `by` to this worker's load, in connections as `share_load` counts them: 1 for a new one, -1 for one that has
+    ended.
+    """
     _state.region.load[0] += by
 
 
@@ -287,14 +289,14 @@ class Metric:
         self._slots.clear()
 
     def value(self, *labels: str) -> float:
-        """Return the value in this process's region of the series with these label values; of a Timing, the sum in
-        seconds.
+        """Return the value in this process's region of the series with these label values, with the counts of the
+        region's earlier owners; of a Timing, the sum in seconds. A series that does not exist is made, with 0.
         """
         return float(_state.values[self.slot(labels)])
 
     def counted(self) -> Iterator[tuple[Labels, float]]:
-        """Yield the label values of each series with what this process has added to it, without the counts of the
-        region's earlier owner. A series without room is left out.
+        """Yield the label values of each series that this process has used, with what the process has added to it,
+        without the counts of the region's earlier owner. A series without room is left out.
         """
         for labels, slot in list(self._slots.items()):
             if slot != _WASTE:
@@ -542,8 +544,8 @@ class Sample(NamedTuple):
 
 
 def gather() -> Iterator[Sample]:
-    """Yield the sum of each series over the processes that share the memory, in the order in which metrics are
-    declared. Gauges count only living processes.
+    """Yield the sum of each series over the processes that share the memory, ended ones included, in the order in which
+    metrics are declared; a Gauge sums living processes alone. Platform gauges are left out.
     """
     regions: Iterable[tuple[Region, bool]] = [(_state.region, True)]
     if _state.shared is not None:
@@ -570,7 +572,9 @@ def gather() -> Iterator[Sample]:
 
 
 def exposition(samples: Iterable[Sample]) -> bytes:
-    """Format samples in Prometheus' text format."""
+    """Format samples in Prometheus' text format. The samples of one metric must follow each other, as `gather` yields
+    them.
+    """
     lines: list[str] = []
     told = ""
     for metric, name, value, classes in samples:

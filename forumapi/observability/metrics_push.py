@@ -158,8 +158,8 @@ def riemann_services(
     """Convert points into (service, value, tag) for Riemann; a tag is rate, gauge or timing. `prefix`: first word of
     each service's name.
 
-    A counter becomes a rate per second, over `interval_s`; the timings of a series become four services, of their mean,
-    p95, p99 and max.
+    A counter becomes a rate per second, over `interval_s`; the timings of a series become four services: their mean,
+    p95, p99 and max, in seconds.
     """
     told: list[tuple[str, float, str]] = []
     timings: dict[str, list[float]] = {}
@@ -208,8 +208,8 @@ class _Udp:
 
 
 class _RiemannTcp:
-    """Sender of Riemann's messages over TCP, each preceded by its length and acknowledged by the server. Raises
-    OSError.
+    """Sender of Riemann's messages over TCP, each preceded by its length and acknowledged by the server. Raises OSError
+    if it can't connect.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -246,8 +246,8 @@ def _host_port(address: str) -> tuple[str, int]:
 
 
 class ExportTarget:
-    """Target of metrics at `address`: connected for the first packets, and again after a failure, which is logged once.
-    `connect`: makes the connection, from host and port.
+    """Target of metrics at `address` ("host:port"): connected for the first packets, and again after a failure;
+    failures in a row are logged once. `connect`: makes the connection, from host and port.
     """
 
     def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:
@@ -317,7 +317,7 @@ class Reporter:
         self._host = socket.gethostname()
 
     def start(self) -> None:
-        """Start the thread, which runs until `stop`."""
+        """Start the thread, which runs until `stop`; do nothing if it is started."""
         if self._thread is None:
             self._stopping.clear()
             self._choose()
@@ -372,8 +372,9 @@ class Reporter:
             )
 
     def points(self) -> list[Point]:
-        """Return what is to be sent now: what counters have grown by since the last call, sampled timings, gauges, and
-        the platform's metrics where this process leads.
+        """Return what is to be sent now: what this process has added to counters since the last call, and its sampled
+        timings; from the first process (`metrics.is_first`) the gauges of all processes of the machine, and where
+        `leads` returns True the platform's metrics.
         """
         found = []
         for metric in metrics.Metric.all.values():

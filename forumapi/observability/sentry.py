@@ -52,7 +52,9 @@ class Sentry:
 
     @property
     def dropped(self) -> int:
-        """Return the number of crash reports that were lost."""
+        """Return the number of crash reports that this process lost by a full queue or in sending; those that `take`
+        held back are not counted.
+        """
         assert isinstance(self._client.transport, _Transport)
         return self._client.transport.dropped
 

@@ -250,8 +250,8 @@ class Tree:
     def access(
         self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False
     ) -> RolePermissions:
-        """Return the permissions that the roles `role_ids` give, None for those of guests; computed once and cached.
-        `is_limited` as in Principal.
+        """Return the permissions of a caller in the roles `role_ids`, pseudo roles included, and in all roles that
+        include users; with None, those of a guest. Computed once and cached. `is_limited` as in Principal.
         """
         key = (role_ids, is_limited)
         found = self._access.get(key)
@@ -353,11 +353,11 @@ _NOTHING: Final = ReadableMicrocosms(())
 class Target(NamedTuple):
     """Object on which permission is asked.
 
-    `owner_ids`: profiles that own it (platform 5.4: author, creator, recipient ...). `microcosm_id` 0: it is in no
-    microcosm, or never existed. `parent_type`: type of the object that a comment is on. `is_participant`: the caller
-    participates in the huddle that the object is or belongs to; `others_wrote`: somebody but its author has a live
-    comment in it (C-24); `is_attendee`: the object is the caller's own answer to an event; `user_id`: of a user, 0 for
-    any other object.
+    `item_id` 0: no particular one, such as one to be created. `owner_ids`: profiles that own it (platform 5.4: author,
+    creator, recipient ...). `microcosm_id` 0: it is in no microcosm, or never existed. `parent_type`: type of the
+    object that a comment is on. `is_participant`: the caller participates in the huddle that the object is or belongs
+    to; `others_wrote`: somebody but its author has a live comment in it (C-24); `is_attendee`: the object is the
+    caller's own answer to an event; `user_id`: of a user, 0 for any other object.
     """
 
     item_type: int

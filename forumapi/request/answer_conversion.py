@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 
 def finish(app: Services, ctx: Context, result: Result, method: str, status: int = 200) -> Answered:
-    """Convert a handler's result into status, headers and body; a GET of a page that the client has is answered with
-    304.
+    """Convert a handler's result into status, headers and body; a GET or HEAD of a page that the client has is answered
+    with 304.
 
     `method`: of the request, before HEAD leaves the body out; `status`: status of an answer with a document; redirects
     and answers without the envelope have their own.
@@ -118,8 +118,8 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
     """Add the headers that all answers have to `answer`, leave its body out under HEAD, and apply the switch
     `always200`.
 
-    Returns the size of the body in bytes, before HEAD leaves it out, and the answer as it is sent. `method`: of the
-    request.
+    Returns the size of the body in bytes, before HEAD leaves it out (0 for a POST overridden to HEAD), and the answer
+    as it is sent. `method`: of the request.
     """
     status, headers, data = answer
     environ = ctx.environ
@@ -182,10 +182,11 @@ def options_headers(allow: str) -> Headers:
 
 
 def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
-    """Convert an error into status, headers and body.
+    """Convert an error into status, headers and body. `handler` None: the error was raised before the route was known;
+    `method`: of the request, or that which overrides it.
 
     An `EventSource` gets 200 and the time after which to reconnect in place of 429 and 503, after which it would give
-    up. `handler` None: the error was raised before the route was known.
+    up.
     """
     if (
         handler is not None

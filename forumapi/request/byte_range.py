@@ -16,9 +16,9 @@ def byte_range(
 ) -> tuple[int, int] | None:
     """Return (first byte, length) of the range to send; None to send the whole.
 
-    `asked`: header Range, `condition`: header If-Range, `size`: bytes of the whole, `validators`: its ETag and
-    Last-Modified. Several ranges and malformed ones count as none. Raises RangeNotSatisfiable for a range beyond the
-    end.
+    `asked`: header Range, `condition`: header If-Range, "" for none; `size`: bytes of the whole, `validators`: its ETag
+    and Last-Modified. Several ranges, malformed ones, and any whose `condition` is not among `validators` count as
+    none. Raises RangeNotSatisfiable for a range beyond the end, or of no bytes.
     """
     match = _RANGE.fullmatch(asked.replace(" ", ""))
     if match is None or match.groups() == ("", ""):

@@ -82,7 +82,7 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Set `ctx.identity`, made with a profile at the first request of a user here, and `ctx.site` to a snapshot of the
+    """Set `ctx.identity`, for which a user's first request here makes the profile, and `ctx.site` to a snapshot of the
     site at least as new as the identity; without a token the identity stays a guest's.
 
     A good token is counted in place of the address from then on. Raises Unauthorized, Forbidden for banned callers,

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes:
-    """Return the `data` of the answer to GET `path`, as `identity` would get it on the site, without any side effect.
+    """Return the `data` of the answer to GET `path` (without query), as `identity` would get it on the site, but for
+    the id of their own user; without any side effect.
 
-    Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as the request would.
+    Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as the request would; NotFound also for
+    an answer that is no JSON document.
     """
     ctx = Context(app, {})
     ctx.site, ctx.identity = site, identity

@@ -52,7 +52,7 @@ OWNER: Final = Need.OWNER
 class Param(NamedTuple):
     """Query parameter of a method, for the OpenAPI document and the reference page alone: nothing is parsed by it.
 
-    `values`: all texts that it may be; empty where they are not closed.
+    `values`: all texts that it may be; empty where any text of its type may be.
     """
 
     name: str
@@ -202,7 +202,7 @@ class Handler:
         """Find the object that address and body name, on which permission is checked then; a write locks what it is
         going to change.
 
-        None: there is no such object, and only the site's owner has any permission.
+        Returns None if there is no such object, as here: then only the site's owner has any permission.
         """
         return None
 

@@ -58,7 +58,7 @@ class Found:
 
 
 class Accepted(Found):
-    """Result 202: a job was begun; the resource shows how far it is."""
+    """Result 202: a job was begun; the resource at `location` shows how far it is."""
 
     __slots__ = ()
     status = 202

@@ -92,7 +92,9 @@ class Check:
         self._thread = None
 
     def describe(self) -> dict[str, Any]:
-        """Return the last result as a dict for JSON, with details for operators."""
+        """Return the last result as a dict for JSON: `name`, `ok`, `required`, `ms` that the probe took, `error` (""
+        for none).
+        """
         return {
             "name": self.name,
             "ok": not self.problem,
@@ -157,8 +159,8 @@ class Health:
         self._is_draining = True
 
     def answer(self, environ: dict[str, Any]) -> Reply:
-        """Answer a request for which `is_asked` is True: one for a path of PUBLIC, on `admin_listen` for METRICS too;
-        404 for any other path. Returns status line, headers and body.
+        """Answer a request for which `is_asked` is True: GET or HEAD of a path of PUBLIC, on `admin_listen` of METRICS
+        too; 405 for other methods, 404 for any other path. Returns status line, headers and body.
         """
         is_private = "forumapi.private" in environ
         method = environ["REQUEST_METHOD"]

@@ -45,7 +45,8 @@ def permit(ctx: Context, need: Need) -> None:
     """Set `ctx.can`, the caller's permissions on the located object; where none was located, only the site's owner has
     any.
 
-    Raises Forbidden unless they meet `need`; a guest's rights never allow a write.
+    Raises Forbidden unless they meet `need`. In a write a guest meets no need from CREATE to MODERATE, whatever a role
+    grants.
     """
     located = ctx.located
     if located is not None:

@@ -42,10 +42,10 @@ SIGN_INS_PER_FRONT_END: Final = Limit("sign-in-front-end", 3_000, 3600)
 
 
 def respond(app: Services, environ: dict[str, Any]) -> Answer:
-    """Answer one WSGI request.
+    """Answer one WSGI request. An ApiError becomes its answer; any other Exception is logged with its traceback and
+    answered with 500.
 
-    Never raises: an ApiError becomes its answer; any other exception is logged with its traceback and answered with
-    500.
+    Raises none of them; the time limit of the worker, gevent.Timeout, passes through.
     """
     started = time.perf_counter()
     ctx = Context(app, environ)
@@ -177,7 +177,7 @@ def _read_body(app: Services, ctx: Context) -> None:
 
 def _decode(ctx: Context, operation: HandlerOperation) -> None:
     """Set `ctx.body` to the body decoded into the type that the operation declares, unless it is set already. Raises
-    Invalid.
+    Invalid; for a PATCH document also NotImplementedHere.
     """
     if operation.body is not None and ctx.body is None:
         sent = body.parse(ctx.raw_body, ctx.environ.get("CONTENT_TYPE", ""), operation.body)
@@ -189,12 +189,11 @@ def _decode(ctx: Context, operation: HandlerOperation) -> None:
 def _write(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Answer a write, in one transaction that is committed at the end: identify the caller, claim the idempotency
-    key, run `_work`.
+    """Answer a write, in one transaction that is committed at the end: identify the caller, claim the idempotency key,
+    run `_work`.
 
-    A repeated key is answered by `Handler.replay` without writing.
-
-    Raises Invalid for a key where the answer holds a secret.
+    A repeated key is answered by `Handler.replay` without writing; a guest's key is ignored. Raises Invalid for a key
+    where the answer holds a secret.
     """
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:

@@ -33,7 +33,7 @@ def read_query(ctx: Context) -> None:
     """Set `ctx.pairs`, `ctx.query` and `ctx.switches` from the query.
 
     Of a repeated parameter `query` has the first value, `pairs` all. Raises Invalid for a query that is not
-    form-encoded UTF-8, holds U+0000, or has a bad callback.
+    form-encoded UTF-8, holds U+0000, or has a bad callback; a callback beside a token or cookie is ignored.
     """
     text = ctx.query_string = ctx.environ.get("QUERY_STRING", "")
     if not text:
@@ -111,8 +111,8 @@ def find_site(app: Services, ctx: Context) -> str:
 
 
 def _believe_front_end(app: Services, ctx: Context) -> None:
-    """Set `ctx.ip` to the visitor's address if a front end of this site sent it; the header of any other client is
-    ignored.
+    """Set `ctx.ip` to the visitor's address, and `ctx.front_end` to the front end's name, if a front end of this site
+    sent the request; the header of any other client is ignored.
 
     Raises Invalid if a front end sends what is no address.
     """

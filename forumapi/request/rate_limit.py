@@ -55,7 +55,8 @@ class Buckets:
         self._full: OrderedDict[bytes, float] = OrderedDict()
 
     def take(self, key: str) -> Allowance | None:
-        """Take one request from the bucket of `key`; return the bucket's state, None if there is no limit.
+        """Take one request from the bucket of `key`, which is made if there is none; return the bucket's state, None if
+        there is no limit.
 
         From an empty bucket nothing is taken: `retry_after_s` is then above 0.
         """

@@ -42,7 +42,9 @@ class Webhooks(Protocol):
     """Part of the webhook sender that requests use."""
 
     def wake(self) -> None:
-        """Look for due deliveries at once, without waiting for the next poll."""
+        """Have the sender's thread look for due deliveries at once, not only at its next poll; returns without waiting
+        for it.
+        """
 
     def check(self, url: str) -> None:
         """Raise OutboundError if no delivery would be sent to `url`, by the addresses that its host has now."""

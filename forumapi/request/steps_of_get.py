@@ -15,7 +15,8 @@ from forumapi.wire import paging
 
 
 def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -> Result:
-    """Answer a GET by its handler: locate the object, check permission, visibility and paging, run the method.
+    """Answer a GET by its handler: locate the object, check permission, visibility and paging, run the method; or
+    redirect from a merged item.
 
     Raises Forbidden without the right that `operation` needs, NotFound for a hidden object, Invalid for a bad limit or
     offset, and the errors of `locate` and the method.

@@ -47,7 +47,7 @@ class UsageCounter(PollingThread):
 
     def count(self, site_id: int, kind: int, size: int, statements: int, database_s: float) -> None:
         """Count an answered request. `kind`: one of GUEST_READ, MEMBER_READ, WRITE, REFUSED; `size`: bytes of the body;
-        `database_s`: time for which it waited for its `statements`.
+        `database_s`: seconds for which it waited for its `statements`.
         """
         row = self._row(site_id)
         row[kind] += 1
@@ -56,7 +56,9 @@ class UsageCounter(PollingThread):
         self._weights[site_id] = self._weights.get(site_id, 0) + statements + 1
 
     def poll(self) -> None:
-        """Write what was counted; keep the counts if that fails. Raises Unavailable."""
+        """Write what was counted. Raises Unavailable, and keeps the counts; OutcomeUnknown, and drops them, since they
+        may have been written.
+        """
         with self._polling:
             self._write()
 
@@ -86,8 +88,8 @@ class UsageCounter(PollingThread):
             logger.warning("usage of the last seconds is lost: %s", error)
 
     def _divide(self) -> None:
-        """Add the processor time since the last poll to the sites of its requests, in proportion to their statements,
-        and the time of live connections to the sites that have some.
+        """Add the processor time since the last poll to the sites of its requests, in proportion to the number of their
+        requests and statements, and the time of live connections to the sites that have some.
         """
         now, cpu_s = time.monotonic(), _cpu_s()
         passed_s, used_ms = now - self._polled, (cpu_s - self._cpu_s) * 1000

@@ -28,7 +28,8 @@ class Proxies:
 
     def client_ip(self, environ: dict[str, Any]) -> str:
         """Return the client's address, from a request's WSGI environ: that of the peer; if the peer is a trusted proxy,
-        the last in X-Forwarded-For that is none, or the first if all are.
+        the last in X-Forwarded-For that is none, or the first if all are. At an entry that is no address the search
+        ends with the one after it.
 
         "" for a peer on a Unix socket; such a peer is trusted if 127.0.0.1 is.
         """
@@ -71,7 +72,8 @@ def plain(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
 
 @lru_cache(KEPT)
 def network(ip: str) -> str:
-    """Return the key under which limits count a client address: the address itself; of an IPv6 address its /64 network.
+    """Return the key under which limits count a client address: the address itself; of an IPv6 address its /64 network;
+    of an IPv4 address in IPv6 form the IPv4 address.
 
     A text that is no address is returned as it is.
     """

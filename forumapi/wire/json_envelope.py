@@ -12,12 +12,12 @@ _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
 
 
 class EnvelopeSwitches:
-    """Wishes of the client on the form of a JSON answer (platform 1.4), one object for each request that has any,
-    PLAIN for all others.
+    """Wishes of the client on the form of a JSON answer (platform 1.4), one object for each request that has any, PLAIN
+    for all others.
 
     `context`: text to repeat in the envelope, "" for none. `always200`: the HTTP status is 200 for errors and redirects
     too. `bare`: the answer is `data` alone, without the envelope. `callback`: JavaScript function that JSONP calls, ""
-    for JSON.
+    for JSON. `depends_on_cookies`: a callback was asked for, though perhaps ignored.
     """
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
@@ -83,8 +83,9 @@ def _script_safe(text: bytes) -> bytes:
 
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
-    """Return the `data` of an error's answer as JSON: code, message, site and profile (P-07). `site_id`: 0 if the site
-    is not known; `profile_id`: of the caller, 0 for a guest.
+    """Return the `data` of an error's answer as JSON: code, message, site and profile (P-07), and the scope that the
+    token lacks or a batch's wrong rows. `site_id`: 0 if the site is not known; `profile_id`: of the caller, 0 for a
+    guest.
     """
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:

@@ -69,7 +69,9 @@ def encode(document: Mapping[str, Any]) -> Fragment:
 
 
 def cut(data: bytes) -> Fragment:
-    """Cut JSON that `dumps` made, in which holes are marked, into a fragment, as `encode` does."""
+    """Cut JSON at its holes, each marked as NUL, name, NUL, into a fragment, as `encode` does: JSON that `dumps` made,
+    or bytes put together by hand.
+    """
     parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):
         if parts[index].endswith(_FIRST):

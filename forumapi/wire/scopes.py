@@ -195,8 +195,8 @@ def kinds(granted: frozenset[str] | None) -> frozenset[int]:
 
 
 def of_kind(item_type: int) -> str:
-    """Return the scope for reading objects of the item type with the id `item_type`. Raises KeyError for a type that
-    has none, such as users.
+    """Return the scope for reading objects of the item type with the id `item_type`, OPEN for attachments and
+    attributes. Raises KeyError for a type that has none, such as users.
     """
     return _OF_KIND[item_type]
 
@@ -210,7 +210,9 @@ def words(scope: str) -> str:
 
 
 def known(operations: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """Return all scopes that these operations, (address, method) each as for `of`, need: sorted, each once."""
+    """Return all scopes that these operations, (address, method) each as for `of`, need: sorted, each once, without
+    OPEN and WHOLE.
+    """
     found = {of(template, verb) for template, verb in operations}
     return tuple(sorted(found - {OPEN, WHOLE}))
 

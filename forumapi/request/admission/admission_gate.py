@@ -119,7 +119,9 @@ class AdmissionGate:
     def apply(
         self, *, address_limit: int, queue: int, wait_s: float, weights: dict[str, int]
     ) -> None:
-        """Take over settings, named as in the class; requests that wait or are in work are counted on."""
+        """Take over settings, named as in the class. Requests in work keep their places; those that wait keep theirs in
+        the queue, and the `wait_s` that they began with.
+        """
         with self._lock:
             self._queue.limit(self._queue.site_limit, address_limit)
             self._queue_limit = queue
@@ -209,8 +211,8 @@ class AdmissionGate:
         return SiteBusy(_RETRY_S)
 
     def _search(self, site: SiteQueue) -> None:
-        """Take requests whose clients have hung up out of a site's full queue, every _SEARCH_S at most. The lock must
-        be held.
+        """Take requests whose clients have hung up out of a site's full queue; do nothing if any site's queue was
+        searched in the last _SEARCH_S. The lock must be held.
         """
         now = time.monotonic()
         if now - self._searched < _SEARCH_S:

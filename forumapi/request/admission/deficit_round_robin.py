@@ -104,7 +104,9 @@ class DeficitRoundRobin:
 
     @property
     def is_empty(self) -> bool:
-        """Return True if no waiting request could begin now: there is none, or limits of site and address hold each."""
+        """Return True if no site takes part in the turns: then no waiting request could begin now. False does not
+        promise that one could.
+        """
         return not (self._new or self._old)
 
     def site(self, id: int) -> SiteQueue:

@@ -70,8 +70,12 @@ class RulesError(ConfigError):
 
 class Rule(NamedTuple):
     """Rule that finds the target of an old URL: by a query key (`key`), or, if that is "", by a `pattern` in its path,
-    or in path and query. The fields are the keys of a rule in the file, as the module's docstring describes them, but
-    `target` is the id of an item type, not its name.
+    or in path and query. `path`, `when`: patterns, of the path and of query values by key, that limit the rule to some
+    URLs. `target`: id of an item type.
+
+    `id`: pattern for the whole old id; `prefix`: text to put before it; `is_folded`: letter case of ids does not count.
+    `action`, `go`: as in Old. `is_list`: the target is the list of its type; `search`: query key with words to search
+    for.
     """
 
     key: str
@@ -114,10 +118,11 @@ class Old(NamedTuple):
 
 
 class RuleSet(NamedTuple):
-    """Rules for the URLs of one product: its file, parsed. `sizes`: entries on an old page, by id of the target's type;
-    `page_key`, `start_key`: query keys with a page's number and with the number of entries before it; `goto`: one of
-    GOING by value of the query key `goto_key`; a key that is "" is not used. `separators`: characters beside `&`
-    between the parts of a query.
+    """Rules for the URLs of one product: its file, parsed. `queries`, `addresses`, `paths`: rules by query key, by path
+    and query, by path, tried in this order. `sizes`: entries on an old page, by id of the target's type; `page_key`,
+    `start_key`: query keys with a page's number and with the number of entries before it; `goto`: one of GOING by value
+    of the query key `goto_key`; a key that is "" is not used. `separators`: characters beside `&` between the parts of
+    a query.
     """
 
     queries: tuple[Rule, ...]

@@ -38,7 +38,7 @@ class ApiKey(Struct, kw_only=True):
 
 
 class ApiKeys(Struct, kw_only=True):
-    """The caller's API keys for this site."""
+    """The caller's API keys for this site, newest first."""
 
     keys: Paged[ApiKey]
     meta: LinksMeta
@@ -58,14 +58,16 @@ class Session(Struct, kw_only=True):
 
 
 class Sessions(Struct, kw_only=True):
-    """The caller's sessions."""
+    """The caller's sessions, newest first."""
 
     sessions: Paged[Session]
     meta: LinksMeta
 
 
 class SignInMethod(Struct, kw_only=True):
-    """A method to sign in, as a client shows it."""
+    """A method to sign in, as a client shows it. `method`: the name that requests send; `kind`: the form of the
+    sign-in.
+    """
 
     method: str
     title: str
@@ -73,14 +75,15 @@ class SignInMethod(Struct, kw_only=True):
 
 
 class SignInMethods(Struct, kw_only=True):
-    """The methods to sign in on a site."""
+    """The methods to sign in on a site that are enabled and fully configured."""
 
     methods: list[SignInMethod]
 
 
 class Begun(Struct, kw_only=True):
-    """Answer to the first step of a sign-in, or of registering a passkey. The client sends `flow` with the last step,
-    and shows it to nobody.
+    """Answer to the first step of a sign-in, or of registering a passkey: `location`, the provider's page to visit, or
+    `publicKey`, the argument of the browser's passkey call. The client sends `flow` with the last step, and shows it to
+    nobody.
     """
 
     flow: str
@@ -109,7 +112,7 @@ class Passkey(Struct, kw_only=True):
 
 
 class Passkeys(Struct, kw_only=True):
-    """The caller's passkeys."""
+    """The caller's passkeys, oldest first."""
 
     passkeys: list[Passkey]
 
@@ -151,8 +154,9 @@ class SettingField(Struct, kw_only=True):
 
 
 class SiteAuthMethod(SignInMethod, kw_only=True):
-    """A sign-in method, as the site's owner sees it. `fields`: the settings that the method can have; `settings`: the
-    site's own values of them, by name, without secrets; `secrets`: names of the secrets that are set.
+    """A sign-in method, as the site's owner sees it. `ready`: all required settings are set; `own`: by the site's
+    owner, not the platform. `fields`: the settings that the method can have; `settings`: the site's own values of them,
+    by name, without secrets; `secrets`: names of the secrets that are set.
     """
 
     enabled: bool
@@ -164,7 +168,9 @@ class SiteAuthMethod(SignInMethod, kw_only=True):
 
 
 class SiteAuth(Struct, kw_only=True):
-    """The ways to sign in on a site, as its owner sees them."""
+    """The ways to sign in on a site, as its owner sees them. `secondFactor` true: people without a second factor
+    moderate nothing there.
+    """
 
     secondFactor: bool
     methods: list[SiteAuthMethod]
@@ -194,7 +200,7 @@ class OAuthClient(Struct, kw_only=True):
 
 
 class OAuthClients(Struct, kw_only=True):
-    """The OAuth clients that are registered with a site."""
+    """The OAuth clients that are registered with a site, oldest first."""
 
     clients: Paged[OAuthClient]
     meta: LinksMeta
@@ -213,7 +219,7 @@ class OAuthGrant(Struct, kw_only=True):
 
 
 class OAuthGrants(Struct, kw_only=True):
-    """The caller's grants to OAuth clients."""
+    """The caller's grants to OAuth clients, newest first."""
 
     grants: Paged[OAuthGrant]
     meta: LinksMeta

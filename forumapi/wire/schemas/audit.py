@@ -43,7 +43,7 @@ class AuditMeta(Struct, kw_only=True):
 
 
 class _Entry(Struct, kw_only=True):
-    """Base of entries of the audit: the keys that both kinds have."""
+    """Base of entries of the audit: the keys that AuditEntry and OwnAuditEntry share."""
 
     id: Id
     created: Time
@@ -88,14 +88,14 @@ class OwnAuditEntryPage(KeysetPage[OwnAuditEntry]):
 
 
 class AuditEntries(Struct, kw_only=True):
-    """The site's audit."""
+    """The site's audit, newest entry first, for the site's owner."""
 
     entries: AuditEntryPage
     meta: LinksMeta
 
 
 class OwnAuditEntries(Struct, kw_only=True):
-    """Entries of the audit that concern the caller."""
+    """Entries of the audit that concern the caller, newest first."""
 
     entries: OwnAuditEntryPage
     meta: LinksMeta

@@ -91,7 +91,9 @@ class CommentMeta(Struct, kw_only=True):
 
 
 class Comment(Struct, kw_only=True):
-    """A comment that is read by itself, with its parent and replies (content 7.4)."""
+    """A comment that is read by itself, with the comment that it replies to, and the replies to it, oldest first
+    (content 7.4).
+    """
 
     id: Id
     itemType: CommentableName

@@ -130,13 +130,15 @@ class Search(Struct, kw_only=True):
 
 
 class Suggestions(Struct, kw_only=True):
-    """Words that may complete the last word of a search text."""
+    """Words that may complete the last word of a search text: up to ten, most frequent first, those one typing error
+    away last.
+    """
 
     suggestions: list[str]
 
 
 class SiteSearch(Struct, kw_only=True):
-    """The language in which a site's texts are indexed."""
+    """The language in which a site's texts are indexed, and all `languages` that are possible."""
 
     language: Annotated[str, Meta(description="A text configuration of PostgreSQL.")]
     languages: Annotated[list[str], Meta(description="Those that there are.")]

@@ -21,7 +21,7 @@ from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
 class EventSummaryFlags(SummaryFlags, kw_only=True):
-    """The state of an event in a list."""
+    """The state of an event in a list, and `attending`: the caller answered yes."""
 
     attending: bool
 
@@ -68,7 +68,7 @@ class EventEntry(Entry[EventSummary], tag="event"):
 
 
 class EventFlags(DetailFlags, kw_only=True):
-    """The state of an event, and the caller's own relation to it."""
+    """The state of an event, and the caller's own relation to it; `attending`: the caller answered yes."""
 
     attending: Annotated[bool, Meta(description="Absent for guests.")] | UnsetType = UNSET
 
@@ -87,7 +87,9 @@ class Event(EventBase, kw_only=True):
 
 
 class Events(Struct, kw_only=True):
-    """The events of a site that the caller may read (content 3.6)."""
+    """The events of a site that the caller may read and does not ignore: sticky ones first, then the latest active
+    (content 3.6).
+    """
 
     events: Paged[EventSummary]
     meta: ListMeta
@@ -125,7 +127,7 @@ class AttendeeDetail(Attendee, kw_only=True):
 
 
 class Attendees(Struct, kw_only=True):
-    """The answers to an event."""
+    """The answers to an event: yes, maybe, invited, no; of the same answer the earliest first."""
 
     attendees: Paged[Attendee]
     meta: ListMeta

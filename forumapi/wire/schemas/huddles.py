@@ -65,7 +65,7 @@ class HuddleSummary(Struct, kw_only=True):
 
 
 class Huddles(Struct, kw_only=True):
-    """The caller's huddles (content 8.5)."""
+    """The caller's huddles, those with the latest activity first (content 8.5)."""
 
     huddles: Paged[HuddleSummary]
     meta: LinksMeta
@@ -79,7 +79,7 @@ class Participant(Struct, kw_only=True):
 
 
 class Participants(Struct, kw_only=True):
-    """Participants of a huddle (content 8.6)."""
+    """Participants of a huddle, sorted by profile id (content 8.6)."""
 
     participants: Paged[Participant]
     meta: NoFlags

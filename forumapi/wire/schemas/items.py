@@ -112,7 +112,9 @@ class Conversation(Item, kw_only=True):
 
 
 class Conversations(Struct, kw_only=True):
-    """The conversations of a site that the caller may read (content 3.6)."""
+    """The conversations of a site that the caller may read and does not ignore: sticky ones first, then the latest
+    active (content 3.6).
+    """
 
     conversations: Paged[ConversationSummary]
     meta: ListMeta

@@ -70,7 +70,7 @@ class QuotationPage(KeysetPage[Quotation]):
 
 
 class Quotations(Struct, kw_only=True):
-    """The comments by others that quote the caller."""
+    """The comments by others that quote the caller, newest first."""
 
     quotations: QuotationPage
     meta: LinksMeta
@@ -124,7 +124,7 @@ class PeopleMeta(Struct, kw_only=True):
 
 
 class Profiles(Struct, kw_only=True):
-    """The list of a site's profiles (platform 4.3)."""
+    """The list of a site's profiles, sorted by name, without those that the caller ignores (platform 4.3)."""
 
     profiles: Paged[ProfileSummary]
     meta: PeopleMeta
@@ -202,7 +202,7 @@ class Ban(Struct, kw_only=True):
 
 
 class Bans(Struct, kw_only=True):
-    """The bans of a site that are in force."""
+    """The bans of a site that are in force, last made first."""
 
     bans: Paged[Ban]
     meta: LinksMeta

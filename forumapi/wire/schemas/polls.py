@@ -59,7 +59,9 @@ class PollSummary(Item, kw_only=True):
 
 
 class Polls(Struct, kw_only=True):
-    """The polls of a site that the caller may read (content 3.6)."""
+    """The polls of a site that the caller may read and does not ignore: sticky ones first, then the latest active
+    (content 3.6).
+    """
 
     polls: Paged[PollSummary]
     meta: ListMeta
@@ -78,7 +80,7 @@ class Vote(Struct, kw_only=True):
 
 
 class Votes(Struct, kw_only=True):
-    """The ballots of a poll that shows who voted."""
+    """The ballots of a poll that shows who voted, in the order of the ids of the voters' users."""
 
     votes: Paged[Vote]
     meta: LinksMeta

@@ -20,7 +20,9 @@ class Reaction(Struct, kw_only=True):
 
 
 class Reactions(Struct, kw_only=True):
-    """All kinds of reactions that the site offers, with their numbers on an item or comment."""
+    """All kinds of reactions that the site offers, in the order that its owner chose, with their numbers on an item or
+    comment.
+    """
 
     reactions: list[Reaction]
     meta: LinksMeta
@@ -41,7 +43,7 @@ class BookmarkPage(KeysetPage[Bookmark]):
 
 
 class Bookmarks(Struct, kw_only=True):
-    """The caller's bookmarks."""
+    """The caller's bookmarks, last made first."""
 
     bookmarks: BookmarkPage
     meta: LinksMeta
@@ -67,7 +69,7 @@ class Draft(Struct, kw_only=True):
 
 
 class Drafts(Struct, kw_only=True):
-    """The caller's drafts."""
+    """The caller's drafts, last begun first."""
 
     drafts: Paged[Draft]
     meta: LinksMeta

@@ -41,7 +41,7 @@ class Criterion(Struct, kw_only=True):
 
 
 class Criteria(Struct, kw_only=True):
-    """The criteria of a role (platform 5.5)."""
+    """The criteria of a role, sorted by `orGroup`, then by column and key (platform 5.5)."""
 
     criteria: Paged[Criterion]
     meta: NoFlags
@@ -106,7 +106,9 @@ class Role(Struct, kw_only=True):
 
 
 class Roles(Struct, kw_only=True):
-    """The roles that apply to a microcosm (platform 5.5)."""
+    """The roles that apply to a microcosm: roles of moderators first, those of banned people last, otherwise by title
+    (platform 5.5).
+    """
 
     roles: Paged[Role]
     defaultRoles: Annotated[
@@ -117,21 +119,23 @@ class Roles(Struct, kw_only=True):
 
 
 class HeldRoles(Struct, kw_only=True):
-    """The roles that a profile is in."""
+    """The roles that a profile is in, of the microcosms that the caller may read, in the order of Roles."""
 
     roles: Paged[Role]
     meta: NoFlags
 
 
 class RoleProfiles(Struct, kw_only=True):
-    """The profiles that are named in a role, apart from its criteria (platform 5.5)."""
+    """The profiles that are named in a role, apart from its criteria, sorted by id (platform 5.5)."""
 
     profiles: Paged[ProfileSummary]
     meta: NoFlags
 
 
 class RoleMembers(Struct, kw_only=True):
-    """The profiles that are in a role, by name or by criteria (platform 5.5)."""
+    """The profiles that are in a role, by name or by criteria, sorted by id (platform 5.5). `reasons`: why each is, if
+    the request asks.
+    """
 
     profiles: Paged[ProfileSummary]
     meta: NoFlags

@@ -119,7 +119,7 @@ class ModerationRuleVersionPage(KeysetPage[ModerationRuleVersion]):
 
 
 class ModerationRuleVersions(Struct, kw_only=True):
-    """The versions of a rule of moderation."""
+    """The versions of a rule of moderation, newest first."""
 
     versions: ModerationRuleVersionPage
     meta: LinksMeta
@@ -143,7 +143,7 @@ class ModerationRuleHitPage(KeysetPage[ModerationRuleHit]):
 
 
 class ModerationRuleHits(Struct, kw_only=True):
-    """The records of things that a rule of moderation fitted."""
+    """The records of things that a rule of moderation fitted, newest first."""
 
     hits: ModerationRuleHitPage
     meta: LinksMeta

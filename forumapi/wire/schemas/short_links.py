@@ -26,7 +26,7 @@ class SiteLinkPage(KeysetPage[SiteLink]):
 
 
 class SiteLinks(Struct, kw_only=True):
-    """The links to other hosts in the comments of a site."""
+    """The links to other hosts in the comments of a site, newest comment first."""
 
     links: SiteLinkPage
     meta: LinksMeta
@@ -49,7 +49,7 @@ class PlatformLinkPage(KeysetPage[PlatformLink]):
 
 
 class PlatformLinks(Struct, kw_only=True):
-    """The short links of the platform."""
+    """The short links of all sites of the platform, last made first, for its operators alone."""
 
     links: PlatformLinkPage
     meta: LinksMeta

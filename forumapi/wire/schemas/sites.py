@@ -86,7 +86,7 @@ class Site(Struct, kw_only=True):
 
 
 class Sites(Struct, kw_only=True):
-    """The sites of the platform (platform 2.3)."""
+    """The live sites of the platform, oldest first, without the platform's own (platform 2.3)."""
 
     sites: Paged[Site]
     meta: LinksMeta
@@ -146,7 +146,9 @@ class SiteUsage(Struct, kw_only=True):
 
 
 class Reserved(Struct, kw_only=True):
-    """Availability of a subdomain: `reserved` is true if it is taken (platform 2.3)."""
+    """Availability of a subdomain: `reserved` is true if the platform reserves the subdomain, or a live site has it
+    (platform 2.3).
+    """
 
     reserved: bool
 
@@ -199,7 +201,7 @@ class SiteOptions(Struct, kw_only=True):
 
 
 class SiteOffer(Struct, kw_only=True):
-    """The offer of a site to a new owner."""
+    """The offer of a site to a new owner. `to`: the profile that it is offered to; `by`: the owner's."""
 
     to: ProfileSummary
     by: ProfileSummary
@@ -259,7 +261,7 @@ class ImportLeftover(Struct, kw_only=True):
 
 
 class ImportPlan(Struct, kw_only=True):
-    """The plan of an import: documents that would come, come changed, or stay."""
+    """The plan of an import: documents that would come, come changed, or be left out."""
 
     streams: list[ImportStream]
     changes: Annotated[list[ImportCount], Meta(description="What would come changed.")]
@@ -357,7 +359,7 @@ class SiteImport(Struct, kw_only=True):
 
 
 class ImportLeftovers(Struct, kw_only=True):
-    """A page of the documents that an import left out."""
+    """A page of the documents that an import left out, sorted by kind and old id."""
 
     leftovers: Paged[ImportLeftover]
     meta: LinksMeta

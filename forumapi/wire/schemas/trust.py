@@ -41,7 +41,7 @@ class ReportPage(KeysetPage[Report]):
 
 
 class Reports(Struct, kw_only=True):
-    """The caller's own reports."""
+    """The caller's own reports, newest first."""
 
     reports: ReportPage
     meta: LinksMeta
@@ -180,7 +180,7 @@ class CaseNote(Struct, kw_only=True):
 
 
 class Case(Struct, kw_only=True):
-    """A case with its reports, notes and actions."""
+    """A case with its reports and notes, oldest first, and its actions."""
 
     id: Id
     itemType: ItemTypeName
@@ -291,14 +291,16 @@ class ActionPage(KeysetPage[ActionSummary]):
 
 
 class Actions(Struct, kw_only=True):
-    """Actions of moderators, in the microcosms that the caller moderates."""
+    """Actions of moderators, newest first, whose targets are all in microcosms that the caller moderates."""
 
     actions: ActionPage
     meta: LinksMeta
 
 
 class Action(Struct, kw_only=True):
-    """An action of a moderator with its first 250 targets."""
+    """An action of a moderator with its first 250 targets, before all others those that it could not change or not
+    undo.
+    """
 
     id: Id
     kind: str
@@ -352,7 +354,7 @@ class StatementPage(KeysetPage[StatementSummary]):
 
 
 class Statements(Struct, kw_only=True):
-    """The statements of reasons that are addressed to the caller."""
+    """The statements of reasons that are addressed to the caller, newest first."""
 
     statements: StatementPage
     meta: LinksMeta

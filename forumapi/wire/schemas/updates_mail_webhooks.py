@@ -219,7 +219,7 @@ class Webhook(Struct, kw_only=True):
 
 
 class Webhooks(Struct, kw_only=True):
-    """The webhooks of a site."""
+    """The webhooks of a site, oldest first."""
 
     webhooks: Paged[Webhook]
     meta: LinksMeta

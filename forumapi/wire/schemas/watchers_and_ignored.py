@@ -59,7 +59,7 @@ class WatchedEvent(WatchedObject[EventSummary], tag="event"):
 
 
 class Watchers(Struct, kw_only=True):
-    """The caller's watchers: what the caller follows."""
+    """The caller's watchers: first those that never had a notification, then by the latest notification."""
 
     watchers: Paged[
         WatchedSite
@@ -105,7 +105,7 @@ class IgnoredPoll(IgnoredObject[PollSummary], tag="poll"):
 
 
 class Ignored(Struct, kw_only=True):
-    """The objects that the caller ignores."""
+    """The objects that the caller ignores, sorted by type, then by title."""
 
     ignored: Paged[
         IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
