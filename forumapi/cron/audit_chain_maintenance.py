@@ -20,9 +20,9 @@ MOST: Final = 200_000
 
 
 def audit_heads(tx: Transaction, config: Config) -> str:
-    """Chain audit rows that are not in a chain yet, delete entries older than `audit_retention_days`, or than the
-    shorter period that their site has set, sign the head of each chain that has grown, and log the heads after the
-    commit (P-60).
+    """Chain up to AT_ONCE audit rows that are not in a chain yet, delete entries older than `audit_retention_days`, or
+    than the shorter period that their site has set, until MOST are deleted, sign the head of each chain that has grown,
+    and log the heads after the commit (P-60).
 
     Return the result in words.
     """

@@ -18,8 +18,8 @@ TIMEOUT_S: Final = 2.0
 
 
 def custom_domains(tx: Transaction, config: Config) -> str:
-    """Look up the DNS records of domains that sites claim or use: a domain that is proven now gets served, one that has
-    lost its proof is served no longer.
+    """Look up the DNS records of domains that sites claim or use, MOST a run: a domain that is proven now gets served,
+    one whose proof stays away for long is served no longer.
 
     Return the result in words.
     """

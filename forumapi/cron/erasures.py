@@ -249,8 +249,8 @@ def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
 
 
 def replay(database: Database, config: Config, entries: Iterable[JournalEntry]) -> int:
-    """Erase again those of `entries` whose profile or user a restored database has; return the number of profiles that
-    are finished.
+    """Erase again those of `entries` whose profile or user a restored database has, with all else that is due there;
+    return the number of profiles that are finished.
 
     A row with the same id that was made at another time is another person's and stays.
     """

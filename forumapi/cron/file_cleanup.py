@@ -134,7 +134,7 @@ FORGET_STRAYS = Query(
 
 def unused_files(tx: Transaction, config: Config) -> str:
     """Delete the rows of files without attachment, avatar or link, `file_orphan_days` after their last upload (0:
-    never); return the result in words.
+    never), MOST a run; return the result in words. Their objects become strays.
     """
     if not config.file_orphan_days:
         return "kept for good"
@@ -144,8 +144,8 @@ def unused_files(tx: Transaction, config: Config) -> str:
 
 
 def stray_objects(tx: Transaction, config: Config) -> str:
-    """Delete from the store the objects that have had no row for an hour; return the result in words. Raises
-    StorageError; the next run tries again.
+    """Delete from the store the objects that have been strays for an hour and have no row now, MOST a run; return the
+    result in words. Raises StorageError; the next run tries again.
     """
     return f"{_delete_strays(tx, config, tx.rows(STRAYS, most=MOST))} objects"
 
@@ -171,8 +171,8 @@ def objects(tx: Transaction, hashes: Sequence[str]) -> list[str]:
 
 
 def delete_objects(tx: Transaction, config: Config, hashes: Sequence[str]) -> int:
-    """Delete objects from the store at once, by name, unless a row names them again; return the number deleted. Raises
-    StorageError.
+    """Delete those of the objects, given by name, that are strays (table `file_strays`) from the store at once, except
+    those that a row names again; return the number deleted. None of them is a stray any more. Raises StorageError.
     """
     return _delete_strays(tx, config, tx.rows(STRAYS_OF, hashes=list(hashes)))
 

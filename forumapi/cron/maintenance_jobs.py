@@ -382,8 +382,8 @@ def old_usage(tx: Transaction, config: Config) -> str:
 
 
 def microcosm_counts(tx: Transaction, config: Config) -> str:
-    """Correct the numbers of items and comments of every microcosm, then order each site's microcosms by these numbers;
-    return the result in words.
+    """Correct the numbers of items and comments and the latest item of every microcosm, then order each site's
+    microcosms by the numbers, those of the microcosms below included; return the result in words.
     """
     tx.row(LOCK_COUNTS)
     corrected = tx.run(COUNT_MICROCOSMS)
@@ -411,8 +411,8 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
 
 
 def old_updates(tx: Transaction, config: Config) -> str:
-    """Delete updates that remind of an event, a month after they were made; other updates are kept. Return the result
-    in words.
+    """Delete updates that remind of an event, a month after they were made, UPDATE_BATCHES batches a run; other updates
+    are kept. Return the result in words.
     """
     forgotten = 0
     for _ in range(UPDATE_BATCHES):

@@ -16,7 +16,8 @@ MOST: Final = 100
 
 
 def redactions(tx: Transaction, config: Config) -> str:
-    """Finish up to MOST redactions; return a line for the job's log. Raises StorageError; the next run tries again.
+    """Finish up to MOST redactions, by deleting the files of the removed texts and what caches hold of these; return a
+    line for the job's log. Raises StorageError; the next run tries again.
 
     A file that another text links to, or that hangs on something else, stays with that.
     """

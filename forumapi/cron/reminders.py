@@ -41,8 +41,8 @@ REMIND: Final = Query(
 
 
 def event_reminders(tx: Transaction, config: Config) -> str:
-    """Write to the event log a reminder of each calendar event that begins within `event_reminder_minutes` and was not
-    reminded of for this start; return the result in words.
+    """Write to the event log a reminder of each calendar event that begins within `event_reminder_minutes`, and was
+    reminded of neither for this start nor within the last hour; return the result in words.
     """
     found = tx.value(REMIND, minutes=config.event_reminder_minutes, kind=journal.REMINDED)
     return f"{found} events"

@@ -55,8 +55,9 @@ class UnfinishedError(Exception):
 
 
 def retention(tx: Transaction, config: Config) -> str:
-    """Delete, hash or remove what is older than the periods that sites have set, working for WORKING_S seconds at most,
-    in transactions of its own and not in `tx`; return the result in words. Raises UnfinishedError.
+    """Delete, hash or remove what is older than the periods that sites have set, except audit entries (job
+    `audit_heads`), working for WORKING_S seconds at most, in transactions of its own and not in `tx`; return the result
+    in words. Raises UnfinishedError.
     """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:
@@ -102,9 +103,9 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
 def _advance(
     database: Database, config: Config, cache: Cache, path: Path, site: SitePeriods
 ) -> int:
-    """Run a batch of each kind for which the site has a period; return the number of rows that were deleted or changed,
-    0 when nothing is left. `cache`: of documents, which those of removed texts are deleted from; `path`: of the
-    journal, to which removed texts are appended.
+    """Run a batch of each kind for which the site has a period, except of audit entries; return the number of rows that
+    were deleted or changed, 0 when nothing is left. `cache`: of documents, which those of removed texts are deleted
+    from; `path`: of the journal, to which removed texts are appended.
     """
     found, days = 0, site.days
     if days.get(ADDRESSES, config.audit_address_days) < config.audit_address_days:

@@ -104,8 +104,8 @@ FAIL = Query(
 
 
 class Run(NamedTuple):
-    """Row of task_runs: the run of the job `task` for one due time. `finished` None: the job is running, or its process
-    died during the commit; `outcome`: "done" or "failed".
+    """Row of task_runs: the run of the job `task` for one due time. `finished`: None only within the transaction of a
+    run that has not finished; `outcome`: "done" or "failed".
 
     `attempts`: tries of this due time; `detail`: the job's result in words, or its error.
     """
@@ -216,8 +216,8 @@ class Runner:
                 self.run_due(job)
 
     def plan(self) -> None:
-        """Compute each job's next due time from its last run: one missed since then is due now; a job that never ran
-        waits for its next due time.
+        """Compute each job's next due time from its last run: one missed since then is due now, one that failed may be
+        due earlier, for a retry; a job that never ran waits for its next due time.
         """
         now = self._now()
         runs = self._last_runs(now)

@@ -49,8 +49,8 @@ FORGET: Final = Query("search_indexing.forget", "SELECT search_unlearn(%(most)s:
 
 
 def search_documents(tx: Transaction, config: Config) -> str:
-    """Index texts of the reindexing queue for INDEXING_S seconds at most, the newest of each kind first; return the
-    result in words.
+    """Index texts of the reindexing queue, for INDEXING_S seconds and MOST texts at most, the newest of each kind
+    first; return the result in words.
     """
     ends = time.monotonic() + INDEXING_S
     done = 0
@@ -64,8 +64,8 @@ def search_documents(tx: Transaction, config: Config) -> str:
 
 
 def search_words(tx: Transaction, config: Config) -> str:
-    """Add the words of new texts to the vocabulary by which search completes and corrects words, and remove those of
-    deleted texts; return the result in words.
+    """Add the words of new texts to the vocabulary by which search completes and corrects words, for LEARNING_S seconds
+    at most, and remove those of deleted texts, FORGOTTEN_AT_ONCE texts a run; return the result in words.
     """
     ends = time.monotonic() + LEARNING_S
     forgotten = tx.value(FORGET, most=FORGOTTEN_AT_ONCE)

@@ -45,7 +45,9 @@ class ConnectionPermits:
                 pass
 
     def take(self, site_id: int) -> None:
-        """Take a permit for a site, and wait for one where none is free. Raises Unavailable after `wait_s`."""
+        """Take a permit for a site, and wait for one where none is free or the site holds as many as it may. Raises
+        Unavailable after `wait_s`.
+        """
         with self._lock:
             held = self._held.get(site_id, 0)
             if self._free and held < self._bound:

@@ -431,8 +431,8 @@ class Reader:
         return row[0] if row else None
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write by itself, outside a transaction (such as that of a read mark); return the number of rows
-        changed. Raises Unavailable, psycopg.Error.
+        """Run a write by itself, outside a transaction (such as that of a read mark), and never a second time; return
+        the number of rows changed. Raises Unavailable (NoRoom), psycopg.Error.
         """
         try:
             return self._execute(query, params)[1]
@@ -500,11 +500,11 @@ class Transaction(Reader):
         self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, in its order; [] for none. Raises Unavailable (TooSlow, NoRoom),
-        psycopg.Error.
+        """Return all rows of `query`, tuples in the order of its columns; [] for none. Raises Unavailable (TooSlow,
+        NoRoom), psycopg.Error.
 
-        Unlike a Reader it never runs a statement a second time, since the earlier ones of the transaction are lost
-        with its connection.
+        Unlike a Reader it never runs a statement a second time, since the earlier ones of the transaction are lost with
+        its connection.
         """
         try:
             return self._execute(query, params)[0]
@@ -555,8 +555,8 @@ class Transaction(Reader):
         self._after.append(effect)
 
     def commit(self) -> None:
-        """Commit, then call the effects given to `after_commit`. Raises Unavailable, or OutcomeUnknown if the server's
-        answer was lost.
+        """Commit, then call the effects given to `after_commit`, also if the transaction ran no statement. Raises
+        Unavailable, OutcomeUnknown if the server's answer was lost, or psycopg.Error.
         """
         if self._begun and self._connection is not None:
             began = perf_counter()

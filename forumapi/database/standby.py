@@ -193,8 +193,8 @@ class StandbyPool:
         standby.close()
 
     def fell_behind(self) -> None:
-        """Record that a request has waited for the standby in vain: until the next check, which is made now, no request
-        takes a connection.
+        """Record that a request has waited for the standby in vain: no request takes a connection until a check finds
+        that it is behind no more. Wakes the background thread for a check, and does not wait for it.
         """
         self._is_behind = True
         self._look_now.set()
@@ -415,7 +415,7 @@ class StandbyReader(Reader):
 
     def _refuse(self, outcome: str) -> None:
         """Read from the standby no more in this request. `outcome`: reason, for the metric; for the reason "failed" the
-        connection is usable, and goes back to the pool; for any other it is closed.
+        connection goes back to the pool, which closes it unless it is idle; for any other it is closed.
         """
         metrics.REPLICA_READS.add(1, outcome)
         standby, self._standby = self._standby, None

@@ -170,8 +170,8 @@ class LoggedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Events of a site for a reader, by ascending number; `upto`: the number to which the reader moves its cursor after
-    them.
+    """Events of a site for a reader, by ascending number, [] if none of them is still stored; `upto`: the number to
+    which the reader moves its cursor after them.
     """
 
     events: list[LoggedEvent]

@@ -124,14 +124,15 @@ class Lease:
     def now(self) -> datetime.datetime:
         """Return the present time by the database's clock, since that of this machine may be wrong or be set.
 
-        The time is the database's at the last renewal, plus the monotonic time since.
+        The time is the database's at the last renewal, plus the monotonic time since; before the first term it is this
+        machine's.
         """
         told, since = self._told
         return told + datetime.timedelta(seconds=time.monotonic() - since)
 
     def take(self) -> bool:
-        """Take the lease if no process holds it, and renew it in a thread from then on; return True if this process
-        holds it now. Raises psycopg.Error.
+        """Take the lease if no process holds it, after ending the transactions of the term before, and renew it in a
+        thread from then on; return True if this process holds it now. Raises psycopg.Error.
         """
         if self.holds():
             return True
@@ -190,7 +191,7 @@ class Lease:
         self._close()
 
     def _end_thread(self) -> bool:
-        """Stop the thread that renews; return True if it was still renewing."""
+        """Stop the thread that renews, and wait for its end; return True if it was still renewing."""
         thread, self._thread = self._thread, None
         if thread is None:
             return False

@@ -84,7 +84,8 @@ class Readers(PollingThread):
         """Let a reader take effect for one batch of a site's events; return True if there was one, False if no event is
         left.
 
-        After an error the batch is read one event at a time, and an event that fails again is logged and skipped.
+        After an error the batch is read one event at a time, and an event that fails again is logged and skipped;
+        errors of the database itself are raised.
         """
         try:
             return self._attempt(reader, site_id, BATCH)

@@ -85,8 +85,8 @@ class Sequencer:
                 os.close(end)
 
     def hint(self) -> None:
-        """Make the thread number events now, or notify the worker that does, since a transaction was committed; costs
-        no round trip here.
+        """Wake the thread, which numbers events or notifies the worker that does, since a transaction was committed;
+        costs no round trip here, and waits for nothing.
         """
         if not self._hinted:
             self._hinted = True

@@ -56,8 +56,8 @@ def messages(path: Path) -> Iterator[bytes]:
 
 
 def read(data: bytes) -> BounceReport | None:
-    """Parse a message as a delivery status notification; return its first permanent failure, None if it reports
-    none.
+    """Parse a message as a delivery status notification; return its first permanent failure, None if it reports none or
+    does not show the Message-ID of the failed mail.
     """
     try:
         return _read(data)

@@ -183,9 +183,11 @@ Writer = Callable[[Sequence[int]], Mapping[int, Written | Dropped]]
 
 
 class SendOutcome(NamedTuple):
-    """Outcome for one leased mail. `state`: sent, dead or dropped; None: the mail is tried again in `wait_s` seconds.
+    """Outcome for one leased mail. `state`: sent, dead (it has failed for good) or dropped (it must not be sent); None:
+    the mail is tried again in `wait_s` seconds.
 
     `was_tried` False: this does not count as an attempt; `is_bounce`: the address of `recipient` is suppressed.
+    `recipient` None: that of the row stays.
     """
 
     mail_id: int
@@ -210,9 +212,9 @@ def queue(
     html: str | None = None,
     site_id: int | None = None,
 ) -> None:
-    """Insert a mail into the outbox, unless a mail with this `cause` was queued before. `cause`: text that names the
-    one event that the mail is sent for; `subject`: may be HTML-escaped; `html`: None for a mail of plain text alone;
-    `site_id`: None for the platform.
+    """Insert a mail into the outbox, unless the outbox has one with this `cause`, sent or not. `cause`: text that names
+    the one event that the mail is sent for; `subject`: may be HTML-escaped; `html`: None for a mail of plain text
+    alone; `site_id`: None for the platform.
     """
     tx.run(
         QUEUE,
@@ -235,8 +237,8 @@ def queue_notice(
     site_id: int | None = None,
     **values: object,
 ) -> None:
-    """Queue a mail that is not about an update, made of a template of `templates/mail/notices`, unless one with this
-    `cause` was queued before.
+    """Queue a mail that is not about an update, made of a template of `templates/mail/notices`, unless the outbox has
+    one with this `cause`, sent or not.
 
     `cause`, `subject`, `site_id`: as in `queue`; `values`: for the template, all plain text.
     """
@@ -348,8 +350,8 @@ def list_all(
 
 
 def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
-    """Make mails that are dead, or wait after a failure, due now; return their number. `mail_id`: that mail alone;
-    `site_id`: mails of that site alone; None of either: no such limit.
+    """Make mails that are dead, or still have to wait for more than LEASE_S after a failure, due now; return their
+    number. `mail_id`: that mail alone; `site_id`: mails of that site alone; None of either: no such limit.
     """
     return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
 
@@ -510,7 +512,7 @@ class Sender(PollingThread):
         self, transport: Transport, messages: Mapping[Mail, Message], outcomes: list[SendOutcome]
     ) -> bool:
         """Send messages one after the other and append their outcomes to `outcomes`; return False if the mail server is
-        unavailable.
+        unavailable. After _BATCH_LIMIT_S the rest is put back into the outbox, to be rendered and sent later.
         """
         deadline = time.monotonic() + _BATCH_LIMIT_S
         away = ""

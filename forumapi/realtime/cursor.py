@@ -80,5 +80,5 @@ class Cursors:
 
 
 def parted(text: str) -> tuple[str, str]:
-    """Split the id of a stream's frame into its cursor and its proof, "" if it has none."""
+    """Split the id of a stream's frame into its cursor and its proof; the proof is "" if the id has none."""
     return text[:_LENGTH], text[_LENGTH:]

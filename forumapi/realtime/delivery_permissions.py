@@ -87,7 +87,8 @@ class Caller:
         ones.
 
         Return the ids of those that have become readable, each with the number of the last event before it was lost, 0
-        if it was never readable. `position`: number of the last event that was delivered by the former rights.
+        if it was never readable; {} at the first call. `position`: number of the last event that was delivered by the
+        former rights.
         """
         before, now = self.readable, tree.view(self.principal).set
         self.readable = now
@@ -157,8 +158,8 @@ class DeliveryPolicy:
         self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
     def visibility(self, principal: Principal, fact: Fact) -> int:
-        """Return how a caller would see a thing by GET: NOTHING (no right to it), GONE (it is deleted or hidden) or
-        WHOLE.
+        """Return how a caller would see a thing by GET: NOTHING (no right to it), GONE (a right to it, but it is
+        deleted or hidden from this caller) or WHOLE.
         """
         target = fact.target
         node = self._tree.nodes.get(target.microcosm_id)
@@ -240,7 +241,7 @@ class DeliveryPolicy:
 
     def before_move(self, fact: Fact, microcosm_id: int) -> FormerPlace | None:
         """Return a moved thing as it was in the microcosm that it has left; None if `microcosm_id` is 0, or of a
-        microcosm that no longer exists.
+        microcosm that no longer exists or is now below the thing.
         """
         was = before_move(self._tree, fact, microcosm_id) if microcosm_id else None
         if was is None:

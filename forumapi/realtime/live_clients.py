@@ -63,12 +63,14 @@ class LiveConnection(Protocol):
         """Send a frame, or queue what the network does not accept now."""
 
     def close(self, code: int, reason: str) -> None:
-        """Close the connection after all pushed frames are sent, with this close code and reason where the transport
-        has them.
+        """Have the connection closed after all pushed frames are sent, without waiting for that; with this close code
+        and reason where the transport has them.
         """
 
     def ping(self) -> None:
-        """Send a ping; if the client has sent nothing since the last one, end the connection instead."""
+        """Send a ping; if the client has sent nothing since the last one, end the connection instead. Transports
+        without pings do nothing.
+        """
 
     def wait_for_room(self) -> None:
         """Wait for the queue to be sent if it is more than half full, so that a replay does not overflow it; a

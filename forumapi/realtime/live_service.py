@@ -162,7 +162,9 @@ class Live:
         self.is_stopping = False
 
     def stop(self) -> None:
-        """Close all connections as `close_connections` does, and ask the threads to end."""
+        """Close all connections as `close_connections` does, and ask the threads to end, of which only the listener for
+        notifications is waited for, two seconds at most.
+        """
         self.close_connections()
         self._stopping.set()
         self._wake.set()
@@ -171,7 +173,9 @@ class Live:
 
     @property
     def connections(self) -> int:
-        """Return the number of live connections that are counted in this process."""
+        """Return the number of live connections of this process, of all sites, as `reserve` and `release` have counted
+        them.
+        """
         return self._count.total()
 
     def connections_by_site(self) -> dict[int, int]:
@@ -179,8 +183,8 @@ class Live:
         return {id: len(one.clients) for id, one in list(self._by_site.items()) if one.clients}
 
     def close_connections(self) -> None:
-        """Accept no more listeners, send each client a last frame with the time within which to reconnect, and close,
-        since this process stops.
+        """Accept no more listeners, and have each client's connection closed after a last frame with the time within
+        which to reconnect, since this process stops; does not wait for that.
         """
         self.is_stopping = True
         for listeners in list(self._by_site.values()):
@@ -189,7 +193,7 @@ class Live:
                     self._end(client, "stopping")
 
     def wake(self) -> None:
-        """Make the thread poll now, since there may be new events."""
+        """Wake the thread that polls, since there may be new events; its poll is not waited for."""
         self._wake.set()
 
     def _run_threads(self) -> None:
@@ -269,7 +273,8 @@ class Live:
         """Add a client of a site, without subscriptions, and return it. `identity` was read within the last minute; it
         is read again if no other client here has its token.
 
-        Raises NotFound if the site is gone; a caller who is signed out or banned by then is disconnected.
+        Raises NotFound if the site is gone; a caller who is signed out or banned by then is disconnected, and the
+        client returned `is_over`.
         """
         with self._lock:
             listeners = self._by_site.get(site.id)
@@ -313,7 +318,9 @@ class Live:
         listeners.left = time.monotonic()
 
     def drop(self, client: LiveClient, reason: str) -> None:
-        """Send a client its last frame, with its cursor, and close its connection. `reason`: a key of CODES."""
+        """Send a client its last frame, with its cursor unless it is catching up, and close its connection. `reason`: a
+        key of CODES.
+        """
         client.listeners.index.leave(client)
         self._end(client, reason)
 
@@ -337,8 +344,8 @@ class Live:
     # ---------------------------------------------------------------- following
 
     def follow(self, client: LiveClient, follows: Sequence[Follow], cursor: str | None) -> None:
-        """Subscribe a client to topics: it receives what it missed after `cursor` (None or "": nothing), then
-        `subscribed`, then new events.
+        """Subscribe a client to topics: it receives what it missed after `cursor` (None or "": nothing; not valid:
+        `resync`), then `subscribed`, then new events.
 
         Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it.
         """
@@ -443,8 +450,8 @@ class Live:
         return self.cursors.make(listeners.site.id, number)
 
     def _place(self, client: LiveClient, cursor: str | None) -> int | None:
-        """Decode a client's cursor into an event number; None for "" or None. For a cursor that is not valid send
-        `resync`, and return None.
+        """Decode a client's cursor into an event number; None for "" or None. For a cursor that is not valid, of
+        another site or beyond this site's last event, send `resync`, and return None.
         """
         if not cursor:
             return None
@@ -881,7 +888,9 @@ def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str,
 
 
 def _href(item_type: int, id: int) -> str:
-    """Return the address of a thing in its site's API; of the list that holds it, if it has no address of its own."""
+    """Return the address of a thing in its site's API; for an update, which has no address of its own, that of the list
+    of updates.
+    """
     return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
 
 

@@ -55,8 +55,8 @@ def once(
     cursor: str,
     wait_s: float,
 ) -> tuple[list[bytes], str]:
-    """Return the frames of `follows` after `cursor`, each as JSON, and the cursor after the last of them; wait up to
-    `wait_s` for the first frame. With the cursor "" return the present one at once.
+    """Return the frames of `follows` after `cursor`, MOST at most, each as JSON, and the cursor after the last of them;
+    wait up to `wait_s` for the first frame. With the cursor "" return the present one at once.
 
     Raises Forbidden if the caller may not follow one of the topics.
     """

@@ -154,8 +154,8 @@ class Presence:
 
 
 def _counts(listeners: SiteListeners) -> dict[TopicKey, int]:
-    """Return the number of this process's readers by topic: profiles, each once, and single guests, with a subscription
-    that wants presence.
+    """Return the number of this process's readers by topic: of profiles, each once, and of connections of guests, with
+    a subscription that wants presence.
     """
     people: dict[TopicKey, set[Any]] = {}
     for client in listeners.clients:

@@ -61,7 +61,9 @@ class Pipe:
         self.is_broken = False
 
     def send(self, data: bytes) -> None:
-        """Send as much of `data` as the network accepts now, and queue the rest; do nothing on a broken connection."""
+        """Send as much of `data` as the network accepts now, and queue the rest, without waiting; do nothing on a
+        broken connection.
+        """
         if self.is_broken:
             return
         if self._writer is None:
@@ -194,8 +196,8 @@ class SocketConnection(_LiveConnection):
         self.pipe.send(_PING)
 
     def close(self, code: int, reason: str) -> None:
-        """Send the close frame after everything else; the client has CLOSE_S to answer before the socket is
-        shut down.
+        """Send the close frame after everything else, without waiting; the client has CLOSE_S to answer before the
+        socket is shut down.
         """
         if not self._is_closing:
             self._is_closing = True
@@ -364,8 +366,8 @@ class StreamConnection(_LiveConnection):
         follows: Sequence[Follow],
         cursor: str,
     ) -> None:
-        """Serve the stream: subscribe to `follows` after `cursor` ("": from now on), and wait until either side
-        closes.
+        """Serve the stream: subscribe to `follows` after `cursor` ("": from now on), and wait until either side closes.
+        A refusal is sent as an `error` frame, which ends the stream.
         """
         self.pipe.send(b"retry: 3000\n\n")
         client = self._welcome(site, identity, config)

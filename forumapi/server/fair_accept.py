@@ -31,7 +31,7 @@ class FairServer(StreamServer):
 
     def do_read(self) -> Any:
         """Accept the next connection and return it; None if there is none, or if this worker has more connections than
-        another and so waits first.
+        another: then a timer accepts after a pause.
         """
         if (excess := metrics.load() - metrics.least_load()) >= 1:
             self.stop_accepting()

@@ -84,10 +84,10 @@ class Parser(RequestParser):  # type: ignore[misc]
             return False
 
     def wait(self) -> bool:
-        """Wait until the first bytes of the next request are there; return False if the client has closed the
-        connection.
+        """Drop the rest of the previous request's body, and wait until the first bytes of the next request are there;
+        return False if the client has closed the connection.
 
-        Raises StopIteration if the previous request ends the connection.
+        Raises StopIteration if no request can follow the previous one.
         """
         if self.mesg is not None:
             if self.mesg.should_close() or not self.finish_body():

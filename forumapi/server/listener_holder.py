@@ -48,8 +48,8 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write one line to the process that holds this process's sockets, if there is one: from a worker that serves the
-    number of workers that there are to be, from the master ENDED for each worker that ended unasked.
+    """Write one line to the process that holds this process's sockets, if there is one. A worker that begins to serve
+    writes the number of workers that there are to be; the master writes ENDED for each worker that ended unasked.
     """
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
@@ -290,8 +290,8 @@ class WebProcess:
     _text: bytes = b""
 
     def read(self) -> None:
-        """Read the reports from the pipe; once all workers serve, begin to probe, and send the signals that have waited
-        for that.
+        """Read the reports that have come through the pipe, without waiting; once all workers serve, begin to probe,
+        and send the signals that have waited for that.
         """
         with contextlib.suppress(BlockingIOError):
             self._text += os.read(self.said, 4096)
@@ -335,7 +335,7 @@ class WebProcess:
         os.close(self.said)
 
     def end(self) -> None:
-        """End the process, since it has failed: SIGQUIT, then SIGKILL after END_S."""
+        """End the process, since it has failed: SIGQUIT, then SIGKILL after END_S. Returns when it has ended."""
         self.signal(signal.SIGQUIT)
         try:
             self.process.wait(END_S)
@@ -603,7 +603,9 @@ class Hold:
             self._fail(str(error))
 
     def _is_looping(self, web: WebProcess) -> bool:
-        """Return True if the workers of a web process that took over in the last LOOP_S end again and again."""
+        """Return True if the workers of a web process, which took over from another release in the last LOOP_S, end
+        again and again.
+        """
         if self._fallback is not None and time.monotonic() > self._fallback_until:
             self._fallback = None
         return self._fallback is not None and web.ends >= LOOP_ENDS * max(1, web.wanted)
@@ -714,8 +716,8 @@ class Hold:
                 self._refuse(new, new.probe.wrong or "it does not answer any more")
 
     def _take_over(self, new: WebProcess) -> None:
-        """Make `new` the present web process, and tell the old one that it has a successor; the old one's release is
-        the fallback for LOOP_S.
+        """Make `new` the present web process, and tell the old one that it has a successor. If the old one is of
+        another release, that release is the fallback for LOOP_S; after a roll-back there is none.
         """
         old, self._web, self._next = self._web, new, None
         new.judged()

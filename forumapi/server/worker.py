@@ -163,8 +163,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             self._reload()
 
     def run(self) -> None:
-        """Serve until a signal to stop; then finish the running requests, for `graceful_stop_s` at most, and stop the
-        application.
+        """Serve until a signal to stop; then drain, finish the running requests, for `graceful_stop_s` at most, and
+        stop the application. With a successor there is no draining, and silent clients are waited for as long as they
+        may keep a connection.
         """
         servers, pools = [], []
         for listener in self.sockets:
@@ -283,8 +284,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     # ------------------------------------------------------------ requests
 
     def timeout_ctx(self) -> gevent.Timeout:
-        """Return the time limit of a client that sends nothing, for a with statement. Replaces gunicorn's method, which
-        is slow.
+        """Return the time limit of a client that sends nothing, for a with statement, which ends at the limit without
+        an error. Replaces gunicorn's method, which is slow.
         """
         return gevent.Timeout(self._settled.keepalive, False)  # type: ignore[arg-type]
 

@@ -36,8 +36,8 @@ IS_STILL = Query(
 
 
 class AppealLink(NamedTuple):
-    """Content of a link to the appeal against one statement of reasons: the statement, and the profile whom it concerns
-    with the profile's user when the mail was sent.
+    """Content of a link to the appeal against one statement of reasons: ids of the statement, of the profile whom the
+    statement concerns, and of the user to whom that profile belonged when the mail was sent.
     """
 
     statement_id: int

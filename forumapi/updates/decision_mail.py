@@ -75,7 +75,8 @@ class DecisionContext(NamedTuple):
     appeal that the mail is about.
 
     `type`: one of update_types.DECISIONS; `id`: of the statement, report or appeal. Fields that the type does not have,
-    or whose row is gone, are 0, "" or None. `profile_id` 0: the reader is a guest, who made the report.
+    or whose row is gone, are 0, "" or None. `profile_id` 0: the reader is a guest, who made the report, or a profile
+    that is gone.
     """
 
     mail_id: int

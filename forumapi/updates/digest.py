@@ -138,8 +138,9 @@ def read(
     """Yield (reader, items for the reader's digest) for each of `readers`, the contexts of digests on one site (`tree`:
     its microcosms): items by latest activity, newest first, SHOWN at most; two statements for all.
 
-    An item is among them if others have made it or commented on it since the reader's last digest, and the reader may
-    list its microcosm, and has neither read nor ignored it.
+    An item is among them if since the reader's last digest others have made it or written its last comment, and the
+    reader may list its microcosm and has not read it. Ignored items and microcosms, and what ignored people made or
+    wrote, are left out. Only the CANDIDATES items of the site with the latest activity are looked at.
     """
     since = min(context.since or context.created for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)

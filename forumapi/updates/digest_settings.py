@@ -75,7 +75,9 @@ class DigestSettings(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, profile_id: int) -> DigestSettings:
-    """Return the digest settings of a profile, which must exist; those that are not stored are the defaults."""
+    """Return the digest settings of a profile, which must exist; those that are not stored are the defaults: none, and
+    UTC.
+    """
     row = tx.row(FIND, site_id=site_id, profile_id=profile_id)
     assert row is not None, "profiles ask for their own"
     bounce = Suppression(*row[4:]) if row[4] else None

@@ -129,9 +129,10 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 
 
 class LiveComment(NamedTuple):
-    """Comment that is neither deleted nor hidden, as dispatch reads it (COMMENTS). `parent_type` and `parent_id`: the
-    item or profile that it is on; `microcosm_id`: the item's, 0 for none; `has_mail`: a follower of parent, microcosm
-    or site wants mail; `mentioned`: profiles that the comment mentions and that were not notified of that yet.
+    """Comment that is neither deleted nor hidden, on an item that is neither or on a profile, as dispatch reads it
+    (COMMENTS). `parent_type` and `parent_id`: the item or profile that it is on; `microcosm_id`: the item's, 0 for
+    none; `has_mail`: a follower of parent, microcosm or site wants mail; `mentioned`: profiles that the comment
+    mentions and that were not notified of that yet.
     """
 
     id: int
@@ -175,7 +176,7 @@ class LiveItem(NamedTuple):
 
 class Dispatch:
     """Reader of the event log named `updates`, for all sites. `queue(tx, site_id, requests)` queues mails, and `push`,
-    called in the same way, messages of web push; None: no messages are queued.
+    called in the same way, messages of web push; `push` None: no such messages are queued.
     """
 
     def __init__(self, queue: Queue, push: Queue | None = None) -> None:
@@ -307,8 +308,9 @@ class _EventDispatch:
     def _direct(
         self, comment: LiveComment, type: int, people: Sequence[int], mailed: set[int]
     ) -> set[int]:
-        """Store an update for those of `people`, profiles whom a comment replies to or mentions, who may read it and
-        are not its author, and queue their mails and web push (U-04). Return the ids of those who get a mail.
+        """Store an update for those of `people`, profiles whom a comment replies to or mentions, who may read the
+        comment, do not ignore it and are not its author, and queue their mails and web push (U-04). Return the ids of
+        those who get a mail.
 
         `type`: REPLY or MENTIONED; `mailed`: profiles that have a mail about this comment already, and get no other.
         """
@@ -333,8 +335,8 @@ class _EventDispatch:
         return {one.profile_id for one in wanted}
 
     def _followers(self, comment: LiveComment, others: set[int]) -> None:
-        """Queue mails about a new comment to those followers of its parent, microcosm and site who may read it and to
-        whom a mail is due, except the profiles `others` (discovery 2.5, U-09).
+        """Queue mails about a new comment to those followers of its parent, microcosm and site who may read and do not
+        ignore the comment and to whom a mail is due, except the profiles `others` (discovery 2.5, U-09).
         """
         type = _type_of(comment)
         subject = self._about(
@@ -352,7 +354,7 @@ class _EventDispatch:
 
     def _push_followers(self, comment: LiveComment) -> None:
         """Queue web push about a new comment to the followers of its parent, microcosm and site who want that and may
-        read it.
+        read and do not ignore the comment, except its author.
         """
         type = _type_of(comment)
         subject = self._about(comment, type)
@@ -399,8 +401,8 @@ class _EventDispatch:
     # ------------------------------------------------------------ items
 
     def _item(self, item: LiveItem) -> None:
-        """Queue mails and web push about a new item to the followers of its microcosm and of the site, except its
-        author.
+        """Queue mails and web push about a new item to the followers of its microcosm and of the site who may read and
+        do not ignore the item, except its author.
         """
         subject = self._about_item(item, item.author_id, NEW_ITEM)
         watched = self._places_watched(item.microcosm_id)
@@ -412,8 +414,9 @@ class _EventDispatch:
             self._pushed(self._of_item(item, NEW_ITEM, some, "item", item.author_id))
 
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
-        """Store an update about a new attendee for the followers of the calendar event `item`, and queue their mails
-        and web push; nothing if the attendee has not said yes. `event`: that of the log, about the attendee.
+        """Store an update about a new attendee for the followers of the calendar event `item` who may read the event,
+        and queue their mails and web push; nothing if the attendee has not said yes. `event`: that of the log, about
+        the attendee.
         """
         who = event.item_id
         if not self._coming(item, [who]):
@@ -430,8 +433,8 @@ class _EventDispatch:
 
     def _invitations(self, items: dict[int, LiveItem], events: Sequence[LoggedEvent]) -> None:
         """Store updates for profiles that somebody else has invited to calendar events, as far as the invitations are
-        open, and queue their mails and web push. `items`: the calendar events by id; `events`: those of the log, about
-        the attendees.
+        open and the profile may read and does not ignore the calendar event, and queue their mails and web push.
+        `items`: the calendar events by id; `events`: those of the log, about the attendees.
         """
         numbers = {
             row[0]
@@ -471,9 +474,9 @@ class _EventDispatch:
             self._pushed(self._of_item(item, EVENT_INVITATION, pushed, cause, actor))
 
     def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
-        """Store an update that reminds the attendees who said yes of the calendar event `item`, and queue their mails
-        and web push. `event`: the entry of the event log that asks for the reminder. An earlier reminder, from before
-        the start was moved, does not keep this one from being sent.
+        """Store an update that reminds the attendees who said yes, and may read the calendar event `item`, of that
+        event, and queue their mails and web push. `event`: the entry of the event log that asks for the reminder. An
+        earlier reminder, from before the start was moved, does not keep this one from being sent.
         """
         subject = self._about_item(item, item.author_id, EVENT_REMINDER, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
@@ -522,7 +525,9 @@ class _EventDispatch:
     # ------------------------------------------------------------ people
 
     def _newcomer(self, event: LoggedEvent) -> None:
-        """Queue mails about a new profile to the followers of the site's list of people."""
+        """Queue mails about a new profile to the followers of the site's list of people who may read the profile and do
+        not ignore it.
+        """
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))
         subject = Subject(itemtypes.PROFILE, new, 0, (), new, NEW_USER)
@@ -587,7 +592,8 @@ class _EventDispatch:
         self, target: Target, subject: Subject, watched: Sequence[tuple[int, int]]
     ) -> Iterator[list[Recipient]]:
         """Yield the followers of any of `watched`, (type, id) each, who have web push, want it for the subject's type
-        of update and may read `target`, in batches, which may be empty; the subject's actor is left out.
+        of update, and may read `target` and do not ignore the subject, in batches, which may be empty; the subject's
+        actor is left out.
         """
         for some in recipients.subscribers(self._tx, self._site_id, self._state, subject, watched):
             wanted = [one for one in some if one.wants_push and not one.ignores]

@@ -315,8 +315,8 @@ def _path(context: MessageContext) -> str:
 
 
 def _thread(context: MessageContext) -> str:
-    """Return a key that is the same for all mails about one item, so that mail programs group them; "" if there is no
-    item.
+    """Return a key that is the same for all mails about one item, or about the comments on one profile, so that mail
+    programs group them; "" for other mails.
     """
     if context.item is not None:
         return f"{itemtypes.name_of(context.item[0])}.{context.item[1]}"

@@ -220,8 +220,8 @@ def put(tx: Transaction, site_id: int, number: int, parts: Parts) -> None:
 
 
 def delete(tx: Transaction, site_id: int, number: int) -> bool:
-    """Delete a site's template of the kind `number` in KINDS, so that the package's applies again; return False if the
-    site had set none.
+    """Delete a site's template of the kind `number` in KINDS, so that the package's applies again and the site's
+    version changes; return False if the site had set none.
     """
     return bool(tx.run(DELETE, site_id=site_id, name=PREFIX + KINDS[number].name))
 

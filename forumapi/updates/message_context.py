@@ -146,8 +146,8 @@ OF_MESSAGES = Query(
 
 class MessageContext:
     """Context of one queued mail or web push message, read on one snapshot: the mail's reader with rights and
-    preferences, and the item, comment and actor that the mail is about. `row`: a row of the statement CONTEXTS or
-    OF_MESSAGES.
+    preferences, and the item, comment and actor that the mail is about. `type`: its update type, 0 for a digest. `row`:
+    a row of the statement CONTEXTS or OF_MESSAGES.
     """
 
     __slots__ = (

@@ -123,9 +123,10 @@ class DueMessage(NamedTuple):
 
 
 class PushOutcome(NamedTuple):
-    """Outcome for one leased message. `state`: sent, dead or dropped; None: the message is tried again in `wait_s`
-    seconds, unless `is_gone`: its subscription has ended. `error`: reason of a failure, for people. `was_tried` False:
-    the push service was not asked, so the lease does not count as an attempt.
+    """Outcome for one leased message. `state`: sent, dead (it has failed for good) or dropped (it must not be sent);
+    None: the message is tried again in `wait_s` seconds, unless `is_gone`: its subscription has ended. `error`: reason
+    of a failure, for people. `was_tried` False: the push service was not asked, so the lease does not count as an
+    attempt.
     """
 
     message: DueMessage
@@ -138,7 +139,8 @@ class PushOutcome(NamedTuple):
 
 def queue(tx: Transaction, site_id: int, requests: Sequence[MessageRequest]) -> None:
     """Queue a message for each of `requests`, of one site, to each subscription of its profile, once for its cause; a
-    subscription that has had MOST_AN_HOUR is left out. One statement, none without requests.
+    subscription for which MOST_AN_HOUR messages were queued within the last hour is left out. One statement, none
+    without requests.
     """
     if requests:
         causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(

@@ -87,7 +87,8 @@ class CircuitBreaker:
 
     def wait_s(self, host: str) -> int:
         """Return the seconds for which nothing may be sent to a host, 0 if something may be sent now. Once the time of
-        a failing host is over one caller gets 0; others get it after that caller's `record`, or after TIMEOUT_S.
+        a failing host is over one caller gets 0, to try it and `record` the outcome; until that, others get what is
+        left of TIMEOUT_S, after which the next caller gets 0.
         """
         with self._lock:
             count, until = self._failing.get(host) or (0, 0.0)

@@ -73,8 +73,9 @@ def send(
     people: Sequence[Enrolled],
     front_end: str = "",
 ) -> None:
-    """Queue an invitation to each of `people`, except those who refuse invitations, were invited to this site before,
-    or have had too many; nobody learns who was left out.
+    """Queue an invitation to each of `people`, except those who refuse invitations, whose mail came back, who were
+    invited to this site before (as long as the outbox keeps that mail), or have had too many; nobody learns who was
+    left out.
 
     `owner_user_id`: user who invites, the site's owner, to count against their limit; `front_end`: name of the front
     end that sent the request, with a limit of its own, "" for none. Raises TooMany if the owner, the site or the front
@@ -108,8 +109,8 @@ def offer(
     address: str,
     front_end: str = "",
 ) -> None:
-    """Queue a mail to the profile that the site is offered to, unless its person refuses such mail or has had too much.
-    `address`: the profile's e-mail address.
+    """Queue a mail to the profile that the site is offered to, unless mail to its person came back or its person
+    refuses such mail or has had too much. `address`: the profile's e-mail address.
 
     `owner_user_id`: user who offers the site, its owner; `front_end`: name of the front end that sent the request, ""
     for none. Raises TooMany if the owner, the site or the front end has reached its limit.
@@ -144,9 +145,9 @@ def _queue(
     """Render and queue a mail to each of `people`, (profile id, e-mail address), with a link of its own to refuse more;
     addresses that may get none are left out.
 
-    `cause`: key of this mail, which no profile gets twice; `subject`: with `{title}` in place of the site's title;
-    `template`: name of the notice, such as `site_offer`; `field`: what the owner sent, as errors name it. Raises
-    TooMany or Invalid by the limit of `front_end`, "" for none.
+    `cause`: key of this mail, which no profile gets twice as long as the outbox keeps it; `subject`: with `{title}` in
+    place of the site's title; `template`: name of the notice, such as `site_offer`; `field`: what the owner sent, as
+    errors name it. Raises TooMany or Invalid by the limit of `front_end`, "" for none.
     """
     if front_end:
         through = THROUGH._replace(most=config.invitations_per_front_end)
