@@ -82,7 +82,7 @@ class Api:
     `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
-    was anything but a plain GET with an entity tag, or failed.
+    was anything but a plain GET with an entity tag, or was answered with 301 or a refusal.
 
     Every method raises Failure for an answer of 400 or above, and Moved for 301.
     """
@@ -114,51 +114,63 @@ class Api:
             self._headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **query: Any) -> Any:
-        """GET `path` below /api/v1 and return the answer's `data`. Query parameters that are None or "" are not sent; a
-        list is sent as a repeated parameter.
+        """GET `path` below /api/v1 and return the answer's `data`, None without one. `query`: parameters by name; None
+        and "" are not sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an
+        answer, Moved for 301.
         """
         return self.document(path, **query).data
 
     def document(self, path: str, *, etag: str = "", **query: Any) -> Document:
         """GET `path` below /api/v1 and return the answer with its headers. With `etag`, an entity tag, the answer is
-        conditional: status 304 and data None if the document still has that tag. `query`: as in `get`.
+        conditional: status 304 and data None if the document still has that tag. `query`: parameters by name; None and
+        "" are not sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an
+        answer, Moved for 301.
         """
         headers = {"If-None-Match": etag} if etag else {}
         return self.call("GET", path, query=query, headers=headers)
 
     def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """POST `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led
-        to. `key`: Idempotency-Key, "" for none; for guests it is not sent. `query`: as in `get`.
+        to. `key`: Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are
+        not sent. Raises Failure from status 400 on and without an answer, Moved for 301.
         """
         return self.write("POST", path, body, key=key, **query)
 
     def put(
         self, path: str, body: Any = None, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
-        """PUT `body` as JSON to `path` below /api/v1 and return the document that the write led to. `match`: entity tag
-        that the document must still have, else Failure with 412, "" for any; `key`: as in `post`; `query`: as in `get`.
+        """PUT `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led to.
+        `match`: entity tag that the document must still have, else Failure with 412, "" for any. `key`:
+        Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
+        Raises Failure from status 400 on and without an answer, Moved for 301.
         """
         return self.write("PUT", path, body, key=key, match=match, **query)
 
     def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
         """PATCH flags of the document at `path` below /api/v1 and return the changed document. `values`: new value by
-        JSON path, such as `/meta/flags/deleted`; `key`: Idempotency-Key, as in `post`.
+        JSON path, such as `/meta/flags/deleted`. `key`: Idempotency-Key, not sent if it is "" or for a guest. Raises
+        Failure from status 400 on and without an answer, Moved for 301.
         """
         body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
         return self.write("PATCH", path, body, key=key)
 
     def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """DELETE `path` below /api/v1, with `body` as JSON unless it is None, and return the answer. `key`:
-        Idempotency-Key, as in `post`; `query`: as in `get`.
+        Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
+        Raises Failure from status 400 on and without an answer, Moved for 301.
         """
         return self.write("DELETE", path, body, key=key, **query)
 
     def write(
         self, method: str, path: str, body: Any, *, key: str = "", match: str = "", **query: Any
     ) -> Document:
-        """Send a request of the unsafe HTTP method `method` that asks for the changed document in place of a redirect
-        (`Prefer: return=representation`), and return that document. `path`, `body`, `key`, `query`: as in `post`;
-        `match`: as in `put`.
+        """Send a request of the unsafe HTTP method `method` to `path` below /api/v1, with `body` as JSON unless it is
+        None, and return the changed document, which is asked for in place of a redirect (`Prefer:
+        return=representation`).
+
+        `key`: Idempotency-Key, not sent if it is "" or for a guest; `match`: entity tag that the document must still
+        have, else Failure with 412, "" for any. `query`: parameters by name; None and "" are not sent. Raises Failure
+        from status 400 on and without an answer, Moved for 301.
         """
         headers = {"Prefer": "return=representation"}
         if key and self.token:
@@ -178,10 +190,11 @@ class Api:
         raw: bytes | None = None,
     ) -> Document:
         """Send one request of the HTTP method `method` to `path` below /api/v1 and return its answer. The request's
-        body is `body` as JSON, or the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None.
+        body is `body` as JSON, or the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None. A
+        plain GET that `still_holds` has just read anew is answered from there, once.
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
-        sent.
+        sent. Raises Failure from status 400 on and without an answer, Moved for 301.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)
@@ -200,7 +213,7 @@ class Api:
         """Return True if the API answers 304 to each of the GETs `calls`, sent with its entity tag, so that a page made
         of them is unchanged.
 
-        A refusal counts as a change; Failure is raised for 429 and from 500 on.
+        A refusal counts as a change. Raises Failure for 429 and from 500 on, Moved for 301.
         """
         for call in calls:
             try:

@@ -53,7 +53,7 @@ def bar_chart(values: Sequence[Sequence[float]]) -> BarChart:
     """Return the chart of `values`: for each bar, of which there is at least one, the values from 0 on that it stacks,
     one of each series.
 
-    The axis ends at 1, 2 or 5 times a power of ten, at 1 if all values are 0.
+    The axis ends at the sum of the highest bar, rounded up to 1, 2 or 5 times a power of ten; at 1 if all values are 0.
     """
     totals = [sum(column) for column in values]
     top = _rounded_up(max(totals))

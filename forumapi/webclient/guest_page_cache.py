@@ -26,8 +26,9 @@ Key = tuple[str, str, str, str]
 
 
 class KeptPage(NamedTuple):
-    """Page with its headers and the GETs that it was made of (`calls`). `good_until`: moment of `time.monotonic()` at
-    which texts such as "4 minutes ago" become wrong.
+    """Page with its headers and the GETs that it was made of (`calls`). `good_until`: moment of `time.monotonic()`
+    after which it is not sent any more: texts such as "4 minutes ago" become wrong, or the position in the live events
+    is older than MOST_AGE_S seconds.
     """
 
     headers: list[tuple[str, str]]

@@ -62,8 +62,8 @@ class Seal:
         return base64.urlsafe_b64encode(nonce + sealed).decode().rstrip("=")
 
     def open(self, purpose: str, host: str, text: str, max_age_s: int) -> bytes | None:
-        """Return the bytes that `close` has sealed for this purpose and host; None for a forged or damaged text, and
-        for one sealed `max_age_s` ago or earlier.
+        """Return the bytes that `close` has sealed for this purpose and host; None for a text of another purpose or
+        host, for a forged or damaged one, and for one sealed `max_age_s` ago or earlier.
         """
         try:
             raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

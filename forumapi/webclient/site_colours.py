@@ -109,12 +109,14 @@ def address(site: dict[str, Any]) -> str:
 
 
 def accent(site: dict[str, Any]) -> str:
-    """Return the site's accent colour for light mode, as #rrggbb; the default one for a site without a `linkColor`."""
+    """Return the site's accent colour for light mode, as #rrggbb; the default one if the site's `linkColor` is missing,
+    unchosen, or can't be parsed.
+    """
     return _accents(str(site.get("linkColor", "")))[0]
 
 
 def sheet(site: dict[str, Any]) -> bytes:
-    """Return the style sheet that sets the site's accent colours in light and in dark mode, as bytes; the default
-    ones for a site without a `linkColor`.
+    """Return the style sheet that sets the site's accent colours in light and in dark mode, as bytes; the default ones
+    if the site's `linkColor` is missing, unchosen, or can't be parsed.
     """
     return _sheet(str(site.get("linkColor", "")))[1]

@@ -214,8 +214,8 @@ def device(user_agent: str) -> str:
 
 
 def content(html: Any) -> Markup:
-    """Mark HTML that the API has sanitised as safe for a template; embedded frames and pictures of other hosts become
-    links.
+    """Mark HTML that the API has sanitised as safe for a template; embedded frames, and pictures of other hosts, become
+    links. None is "".
 
     So no third party learns who reads a page. Code blocks can be reached by the keyboard.
     """
@@ -270,7 +270,9 @@ def _link_picture(found: re.Match[str]) -> str:
 
 
 def page_address(href: Any) -> str:
-    """Return the website's address for one of the API: `/events/8/?offset=25` for `/api/v1/events/8?offset=25`."""
+    """Return the website's address for one of the API: `/events/8/?offset=25` for `/api/v1/events/8?offset=25`; the
+    front page for the API's root and for the list of microcosms.
+    """
     path, mark, query = str(href).partition("?")
     path = path.removeprefix(PREFIX)
     if path in ("", "/microcosms"):

@@ -37,7 +37,7 @@ _HASH: Final = re.compile(r"[0-9a-f]{40}")
 
 
 class SentFile(NamedTuple):
-    """File that is stored already: its SHA-1 hash in hexadecimal, and the name that it was sent under."""
+    """File that is stored already: its SHA-1 hash in hexadecimal, and its name."""
 
     hash: str
     name: str
@@ -89,7 +89,8 @@ class Writing:
         """Read the sent form, and upload the files that came with it; a refused upload becomes the form's `problem` or
         `failure`.
 
-        `kind`: type of the item that the form is for; "" for a comment. Raises Failure for an upload as `failed` does.
+        `kind`: type of the item that the form is for; "" for a comment. Raises Failure for a refused upload whose
+        status is not in WRITING_REFUSALS.
         """
         made = cls(
             text=visit.field("markdown"),

@@ -92,8 +92,9 @@ class InProcess:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Call the API in this process; parameters as in ApiTransport. Raises ValueError for a header whose name is not
-        in HEADERS.
+        """Call the API in this process on behalf of `visitor` and return the whole answer, whatever its status. `path`
+        begins with a slash and is not percent-encoded, `query` is. Raises ValueError for a header whose name is not in
+        HEADERS.
         """
         outer = visitor.environ
         environ: dict[str, Any] = {
@@ -187,8 +188,9 @@ class OverHttp:
         headers: Mapping[str, str],
         body: bytes,
     ) -> Reply:
-        """Call the API over HTTP; parameters as in ApiTransport. A GET or HEAD is repeated once if the connection
-        broke. Raises Unreachable, and ValueError for a header whose name is not in HEADERS.
+        """Call the API over HTTP on behalf of `visitor` and return the whole answer, whatever its status. `path` begins
+        with a slash and is not percent-encoded, `query` is. A GET or HEAD is repeated once if the connection broke.
+        Raises Unreachable without an answer, ValueError for a header whose name is not in HEADERS.
         """
         # The peer of a Unix socket is on this machine.
         wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address or "127.0.0.1"}

@@ -23,9 +23,9 @@ class View:
         return ["OPTIONS", *(["HEAD"] if "get" in known else []), *(one.upper() for one in known)]
 
     def answer(self, visit: Visit, url_values: dict[str, Any]) -> Answer:
-        """Answer a request by `get` or `post`, by its method; `post` is called after `visit.check_origin`.
-        `url_values`: variable parts of the URL by name, the called method's arguments. Raises Refused for another
-        method (405) or origin (403), and what the called method raises.
+        """Answer a request by `get` (GET and HEAD) or `post`, and OPTIONS with 204 and the header Allow; `post` is
+        called after `visit.check_origin`. `url_values`: variable parts of the URL by name, the called method's
+        arguments. Raises Refused for another method (405) or origin (403), and what the called method raises.
         """
         name = "get" if visit.method in ("GET", "HEAD") else visit.method.lower()
         found = getattr(self, name, None) if name in ("get", "post") else None

@@ -150,7 +150,7 @@ class Visit:
 
     def named_moderators(self, microcosm: int) -> list[int]:
         """Return the ids of the profiles that moderate a microcosm, given by id; [] for 0, on a site that names no
-        moderators, and for a microcosm that the visitor may not read.
+        moderators, and for a microcosm that the visitor may not read. Raises Failure for other refusals.
         """
         if not microcosm or not self.site.get("namesModerators"):
             return []
@@ -165,20 +165,22 @@ class Visit:
     @property
     def reactions(self) -> list[dict[str, Any]]:
         """Reactions that members can give on this site, in the site's order: `name`, by which the API knows it, and
-        `text`, shown on pages, of each.
+        `text`, shown on pages, of each. Raises Failure.
         """
         found: list[dict[str, Any]] = self.site["reactions"]
         return found
 
     def member(self) -> dict[str, Any]:
-        """Return the visitor's own profile. Raises SignInFirst for guests."""
+        """Return the visitor's own profile. Raises SignInFirst for guests, Failure if the API refuses to name the
+        visitor.
+        """
         if self.me is None:
             raise SignInFirst
         return self.me
 
     def fresh_member(self) -> dict[str, Any]:
         """Return the visitor's own profile. Raises SignInFirst for guests, and for people whose sign-in is 30 minutes
-        ago or longer.
+        ago or longer; Failure if the API refuses to name the visitor.
         """
         found = self.member()
         if not self.session.is_fresh:
@@ -188,7 +190,7 @@ class Visit:
     @property
     def base_url(self) -> str:
         """Scheme and host of the site's pages, without a trailing slash: `webUrl` of the API's answer, else those of
-        this request.
+        this request. Raises Failure.
         """
         scheme = "https" if self.website.is_secure else "http"
         found: str = self.site.get("webUrl") or f"{scheme}://{self.host}"
@@ -312,9 +314,12 @@ class Visit:
             self.is_malformed = True
 
     def comment_form(self, kind: str, item: int, *, has_draft: bool = True) -> Writing:
-        """Return the contents of the form for a comment on the item or profile with the id `item`, as
-        `text_form.comment_form` does. Raises Failure. `kind`: type of the item or profile, such as `conversation`.
-        `has_draft` False: the API has said that there is no draft.
+        """Return the contents of the form for a comment on the item or profile with the id `item`: the contents that
+        were refused in this request, else the draft, else an empty form; in the latter two cases with the comment to
+        answer or to quote that the query names as `reply` or `quote`. Raises Failure.
+
+        `kind`: type of the item or profile, such as `conversation`. `has_draft` False: the API has said that there is
+        no draft.
         """
         return comment_form(self, kind, item, has_draft=has_draft)
 
@@ -332,7 +337,9 @@ class Visit:
         return [one for one in self.form.items(multi=True) if one[0] != "proof"]
 
     def lost_files(self) -> list[str]:
-        """Return the names of the files that came with the form; a form that is sent again does not hold them."""
+        """Return the names of the files that came with the form, of each field the first file; a form that is sent
+        again holds no files.
+        """
         found = self.files.values() if self.files is not None else ()
         return [one.filename for one in found if one.filename]
 
@@ -370,7 +377,7 @@ class Visit:
         self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
     ) -> Answer:
         """Answer with a rendered template as an HTML page. `retry_after`: seconds for the header Retry-After, 0 for
-        none; `values`: variables of the template besides those that `render` gives.
+        none; `values`: variables of the template besides those that `render` gives. Raises Failure.
         """
         text = self.render(template, **values)
         headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
@@ -380,7 +387,7 @@ class Visit:
 
     def render(self, template: str, **values: Any) -> str:
         """Render a template in the visitor's language, with `visit`, `site`, `me`, `theme` (address of the site's style
-        sheet), `now` and `values`.
+        sheet), `now` and `values`. Raises Failure, since `site` and `me` are read from the API.
         """
         made = template_environment.environment(self.language.code).get_template(template)
         return made.render(

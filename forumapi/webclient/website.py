@@ -180,7 +180,9 @@ class Website:
         return (visit.host, visit.path, visit.query_string, kind)
 
     def _kept(self, visit: Visit) -> Answer | None:
-        """Return the kept page for a guest's GET once the API has confirmed that it is unchanged; else None."""
+        """Return the kept page for a guest's GET or HEAD once the API has confirmed that it is unchanged; else None.
+        Raises Failure for 429 and from 500 on, Moved for 301.
+        """
         if visit.method not in ("GET", "HEAD") or visit.session.token:
             return None
         found = self.kept.find(self._key(visit))
@@ -213,7 +215,7 @@ class Website:
 
     def _unknown(self, visit: Visit) -> Answer:
         """Redirect an address that no view has to the one that the API knows for it, such as an old forum's; else
-        answer with a page of 404.
+        answer with a page of 404. Raises Failure from status 500 on, and for a host that is no site of the platform.
         """
         if visit.method in ("GET", "HEAD"):
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
@@ -286,7 +288,8 @@ class Website:
         """Return an error page with this status. `text`: translated reason of the website; `failure`: the API's
         refusal, whose reason is shown; without either ("" and None) the page has a text for the status.
 
-        On a host that is no site of the platform the status becomes 404, and the page is made without the site.
+        On a host that is no site of the platform the status becomes 404. There, and if the API can't be reached, the
+        page is made without the site.
         """
         # An API that did not answer is not asked again.
         if failure is not None and failure.is_unreachable:
@@ -381,7 +384,9 @@ class Website:
             return {}
 
     def call_headers(self, environ: dict[str, Any]) -> dict[str, str]:
-        """Return the headers of a visitor's request that all calls of the API pass on: User-Agent and X-Request-Id."""
+        """Return the headers of a visitor's request that all calls of the API pass on: User-Agent and X-Request-Id,
+        each unless it is empty or holds anything but printable ASCII.
+        """
         known = (("User-Agent", "HTTP_USER_AGENT"), ("X-Request-Id", "HTTP_X_REQUEST_ID"))
         found = {name: environ.get(key, "") for name, key in known}
         return {

@@ -52,7 +52,7 @@ class SessionsView(View):
 
     def post(self, visit: Visit) -> Answer:
         """End the session of the field `id`; with `do` = "others" all sessions but this browser's. Raises SignInFirst
-        for guests.
+        for guests, Refused with 400 for an `id` that is no number.
         """
         visit.member()
         if visit.field("do") == "others":
@@ -66,15 +66,16 @@ class KeysView(View):
     """API keys of a member; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's API keys, with the form for a new one. Raises SignInFirst for guests and for a sign-in
-        older than 30 minutes.
+        """List the member's API keys, at most MOST_KEYS (50), with the form for a new one. Raises SignInFirst for
+        guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key of the
-        field `id`. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        field `id`. A refusal of the new key shows the form again. Raises SignInFirst for guests and for a sign-in older
+        than 30 minutes.
         """
         visit.fresh_member()
         if visit.field("do") == "revoke":
@@ -126,7 +127,8 @@ class AddressView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Send a code to the new address, and show the form that asks for the code; with `step` = "code" change the
-        address by that code. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        address by that code. A refusal shows the form again. Raises SignInFirst for guests and for a sign-in older than
+        30 minutes.
         """
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
@@ -160,7 +162,7 @@ class AddressView(View):
 
 
 def _drawn(address: str) -> Markup:
-    """Return a `otpauth:` address as a QR code: an SVG element, black on white in light and in dark mode."""
+    """Return an `otpauth:` address as a QR code: an SVG element, black on white in light and in dark mode."""
     import segno  # by this page alone
 
     code = segno.make(address, error="m", micro=False)
@@ -178,9 +180,10 @@ class FactorView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of it, "recovery" makes
-        new recovery codes, "off" switches it off. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret,
+        "recovery" makes new recovery codes, and "off" switches the factor off, both by a code of the app. A refusal by
+        the API shows the page again; another `do` raises Refused with 400. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes.
         """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()
@@ -243,7 +246,8 @@ class PasskeysView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store a passkey that the browser has made; with `do` = "rename" or "remove" rename or delete the passkey with
-        the id in the field `id`. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        the id in the field `id`. A refusal shows the page again. Raises SignInFirst for guests and for a sign-in older
+        than 30 minutes.
         """
         visit.fresh_member()
         step, name = visit.field("do"), visit.field("name")
@@ -290,7 +294,9 @@ class GrantsView(View):
     """Consents that a member has given to OAuth clients, programs that act in the member's name."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the programs that may act for the member, a page from `offset` on. Raises SignInFirst for guests."""
+        """List the programs that may act for the member, newest consent first, a page from `offset` on. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         found = visit.api.get("/oauth/grants", offset=visit.query.get("offset"))
         return visit.page("grants.html", list=found["grants"])

@@ -46,9 +46,9 @@ class SignInView(View):
         return self._show(visit, email=visit.me["email"] if visit.me else "")
 
     def post(self, visit: Visit) -> Answer:
-        """Take the step of the field `step`. "email", the default, sends a code by mail; "code", "link" (of the mail),
-        "passkey", "factor" (second factor) and "development" (by the address alone, in the embedded mode) sign in;
-        "provider" leads to a provider.
+        """Take the step of the field `step`. "code", "link" (of the mail), "passkey", "factor" (second factor) and
+        "development" (by the address alone, in the embedded mode) sign in, or ask for the second factor; "provider"
+        leads to a provider; "email", the default, sends a code by mail. A refusal shows the page again.
         """
         step = visit.field("step") or "email"
         if step == "provider":
@@ -169,7 +169,8 @@ class SignInView(View):
 
     def _begin(self, visit: Visit) -> Answer:
         """Show the page that leads on to the provider. `flow`, the API's state of this sign-in, is kept in a cookie, so
-        that only this browser can finish it.
+        that only this browser can finish it. A refusal whose status is in _SHOWN, and pending fields too long for the
+        cookie, show the sign-in page with the reason. Raises Failure for another refusal.
         """
         method = visit.field("method")
         scheme = "https" if visit.website.is_secure else "http"

@@ -16,15 +16,16 @@ class SignInMethodsView(View):
     """List of the ways to sign in on the site, and the choice that moderators need a second factor."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's sign-in methods, those switched off included. Raises Refused for all but the site's
-        owner.
+        """List the site's sign-in methods, those switched off included. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
 
     def post(self, visit: Visit) -> Answer:
-        """Store whether people who moderate need a second factor: the box `secondFactor`. Raises Refused for all but
-        the site's owner.
+        """Store whether people who moderate need a second factor: the box `secondFactor`; a refusal shows the page
+        again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
+        30 minutes.
         """
         owner(visit)
         try:
@@ -49,11 +50,11 @@ class SignInMethodView(SettingsView):
         return found
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the name for people of the sign-in method in the URL."""
+        """Return the name for people of the sign-in method in the URL. Raises Failure."""
         return str(plain(self._found(visit, url_values)["title"]))
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL."""
+        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL. Raises Failure."""
         found = self._found(visit, url_values)
         kinds = {"secret": "secret", "urls": "area"}
         return [
@@ -67,8 +68,8 @@ class SignInMethodView(SettingsView):
         ]
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
-        """Return the settings of the sign-in method in the URL by the fields' names, a list as lines; secrets are not
-        among them, as the API never shows them. Raises Failure.
+        """Return `enabled`, and the settings of the sign-in method in the URL by the fields' names, a list as lines;
+        secrets are not among them, as the API never shows them. Raises Failure.
         """
         found = self._found(visit, url_values)
         values = {

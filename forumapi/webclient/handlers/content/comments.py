@@ -19,22 +19,23 @@ COMMENTED: Final = ("conversation", "event", "poll", "huddle", "profile")
 
 
 class NewestView(View):
-    """Redirect to the first comment on an item or profile that the member has not read; to the newest comment if all
-    are read.
+    """Redirect to the first comment on a conversation, event or poll that the member has not read; to the newest
+    comment if all are read. Guests have read none.
     """
 
     where = "newcomment"
 
     def get(self, visit: Visit, kind: str, item: int) -> Answer:
-        """Redirect to the page that shows the first unread comment (in LastView the newest one) on the thing with the
-        id `item`. `kind`: plural of the thing's type, such as `conversations`. Raises Failure.
+        """Redirect to the page that shows the first unread comment (in LastView the newest one) on the item with the id
+        `item`; to the item's page if it has no comments. `kind`: plural of the item's type, such as `conversations`.
+        Raises Failure.
         """
         found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
 
 
 class LastView(NewestView):
-    """Redirect to the newest comment on an item or profile."""
+    """Redirect to the newest comment on a conversation, event, poll or huddle."""
 
     where = "lastcomment"
 
@@ -45,8 +46,8 @@ class CommentView(View):
     """
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Redirect as InContextView does: to the page of the item or profile that holds the comment with the id
-        `comment`.
+        """Redirect to the page of the item or profile that holds the comment with the id `comment`, with the comment as
+        its anchor. The author of a comment that moderators took away, which no page holds, is led to the reasons.
         """
         return InContextView().get(visit, comment)
 
@@ -88,8 +89,9 @@ class CreateCommentView(View):
     takes_files = True
 
     def post(self, visit: Visit) -> Answer:
-        """Post the comment with its files and lead to it; with `do` = "preview" show it in the form. A refusal shows
-        the page with the form again, as it was filled in. Raises SignInFirst for guests.
+        """Post the comment with its files and lead to it; with `do` = "preview" show it in the form, rendered, or send
+        its HTML as JSON to a script. A refusal shows the page with the form again, as it was filled in. Raises
+        SignInFirst for guests, Refused with 400 without an `itemType` of COMMENTED or an `itemId`.
         """
         visit.member()
         kind, item = visit.field("itemType"), visit.number("itemId")
@@ -133,8 +135,9 @@ class EditCommentView(View):
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Store text and files, and lead to the comment; with `do` = "preview" show the form again with the text
-        rendered. If somebody changed the comment since the form was shown, show the form again, with the comment's
-        present text beside the sent one. Raises SignInFirst for guests.
+        rendered, or send its HTML as JSON to a script. A refusal shows the form again. If somebody changed the comment
+        since the form was shown, show the form again, with the comment's present text beside the sent one. Raises
+        SignInFirst for guests.
         """
         visit.member()
         writing = Writing.read(visit)
@@ -223,7 +226,7 @@ class QuoteView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Answer with JSON: `markdown`, the text of the comment with the id `comment` as a quotation; "" if nothing is
-        left to quote, or the API refuses the comment. Raises SignInFirst for guests.
+        left to quote, or the API refuses the comment. Raises SignInFirst for guests, Failure from status 500 on.
         """
         visit.member()
         return visit.json({"markdown": quote_of(visit, comment)})
@@ -236,7 +239,8 @@ class UploadView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store the file `file` and answer with JSON: `value`, for the form's field `file`, and `name`; for a file that
-        was refused `problem`, a sentence with the reason. Raises SignInFirst for guests, Refused without a file.
+        was refused `problem`, a sentence with the reason. Raises SignInFirst for guests, Refused without a file,
+        Failure for a refusal that is not about the file.
         """
         visit.member()
         sent = visit.files.get("file") if visit.files is not None else None

@@ -14,7 +14,9 @@ class ConversationView(View):
     """Page of a conversation: some of its comments, and the form for a new one."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the conversation with its comments from `offset` on."""
+        """Show the conversation with the id `item`, and its comments from `offset` on; the first ones if the API
+        refuses that offset.
+        """
         found = visit.listed(f"/conversations/{item}")
         return visit.page("conversation.html", item=found, kind="conversation")
 

@@ -41,7 +41,7 @@ class DraftListView(View):
     """List of a member's drafts on this site."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's drafts from `offset` on, newest first. Raises SignInFirst for guests."""
+        """List the member's drafts from `offset` on, the latest begun first. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/drafts", offset=visit.query.get("offset"))["drafts"]
         return visit.page("drafts.html", drafts=found, page_of=page_of, writing_of=Writing.of_draft)
@@ -55,12 +55,14 @@ class SaveDraftView(View):
     takes_files = True
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
-        """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form; a script
-        gets JSON with the draft's `version` or the `problem`. If the stored draft is another version than the one that
-        the form shows, the form stands again, with the stored text beside the sent one.
+        """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form. If the
+        stored draft is another version than the one that the form shows, the form stands again, with the stored text
+        beside the sent one.
 
-        `place`, `id`: type and id of the thing that the draft comments on, or of the microcosm in which it begins an
-        item. Raises SignInFirst for guests.
+        A script gets JSON: `version` of the draft (0: none is stored), `other`, the stored text if that is another
+        version, else null, and `problem`, the website's reason for a refusal, "" without one. `place`, `id`: type and
+        id of the thing that the draft comments on, or of the microcosm in which it begins an item. Raises SignInFirst
+        for guests, Refused with 400 for an item of a type that has no drafts.
         """
         visit.member()
         item_type = visit.field("itemType")

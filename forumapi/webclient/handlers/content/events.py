@@ -17,7 +17,8 @@ ANSWERS: Final = ("yes", "maybe", "no")
 
 class EventsView(View):
     """List of the site's events: those to come, the next one first; with the query parameter `past` those before now,
-    the latest first; with `mine` only those of them that the member attends.
+    the latest first; with `mine` only those of them to which the member has answered yes; for guests `mine` changes
+    nothing.
     """
 
     def get(self, visit: Visit) -> Answer:
@@ -40,7 +41,7 @@ class EventView(View):
     """Page of an event: time, place, attendees, the member's own answer, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the event with its comments from `offset` on."""
+        """Show the event with the id `item`, and its comments from `offset` on."""
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
@@ -72,7 +73,7 @@ class AttendView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the member's answer in place of the former one, and lead back to the event; a refusal shows the event's
-        page with its reason. Raises SignInFirst for guests.
+        page with its reason. Raises SignInFirst for guests, Refused with 400 for any other `rsvp`.
         """
         me = visit.member()
         rsvp = visit.field("rsvp")

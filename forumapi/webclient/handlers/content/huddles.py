@@ -37,7 +37,9 @@ class HuddlePageView(View):
     """Page of a huddle: participants, comments, and the forms to answer and to add people."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the huddle with its comments from `offset` on."""
+        """Show the huddle with the id `item`, and its comments from `offset` on; the first ones if the API refuses that
+        offset. Raises Refused with 404 for members who take no part, Failure for other refusals.
+        """
         return self.show(visit, item)
 
     def show(
@@ -97,7 +99,7 @@ class BeginHuddleView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Begin the huddle, post its first comment and lead there. Names that could mean nobody or several people, no
-        people or no text show the form again. Raises SignInFirst for guests.
+        people, no text and a refusal of the huddle show the form again. Raises SignInFirst for guests.
 
         If the comment alone is refused, its text stands in the form on the new huddle's page.
         """
@@ -155,8 +157,8 @@ class AddToHuddleView(View):
     """Adding of people to a huddle, by the form on its page."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Add the people of the form as participants; if names are unclear or the API refuses, show the huddle's page
-        with the reason. Raises SignInFirst for guests.
+        """Add the people of the form as participants; if names are unclear or missing, or the API refuses, show the
+        huddle's page with the reason. Raises SignInFirst for guests.
         """
         visit.member()
         people = People.of_form(visit)
@@ -182,7 +184,9 @@ class LeaveHuddleView(View):
         return visit.page("leave_huddle.html", item=found)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Take the member out of the huddle, and lead to the list of huddles. Raises SignInFirst for guests."""
+        """Take the member out of the huddle, and lead to the list of huddles. Raises Refused with 404 for members who
+        take no part. Raises SignInFirst for guests.
+        """
         visit.member()
         try:
             visit.api.delete(f"/huddles/{item}")
@@ -220,8 +224,8 @@ class People:
 
     @classmethod
     def of_form(cls, visit: Visit) -> People:
-        """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id and name), and names typed
-        into `to`, which are looked up. Raises Failure.
+        """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id, space, name; the first
+        100), and names typed into `to`, which are looked up. Raises Failure.
         """
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()
@@ -271,8 +275,8 @@ def for_participants(visit: Visit, path: str, **query: Any) -> Any:
 
 def huddle_refusal(visit: Visit, failure: Failure) -> Exception:
     """Return the exception to raise for a failed call about a huddle. For a member it is Refused with 404 in place of
-    403 and 404, so that nobody learns that the huddle exists; for guests, for banned members and for other statuses it
-    is `failure` itself.
+    403 and 404, so that nobody learns that the huddle exists; for guests, for banned members (error code 13) and for
+    other statuses it is `failure` itself.
     """
     is_nothing = failure.status in (403, 404) and failure.code != 13
     return Refused(404) if is_nothing and visit.session.token else failure

@@ -21,7 +21,7 @@ class CreateItemView(View):
     previewed, and carry files.
 
     A subclass sets `kind` (its item type) and `template`, and overrides `body` for the fields that only its type has.
-    `needs_text`: an item without a first comment is refused.
+    `needs_text` True: an item without a first comment is refused; False: only if files are to hang on that comment.
     """
 
     takes_files = True
@@ -37,14 +37,14 @@ class CreateItemView(View):
         return Writing()
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the keys of the API's body that only this item type has, with the values from the form `writing`.
-        Raises Failure for a value that can't be sent.
+        """Return the keys of the API's body that only this item type has, with the values from the form `writing`; {}
+        in this class. Raises Failure for a value that can't be sent.
         """
         return {}
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Show the form with the member's draft for this microcosm. `microcosm` 0: the form offers microcosms to choose
-        from. Raises SignInFirst for guests.
+        from. Raises SignInFirst for guests, Refused for members who may not create such an item there.
         """
         visit.member()
         writing = visit.writing
@@ -58,8 +58,8 @@ class CreateItemView(View):
 
     def post(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Create the item, then its first comment if there is a text, and lead there. With `do` = "preview" or "more"
-        (further lines, such as choices of a poll) show the form. `microcosm`: id of the microcosm, 0 if the form's
-        field `microcosmId` chooses it. Raises SignInFirst for guests.
+        (further lines, such as choices of a poll) show the form; a refusal shows it again, as it was filled in.
+        `microcosm`: id of the microcosm, 0 if the form's field `microcosmId` chooses it. Raises SignInFirst for guests.
 
         The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
         """
@@ -117,7 +117,8 @@ class CreateItemView(View):
 class EditItemView(View):
     """Base class of forms for an existing item: its title, and the fields that only its type has.
 
-    A subclass sets `kind` (its item type) and `template`, and overrides `fields`, `body` and `words`.
+    A subclass sets `kind` (its item type) and `template`, and overrides those of `fields`, `body` and `words` that say
+    too little for its type.
     """
 
     kind: ClassVar[str]
@@ -125,19 +126,19 @@ class EditItemView(View):
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
         """Return the values of the fields that only this item type has, by the fields' names, from `item`, which is as
-        the API shows it.
+        the API shows it; {} in this class.
         """
         return {}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the keys of the API's body that only this item type has, with the values from the form `writing`.
-        Raises Failure for a value that can't be sent.
+        """Return the keys of the API's body that only this item type has, with the values from the form `writing`; {}
+        in this class. Raises Failure for a value that can't be sent.
         """
         return {}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
         """Return the stored item, as the API shows it, as plain text, a line a field, to be shown beside a form that
-        was sent after somebody else had changed the item.
+        was sent after somebody else had changed the item; the title alone in this class.
         """
         return str(plain(item["title"]))
 
@@ -156,7 +157,8 @@ class EditItemView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
-        version; with `do` = "more" show it with further lines. Raises SignInFirst for guests.
+        version; another refusal shows the form as it was filled in; with `do` = "more" show it with further lines.
+        Raises SignInFirst for guests.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)
@@ -228,7 +230,7 @@ def show_form_again(visit: Visit, page: str) -> Answer:
 def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
     """Let the API render the text of the form `writing` into `writing.preview`. If the text is missing or too long, or
     the API refuses it, the form is refused with that reason. `place`: keys of the API's body that say where the text
-    would stand, such as `microcosmId`.
+    would stand, such as `microcosmId`. Raises Failure for a status that is not in WRITING_REFUSALS.
     """
     writing.check(visit)
     if writing.is_refused:

@@ -16,7 +16,7 @@ class PollsView(View):
     """List of the site's polls."""
 
     def get(self, visit: Visit) -> Answer:
-        """List polls from `offset` on, those with the newest comments first."""
+        """List polls from `offset` on, sticky ones first, then those with the newest comments."""
         found = visit.api.get("/polls", offset=visit.query.get("offset"))
         return visit.page("polls.html", polls=found["polls"])
 
@@ -25,7 +25,7 @@ class PollView(View):
     """Page of a poll: question, form to vote, results, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the poll with its comments from `offset` on."""
+        """Show the poll with the id `item`, and its comments from `offset` on."""
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
@@ -93,8 +93,8 @@ class EditPollView(EditItemView):
     template = "poll_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return question, choices with their ids, and how votes are taken and shown, of the stored poll `item`, which
-        is as the API shows it, as the form's fields.
+        """Return question, choices with their ids, and how votes are taken and shown, but not `named`, of the stored
+        poll `item`, which is as the API shows it, as the form's fields.
         """
         return {
             "question": [plain(item["question"])],
@@ -107,7 +107,7 @@ class EditPollView(EditItemView):
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the keys of the API's body that only polls have, from the form `writing`: question, all choices that
-        stay, with the ids of those that exist, and how votes are taken and shown.
+        stay, with the ids of those that exist, and how votes are taken and shown, but not `named`.
         """
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []

@@ -58,7 +58,9 @@ class BookmarkListView(View):
     """List of the member's bookmarks."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's bookmarks, newest first, those older than `before`. Raises SignInFirst for guests."""
+        """List the member's bookmarks, newest first; with the query parameter `before`, a key that an earlier page
+        gave, the page behind that key. Raises SignInFirst for guests.
+        """
         visit.member()
         found = visit.api.get("/bookmarks", before=visit.query.get("before"))["bookmarks"]
         return visit.page("bookmarks.html", bookmarks=found)

@@ -15,15 +15,15 @@ class RevisionsView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """List the revisions of the comment with the id `comment` from `offset` on, newest first, and show the
-        difference between the revisions numbered `from` and `to` in the query; without them, between the last two.
-        Raises SignInFirst for guests.
+        difference between the revisions numbered `from` and `to` in the query: `to` is the newest by default, `from`
+        the one before `to`. Raises SignInFirst for guests.
         """
         visit.member()
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Make the text of the revision numbered `revision` the current one, and lead to the comment; show the page
-        again if the comment was changed meanwhile. Raises SignInFirst for guests.
+        again if the comment was changed meanwhile. Raises SignInFirst for guests, Refused with 400 without a number.
         """
         visit.member()
         revision = visit.number("revision")

@@ -32,7 +32,8 @@ class SearchView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show the form, and results from `offset` on if the query names anything to search for. `author` is looked up
-        as a profile's name. A search that took too long is answered with 503 and the form.
+        as a profile's name; without such a profile nothing is searched. A search that took too long is answered with
+        503 and the form.
         """
         asked = _asked(visit)
         author = visit.query.get("author", "").strip()
@@ -82,7 +83,7 @@ class SuggestionsView(View):
     """Completions of the search field, for its script."""
 
     def get(self, visit: Visit) -> Answer:
-        """Answer with a JSON list of texts: `q` with its last word completed."""
+        """Answer with a JSON list of texts: `q`, cut to 200 characters, with its last word completed in each."""
         found = _completed(visit, visit.query.get("q", "")[:200])
         return visit.send(msgspec.json.encode(found), JSON)
 
@@ -93,7 +94,9 @@ class TodayView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Redirect permanently to a search for conversations, events, profiles and huddles of the last day."""
+        """Redirect permanently to a search for conversations, events, profiles and huddles of the last day, with the
+        parameters of the address added.
+        """
         keys = [("type", one) for one in ("conversation", "event", "profile", "huddle")]
         return visit.redirect(
             f"/search/?{urlencode([*keys, ('since', '-1'), *_pairs(visit)])}", status=301
@@ -146,8 +149,8 @@ def _name_of(visit: Visit, profile: str) -> str:
 
 
 def _completed(visit: Visit, words: str) -> list[str]:
-    """Return texts that are `words` with the last word completed; [] if there are none, or the API refuses suggestions.
-    Raises Failure with 429 for a rate limit.
+    """Return texts that are `words` with the last word completed; [] if there are none, or the API refuses or fails to
+    suggest any. Raises Failure with 429 for a rate limit alone.
     """
     if not _LAST_WORD.search(words):
         return []

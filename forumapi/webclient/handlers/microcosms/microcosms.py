@@ -15,12 +15,15 @@ class MicrocosmPageView(View):
     """Page of a microcosm: the microcosms below it, then its items."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show the microcosm with its items from `offset` on."""
+        """Show the microcosm with the id `microcosm`, and its entries from `offset` on: sticky ones, then the
+        microcosms below it, then its items by last activity. For an offset that the API refuses, show the first
+        entries.
+        """
         return self.show(visit, visit.listed(f"/microcosms/{microcosm}"))
 
     def show(self, visit: Visit, found: dict[str, Any]) -> Answer:
         """Show the microcosm `found`, which is as the API answers it. The API's list of items leaves polls out, so that
-        the newest POLLS of them are shown on the first page.
+        the first POLLS of them, sticky ones before those with the newest comments, are shown on the first page.
         """
         polls: dict[str, Any] | None = None
         if "poll" in found["itemTypes"] and found["items"]["page"] <= 1:

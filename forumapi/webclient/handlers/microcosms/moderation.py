@@ -58,8 +58,12 @@ class ModerateView(View):
         return self._show(visit, kinds, item)
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Take the action in the field `do` on the thing: "move" an item into the microcosm `place`, or a key of DEEDS,
-        such as "hide". Then redirect as `_led_back` does. `kinds`, `item`: as in `get`. Raises SignInFirst for guests.
+        """Take the action in the field `do` on the thing with the id `item`: "move" an item into the microcosm `place`,
+        or a key of DEEDS, such as "hide"; then lead to the page of the queue that the form stood on, else to the thing
+        or its page of actions. A refusal shows the page again.
+
+        `kinds`: plural of the thing's type, such as `events`. Raises SignInFirst for guests, Refused with 400 for
+        another `do`.
         """
         visit.member()
         do = visit.field("do")
@@ -109,8 +113,9 @@ class ModerateCommentView(View):
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`, then
-        redirect as `_led_back` does. Raises SignInFirst for guests.
+        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`; then
+        lead to the page of the queue that the form stood on, else to the comment or its page of actions. A refusal
+        shows the page again. Raises SignInFirst for guests, Refused with 400 for another `do`.
         """
         visit.member()
         path = f"/comments/{comment}"
@@ -170,7 +175,8 @@ def _set_flag(visit: Visit, path: str, do: str) -> None:
 
 def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
     """Lead to the page of the queue that the form stood on; else after the actions "delete", "hide" and "restore" to
-    the thing's page of actions, or to its microcosm if the thing is gone for the visitor; else to the thing.
+    the thing's page of actions, or, if the thing is gone for the visitor, to its microcosm (to the front page if
+    `place` is no id); else to the thing.
 
     `do`: the action; `path`: the thing's, without a slash at the end; `place`: its microcosm's id, as the form sent it.
     """

@@ -51,7 +51,7 @@ class NewCommentsView(View):
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
         """Send the comments with ids above `comment` on the thing with the id `item` as HTML: those on the page of its
         list at the query's `offset` and on the pages behind, MOST_PAGES pages at most. `kind`: plural of the thing's
-        type, such as `events`. Raises Failure.
+        type, such as `events`. Raises Failure. Raises Refused with 404 for a huddle that the member takes no part in.
         """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]

@@ -49,7 +49,7 @@ class UpdateSettingsView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store the types whose choice has changed, then digest and time zone; a refusal shows the form with its
-        reason. Raises SignInFirst for guests.
+        reason, and what was stored before it stays stored. Raises SignInFirst for guests.
         """
         visit.member()
         mail, push = _chosen(visit, "mail"), _chosen(visit, "push")

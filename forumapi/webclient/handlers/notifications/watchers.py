@@ -35,7 +35,9 @@ class WatcherListView(View):
     """List of the member's watchers."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what the member watches, from `offset` on. Raises SignInFirst for guests."""
+        """List what the member watches, from `offset` on: what was never notified of first, then what was notified of
+        last. Raises SignInFirst for guests.
+        """
         visit.member()
         found = visit.api.get("/watchers", offset=visit.query.get("offset"))["watchers"]
         return visit.page("watchers.html", watchers=found)

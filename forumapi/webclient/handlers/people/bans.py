@@ -15,14 +15,16 @@ class BansView(View):
 
     def get(self, visit: Visit) -> Answer:
         """List the site's bans, newest first, from `offset` on; `profile` in the query fills an id into the form.
-        Raises Refused for all but the site's owner.
+        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         owner(visit)
         return self._show(visit, {"profileId": visit.query.get("profile", "")})
 
     def post(self, visit: Visit) -> Answer:
         """Ban the profile with the id `profileId`, or the e-mail domain `domain`, and show the list; a refusal shows
-        the form again. Raises Refused for all but the site's owner.
+        the form again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
+        older than 30 minutes.
         """
         owner(visit)
         typed = {
@@ -58,7 +60,9 @@ class LiftBanView(View):
     """Ending of a ban before its time, by a button in the list of bans."""
 
     def post(self, visit: Visit, ban: int) -> Answer:
-        """End the ban, and lead to the list of bans. Raises Refused for all but the site's owner."""
+        """End the ban, and lead to the list of bans. Raises Refused for members who do not own the site, SignInFirst
+        for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         visit.api.delete(f"/bans/{ban}")
         return visit.redirect("/admin/bans/")

@@ -28,7 +28,7 @@ class IgnoredListView(View):
     """List of what the member ignores."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what the member ignores, from `offset` on. Raises SignInFirst for guests."""
+        """List what the member ignores, from `offset` on, by type, then by title. Raises SignInFirst for guests."""
         visit.member()
         found = visit.api.get("/ignored", offset=visit.query.get("offset"))["ignored"]
         return visit.page("ignored.html", ignored=found)

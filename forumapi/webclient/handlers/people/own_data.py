@@ -40,8 +40,9 @@ class OwnDataView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Do what `do` says: "copy" (the default) asks for an export, "forget" deletes it, "keep_profile" and
-        "keep_account" cancel an erasure. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Do what `do` says: "copy" (the default) asks for an export, "forget" deletes the export, "keep_profile" and
+        "keep_account" cancel the erasure of the profile or account. A refusal shows the page with its reason, except
+        404, for what is gone already. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         me = visit.fresh_member()
         profile, user = f"/profiles/{me['id']}", f"/users/{me['userId']}"
@@ -84,7 +85,7 @@ class OwnDataFileView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send the export as a ZIP file; one larger than MOST_BYTES leads back to the page, which refers to the API.
-        Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        Raises SignInFirst for guests and for a sign-in older than 30 minutes. Raises Failure without an export.
         """
         me = visit.fresh_member()
         path = f"/profiles/{me['id']}/export"
@@ -110,8 +111,8 @@ class DeleteOwnView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Ask the API to erase the profile, or with `what` = "account" the account, in 30 days; `words` = "remove"
-        erases what the member has written too. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        erases what the member has written too. A refusal shows the form again. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes.
         """
         me = visit.fresh_member()
         is_account = visit.field("what") == "account"

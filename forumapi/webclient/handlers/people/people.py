@@ -20,7 +20,9 @@ class PeopleView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List profiles from `offset` on. Raises Failure for guests who ask for those they follow."""
+        """List profiles from `offset` on, by name, an exact match of `q` first; with `top` by number of comments, most
+        first. Raises Failure for guests who ask for those they follow.
+        """
         asked = {name: visit.query.get(name) for name in ("q", *CHOICES)}
         return visit.page(
             "profiles.html",
@@ -35,7 +37,7 @@ class ProfileView(View):
 
     def get(self, visit: Visit, profile: int) -> Answer:
         """Show the profile, with the newest WRITTEN things that the visitor may read; `comment_id` in the query shows
-        one comment on it as well.
+        the comment with that id as well, if the visitor may read it.
         """
         found = visit.api.get(f"/profiles/{profile}")
         wanted = visit.query.get("comment_id", "")

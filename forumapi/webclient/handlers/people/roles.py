@@ -46,8 +46,9 @@ class RolesView(View):
     """Page of the roles that apply to a microcosm, its own and inherited ones, with the form for a new one."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """List the microcosm's roles, those of moderators first, those of banned people last, otherwise by title.
-        Raises Failure for visitors whom the API does not show them.
+        """List the roles that apply to the microcosm, its own and inherited ones, 250 at most: those of moderators
+        first, those of banned people last, otherwise by title. Raises Failure for visitors whom the API does not show
+        them.
         """
         return self._show(visit, microcosm, {"read": "1"})
 
@@ -93,7 +94,9 @@ class OwnRolesView(View):
     """Redirect to the page of the site's default roles, which are the root microcosm's; for the owner of the site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Redirect to the page of the root microcosm's roles. Raises Refused for all but the site's owner."""
+        """Redirect to the page of the root microcosm's roles. Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         root = visit.api.get("/microcosms/tree")[0]
         return visit.redirect(f"/microcosms/{root['id']}/roles/")
@@ -110,8 +113,9 @@ class RoleView(View):
         return self.show(visit, microcosm, role)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles.
-        Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles. A
+        refusal of title or rights shows the page again. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -177,8 +181,9 @@ class RoleMembersView(View):
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile whose id is the field `profile`, or whose name is the field `name`, in the role with the id
-        `role`; with `do` = "take off" undo the naming of `profile`. If no profile is called exactly so, show the role's
-        page with similar names. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        `role`; with `do` = "take off" undo the naming of `profile`. If no profile is called exactly so, in any letter
+        case, show the role's page with similar names. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -221,7 +226,8 @@ class CriteriaView(View):
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """With `do` = "save" store the criterion, with "remove" delete it, and lead to the role; else show the form
-        with the effect that it would have. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        with the effect that it would have. A refusal shows the form again. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"

@@ -54,7 +54,9 @@ class AdminView(View):
     """Overview of the pages on which the site's owner sets it up."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the pages of administration. Raises Refused for all but the site's owner."""
+        """List the pages of administration. Raises Refused for members who do not own the site, SignInFirst for guests
+        and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return visit.page("admin.html", pages=PAGES)
 
@@ -63,6 +65,8 @@ class FiguresView(View):
     """Figures of the site, such as numbers of people and comments."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the site's figures. Raises Refused for all but the site's owner."""
+        """Show the site's figures. Raises Refused for members who do not own the site, SignInFirst for guests and for a
+        sign-in older than 30 minutes.
+        """
         owner(visit)
         return visit.page("admin_figures.html", stats=visit.site["meta"]["stats"])

@@ -60,7 +60,7 @@ class SitemapView(View):
     def get(self, visit: Visit, name: str, number: int) -> Answer:
         """Send the sitemap with the number `number`, from 1 on, of the list `name`: "places" (microcosms),
         "conversations", "events" or "polls". Raises Refused with 404 for another name, for number 0, and for a second
-        sitemap of microcosms.
+        sitemap of microcosms; Failure for a number behind the last one.
         """
         visit.be_guest()
         pages: list[tuple[str, str]] = []

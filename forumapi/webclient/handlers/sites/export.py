@@ -24,15 +24,16 @@ class ExportView(View):
     """Page of the site's latest export: its state, and buttons to begin and to delete one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the latest export, if there is one, and the form to begin one. Raises Refused for all but the site's
-        owner.
+        """Show the latest export, if there is one, and the form to begin one. Raises Refused for members who do not own
+        the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Begin an export; with `do` = "delete" delete the latest one with its archive. Raises SignInFirst if the API
-        wants a newer sign-in.
+        """Begin an export; with `do` = "delete" delete the latest one with its archive. A refusal shows the page again.
+        Raises Refused for members who do not own the site, SignInFirst for guests and if the sign-in is older than 30
+        minutes or than the API wants.
         """
         owner(visit)
         try:
@@ -63,7 +64,8 @@ class ExportArchiveView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send the archive, or the range of bytes that the header Range names, read from the API piece by piece. Raises
-        Refused: 403 for all but the site's owner, 404 without an archive, 416 for a range outside of it.
+        Refused: 403 for members who do not own the site, 404 without an archive, 416 for a range outside of it;
+        SignInFirst for guests and if the sign-in is older than 30 minutes or than the API wants.
         """
         owner(visit)
         found = _latest(visit)

@@ -20,8 +20,8 @@ _ITEMS: Final = ("conversation", "event", "poll")
 
 class FeedEntry(NamedTuple):
     """Entry of a feed: an item, or a comment. Times are texts as the API writes them, addresses whole URLs, `title` and
-    `author` plain texts. `author_url`: "" without an author; `html`: the comment, with whole URLs in it, "" for an
-    item.
+    `author` plain texts. `author`, `author_url`: "-" and "" without an author; `updated`: for an item, the time of its
+    last comment; `html`: the comment, with whole URLs in it, "" for an item.
     """
 
     url: str
@@ -65,7 +65,9 @@ class SiteFeedView(FeedView):
     """Feed of a site: its conversations, events and polls, latest comment first."""
 
     def get(self, visit: Visit, form: str) -> Answer:
-        """Send the site's feed of at most ENTRIES items, in the format `form`, as a guest may read it."""
+        """Send the site's feed of at most ENTRIES items, in the format `form`, "atom" or "json", as a guest may read
+        it.
+        """
         visit.be_guest()
         found = visit.api.get("/search", type=list(_ITEMS), sort="date", limit=ENTRIES)
         entries = [_found(visit, one) for one in found["results"]["items"]]
@@ -76,11 +78,13 @@ class SiteFeedView(FeedView):
 
 
 class MicrocosmFeedView(FeedView):
-    """Feed of a microcosm: its conversations, events and polls, latest comment first."""
+    """Feed of a microcosm: its conversations, events and polls, latest comment first; in a microcosm that takes no
+    polls, sticky ones stand first.
+    """
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
-        """Send the microcosm's feed of at most ENTRIES items, in the format `form`. Raises Failure if a guest may not
-        read the microcosm.
+        """Send the microcosm's feed of at most ENTRIES items, in the format `form`, "atom" or "json". Raises Failure if
+        a guest may not read the microcosm.
         """
         visit.be_guest()
         found = visit.api.get(f"/microcosms/{microcosm}", limit=ENTRIES)
@@ -100,8 +104,8 @@ class ItemFeedView(FeedView):
     """Feed of a conversation, event or poll: its newest comments."""
 
     def get(self, visit: Visit, kind: str, item: int, form: str) -> Answer:
-        """Send the item's feed of its newest ENTRIES comments, newest first, in the format `form`. `kind`: plural of
-        the item's type, such as `events`. Raises Failure if a guest may not read the item.
+        """Send the item's feed of its newest ENTRIES comments, newest first, in the format `form`, "atom" or "json".
+        `kind`: plural of the item's type, such as `events`. Raises Failure if a guest may not read the item.
         """
         visit.be_guest()
         path = f"/{kind}/{item}"
@@ -124,7 +128,9 @@ class ProfileFeedView(FeedView):
     """Feed of a person: items and comments that the person wrote and guests may read."""
 
     def get(self, visit: Visit, profile: int, form: str) -> Answer:
-        """Send the profile's feed of at most ENTRIES items and comments, newest first, in the format `form`."""
+        """Send the profile's feed of at most ENTRIES items and comments, latest activity first, in the format `form`,
+        "atom" or "json". Raises Failure if a guest may not see the profile.
+        """
         visit.be_guest()
         person = visit.api.get(f"/profiles/{profile}")
         found = visit.api.get(

@@ -35,14 +35,17 @@ class ImportView(View):
     takes_files = True
 
     def get(self, visit: Visit) -> Answer:
-        """Show the latest import, if there is one. Raises Refused for all but the site's owner."""
+        """Show the latest import, if there is one. Raises Refused for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Do what the button `do` names: "upload" a dump, "delete" the upload, or begin a task of the API: "run",
-        "verify", "undo" or another key of _TASKS; then lead to the page. Raises Refused for all but the site's owner,
-        SignInFirst if the API wants a newer sign-in.
+        "verify", "undo" or another key of _TASKS; then lead to the page. A refusal shows the page again. Raises Refused
+        for members who do not own the site and for an upload without a file, SignInFirst for guests and if the sign-in
+        is older than 30 minutes or than the API wants.
         """
         owner(visit)
         wanted = visit.field("do")
@@ -91,8 +94,8 @@ class ImportLeftoversView(View):
     """Page of what the latest import left out, for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what was left out from `offset` on. Raises Refused: 403 for all but the site's owner, 404 without an
-        import.
+        """List what was left out from `offset` on. Raises Refused: 403 for members who do not own the site, 404 without
+        an import; SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         if _latest(visit) is None:

@@ -30,7 +30,9 @@ class WebhooksView(View):
     """List of the site's webhooks, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's webhooks, oldest first, with the form. Raises Refused for all but the site's owner."""
+        """List the site's webhooks, oldest first, with the form. Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(
             visit, {"enabled": True, "documents": True, "kinds": KINDS, "itemTypes": TYPES[:5]}
@@ -38,7 +40,7 @@ class WebhooksView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Register a webhook and show its secret, which is shown this once; a refusal shows the form again. Raises
-        Refused for all but the site's owner.
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         body = _webhook(visit)
@@ -67,13 +69,17 @@ class WebhookView(View):
     """Page of a webhook: its settings, deliveries that wait or were given up, and buttons; for the owner."""
 
     def get(self, visit: Visit, webhook: int) -> Answer:
-        """Show the webhook and its deliveries. Raises Refused for all but the site's owner."""
+        """Show the webhook, and the first of its deliveries that wait or were given up. Raises Refused for members who
+        do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit, webhook)
 
     def post(self, visit: Visit, webhook: int) -> Answer:
         """Do what `do` says: "save" stores the settings, "ping" sends a test delivery, "secret" makes and shows a new
-        secret, "delete" deletes the webhook. Raises Refused for all but the site's owner.
+        secret, "delete" deletes the webhook; another `do` raises Refused with 400. A refusal by the API shows the page
+        again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
+        30 minutes.
         """
         owner(visit)
         path = f"/webhooks/{webhook}"
@@ -129,13 +135,16 @@ class ClientsView(View):
     """List of the site's OAuth clients, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's OAuth clients, oldest first, with the form. Raises Refused for all but the site's owner."""
+        """List the site's OAuth clients, oldest first, with the form. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit, {"confidential": True})
 
     def post(self, visit: Visit) -> Answer:
         """Register an OAuth client; show the secret of a confidential one, which is shown this once. A refusal shows
-        the form again. Raises Refused for all but the site's owner.
+        the form again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
+        older than 30 minutes.
         """
         owner(visit)
         body = {**_client(visit), "confidential": bool(visit.field("confidential"))}
@@ -165,13 +174,17 @@ class ClientView(View):
     """Page of an OAuth client: its settings and buttons; for the owner."""
 
     def get(self, visit: Visit, client: int) -> Answer:
-        """Show the client's settings. Raises Refused for all but the site's owner."""
+        """Show the client's settings. Raises Refused for members who do not own the site, SignInFirst for guests and
+        for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit, client)
 
     def post(self, visit: Visit, client: int) -> Answer:
         """Do what `do` says: "save" stores the settings, "secret" makes and shows a new secret, "delete" deletes the
-        client with all tokens given to it. Raises Refused for all but the site's owner.
+        client with all tokens given to it; another `do` raises Refused with 400. A refusal by the API shows the page
+        again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
+        30 minutes.
         """
         owner(visit)
         path = f"/oauth/clients/{client}"

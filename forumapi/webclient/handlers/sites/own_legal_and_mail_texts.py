@@ -21,7 +21,9 @@ class TextsView(View):
     title: ClassVar[str] = ""
 
     def get(self, visit: Visit) -> Answer:
-        """List the texts of this kind, each with a link to its form. Raises Refused for all but the site's owner."""
+        """List the texts of this kind, each with a link to its form. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         found = visit.api.get(f"/site/{self.kind}")[self.key]
         return visit.page(
@@ -74,8 +76,8 @@ class OwnLegalTextView(SettingsView):
         return found
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store the link among `typed`, the sent values by the fields' names, if it is not empty, else the HTML, as the
-        site's own text. Raises Failure.
+        """Store the link among `typed`, the sent values by the fields' names, if that is not empty, else the HTML, as
+        the site's own text. Raises Failure.
         """
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
         visit.api.put(f"/site/legal/{url_values['name']}", body)

@@ -27,8 +27,9 @@ def _check_host(visit: Visit) -> None:
 
 
 def show_front(visit: Visit) -> Answer:
-    """Answer with the list of sites from `offset` on: all that the API lists, those with the words `q` in their title,
-    or with `mine` those that the visitor owns.
+    """Answer with the list of sites from `offset` on: all that the API lists, or with the query parameter `mine` those
+    that the visitor owns, in both cases only those with the words `q` in their title if `q` is given. Raises
+    SignInFirst for guests with `mine`.
     """
     is_own = "mine" in visit.query
     if is_own:
@@ -70,7 +71,8 @@ class BeginCommunityView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Create the site, owned by the visitor, and lead to its page; with `do` = "check", or if the subdomain is
-        taken, show the form, which says if the subdomain is free. Raises SignInFirst for guests.
+        taken, show the form, which says if the subdomain is free; a refusal shows the form again. Raises Refused with
+        404 on the host of a site. Raises SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()
@@ -117,8 +119,9 @@ class OperatorView(View):
     """Overview for those who run the platform: all sites, and the platform's figures by day."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show sites from `offset` on, with the words `q` in their title if given, and the figures of DAYS days. Raises
-        Refused for all but the platform's operators. Raises SignInFirst for guests.
+        """Show sites from `offset` on, with the words `q` in their title if given, and the figures of the last DAYS
+        days, newest first. Raises Refused: 403 for all members but the platform's operators, 404 on the host of a site.
+        Raises SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()
@@ -133,8 +136,8 @@ class OperatorView(View):
 
 
 def _figures(visit: Visit) -> list[dict[str, Any]] | None:
-    """Return the platform's figures by day; None if the API refuses them, as it does to all but those who run the
-    platform.
+    """Return the platform's figures by day, oldest first; None if the API refuses them, as it does to all but those who
+    run the platform.
     """
     try:
         found: list[dict[str, Any]] = visit.api.get("/metrics")["metrics"]

@@ -35,27 +35,29 @@ class SettingsView(View):
     resets: ClassVar[bool] = False
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the fields of the form, in their order."""
+        """Return the fields of the form, in their order. `url_values`: variable parts of the form's URL by name."""
         raise NotImplementedError
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the stored values by the fields' names, perhaps with others that the form has no field for: bool for
-        the kind "check", else str. Raises Failure.
+        the kind "check", else str. Raises Failure. `url_values`: variable parts of the form's URL by name.
         """
         raise NotImplementedError
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure."""
+        """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure.
+        `url_values`: variable parts of the form's URL by name.
+        """
         raise NotImplementedError
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own settings, so that the platform's are in force. Raises Failure; Refused in a class
-        without `resets`.
+        without `resets`. `url_values`: variable parts of the form's URL by name.
         """
         raise Refused(400)
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the translated title of the page."""
+        """Return the translated title of the page. `url_values`: variable parts of the form's URL by name."""
         return visit.language.gettext(self.title)
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
@@ -65,13 +67,16 @@ class SettingsView(View):
         return []
 
     def get(self, visit: Visit, **url_values: Any) -> Answer:
-        """Show the form with the stored values. Raises Refused for all but the site's owner."""
+        """Show the form with the stored values. Raises Refused for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit, url_values, self.load(visit, url_values))
 
     def post(self, visit: Visit, **url_values: Any) -> Answer:
-        """Store the sent values, or with `do` = "reset" call `reset`, and lead to the form; a refusal shows it as it
-        was filled in. Raises Refused for all but the site's owner.
+        """Store the sent values, or with `do` = "reset" in a class with `resets` call `reset`, and lead to the form; a
+        refusal to store shows the form as it was filled in. Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         if visit.field("do") == "reset" and self.resets:
@@ -112,7 +117,8 @@ class SettingsView(View):
 
 class RowsView(View):
     """Base class of forms for the list at `path` of the API, which is replaced as a whole; each entry is a row of the
-    fields `names`, (name, English label) each. `most`: entries that the list can have. `title`: the page's, in English.
+    fields `names`, (name, English label) each. `most`: entries that the list can have, beyond which no empty rows are
+    shown. `title`: the page's, in English.
     """
 
     title: ClassVar[str] = ""
@@ -121,13 +127,16 @@ class RowsView(View):
     most: ClassVar[int] = 10
 
     def get(self, visit: Visit) -> Answer:
-        """Show the stored entries, and up to two empty rows for new ones. Raises Refused for all but the owner."""
+        """Show the stored entries, and up to two empty rows for new ones. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit, visit.api.get(self.path))
 
     def post(self, visit: Visit) -> Answer:
         """Store the sent rows as the whole list, without those whose first field is empty; with `do` = "reset" delete
-        the site's own list. A refusal shows the rows again. Raises Refused for all but the site's owner.
+        the site's own list. A refusal to store shows the rows again. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         if visit.field("do") == "reset":

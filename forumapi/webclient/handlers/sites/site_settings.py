@@ -12,14 +12,16 @@ from forumapi.webclient.visit import Visit
 
 
 class SiteView(SettingsView):
-    """Form of the site's title, description, colour, logo and domain, and of the option that lets members create
-    microcosms.
+    """Form of the site's title, description, colour, logo and domain, and of two options: members create microcosms,
+    and each microcosm names its moderators.
     """
 
     title = marked("Title, description, look")
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the form's fields in their order: title, description, colour, logo, domain and two boxes."""
+        """Return the form's fields in their order: title, description, colour, logo, domain, and the boxes
+        `membersCreateMicrocosms` and `namesModerators`.
+        """
         return [
             FormField("title", marked("Title"), limit=50),
             FormField("description", marked("Description"), "area"),
@@ -52,7 +54,8 @@ class SiteView(SettingsView):
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names: first those of the site, the domain only if it has
-        changed, then the site's options. Raises Failure, after which the site may be stored without its options.
+        changed, then `membersCreateMicrocosms`. Raises Failure, after which the site may be stored without
+        `membersCreateMicrocosms`.
         """
         makes = "membersCreateMicrocosms"
         body = {name: value for name, value in typed.items() if name != makes}

@@ -100,8 +100,9 @@ class UsagePageView(View):
     """Page of the site's usage today, in the last 30 days, or in the last 12 months."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the usage in the time that the query's `time` names, by default the last 30 days; what was not used has
-        no plot. Raises Refused for all but the site's owner.
+        """Show the usage in the time that the query's `time` names: "today", "days" (the last 30 days, also by default)
+        or "months" (the last 12); what was not used has no plot. Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         span = _span(visit)
@@ -133,8 +134,9 @@ class UsageFileView(View):
     """Usage of the site as a file for spreadsheets."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the usage in the time that the query's `time` names, by default the last 30 days, as a CSV file. Raises
-        Refused for all but the site's owner.
+        """Send the usage in the time that the query's `time` names, as a CSV file: "today", "days" (the last 30 days,
+        also by default) or "months" (the last 12). Raises Refused for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         span = _span(visit)

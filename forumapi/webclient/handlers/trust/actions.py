@@ -70,7 +70,8 @@ class ActView(View):
 
     def get(self, visit: Visit, do: str) -> Answer:
         """Show the form of the kind of action `do`, such as "hide", filled with the things, author, microcosm and case
-        that the query names. Raises SignInFirst for guests, Refused for members who moderate no microcosm.
+        that the query names. Raises SignInFirst for guests, Refused for members who moderate no microcosm, and for
+        "redact" for all members but the site's owner.
         """
         visit.member()
         typed = dict.fromkeys(_FIELDS, "")
@@ -130,7 +131,7 @@ class ActionView(View):
 
     def post(self, visit: Visit, action: int) -> Answer:
         """With `do` = "confirm" take the planned action, with "undo" undo it; a refusal shows the page with its reason.
-        Raises SignInFirst for guests.
+        Raises SignInFirst for guests, Refused with 400 for another `do`.
         """
         visit.member()
         try:
@@ -230,12 +231,14 @@ def _body(do: str, typed: dict[str, str], picked: list[str]) -> dict[str, Any]:
 
 
 def _instant(text: str) -> str:
-    """Return the value of a field `datetime-local`, taken as UTC, in RFC 3339; any other text unchanged."""
+    """Return the value of a field `datetime-local`, taken as UTC, in RFC 3339; a text of another length than such a
+    value unchanged.
+    """
     return f"{text}:00Z" if len(text) == len("2027-01-31T18:00") else text
 
 
 def moderated_places(visit: Visit) -> list[dict[str, Any]]:
-    """Return the microcosms that the visitor moderates, in the order of the tree."""
+    """Return the microcosms that the visitor moderates, in the order of the tree. Raises Failure."""
     tree = visit.api.get("/microcosms/tree")
     found = []
     for start in range(0, len(tree), BATCH):

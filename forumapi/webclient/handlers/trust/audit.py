@@ -21,8 +21,9 @@ class AuditView(View):
     """Page of the site's audit: who did what to which thing; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List entries of the audit, newest first, filtered by the query parameters `actor`, `subject`, `itemType`,
-        `itemId`, `since` and `until`. Raises Refused for all but the site's owner.
+        """List entries of the audit, newest first, filtered by the query parameters `actor`, `subject`, `itemType` with
+        `itemId`, `since` and `until` (days; that of `until` is not included). Raises Refused for members who do not own
+        the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         typed = {name: visit.query.get(name, "").strip() for name in FILTERS}

@@ -30,8 +30,8 @@ class CasesView(View):
     """Queue of the cases that the member may decide."""
 
     def get(self, visit: Visit) -> Answer:
-        """List cases, most urgent first, filtered by the query parameters FILTERS, such as `state` and `priority`.
-        Raises SignInFirst for guests.
+        """List cases, most urgent first (those decided, with that `state`, newest first), filtered by the query
+        parameters FILTERS, such as `state` and `priority`. Raises SignInFirst for guests.
         """
         visit.member()
         chosen = {name: visit.query.get(name, "") for name in FILTERS}
@@ -57,8 +57,9 @@ class CaseView(View):
         return self._show(visit, case)
 
     def post(self, visit: Visit, case: int) -> Answer:
-        """Do what `do` says: "take" or "release" the case, add a "note", or "dismiss" it. A refusal shows the case with
-        the reason, such as the moderator who was faster. Raises SignInFirst for guests.
+        """Do what `do` says: "take" or "release" the case, "assign" it to the member or "unassign" it, add a "note", or
+        "dismiss" the case. A refusal shows the case with the reason, such as the moderator who was faster. Raises
+        SignInFirst for guests, Refused with 400 for another `do`.
         """
         visit.member()
         do = visit.field("do")

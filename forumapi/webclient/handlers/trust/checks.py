@@ -20,13 +20,16 @@ class ChecksView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form with the stored checks. Raises Refused for all but the site's owner."""
+        """Show the form with the stored checks. Raises Refused for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return self._show(visit, visit.api.get("/site/checks"))
 
     def post(self, visit: Visit) -> Answer:
         """Store the sent checks, or with `do` = "off" turn all off, and lead to the form; a refusal shows the form as
-        it was filled in. Raises Refused for all but the site's owner.
+        it was filled in. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
+        older than 30 minutes.
         """
         owner(visit)
         if visit.field("do") == "off":
@@ -54,8 +57,8 @@ class ChecksView(View):
 
 
 def site_roles(visit: Visit, others: list[int]) -> list[dict[str, Any]]:
-    """Return `id` and `title` of the site's default roles, then of the roles with the ids `others`, as far as they are
-    not among the former, with the title "". Roles of single microcosms come in by `others` alone.
+    """Return `id` and `title` of the site's default roles, 250 at most, then of the roles with the ids `others`, as far
+    as they are not among the former, by id and with the title "". Roles of single microcosms come in by `others` alone.
     """
     root = visit.api.get("/microcosms/tree")[0]["id"]
     found = visit.api.get(f"/microcosms/{root}/roles", limit=250)["roles"]["items"]
@@ -65,7 +68,9 @@ def site_roles(visit: Visit, others: list[int]) -> list[dict[str, Any]]:
 
 
 def number(text: str) -> int:
-    """Return the number in a text, 0 for an empty one, and -1, which the API refuses, for anything else."""
+    """Return the number in a text, 0 for an empty one, and -1, which the API refuses, for anything else and for more
+    than 9 digits.
+    """
     typed = text.strip()
     if not typed:
         return 0

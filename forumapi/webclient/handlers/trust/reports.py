@@ -118,8 +118,8 @@ def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
 
 
 def _shown_ids(visit: Visit) -> list[int]:
-    """Return the ids of the other comments of a huddle that the reporter lets moderators see. Values that are no
-    numbers are left out.
+    """Return the ids in the sent form of the other comments of a huddle that the reporter lets moderators see. Values
+    that are no numbers are left out.
     """
     sent = visit.form.getlist("shownIds") if visit.form is not None else []
     return [int(one) for one in sent if one.isascii() and one.isdigit() and len(one) < 19]
@@ -150,5 +150,7 @@ def kind_titles(visit: Visit) -> dict[str, str]:
 
 
 def titles_of(visit: Visit, reports: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Return `kind_titles` if any of the reports is of a kind of the site's own; {} without a call otherwise."""
+    """Return the titles of the kinds of reports that the site takes, by kind, if any of the reports is of a kind of the
+    site's own; {} without a call otherwise.
+    """
     return {} if all(one["kind"] in TITLES for one in reports) else kind_titles(visit)

@@ -69,7 +69,9 @@ class RulesView(View):
     """List of the site's rules: what each waits for and does, its state and version, and how often it acted."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's rules of moderation. Raises Refused for all but the site's owner."""
+        """List the site's rules of moderation. Raises Refused for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         return visit.page("admin_rules.html", rules=visit.api.get("/rules")["rules"]["items"])
 
@@ -78,8 +80,8 @@ class RuleFormView(View):
     """Form of a rule. Sending it makes a dry run; the rule is saved when the list of what it fits is confirmed."""
 
     def get(self, visit: Visit, rule: int = 0) -> Answer:
-        """Show the form, filled with the rule with the id `rule`, or empty for 0, a new rule. Raises Refused for all
-        but the owner.
+        """Show the form, filled with the rule with the id `rule`, or empty for 0, a new rule. Raises Refused for
+        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         return self.show(visit, rule, _terms(visit.api.get(f"/rules/{rule}")) if rule else _NEW)
@@ -87,7 +89,8 @@ class RuleFormView(View):
     def post(self, visit: Visit, rule: int = 0) -> Answer:
         """Show what the rule in the form would have fitted; with `do` = "save" save it, if the form is as it was at the
         dry run, and lead to the rule. A refusal shows the form again. `rule`: id of the rule that is changed, 0 for a
-        new one. Raises Refused for all but the site's owner.
+        new one. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
+        30 minutes.
         """
         owner(visit)
         typed = _typed(visit)
@@ -155,8 +158,8 @@ class RuleView(View):
     """Page of a rule: its terms, its state, what it fitted, its versions, and buttons that switch or delete it."""
 
     def get(self, visit: Visit, rule: int) -> Answer:
-        """Show the rule with its newest versions, and the page of its record from `before` on. Raises Refused for all
-        but the site's owner.
+        """Show the rule with its newest versions, and the page of its record from `before` on. Raises Refused for
+        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         found = visit.api.get(f"/rules/{rule}")
@@ -172,7 +175,8 @@ class RuleView(View):
 
     def post(self, visit: Visit, rule: int) -> Answer:
         """With `do` = "off" switch the rule off, with "delete" delete it; with "shadow" or "active" show the dry run of
-        the rule in that mode, whose confirmation switches it on. Raises Refused for all but the site's owner.
+        the rule in that mode, whose confirmation switches it on; another `do` raises Refused with 400. Raises Refused
+        for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         do = visit.field("do")
@@ -204,7 +208,9 @@ def _terms(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _typed(visit: Visit) -> dict[str, Any]:
-    """Return the API's body of the rule in the form's fields. Rows of criteria without a value are left out."""
+    """Return the API's body of the rule in the form's fields. Rows of criteria without a value are left out; a number
+    that can't be read is -1, which the API refuses.
+    """
     body: dict[str, Any] = {name: visit.field(name) for name in ("title", "reason", "category")}
     body |= {
         "rule": visit.field("rule"),

@@ -30,8 +30,8 @@ class StatementView(View):
         return self._show(visit, statement)
 
     def post(self, visit: Visit, statement: int) -> Answer:
-        """Appeal against the decision and lead to the appeal; a refusal shows the statement with its reason. Raises
-        SignInFirst for guests.
+        """Appeal against the decision with the text of the field `text`, and lead to the appeal; a refusal shows the
+        statement with its reason. Raises SignInFirst for guests.
         """
         visit.member()
         try:
@@ -112,7 +112,7 @@ class AppealView(View):
 
     def post(self, visit: Visit, appeal: int) -> Answer:
         """With `do` = "message" add a message, with "granted" or "refused" decide the appeal; a refusal by the API
-        shows the page with its reason. Raises SignInFirst for guests.
+        shows the page with its reason. Raises SignInFirst for guests, Refused with 400 for another `do`.
         """
         visit.member()
         text = visit.field("text")

@@ -16,7 +16,8 @@ class TransparencyView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show the report from the day `since` to the day `until` in the query, both included; by default the last 365
-        days. Raises Refused for all but the site's owner.
+        days. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         owner(visit)
         since, until = _period(visit)
@@ -35,7 +36,8 @@ class TransparencyFileView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send the report of the period from `since` to `until` in the query, by default the last 365 days, as a CSV
-        file. Raises Refused for all but the site's owner.
+        file. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         owner(visit)
         since, until = _period(visit)
