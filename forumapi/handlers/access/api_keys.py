@@ -43,7 +43,7 @@ class KeysHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's API keys for this site, newest first, without their secrets."""
+        """The caller's unexpired API keys that are good on this site, newest first, without their secrets."""
         keys, total = ApiKey.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         items = dumps([key.document() for key in keys])
         paging.check(total, ctx.paging)
@@ -54,7 +54,7 @@ class KeysHandler(Handler):
         """Make an API key with `name` and `scopes` that expires after `days`.
 
         Its secret is in this answer and in no later one. 400 for `days` beyond the lifetime of tokens of this
-        installation.
+        installation, and for a caller who has 50 keys here.
         """
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)
@@ -77,7 +77,7 @@ class KeyHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
-        """The API key without its secret; 404 unless it is the caller's."""
+        """The API key without its secret; 404 unless it is an unexpired key of the caller that is good on this site."""
         key = ApiKey.find(ctx.reader, ctx.site.id, ctx.identity, ctx.args["key_id"])
         return Data(dumps(known(key, "key").document()))
 

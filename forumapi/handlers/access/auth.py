@@ -47,7 +47,8 @@ class AuthHandler(Handler):
         `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token. `{"method":
         "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` the body is an
         application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
-        the token for `{"method": "second-factor", "flow": ..., "code": ...}`; 401 for a body without `method`.
+        the token for `{"method": "second-factor", "flow": ..., "code": ...}`; but 401 if the body had no `method`. The
+        last step of a sign-in that POST /auth/begin began is sent here too.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()
@@ -84,7 +85,8 @@ class AuthBeginHandler(Handler):
 
     @needs(ANYONE, body=Begin, answer=schemas.Begun)
     def post(self, ctx: Context, sent: Begin) -> Result:
-        """Begin a sign-in; the client sends the answer's `flow` once, with the last step, within ten minutes.
+        """Begin a sign-in; the client sends the answer's `flow` once, with the last step, by POST /auth within ten
+        minutes.
 
         The answer also has `location`, the address of the provider's page, where the browser goes next; or, for a
         passkey, `publicKey`, the argument of `navigator.credentials.get`.
@@ -164,9 +166,9 @@ class Auth0Handler(Handler):
     def post(self, ctx: Context, sent: Auth0Body) -> Result:
         """Exchange `Code`, or an `AccessToken` with its `TokenType`, for an access token that is good on this site.
 
-        400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty. 401 if Auth0
-        refuses, does not call the address verified or issued `AccessToken` to another client, and for people with a
-        second factor.
+        400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty. 401 for a wrong
+        `ClientSecret`, if Auth0 refuses, does not call the address verified or issued `AccessToken` to another client,
+        and for people with a second factor.
         """
         tenant = auth0_v1_exchange.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")

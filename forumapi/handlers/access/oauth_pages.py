@@ -99,7 +99,8 @@ class PageHandler(Handler):
         return self.shown(ctx, me, cookie)
 
     def act(self, ctx: Context, form: Form) -> Result:
-        """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`.
+        """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`; 403 for
+        the banned.
 
         400 if the form's CSRF key does not fit the page session's cookie.
         """
@@ -407,7 +408,11 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Show the button or the code; changes nothing, since programs that scan mail follow links too."""
+        """Show a button to sign in, in the browser that asked for the mail, or else the code, to be typed there.
+
+        Changes nothing, since programs that scan mail follow links too. 400, as a page, for a link that is used or
+        expired.
+        """
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None:
             return self._old(ctx)
@@ -424,7 +429,11 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def post(self, ctx: Context, form: Form) -> Result:
-        """Sign in by the link, which is good once, and redirect to the page that asked for the code."""
+        """Sign in by the link, which is good once, and redirect to the page that asked for the code; a person with a
+        second factor gets the form for its code first.
+
+        400, as a page, for a link that is used or expired, and in another browser than the one that asked for the mail.
+        """
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
             return self._old(ctx)
@@ -473,7 +482,9 @@ class DevicePageHandler(PageHandler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(Param("user_code", str, "The code."),))
     def get(self, ctx: Context) -> Result:
-        """Show the form for the user code; the parameter `user_code` fills it in."""
+        """Show the form for the user code, after the form to sign in for people who are not signed in; the parameter
+        `user_code` fills it in.
+        """
         return self.look(ctx)
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE)

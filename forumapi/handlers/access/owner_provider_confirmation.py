@@ -21,8 +21,8 @@ class HuddlesConfirmedHandler(Handler):
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Let sign-ins through the site owner's provider open the caller's huddles. 403 for a token that came from that
-        provider: the caller must sign in by the method used before.
+        """Let sign-ins through the site owner's provider open the caller's huddles, for good: nothing takes that back.
+        403 for a token that came from that provider: the caller must sign in by the method used before.
         """
         if ctx.identity.is_of_site:
             raise Forbidden(
@@ -54,7 +54,8 @@ class HuddlesPageHandler(Handler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
-        """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to.
+        """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to, for
+        good.
 
         400, as a page, for a code that is forged or too old.
         """

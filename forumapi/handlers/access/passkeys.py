@@ -93,7 +93,7 @@ class PasskeyHandler(Handler):
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context, sent: PasskeyBody) -> Result:
-        """Rename the passkey."""
+        """Rename the passkey to `name`; without `name` it keeps the old one."""
         owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
         passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))

@@ -74,7 +74,10 @@ class PermissionHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's twelve permission flags; all are false if the query names nothing, or nothing of this site."""
+        """The caller's twelve permission flags; all but `guest` and `banned` are false if the query names nothing.
+
+        For an object that is not on this site they depend on its type and on the caller alone.
+        """
         return Data(evaluator.as_json(ctx.can))
 
 
@@ -83,8 +86,8 @@ class PermissionBatchHandler(Handler):
 
     @needs(ANYONE, body=list[PermissionBody], answer=list[schemas.Permissions])
     def post(self, ctx: Context, sent: list[PermissionBody]) -> Result:
-        """The caller's twelve permission flags on each of up to 100 objects, in the order of the body; an object
-        that is named twice is answered twice.
+        """The caller's twelve permission flags on each of up to 100 objects, in the order of the body, each as by GET
+        /permission; an object that is named twice is answered twice.
 
         400 for none and for more.
         """

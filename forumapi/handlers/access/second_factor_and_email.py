@@ -43,7 +43,9 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OneTime)
     def get(self, ctx: Context) -> Result:
-        """The state of the second factor: `since` when it is on, and the number of unused recovery codes."""
+        """The state of the second factor: `enabled`, `since` when it is on (null while it is off), and the number of
+        unused recovery codes.
+        """
         owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
         factor = Totp.find(ctx.reader, owner.user_id)
         since = factor.confirmed if factor else None
@@ -59,7 +61,8 @@ class OneTimeHandler(Handler):
 
     @needs(LOGIN, answer=schemas.OneTimeSecret)
     def post(self, ctx: Context) -> Result:
-        """Make a secret for the app; PUT with a code that the app shows then switches the second factor on.
+        """Make a secret for the app, in place of one that was not confirmed; PUT with a code that the app shows then
+        switches the second factor on.
 
         409 if it is on already.
         """
@@ -110,7 +113,7 @@ class RecoveryCodesHandler(Handler):
     def post(self, ctx: Context, sent: CodeBody) -> Result:
         """Replace all recovery codes by ten new ones, proven by a code of the app or a recovery code.
 
-        The new codes are in this answer and in no later one.
+        The new codes are in this answer and in no later one. The caller is notified by mail.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -211,7 +214,7 @@ class EmailAddressHandler(Handler):
         """Change the caller's address, proven by the mailed code and, if there is a second factor, a code of it.
 
         All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
-        wrong, used or expired.
+        wrong, used or expired; 409 if the address is another person's by now.
         """
         user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()

@@ -23,7 +23,7 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's sessions, newest first; `current` is true for the session of this request."""
+        """The caller's unexpired sessions, newest first; `current` is true for the session of this request."""
         sessions, total = Session.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         current = ctx.identity.token_id
         items = dumps([session.document(current) for session in sessions])
@@ -32,7 +32,8 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """End the caller's sessions that GET lists; if the query has `others`, all but the session of this request.
+        """End the caller's sessions that GET lists; if the query's `others` is true, all but the session of this
+        request.
 
         Each is refused from its next request on.
         """
@@ -49,7 +50,9 @@ class SessionHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """End the session, which is refused from its next request on; 404 for a session of another person."""
+        """End the session, which is refused from its next request on; 404 for a session that GET /sessions would not
+        list, such as another person's.
+        """
         id: int = ctx.args["session_id"]
         if not Session.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such session")

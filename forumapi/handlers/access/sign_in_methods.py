@@ -37,8 +37,8 @@ class AuthMethodsHandler(Handler):
 
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
-        """The methods that are enabled and fully configured: `method` (the name to send), `title` to show, and `kind`,
-        the form of the sign-in, such as `code` or `redirect`.
+        """The methods that are enabled and fully configured, sorted by `method`: `method` (the name to send), `title`
+        to show, and `kind`, the form of the sign-in, such as `code` or `redirect`.
         """
         shown = [
             {
@@ -154,7 +154,8 @@ class SiteAuthMethodHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
         """Configure the method for this site; settings that are not sent stay, "" clears a setting.
 
-        The platform's settings of the method no longer apply here; tokens from the method are good on this site only.
+        The platform's settings of the method no longer apply here; once the site has a setting of its own for the
+        method, tokens from it are good on this site only.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)

@@ -37,7 +37,9 @@ _UNNAMED: Final = "untitled.unk"
 
 
 class AttachmentBody(Struct):
-    """Body of a new attachment: the hash of an uploaded file, and the name to show for the file (content 10.5)."""
+    """Body of a new attachment: the hash of an uploaded file, and the name to show for the file, `untitled.unk` when
+    absent (content 10.5).
+    """
 
     fileHash: str | UnsetType = UNSET
     fileName: str | UnsetType = UNSET
@@ -47,7 +49,7 @@ class CarrierHandler(Handler):
     """Base class of the handlers of attachments, whose address names the comment or profile that carries them."""
 
     def locate(self, ctx: Context) -> LocatedCarrier:
-        """Find the comment or profile in the address; a write locks its row.
+        """Find the comment or profile in the address; a write locks its row. `place.exists` is False for a missing one.
 
         A comment that a moderator, a rule or a check hides counts as shown for its author, whose files come after its
         text in requests of their own.
@@ -83,8 +85,8 @@ class AttachmentsHandler(CarrierHandler):
     def locate(self, ctx: Context) -> LocatedCarrier:
         """Find the comment or profile in the address; a POST locks its row.
 
-        Raises Invalid, code 23, for a POST to a carrier that does not exist, or that the caller may not read (content
-        1.2).
+        Raises Invalid, code 23, for a POST to a carrier that does not exist, that the caller may not read, or that is
+        hidden from the caller (content 1.2).
         """
         located = super().locate(ctx)
         if ctx.is_write:
@@ -120,7 +122,8 @@ class AttachmentsHandler(CarrierHandler):
     def post(self, ctx: Context, sent: AttachmentBody) -> Result:
         """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar.
 
-        400 for a hash of which no file is stored, or of a file that the caller may not see.
+        Nothing changes if the comment has the file already. 400 for a hash of which no file is stored, or of a file
+        that the caller may not see.
         """
         hash = given(sent.fileHash, "")
         if not hash:

@@ -116,7 +116,8 @@ class AttendeesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The attendees, sorted by answer (yes, maybe, invited, no), then by the time of the answer, earliest first.
 
-        404 for an event that does not exist or is hidden from the caller.
+        404 for an event that is hidden from the caller; 403 for one that the caller may not read, or that never
+        existed, but for the site's owner 404.
         """
         event_id, at, site_id = ctx.args["item"].id, ctx.paging, ctx.site.id
         if not ctx.target.microcosm_id:
@@ -142,7 +143,8 @@ class AttendeesHandler(Handler):
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
         """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none.
 
-        Only a profile itself may answer yes. 400 for no answers and for more than 1,000.
+        Of two answers for one profile the last is stored. Only a profile itself may answer yes. 400 for no answers and
+        for more than 1,000, for an event that is over, and for a closed one unless the caller moderates it.
         """
         if not sent:
             raise Invalid("body", "must have at least one answer")
@@ -154,9 +156,9 @@ class AttendeesHandler(Handler):
 
 
 class LocatedAttendee(LocatedObject[EventAttendance]):
-    """Event of the address with the answer of one profile to it, read without a lock.
+    """Event of the address, with the answer of the profile of the address to it; read without a lock.
 
-    `object` is None if there is no event; its `attendee` is None if the profile has not answered.
+    `object` None: there is no event; `object.attendee` None: the profile has not answered.
     """
 
     noun = "attendee"
@@ -212,7 +214,8 @@ class AttendeeHandler(Handler):
         """Store the answer of the profile in the address: the caller's own or, for the event's owner and moderators,
         another's.
 
-        Only a profile itself may answer yes.
+        Only a profile itself may answer yes. 400 for an event that is over, and for a closed one unless the caller
+        moderates it.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
@@ -222,7 +225,8 @@ class AttendeeHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Withdraw the answer of the profile in the address; 200 also if it has not answered.
 
-        For the profile itself, and for those who may delete its answer; others get 403.
+        For the profile itself, and for those with the right `delete` in the event's microcosm; others get 403. An
+        answer to an event that is over stays, as does one to a closed event unless the caller moderates it: 400.
         """
         event_id, profile_id = ctx.args["item"].id, ctx.args["profileId"].id
         item_base.required(ctx, Event)
@@ -253,10 +257,11 @@ class AttendeesCsvHandler(Handler):
 
     @needs(READ, media_type="text/csv")
     def get(self, ctx: Context) -> Result:
-        """The profiles that answered yes, as CSV: name, id, e-mail address and time of each.
+        """The profiles that answered yes, as CSV, sorted by name: name, id, e-mail address and time of each.
 
         For the event's owner, moderators and the site's owner; others get 403. Only the site's owner gets all e-mail
-        addresses; in other callers' files every address but the caller's own is empty.
+        addresses, others' than the caller's own as keys of accounts (lower case, at Gmail without dots); in other
+        callers' files every address but the caller's own is empty.
         """
         if not ctx.can & _STEWARDS:
             raise Forbidden("Only those who may edit this event may do this", code=NO_READ)

@@ -108,7 +108,8 @@ class AttributesHandler(Handler):
     def put(self, ctx: Context, sent: list[AttributeBody]) -> Result:
         """Store the sent attributes, all or none; attributes with other keys stay.
 
-        If a key is sent twice, its last value is stored.
+        If a key is sent twice, its last value is stored. 400 for more than 100 at once, and if the object then had more
+        attributes than this installation allows.
         """
         carrier_lookup.check(ctx)
         _check_batch(sent)
@@ -125,7 +126,7 @@ class AttributesHandler(Handler):
 
     @needs(REMOVE, body=list[KeyBody])
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
-        """Remove the attributes with the sent keys; keys that are not there are skipped."""
+        """Remove the attributes with the sent keys, at most 100; keys that are not there are skipped."""
         carrier_lookup.check(ctx)
         _check_batch(sent)
         keys = {

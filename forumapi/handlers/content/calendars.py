@@ -66,7 +66,7 @@ class MicrocosmCalendarHandler(CalendarHandler):
     def get(self, ctx: Context) -> Result:
         """Events in the microcosm and its descendants that the caller may read and does not ignore.
 
-        Those that began within a year back or are still to come; at most 1,000, the nearest to now.
+        At most 1,000: those to come, the next first, then those that began within a year back, the latest first.
         """
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
@@ -84,8 +84,8 @@ class ProfileCalendarHandler(CalendarHandler):
     def get(self, ctx: Context) -> Result:
         """Events to which the profile answered yes, and which the caller may read and does not ignore.
 
-        Those that began within a year back or are still to come; at most 1,000, the nearest to now. 404 if there is no
-        such profile.
+        At most 1,000: those to come, the next first, then those that began within a year back, the latest first. 404 if
+        there is no such profile.
         """
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:

@@ -50,7 +50,9 @@ class ShownComment(LocatedObject[CommentPage]):
 
 
 def locate_for_reading(ctx: Context) -> ShownComment:
-    """Read the comment that the address names, as the caller sees it; `object` is None if there is no such comment."""
+    """Read the comment that the address names, hidden or not; `object` is None if it never existed here, or is in a
+    huddle in which the caller does not participate.
+    """
     page = comment_documents.page(
         ctx.reader,
         ctx.site.id,
@@ -90,8 +92,10 @@ class LockedComment(LocatedObject[Comment]):
 
 
 def locate_for_writing(ctx: Context) -> LockedComment:
-    """Lock the comment that the address names, and its item, until the transaction ends; `object` is None if there is
-    no such comment.
+    """Lock the comment that the address names, and its item, hidden or not, until the transaction ends.
+
+    `object` is None if the comment never existed here, or is in a huddle in which the caller does not participate.
+    Raises Conflict if it was moved to another item meanwhile.
     """
     id, me = ctx.args["item"].id, ctx.identity.principal.participant_id
     comment = Comment.lock(ctx.writer, ctx.site.id, id, me)
@@ -181,7 +185,9 @@ class CommentHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the comment: it is hidden from all but moderators; 200 also if it is deleted already."""
+        """Delete the comment: it is hidden from all but moderators, in a huddle from everybody; 200 also if it is
+        deleted already.
+        """
         ctx.located_as(LockedComment).required().delete(ctx.writer, ctx.author)
         return Done()
 
@@ -207,7 +213,9 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
 
 
 def change_text(ctx: Context, comment: Comment, source: str) -> None:
-    """Make `source` the text of the locked comment, as a new revision; nothing changes if it is the text already."""
+    """Make `source` the text of the locked comment, as a new revision, which the site's rules and checks may hide at
+    once; nothing changes if it is the text already.
+    """
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
         comment.update(ctx.writer, ctx.author, source, rendered)
@@ -302,10 +310,11 @@ class CommentsHandler(Handler):
     def post(self, ctx: Context, sent: CommentBody) -> Result:
         """Write a comment on an item or profile, perhaps in reply to another comment.
 
-        The same text on the same item, sent again within minutes, leads to the comment that exists.
+        The same text there, sent again by its author within minutes, leads to the comment that exists. `inReplyTo` is
+        ignored unless it names a visible comment there.
 
-        403 on a closed item, for all but moderators; 404 for an item that the caller may not read. On an item that a
-        moderator or a check has hidden its author may still write.
+        403 for an item that the caller may not read, or that never existed. For all but moderators also 403 for a
+        closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid it.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared
@@ -346,7 +355,9 @@ class CommentInContextHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Redirect (307) to that page of the comment's item or profile on which the comment stands."""
+        """Redirect (307) to that page of the comment's item on which the comment stands, or to the profile that it is
+        on.
+        """
         page = ctx.located_as(ShownComment).required()
         limit = ctx.paging.limit
         offset = paging.page_offset(page.position, limit)

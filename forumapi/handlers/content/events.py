@@ -90,7 +90,8 @@ class EventsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: EventBody) -> Result:
         """Announce an event in a microcosm.
 
-        One of the same title there, by the same author within minutes, is not announced again: the answer leads to it.
+        One of the same title, time and place there, by the same author within minutes, is not announced again: the
+        answer leads to it.
         """
         details = checked(sent, EventDetails())
         return item_base.create(

@@ -94,7 +94,7 @@ class FilesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.File], params=_LIMITS)
     def post(self, ctx: Context) -> Result:
-        """Store the files of a form.
+        """Store the files of a form, and describe each, in the form's order.
 
         A file with the same bytes as a stored one gets the same hash, and its bytes are not stored a second time.
         """
@@ -108,7 +108,8 @@ class FilesHandler(Handler):
         return Data(dumps(answer))
 
     def replay(self, ctx: Context, done: idempotency.Finished) -> Result:
-        """Answer to a repeated idempotency key by storing the same files again, which changes nothing.
+        """Answer to a repeated idempotency key by storing the same files again: of their rows only the time of upload
+        changes.
 
         The first answer, a list of files, is not kept: `done` lacks it.
         """

@@ -161,7 +161,8 @@ class HuddlesHandler(Handler):
     def post(self, ctx: Context, sent: HuddleBody) -> Result:
         """Begin a huddle of the caller and the profiles in `participants`.
 
-        The same title again within 5 seconds leads to the huddle that exists.
+        Profiles that ignore the caller are silently left out. The same title again within 5 seconds leads to the huddle
+        that exists.
 
         403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet.
         """
@@ -182,7 +183,7 @@ class HuddlesHandler(Handler):
 
 
 class HuddleHandler(Handler):
-    """One huddle with a page of its comments; 404 for all but its participants."""
+    """One huddle with a page of its comments; 403 for all but its participants, as for an unknown id."""
 
     def locate(self, ctx: Context) -> Located:
         return _locate_locked(ctx) if ctx.is_write else _locate_page(ctx)
@@ -263,7 +264,7 @@ class ParticipantsHandler(Handler):
     def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
         """Add the sent profiles to the huddle, all or none; none is removed.
 
-        Profiles that ignore the caller are silently left out.
+        Profiles that ignore the caller are silently left out. 403 for a confidential huddle.
         """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
@@ -280,7 +281,7 @@ class ParticipantHandler(Handler):
 
     @needs(READ, answer=schemas.Participant)
     def get(self, ctx: Context) -> Result:
-        """The participant; 404 if that profile is not in the huddle."""
+        """The participant; 404 if that profile is not in the huddle, 403 if the caller is not."""
         participants = ctx.located_as(ShownParticipants).object
         if participants is None or not participants.versions:
             raise NotFound("There is no such participant")
@@ -295,7 +296,9 @@ class ParticipantHandler(Handler):
 
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Add the profile in the address to the huddle; nothing changes if it is a participant already."""
+        """Add the profile in the address to the huddle; nothing changes if it is a participant already, or ignores the
+        caller. 403 for a confidential huddle.
+        """
         added = ParticipantBody(id=ctx.args["profileId"].id)
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids([added]))

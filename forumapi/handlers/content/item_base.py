@@ -57,8 +57,8 @@ class ShownItem(LocatedObject[ItemView]):
 
 
 def locate_page(ctx: Context) -> ShownItem:
-    """Read the item that the address names, with the page of comments that the query asks for; no object if there is no
-    such item.
+    """Read the item that the address names, hidden or not, with the page of comments that the query asks for; no object
+    if there is no such item.
     """
     ref: ItemRef = ctx.args["item"]
     identity = ctx.identity
@@ -88,7 +88,7 @@ def locate_page(ctx: Context) -> ShownItem:
 
 def show(ctx: Context) -> Result:
     """Answer with the located item and its page of comments. Except under HEAD, moves the caller's read mark and counts
-    a view (content 3.3).
+    a view (content 3.3). Raises NotFound if there is no item, Invalid for a bad page.
     """
     view = ctx.located_as(ShownItem).required()
     page = view.page
@@ -165,8 +165,8 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 def locate_locked(ctx: Context, model: type[Item] = Item) -> LockedItem:
-    """Lock the item that the address names, as an instance of `model`, until the transaction ends; no object if there
-    is no such item.
+    """Lock the item that the address names, hidden or not, as an instance of `model`, until the transaction ends; no
+    object if there is no such item.
     """
     ref: ItemRef = ctx.args["item"]
     item = model.lock(ctx.writer, ctx.site.id, ref)
@@ -309,8 +309,8 @@ def create(
     """Insert an item with the body's title into the body's microcosm; redirect to it. `model` makes the item, from its
     type, its microcosm's id and its title.
 
-    An equal item of the same author, made within minutes, is redirected to instead. Raises Invalid for a bad title, and
-    the errors of `check_place`.
+    An equal item (in title, of an event also in time and place, of a poll in question) of the same author, made within
+    minutes, is redirected to instead. Raises Invalid for a bad title, and the errors of `check_place`.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text_rendering.title(

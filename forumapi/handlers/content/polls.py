@@ -66,7 +66,7 @@ class PollHandler(ItemHandler):
     def put(self, ctx: Context, sent: PollBody) -> Result:
         """Change the poll, or move it to another microcosm; meta.editReason is required.
 
-        A stored choice that is not among the sent choices is removed, with its votes.
+        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes.
         """
         poll = item_base.required(ctx, Poll)
         change = item_base.change(ctx, sent)
@@ -93,7 +93,8 @@ class PollsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: PollBody) -> Result:
         """Begin a poll in a microcosm.
 
-        One of the same title there, by the same author within minutes, is not begun again: the answer leads to it.
+        One of the same title and question there, by the same author within minutes, is not begun again: the answer
+        leads to it.
         """
         details = checked(sent, PollDetails(), is_new=True)
         return item_base.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))

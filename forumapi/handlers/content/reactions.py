@@ -21,7 +21,9 @@ class ReactionKindsHandler(Handler):
 
     @needs(ANYONE, answer=list[site_schemas.ReactionKind])
     def get(self, ctx: Context) -> Result:
-        """The kinds, in the order that the site's owner chose; the platform's kinds if the owner has set none."""
+        """The kinds, in the order that the site's owner chose, none if the owner turned reactions off; the platform's
+        kinds while the site has no kinds of its own.
+        """
         kinds = reaction.kinds(ctx.reader, ctx.site.id)
         return Page(
             0,

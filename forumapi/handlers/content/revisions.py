@@ -63,7 +63,8 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context, sent: RevertBody) -> Result:
-        """Make the text of an earlier revision the comment's text again, as a new revision.
+        """Make the text of an earlier revision the comment's text again, as a new revision; nothing changes if it is
+        the text already.
 
         404 if the comment has no such revision.
         """

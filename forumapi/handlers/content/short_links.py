@@ -85,7 +85,9 @@ class PlatformLinksHandler(Handler):
 
     @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The short links, last made first, each with the number of times it was followed."""
+        """All short links of the platform, last made first, each with the number of times it was followed; 403 unless
+        the caller is one of its operators.
+        """
         check_admin(ctx)
         ctx.check_paging()
         limit = ctx.paging.limit

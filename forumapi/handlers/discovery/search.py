@@ -71,7 +71,8 @@ class SearchHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The objects that match, and that the caller may read and does not ignore.
+        """The objects that match, and that the caller may read and does not ignore; of words the best match first,
+        unless `sort` is sent.
 
         `ignored` in the answer lists the parts of the query that could not be used; a query without anything to search
         for has no `results`.
@@ -161,7 +162,8 @@ class SuggestionsHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Suggestions, params=(Param("q", str, "What was typed so far."),))
     def get(self, ctx: Context) -> Result:
-        """Up to ten words of the site that begin like the last word of `q`, most frequent first.
+        """Up to ten words, of texts that the caller may read, that begin like the last word of `q`, most frequent
+        first.
 
         Words whose beginning differs by one typing error come after them.
         """

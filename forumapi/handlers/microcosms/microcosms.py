@@ -44,7 +44,7 @@ def _target(node: Node) -> Target:
 
 
 def locate(ctx: Context, id: int) -> LocatedMicrocosm:
-    """Read the microcosm `id`, with the page of its child microcosms and items that the query asks for.
+    """Read the microcosm `id`, hidden or not, with the page of its child microcosms and items that the query asks for.
 
     The result has no object if there is no such microcosm.
     """
@@ -212,7 +212,9 @@ class MicrocosmsHandler(Handler):
 
     @needs(CREATE, body=MicrocosmBody, status=302)
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
-        """Make a microcosm below `parentId`, by default below the root."""
+        """Make a microcosm below `parentId`, by default below the root. 403 without the right to create there and,
+        unless the site lets members create microcosms, for all but its owner.
+        """
         title = text_rendering.title(_given(sent.title), "title", 50, quiet=False)
         description = text_rendering.block(_given(sent.description), "description", 10_000)
         logo_url = _logo_url(sent) or ""
@@ -342,6 +344,6 @@ class MicrocosmTreeHandler(Handler):
 
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
-        """The microcosms as a flat list, each before those below it."""
+        """The microcosms that the caller may read and does not ignore, as a flat list, each before those below it."""
         document = microcosm_links.whole_tree(ctx.tree, ctx.listable.set)
         return Page(0, document, lambda: document)

@@ -75,7 +75,7 @@ class OwnAuditHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Changes by the caller, and changes by others to the caller's profile or objects, newest first.
 
-        Others are not named.
+        Others are not named; what they did in huddles, and reports and notes about the caller, are left out.
         """
         ctx.check_paging()
         limit, me = ctx.paging.limit, ctx.identity.profile_id

@@ -35,7 +35,9 @@ PER_DAY: Final = Limit("site-export", 5, DAY_S)
 
 
 class ExportBody(Struct):
-    """Body of POST /site/export. `secondFactor`: a code of the app or a recovery code, for owners who have one."""
+    """Body of POST /site/export. `secondFactor`: a code of the app or a recovery code, for owners with a second
+    factor.
+    """
 
     secondFactor: str | UnsetType = UNSET
 

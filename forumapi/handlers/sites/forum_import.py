@@ -144,9 +144,9 @@ class SiteImportHandler(SiteSettingHandler):
         """Upload a dump as a form, and begin its plan in the background; nothing is loaded by that.
 
         It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one. The dump takes the place of the one before; an import with the same title goes on with it. 409
-        while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day. The owner gets a
-        mail.
+        who have one. The dump takes the place of the one before; an import with the same title goes on with the new
+        dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day. The
+        owner gets a mail.
         """
         request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)
@@ -163,8 +163,9 @@ class SiteImportHandler(SiteSettingHandler):
 
     @needs(OWNER, body=ImportTaskBody, status=202)
     def put(self, ctx: Context, sent: ImportTaskBody) -> Result:
-        """Begin the next task in the background: `run` loads the dump, `verify` compares what was loaded with it,
-        `undo` removes it. `switch` lets old addresses lead to it, at once; with `on` false nowhere.
+        """Begin the next task in the background: `run` loads the dump, `verify` compares what was loaded with the dump,
+        `undo` removes what was loaded. `switch` lets the old forum's addresses lead to what was loaded, at once; with
+        `on` false they lead nowhere.
 
         It needs the session that uploaded the dump, or one with a sign-in within the last ten minutes, else 403 with
         code 26; `undo` needs the latter. 409 while a task is under way, and for a task before the one that it needs.

@@ -51,7 +51,10 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER, body=LegalBody, status=302)
     def put(self, ctx: Context, sent: LegalBody) -> Result:
-        """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it."""
+        """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it.
+
+        400 for both and for neither.
+        """
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
         LegalText.upsert(ctx.writer, ctx.author, name, html, link)
@@ -60,7 +63,7 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own text, so that the software's text applies again; 200 also if there is none."""
+        """Delete the site's own text or link, so that the software's text applies again; 200 also if there is none."""
         LegalText.delete(ctx.writer, ctx.author, _document(ctx))
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Done()

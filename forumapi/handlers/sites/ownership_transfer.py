@@ -129,7 +129,10 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw the offer as the owner, or decline it as the profile it is made to; 200 also if there is none."""
+        """Withdraw the offer as the owner, or decline it as the profile it is made to; 200 also if there is none.
+
+        For anybody else nothing changes: 200 too.
+        """
         offer = SiteOffer.find(ctx.writer, ctx.site.id)
         if offer is not None and _concerns(ctx, offer):
             SiteOffer.delete(ctx.writer, ctx.site.id)

@@ -22,13 +22,17 @@ class MetricsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Metrics)
     def get(self, ctx: Context) -> Result:
-        """The figures of each day, oldest first; of a day's samples the last."""
+        """The figures of each day, oldest first; of a day's samples the last; 403 unless the caller is one of the
+        platform's operators.
+        """
         check_admin(ctx)
         return Data(json_fragments.dumps({"metrics": platform_growth.daily(ctx.reader)}))
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Count the figures now and store them as a sample of today."""
+        """Count the figures now and store them as a sample of today; 403 unless the caller is one of the platform's
+        operators.
+        """
         check_admin(ctx)
         platform_growth.sample(ctx.writer)
         return Done()

@@ -57,8 +57,8 @@ class SiteRetentionHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteRetentionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: SiteRetentionBody) -> Result:
-        """Set periods; keys that are not sent stay as they are, and 0 goes back to the platform's. What is older
-        goes for good within the hour: try it with `dryRun` first.
+        """Set periods; keys that are not sent stay as they are, and 0 goes back to the platform's. What is older goes
+        for good within the hour: try it with `dryRun` in the query first.
         """
         limits = _limits(ctx)
         days = {

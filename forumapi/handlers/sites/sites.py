@@ -154,7 +154,7 @@ class SitesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The live sites, oldest first, without the platform's own."""
+        """The live sites, oldest first, without the platform's own; 403 for guests with `filter=owned`."""
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
         words = sentence_characters(ctx.query.get("q", "").strip())
         total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner, words)
@@ -215,7 +215,9 @@ class SiteHandler(Handler):
 
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; keys that are not sent stay as they are. 403 unless the caller's user owns it."""
+        """Change the site; keys that are not sent stay as they are. `meta.flags.deleted` true deletes it, false
+        restores it. 403 unless the caller's user owns it.
+        """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         _change(ctx, sent)

@@ -75,22 +75,28 @@ def _csv(ctx: Context, site_id: int) -> RawResponse:
 
 
 class UsageHandler(Handler):
-    """Usage of a site, on the platform's host."""
+    """Usage of the site that the address names, on the platform's host."""
 
     @needs(LOGIN, answer=schemas.SiteUsage, params=_PERIODS)
     def get(self, ctx: Context) -> Result:
-        """Requests, bytes sent, processor and database time, live connections, mails and pushes of a site for each
-        period; and the bytes that its files take now.
+        """Requests, bytes sent, processor and database time, duration of live connections, mails and pushes of the site
+        for each `period` with any of these, oldest first, and their totals; and the bytes that its files take now.
+
+        403 for all but the site's owner and the platform's operators.
         """
         return _shown(ctx, _site_of(ctx))
 
 
 class UsageCsvHandler(Handler):
-    """Usage of a site as CSV, on the platform's host."""
+    """Usage, as CSV, of the site that the address names, on the platform's host."""
 
     @needs(LOGIN, media_type="text/csv", params=_PERIODS)
     def get(self, ctx: Context) -> Result:
-        """The rows of a site's usage, one a line, for a spreadsheet."""
+        """The usage of the site as CSV: names of the columns, then a line for each `period` with any usage, oldest
+        first.
+
+        403 for all but the site's owner and the platform's operators.
+        """
         return _csv(ctx, _site_of(ctx))
 
 
@@ -99,8 +105,8 @@ class OwnUsageHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteUsage, params=_PERIODS)
     def get(self, ctx: Context) -> Result:
-        """Requests, bytes sent, processor and database time, live connections, mails and pushes of this site for each
-        period; and the bytes that its files take now.
+        """Requests, bytes sent, processor and database time, duration of live connections, mails and pushes of this
+        site for each `period` with any of these, oldest first, and their totals; and the bytes that its files take now.
         """
         return _shown(ctx, ctx.site.id)
 
@@ -110,5 +116,7 @@ class OwnUsageCsvHandler(SiteSettingHandler):
 
     @needs(OWNER, media_type="text/csv", params=_PERIODS)
     def get(self, ctx: Context) -> Result:
-        """The rows of this site's usage, one a line, for a spreadsheet."""
+        """The usage of this site as CSV: names of the columns, then a line for each `period` with any usage, oldest
+        first.
+        """
         return _csv(ctx, ctx.site.id)

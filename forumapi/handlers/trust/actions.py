@@ -148,7 +148,9 @@ class ActionsHandler(Handler):
         """Carry an action out; with `dryRun` only list its targets, with a `ticket` that carries out exactly that when
         it is sent.
 
-        Up to 250 targets are changed before the answer, more in the background. 403 for callers who moderate nothing.
+        Up to 250 targets are changed before the answer, more in the background. To carry the action out also decides
+        the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has its lease. 403 for
+        callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):
@@ -192,7 +194,7 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
     yet. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
     Raises Invalid for a bad body or unfit targets, Forbidden for targets or a microcosm that the caller does not
-    moderate, NotFound for a missing case or microcosm.
+    moderate and for a kind that only the site's owner may take, NotFound for a missing case or microcosm.
     """
     kind = KINDS.get(body.given(sent.kind, ""))
     if kind is None:
@@ -262,8 +264,8 @@ def _into(
     """Return the item that the targets are merged into, and the id of its microcosm; (NOTHING, 0) for actions of other
     kinds. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
-    Raises Invalid for a merge without `into`, or into something that nothing can be merged into; Forbidden for an item
-    that is missing or that the caller does not moderate.
+    Raises Invalid for a merge without `into`, or into something that nothing can be merged into, and for `into` in an
+    action of another kind; Forbidden for an item that is missing or that the caller does not moderate.
     """
     if kind.name != "merge":
         if not isinstance(sent.into, UnsetType):
@@ -395,8 +397,8 @@ def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int
 
 
 def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
-    """Return the id of the microcosm in which an action restricts people; OUTSIDE: on the whole site, by its owner.
-    `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
+    """Return the id of the microcosm in which an action restricts people; OUTSIDE: on the whole site, by its owner; for
+    `silence` that is the root's id. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
 
     Raises Invalid if the body lacks a microcosm that it needs, Forbidden if the caller does not moderate it.
     """
@@ -451,11 +453,13 @@ def _grounds(sent: ActionBody) -> ActionGrounds:
 
 
 class ActionHandler(Handler):
-    """One action of a moderator; 404 for one that the list does not show the caller."""
+    """One action of a moderator, or a dry run of the caller; 404 for one that the caller may not see."""
 
     @needs(LOGIN, answer=schemas.Action)
     def get(self, ctx: Context) -> Result:
-        """The action with its progress and its targets: first those that it could not change, then the others."""
+        """The action with its progress and its targets, up to 250: first those that it could not change, then the
+        others.
+        """
         moderated = moderation_reach.required(ctx)
         return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated), moderated))
 
@@ -468,7 +472,7 @@ class ActionUndoHandler(Handler):
         """Undo the action, within 30 days: each target gets back what the action changed.
 
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
-        again; 409 if there are none.
+        again; 409 if there are none, after the 30 days, and for an action that is final or under way.
         """
         moderated = moderation_reach.required(ctx)
         me = ctx.identity.profile_id

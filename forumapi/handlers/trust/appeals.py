@@ -113,7 +113,7 @@ class AppealHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Appeal)
     def get(self, ctx: Context) -> Result:
-        """The appeal with its messages.
+        """The appeal with its messages, oldest first.
 
         The profile that made it sees which messages are a moderator's, but no names.
         """
@@ -135,7 +135,7 @@ class AppealMessagesHandler(Handler):
 
     @needs(LOGIN, body=AppealBody, status=302)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
-        """Add a message to the appeal, which holds up to 100; 409 once it is decided."""
+        """Add a message to the appeal; 409 once it is decided, 429 if it has 100 messages."""
         found, _ = _locked(ctx)
         text = message_text(sent)
         found.add_message(ctx.writer, ctx.site.id, ctx.identity.profile_id, text)
@@ -156,8 +156,8 @@ class AppealDecisionHandler(Handler):
     def post(self, ctx: Context, sent: AppealDecisionBody) -> Result:
         """Grant the appeal, which undoes the action on the content of the profile that made it, or refuse it.
 
-        The text becomes a message of the appeal. The moderator who took the action may not decide if there is another
-        one.
+        The text becomes a message of the appeal. 403 for the profile that appeals, and for the moderator who took the
+        action if another may decide; 409 once the appeal is decided.
         """
         moderation_reach.required(ctx)
         found, moderated = _locked(ctx)

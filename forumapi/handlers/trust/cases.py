@@ -47,7 +47,8 @@ def found(ctx: Context, id: int, moderated: list[int]) -> ShownCase:
     """Read the case `id`, without a lock. `moderated`: what the caller moderates, as `moderation_reach.find` returns
     it.
 
-    Raises NotFound for a case that does not exist, or that is about something in no microcosm of `moderated`.
+    Raises NotFound for a case that does not exist or that the caller may not decide: it is about something outside of
+    `moderated`, of the caller's own, or of a type that the token may not read.
     """
     identity = ctx.identity
     return known(
@@ -83,8 +84,8 @@ class CasesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided ones, newest
-        first.
+        """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided ones, last
+        opened first.
 
         403 for callers who moderate nothing.
         """
@@ -157,7 +158,7 @@ class CaseHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
-        """The case with its reports, its notes and the ids of the actions on it."""
+        """The case with its reports and notes, oldest first, up to 500 of each, and the ids of the actions on it."""
         moderated = moderation_reach.required(ctx)
         tx, site_id = ctx.reader, ctx.site.id
         shown = found(ctx, ctx.args["case"], moderated)
@@ -201,7 +202,9 @@ class CaseAssignmentHandler(Handler):
 
     @needs(LOGIN, body=AssignmentBody)
     def put(self, ctx: Context, sent: AssignmentBody) -> Result:
-        """Assign the case to somebody who may decide it; others may still take it. 409 when it is decided."""
+        """Assign the case to a profile that may decide it, else 400; others may still take it. 409 once it is
+        decided.
+        """
         case = locked(ctx, ctx.args["case"])
         to = body.given(sent.profileId, 0)
         moderated = moderation_reach.of_profile(ctx, to) if to > 0 else []
@@ -212,7 +215,7 @@ class CaseAssignmentHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Assign the case to nobody."""
+        """Assign the case to nobody; 200 also if it is not assigned, 409 once it is decided."""
         locked(ctx, ctx.args["case"]).assign(ctx.writer, ctx.site.id, 0)
         return Done()
 
@@ -247,7 +250,9 @@ class CaseDecisionHandler(Handler):
 
     @needs(LOGIN, body=DecisionBody, status=302)
     def post(self, ctx: Context, sent: DecisionBody) -> Result:
-        """Dismiss the case: nothing is changed. 409 if it is decided already, or another moderator has its lease."""
+        """Dismiss the case: what it is about stays as it is. 409 if it is decided already, another moderator has its
+        lease, or it is about an appeal.
+        """
         case = locked(ctx, ctx.args["case"])
         if body.given(sent.outcome, "") != DISMISSED:
             raise Invalid("outcome", "must be dismissed: an action decides a case otherwise")

@@ -28,8 +28,8 @@ _FORGET = "forget"
 
 
 class GuestStepBody(Body):
-    """Form of the page of a guest's report. `step`: `forget` deletes the guest's name and address, anything else
-    confirms the report.
+    """Form of the page of a guest's report. `step`: `forget` deletes, once the report is confirmed, the guest's name
+    and address; an unconfirmed report is confirmed by any `step`.
     """
 
     step: str | UnsetType = UNSET
@@ -63,7 +63,7 @@ class MailedReportHandler(Handler):
     @needs(ANYONE, body=GuestStepBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: GuestStepBody) -> Result:
         """Confirm the report, so that moderators see it from now on; of a confirmed one, with `forget`, delete name and
-        address.
+        address. If guests may not see the object any more, nothing is reported, and the page says so.
 
         400 for a code that is wrong, used or too old; 429, and the code stays good, if moderators have enough reports.
         """

@@ -179,8 +179,8 @@ class ReportsHandler(Handler):
     def post(self, ctx: Context, sent: ReportBody) -> Result:
         """Report an object that the caller may read, and that is not the caller's own.
 
-        A second report of the same object leads to the caller's first. 404 for an object that the caller may not read;
-        400 for the caller's own.
+        A second report of the same object leads to the caller's first. 403 for an object that the caller may not read,
+        or that never existed; 404 for a hidden one, 400 for the caller's own.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
@@ -228,10 +228,11 @@ class GuestReportsHandler(Handler):
 
     @needs(READ, body=GuestReportBody)
     def post(self, ctx: Context, sent: GuestReportBody) -> Result:
-        """Mail a link to the guest's address; the report is made once the guest confirms on the link's page, within
-        a day.
+        """Mail a link to the guest's address; the report is made once the guest confirms on the link's page, within a
+        day.
 
-        501 where no mail is sent; 400 for a report of something illegal without a name, except about child abuse.
+        403 for callers who are signed in; 501 where no mail is sent; 400 for a report of something illegal without a
+        name, except about child abuse.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
@@ -304,6 +305,6 @@ class ReportKindsHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the site's own kinds, so that the platform's apply again."""
+        """Delete the site's own kinds, so that the platform's apply again; 200 also if there are none."""
         site_report_kinds.delete(ctx.writer, ctx.author)
         return Done()

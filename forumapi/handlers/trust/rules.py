@@ -79,8 +79,8 @@ class ModerationRuleBody(Body):
 
 
 class ModerationRuleTicketBody(Body):
-    """Ticket of a dry run, which saves the rule that was tried; or, without a ticket, `mode` with the value `off`,
-    which switches a rule off.
+    """Ticket of a dry run, which saves the rule that was tried; or, for PUT, `mode` with the value `off`, which
+    switches the rule off and leaves a ticket unused.
     """
 
     ticket: str | UnsetType = UNSET
@@ -88,7 +88,7 @@ class ModerationRuleTicketBody(Body):
 
 
 class ModerationRulesHandler(Handler):
-    """Rules of the site: what is done by itself when somebody writes."""
+    """Rules of the site: what is done by itself when somebody writes, edits, reports or joins."""
 
     @needs(OWNER, answer=schemas.ModerationRules)
     def get(self, ctx: Context) -> Result:
@@ -115,7 +115,8 @@ class ModerationRuleDryRunHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
     def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
-        """Try a rule on what was written in the last 30 days, changing nothing; the ticket saves exactly this rule.
+        """Try a rule on what its `event` stands for in the last 30 days, changing nothing; the ticket saves exactly
+        this rule.
 
         400 for a rule that would act on its own effects.
         """

@@ -39,7 +39,7 @@ class StatementHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Statement)
     def get(self, ctx: Context) -> Result:
-        """The statement, with the caller's objects that it is about."""
+        """The statement, with up to 100 of the caller's objects that it is about."""
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
         found = known(Statement.find(tx, site_id, me, ctx.args["statement"]), "statement")
         data = found.document()
