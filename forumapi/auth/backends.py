@@ -209,12 +209,14 @@ class Backend:
 
     @classmethod
     def is_default(cls, config: Config) -> bool:
-        """Return True if the method is on for a site that has no settings of its own for it."""
+        """Return True if the method is on where neither the site nor the platform has stored settings for it."""
         return True
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if the site's settings of this method are complete."""
+        """Return True if these `settings` of the method hold all that it needs; a subclass may count those of the
+        platform (`config`) too.
+        """
         return all(settings.get(one.name) for one in cls.settings if one.is_required)
 
     def refuse(self, attempt: Attempt) -> None:
@@ -230,7 +232,8 @@ class Backend:
     def verify(self, attempt: Attempt) -> Verified | None:
         """Return the e-mail address that the caller has proven to have, or None if another step follows.
 
-        Raises Unauthorized for a wrong proof, TooMany beyond a limit of tries, BadGateway if a provider fails.
+        Raises Unauthorized for a wrong proof, Invalid for a malformed field, TooMany beyond a limit of tries,
+        BadGateway if a provider fails.
         """
         raise NotImplementedError
 
@@ -282,10 +285,11 @@ def find(name: str, config: Config) -> type[Backend] | None:
 def merge_settings(
     backend: type[Backend], stored: Mapping[str, Any], given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the back end's settings `stored`, changed by `given`: null leaves a setting as it is, "" or [] clears it.
+    """Return the back end's settings `stored`, changed by `given`: null leaves a setting as it is, "" or [] clears it,
+    and cleared ones are not among those returned.
 
-    Raises Invalid for an unknown setting, and if the URL that receives secrets changes while a stored secret is not
-    sent again: its new receiver would learn the secret.
+    Raises Invalid for an unknown setting, for an unsuitable value, and if the URL that receives secrets changes while a
+    stored secret is not sent again: its new receiver would learn the secret.
     """
     settings = dict(stored)
     fields = {field.name: field for field in backend.settings}

@@ -79,7 +79,9 @@ def end(tx: Transaction, site_id: int, value: str) -> None:
 
 
 def mark(value: str) -> str:
-    """Hash the value of a page session's cookie, so that the browser can be recognised later by what is stored."""
+    """Return a hash of the value of a page session's cookie, by which the browser is recognised later; the hash is
+    stored, the value is not.
+    """
     return hashlib.sha256(f"mark\0{value}".encode()).hexdigest()
 
 

@@ -131,11 +131,11 @@ class EmailCodeBackend(Backend):
         return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """Mail a code and a link, and return None; if the request brings one of them, use it up and return the address
-        it was mailed to.
+        """Mail a code and a link, and return None; if the request brings a code or a link, use it up and return the
+        e-mail address: with a code the one in the request, with a link the one to which it was mailed.
 
-        Raises Invalid for a malformed address, TooMany after too many mails or tries, Unauthorized for a wrong or used
-        code or link.
+        Raises Invalid for a malformed address or a bad secret of the browser, TooMany after too many mails or tries,
+        Unauthorized for a wrong, used or expired code or link.
         """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:
@@ -217,7 +217,7 @@ class EmailCodeBackend(Backend):
 
     def _follow(self, attempt: Attempt, browser: Browser) -> Verified:
         """Use up the link that `browser` follows; return the address it was mailed to. Raises TooMany, and Unauthorized
-        for a used link or another browser.
+        for an unknown, used or expired link, and for another browser than the one that asked for it.
 
         The link's secret can't be guessed, so tries are counted by client address alone.
         """
@@ -271,8 +271,8 @@ def shown(code: str) -> str:
 
 
 def _settle(tx: Transaction, site_id: int, address: str) -> None:
-    """Delete all codes and links of the e-mail address on this site, and suppress mail to it no longer: a mail has just
-    arrived there.
+    """Delete all codes and links of the e-mail address on this site, and end the suppression of mail to it on all
+    sites: a mail has just arrived there.
     """
     key = email.same_person_key(address)
     tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)

@@ -42,8 +42,8 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Metadata(NamedTuple):
-    """Discovery document of a provider: `issuer` as it is written there, URLs of its endpoints and of its `keys`, and
-    the `algorithms` of its signatures that are accepted.
+    """Discovery document of a provider: `issuer` as it is written there, URLs of its endpoints (`userinfo`: "" for
+    none) and of its `keys`, and the `algorithms` of its signatures that are accepted.
 
     `takes_basic`: the client's secret goes into a Basic header, else into the body; `names_issuer`: the answer to an
     authorization request names the issuer (RFC 9207).
@@ -165,7 +165,7 @@ class Provider:
 
     def metadata(self) -> Metadata:
         """Return the provider's discovery document, cached for an hour; its issuer is not compared. Raises BadGateway
-        if it can't be fetched or lacks an endpoint.
+        if it can't be fetched, lacks a URL, or has one that is not https (nor http, where `outbound` allows http).
         """
         url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         said = _cache.get(self._out, url, is_plain=self._is_plain)

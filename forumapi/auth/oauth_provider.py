@@ -97,7 +97,9 @@ class RefusedRequest(NamedTuple):
 
 
 class OAuthAnswer(NamedTuple):
-    """Answer to an OAuth client: HTTP status, and a JSON body as RFC 6749 has it, without the API's envelope."""
+    """Answer to an OAuth client: HTTP status, and a JSON body as RFC 6749 has it, without the API's envelope. A refusal
+    is such an answer too, and not raised.
+    """
 
     status: int
     body: bytes
@@ -197,14 +199,16 @@ class OAuthProvider:
     # ---------------------------------------------------------------- requests of a client
 
     def token(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Answer a token request: exchange a code, device code or refresh token for tokens (RFC 6749, 7636, 8628).
-        `pairs`: fields of the form; `authorization`: value of the header Authorization, "" for none.
+        """Answer a token request: exchange a code, device code or refresh token for tokens (RFC 6749, 7636, 8628). A
+        refusal is returned, not raised: the caller commits what was written. `pairs`: fields of the form;
+        `authorization`: value of the header Authorization, "" for none.
         """
         return self._ask(self._token.create_token_response, pairs, authorization)
 
     def revoke(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Answer a request of a client to revoke one of its tokens (RFC 7009). `pairs`: fields of the form;
-        `authorization`: value of the header Authorization, "" for none.
+        """Answer a request of a client to revoke one of its tokens (RFC 7009); the status is 200 also for a token that
+        is not its own or unknown. `pairs`: fields of the form; `authorization`: value of the header Authorization, ""
+        for none.
         """
         answer = self._ask(self._revocation.create_revocation_response, pairs, authorization)
         return OAuthAnswer(answer.status, answer.body or b"{}")

@@ -42,8 +42,8 @@ class RedirectBackend(Backend, is_abstract=True):
     def begin(self, attempt: Attempt) -> Begun:
         """Store a new flow; return its secret and the URL of the provider's page.
 
-        Raises Invalid for a redirect URI that is not among the site's settings, TooMany for too many flows of a client
-        address, BadGateway if the provider fails.
+        Without a redirect URI in the request it is the first of the settings, or the site's /login/. Raises Invalid for
+        one that is not among those, TooMany for too many flows of a client address, BadGateway if the provider fails.
         """
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
@@ -138,7 +138,7 @@ class OpenidBackend(RedirectBackend):
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
         """Exchange the code and verify the id_token; return the verified e-mail address in it, or that of userinfo if
-        it has none. Raises as the base class.
+        it has none. Raises as `RedirectBackend.email`.
         """
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)

@@ -117,8 +117,8 @@ def register(
     name: str,
 ) -> int:
     """Use up the flow of `offer` and store the passkey in `credential`, the browser's answer, under `name`; return the
-    id of its row. Raises Invalid for a flow that is unknown, too old or another's, and for an answer that does not fit
-    it.
+    id of its row. Raises Invalid for a flow that is unknown, too old or another's, for an answer that does not fit it,
+    for a passkey that is registered already, and beyond the number that one user may have.
     """
     from forumapi.auth import webauthn_ceremony
 

@@ -64,7 +64,7 @@ class MicrosoftBackend(OpenidBackend):
 
     def metadata(self, found: Provider) -> Metadata:
         """Return the discovery document, whose issuer is that of `found` or, for tenants that stand for many, a
-        template with {tenantid}. Raises BadGateway for a document with another issuer.
+        template with {tenantid}. Raises BadGateway for a document with another issuer, and as `Provider.metadata`.
         """
         said = found.metadata()
         authority = found.issuer.rpartition("/v2.0")[0].rpartition("/")[0]
@@ -141,8 +141,8 @@ class GithubBackend(RedirectBackend):
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
         """Exchange the code; return the account's primary e-mail address.
 
-        Raises Unauthorized if the code is wrong (GitHub answers that with status 200 and `error`) or the address is not
-        verified, BadGateway if GitHub fails.
+        Raises Unauthorized if the code is wrong (GitHub answers that with status 200 and `error`) or there is no
+        primary address, or it is not verified, BadGateway if GitHub fails.
         """
         settings = attempt.settings
         tokens = identity_provider_client.exchange(

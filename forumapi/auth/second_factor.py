@@ -25,8 +25,9 @@ class SecondFactorBackend(Backend):
     is_listed = False
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Use up the code and the flow; return what the first method proved. Raises Unauthorized for a wrong code or an
-        unknown flow, TooMany after too many tries.
+        """Use up the code and the flow; return what the first method proved, with `has_second_factor` True. A wrong
+        code leaves the flow, of whose tries it uses up one. Raises Unauthorized for a wrong code or an unknown flow,
+        TooMany after too many tries.
         """
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""

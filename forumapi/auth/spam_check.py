@@ -63,8 +63,8 @@ _lock = threading.Lock()
 
 
 def check(address: str, url: str = URL) -> Verdict:
-    """Ask the service at `url` about an e-mail address, or return its answer of the last hour; "unknown" if it does not
-    answer.
+    """Ask the service at `url` about an e-mail address, or return its answer of the last hour; "unknown" if it gives no
+    usable answer. Blocks for seconds at most while it is asked.
     """
     key = hashlib.sha256(f"{url} {address.lower()}".encode()).digest()
     now = time.monotonic()

@@ -266,8 +266,8 @@ class ContentCheck(NamedTuple):
         )
 
     def hold(self, tx: Transaction, reason: str) -> None:
-        """Hide the thing until a moderator decides, and open its case; do nothing if it is gone, hidden or deleted
-        already. `reason`: for the audit.
+        """Hide the thing until a moderator decides, and open its case, or mark the open one as held; do nothing if it
+        is gone, hidden or deleted already. `reason`: for the audit.
         """
         ref = ItemRef(self.item_type, self.item_id)
         target = targets.lock(tx, self.site_id, [ref]).get(ref)
@@ -294,9 +294,9 @@ class ContentCheck(NamedTuple):
 
 
 def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dict[str, Any]]:
-    """Return the last ten finished checks of a comment or item (`item_type`, `item_id`), newest first, as dicts for
-    JSON: `checked` (the time when the thing was queued), `state`, and `verdicts`, for each check a dict with `check`,
-    `verdict`, `reason` and `milliseconds`. For a moderator who sees the thing's case.
+    """Return the last ten checks that passed or held a comment or item (`item_type`, `item_id`), newest first, [] for
+    none, as dicts for JSON: `checked` (the time when the thing was queued), `state`, and `verdicts`, for each check a
+    dict with `check`, `verdict`, `reason` and `milliseconds`. For a moderator who sees the thing's case.
     """
 
     rows = tx.rows(VERDICTS, site_id=site_id, item_type=item_type, item_id=item_id)

@@ -64,7 +64,9 @@ DELETE = Query(
 
 
 class RoleRate(msgspec.Struct, forbid_unknown_fields=True):
-    """Number of things that each person in the role `roleId` may write in an hour; 0: any number."""
+    """Number of comments and items, `perHour`, that each person in the role `roleId` may write in an hour; 0: any
+    number.
+    """
 
     roleId: int
     perHour: int
@@ -91,8 +93,8 @@ class CheckSettings(msgspec.Struct, kw_only=True):
     beforeShown: bool = False
 
     def check(self) -> None:
-        """Check the settings, and turn `domains` into lower case in place. Raises Invalid for a value that no check
-        takes.
+        """Check the settings, and turn `domains` in place into lower case, without dots at the end. Raises Invalid for
+        a value that no check takes.
         """
         for name, most in (("firstPosts", 100), ("perHour", 10_000), ("sameText", 100)):
             if not 0 <= getattr(self, name) <= most:
@@ -150,14 +152,15 @@ class CheckSettings(msgspec.Struct, kw_only=True):
 
 
 def find(tx: Reader, site_id: int) -> CheckSettings | None:
-    """Return the settings of a site's checks; None if the site has all checks off."""
+    """Return the settings of a site's checks; None if none are stored, so that all checks are off."""
     stored = tx.value(FIND, site_id=site_id)
     return msgspec.json.decode(stored, type=CheckSettings) if stored else None
 
 
 def put(tx: Transaction, author: Author, settings: CheckSettings) -> None:
     """Store the checks' settings of the author's site in place of earlier ones; `settings.check` must have been called.
-    `author`: who changes them, for the audit.
+    On a site without settings the checks begin with what is written from now on. `author`: who changes them, for the
+    audit.
     """
     value = msgspec.json.encode(settings).decode()
     tx.run(PUT, site_id=author.site_id, reader=READER, value=value)

@@ -227,10 +227,12 @@ def record_ban(
 
 def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> tuple[int, int]:
     """Start an action that deletes everything that the user `user_id` wrote on the author's site, and can be undone;
-    return its id (0: there is nothing) and the number of things. ActionWorker carries the action out. `author`: who
-    deletes; `reason`: that of the action, which the user reads.
+    return its id, 0 if there is nothing outside huddles, and the number of things, comments in huddles included.
+    ActionWorker carries the action out after the commit. `author`: who deletes; `reason`: that of the action, which the
+    user reads.
 
-    What the user wrote in huddles, where no action reaches, is deleted at once and for good, and their part there ends.
+    The user's comments in huddles, where no action reaches, are deleted at once and for good, and their part there
+    ends. (0, 0) for a user without a profile on the site.
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
@@ -263,8 +265,8 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
 
 
 def carry_out(database: Database, site_id: int, action_id: int) -> None:
-    """Work on running actions in this process, as the web processes do, until the site's action `action_id` has ended,
-    whichever process ended it.
+    """Work on running actions, those of other sites too, in this process, as the web processes do, until the site's
+    action `action_id` has ended, whichever process ended it.
     """
     worker = ActionWorker(database, lambda: True, lambda: None)
     while True:
@@ -280,9 +282,9 @@ def carry_out(database: Database, site_id: int, action_id: int) -> None:
 
 
 class Method(NamedTuple):
-    """Row of `sign-in list`, one sign-in method. `state`: on or off; `set_by`: site, platform, or default without
-    settings; `settings`: as `name=value`; `missing`: required settings without a value. Both lists are separated by
-    spaces.
+    """Row of `sign-in list`, one sign-in method. `state`: on, or off if it is switched off or can't be used as it is
+    set up; `set_by`: site, platform, or default without settings; `settings`: as `name=value`; `missing`: required
+    settings without a value. Both lists are separated by spaces.
     """
 
     method: str
@@ -293,8 +295,9 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """Return the sign-in methods in force on the site with the subdomain `key`, or, for None, on sites without settings
-    of their own, in the order of `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound.
+    """Return all sign-in methods, those switched off included, as they are set up on the site with the subdomain `key`,
+    or, for None, on sites without settings of their own, in the order of `backend_list.LISTED`. Secrets are shown as
+    ***. Raises NotFound.
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
@@ -323,8 +326,8 @@ def set_sign_in(
     is_enabled: bool,
     operator: str = "",
 ) -> bool:
-    """Turn the sign-in method `name` on or off (`is_enabled`) for the site with the subdomain `key`, or for all sites
-    if that is None, and store its settings; return True if every required setting has a value.
+    """Turn the sign-in method `name` on or off (`is_enabled`) for the site with the subdomain `key`, or, if that is
+    None, for all sites without settings of their own, and store its settings; return True if they are complete.
 
     `settings`: values by name, URLs separated by commas; settings that are not given stay. `operator`: who runs the
     command, for the audit. Raises Invalid, NotFound.

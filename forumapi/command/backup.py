@@ -245,7 +245,7 @@ def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int
 
 def verify(folder: Path) -> Manifest:
     """Read all files of a backup and compare their hashes with the recorded ones; return the manifest. Raises
-    BackupError at the first difference.
+    BackupError at the first difference, OSError for a dump that is missing.
     """
     manifest = Manifest.read(folder)
     if _sha256(folder / DUMP) != manifest.dump_sha256:
@@ -391,8 +391,9 @@ def _program(name: str, major: int) -> str:
 
 
 def client(url: str) -> tuple[str, dict[str, str]]:
-    """Return a database URL without its password, and the environment variables that hold the password ({} for none):
-    other users of the machine can read the arguments of processes.
+    """Return, of the database URL `url`, a connection string (keywords of libpq) without the password, and the
+    environment variables that hold the password ({} for none): other users of the machine can read the arguments of
+    processes.
     """
     known: dict[str, Any] = conninfo_to_dict(url)
     password = known.pop("password", None)

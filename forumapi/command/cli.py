@@ -80,7 +80,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name, those of the process if None; return the exit code."""
+    """Run the command that the arguments name, those of the process if None; return the exit code. Raises SystemExit
+    for wrong usage (2), and for --help and --version (0).
+    """
     args = parser().parse_args(arguments)
     if args.config is not None:
         os.environ[config.ENV_FILE] = str(args.config)

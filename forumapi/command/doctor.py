@@ -311,7 +311,7 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def replica(config: Config) -> Finding:
-    """Check that the standby of the settings can be read and is one of this database; return the result."""
+    """Check that the standby of the settings can be read, is one of this database and not behind; return the result."""
     primary = Database(config.direct_url, size=1)
     found = StandbyPool(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:
@@ -350,7 +350,7 @@ def files(config: Config) -> Finding:
 
 def backup(config: Config, now: datetime.datetime) -> Finding:
     """Check by the status file that the last backup is not older than `backup_max_age_hours` at the time `now`; return
-    the result.
+    the result; no check, and no problem, without a status file in the settings.
     """
     path = config.backup_status_path
     if path is None:
@@ -371,7 +371,9 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
 
 
 def geocoder(config: Config) -> Finding:
-    """Check that the configured geocoder can be used; without one `GET /geocode` answers 501. Return the result."""
+    """Check that the address or package of the chosen geocoder is there; without a geocoder `GET /geocode` answers 501.
+    No geocoder is asked. Return the result.
+    """
     found = geocoders.choose(config)
     if found is not None:
         return Finding("geocoder", found.name)

@@ -116,7 +116,9 @@ def _put_release(root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _own(progress: Callable[[str], None]) -> None:
-    """Create the system user `forumapi`, and make it the owner of its folders."""
+    """Create the system user `forumapi`, make it the owner of its folders, and let systemd read the service files
+    again; a command that is missing or fails is told to `progress`.
+    """
     for command in (
         ["systemd-sysusers", "/usr/lib/sysusers.d/forumapi.conf"],
         ["systemd-tmpfiles", "--create", "/usr/lib/tmpfiles.d/forumapi.conf"],

@@ -110,7 +110,7 @@ class Child:
 
     @property
     def is_running(self) -> bool:
-        """True while the process runs."""
+        """Return True while the process runs."""
         return self.process.poll() is None
 
     def revive(self) -> bool:
@@ -141,7 +141,7 @@ class Child:
             self.process.wait()
 
     def last_words(self) -> str:
-        """Return the last 3,000 characters of the process's output."""
+        """Return the last 3,000 characters of the file `log`, in which output of earlier processes may be too."""
         return self.log.read_text(errors="replace")[-3000:]
 
 
@@ -345,7 +345,9 @@ def _check_loopback(config: Config) -> None:
 
 
 def _check_port(config: Config) -> None:
-    """Check that the address `listen` is free. Raises RunError."""
+    """Check that the addresses `listen` and `admin_listen` can be bound; of a Unix socket, that its folder is there.
+    Raises RunError.
+    """
     try:
         listener_holder.check_free(config)
     except listener_holder.HoldError as error:
@@ -378,7 +380,7 @@ class _Person:
 
 def invitation(config: Config, url: str) -> str:
     """Return the text that is printed once the platform answers: addresses, tokens of the demo users, and a request to
-    try. `url`: the database's.
+    try. In the embedded mode those tokens that are missing are made. `url`: the database's.
     """
     lines = ["", "forumapi is running. Ctrl-C stops it.", ""]
     with psycopg.connect(url) as connection:

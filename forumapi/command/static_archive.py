@@ -339,7 +339,8 @@ class StaticArchive:
 
     def _rewritten(self, html: str, up: str) -> str:
         """Return HTML whose links to pages and files of the archive are relative, and whose short links are replaced by
-        their targets. `up`: path from the page to the archive's root.
+        their targets; a link to what the archive lacks loses its address, a picture leaves its alternative text. `up`:
+        path from the page to the archive's root.
         """
 
         def image(found: re.Match[str]) -> str:
@@ -358,8 +359,8 @@ class StaticArchive:
 
     def _local(self, url: str, up: str) -> str | None:
         """Return the address to write in place of the link `url`: relative for what the archive holds, the target for a
-        short link, `url` itself for other hosts, None for what the archive lacks. `up`: path from the page to the
-        archive's root.
+        short link, `url` itself for other hosts and for other kinds of pages, None for what the archive lacks and for a
+        blocked or unknown short link. `up`: path from the page to the archive's root.
         """
         parts = urlsplit(url)
         is_own = not parts.netloc or parts.netloc.lower() in self._hosts

@@ -31,8 +31,9 @@ class Geocoder(Protocol):
     name: str
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the best match for the name of a place as Nominatim answers it, with the keys `lat`, `lon`,
-        `boundingbox`, `display_name`; {} for none. Raises GeocoderError.
+        """Return the best match for the name of a place as Nominatim answers it, with the keys `lat` and `lon` (texts),
+        `boundingbox` (south, north, west, east, as texts) and `display_name`; {} for none. Blocks while a service is
+        asked. Raises GeocoderError.
         """
 
 
@@ -176,7 +177,9 @@ class Gazetteer:
 
 
 def provider(config: Config) -> str:
-    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer"; "" for none."""
+    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer"; "" for none; whether it can
+    be used is not looked at.
+    """
     if config.geocode_provider:
         return config.geocode_provider
     return "nominatim" if config.geocode_url else "gazetteer" if config.is_embedded else ""

@@ -78,7 +78,8 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """HTTP and DNS client. Each call has one deadline, `timeout_s`, for all of its steps.
+    """HTTP and DNS client. Each call has one deadline, `timeout_s`, for all of its steps; but `head` and `fetch` wait
+    longer for a name server that takes longer to resolve the host.
 
     `allowed(address)`: True for an address that may be connected to; `ports` (empty: any) and `schemes`: those that
     URLs may have; `nameservers`: "host:port" each, empty for the machine's.
@@ -160,8 +161,8 @@ class Outbound:
             connection.close()
 
     def check(self, url: str) -> None:
-        """Check the form of `url` and the present addresses of its host; no request is sent. Raises OutboundError if a
-        request would be refused.
+        """Check the form of `url` and the present addresses of its host; no request is sent. Blocks for `timeout_s` at
+        most. Raises OutboundError if a request would be refused, or the name is not resolved by then.
         """
         _, host, port = self._parse(url)
         found: list[OutboundError | None] = []
@@ -225,7 +226,9 @@ class Outbound:
         return ""
 
     def texts(self, name: str) -> list[str]:
-        """Look up the TXT records of `name`; [] for none. Raises OutboundError for an unknown name, UnansweredError."""
+        """Look up the TXT records of `name`, in the order of the answer; [] for none. Raises OutboundError for an
+        unknown name, UnansweredError.
+        """
         return [
             b"".join(record.strings).decode("ascii", "replace")
             for record in self._records(name, "TXT")

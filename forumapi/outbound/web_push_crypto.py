@@ -58,7 +58,8 @@ def encrypt(text: bytes, public_key: bytes, auth_secret: bytes) -> bytes:
     """Encrypt a message for a subscription, by its public key and auth secret; return the body of the POST, in the
     content coding `aes128gcm`.
 
-    `text`: at most MOST_TEXT bytes. Each message has a key pair and a salt of its own.
+    `text`: at most MOST_TEXT bytes, which is not checked. Raises ValueError for a key that `is_public_key` refuses.
+    Each message has a key pair and a salt of its own.
     """
     return _encrypt(text, public_key, auth_secret, ec.generate_private_key(_CURVE), os.urandom(16))
 
@@ -107,8 +108,8 @@ class VapidKey:
         self._proofs: dict[str, tuple[str, float]] = {}
 
     def authorization(self, endpoint: str) -> str:
-        """Return the header Authorization for a POST to the subscription's URL `endpoint`: a signed proof for the
-        origin of that URL, which is kept for hours and used again.
+        """Return the value of the header Authorization for a POST to the subscription's URL `endpoint`: a signed proof
+        for the origin of that URL, which is kept for hours and used again.
         """
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"

@@ -50,8 +50,8 @@ def steps(html: str) -> Iterator[Step]:
     """Yield `html` in order as tuples: a text as written, perhaps "", and of the tag after it "/" for an end tag, the
     name, and the attributes as written; the name is None if a comment or the end of `html` comes after the text.
 
-    HIDDEN elements (script, style, iframe and such) are left out with their content. A `<` with no `>` anywhere after
-    it is text.
+    HIDDEN elements (script, style, iframe and such) are left out with their content, but for their end tags. A `<` with
+    no `>` anywhere after it is text.
     """
     if _HIDDEN_START.search(html):
         html = _without_hidden(html)
@@ -63,8 +63,8 @@ def steps(html: str) -> Iterator[Step]:
 
 
 def _without_hidden(html: str) -> str:
-    """Return `html` with each HIDDEN element (script, style, iframe and such) and its content replaced by an empty
-    comment, so that its neighbours do not become one word.
+    """Return `html` with start tag and content of each HIDDEN element (script, style, iframe and such) replaced by an
+    empty comment, so that its neighbours do not become one word; its end tag stays.
     """
     kept: list[str] = []
     done = position = 0

@@ -39,7 +39,8 @@ class CalendarEvent(NamedTuple):
 
 
 def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
-    """Return the iCalendar file of a calendar with this name (HTML-escaped) and these events, in their order.
+    """Return the iCalendar file of a calendar with this name (HTML-escaped) and these events, in their order; without
+    events it has a time zone alone, since it may not be empty.
 
     Their times are in UTC, so that readers need no rules of time zones; the local time is in an event's description.
     """

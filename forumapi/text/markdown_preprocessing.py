@@ -154,8 +154,8 @@ def _unmask(text: str, code: list[str]) -> str:
 
 
 def _end_of_fence(text: str, opening: re.Match[str]) -> int:
-    """Return the position in `text` after the line that closes the fence which the match `opening` opens; without such
-    a line, the end of the text.
+    """Return the position in `text` at the end of the line, before its line feed, that closes the fence which the match
+    `opening` opens; without such a line, the end of the text.
     """
     fence = opening["fence"]
     for match in _FENCE_END.finditer(text, opening.end()):

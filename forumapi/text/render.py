@@ -71,7 +71,8 @@ class _Mention:
 @dataclass(frozen=True, slots=True)
 class RenderDraft:
     """Comment that is rendered but for its mentions and the addresses of its links; `finish` makes its HTML, from
-    `parts` in order, in which a str is finished HTML. `mention_names`: names, perhaps of profiles, that it mentions.
+    `parts` in order, in which a str is finished HTML. `mention_names`: names, perhaps of profiles, that it mentions;
+    `urls`: those for which short links are wanted.
     """
 
     parts: tuple[str | _Link | _Mention, ...]
@@ -83,8 +84,8 @@ class RenderDraft:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Rendered comment: HTML to be stored and served. `mentioned`: ids of the profiles to notify, and `urls`: URLs that
-    were replaced by short links, both without repetition and in the text's order.
+    """Rendered comment: HTML to be stored and served. `mentioned`: ids of the profiles to notify, MAX_NOTIFIED at most,
+    and `urls`: URLs that were replaced by short links, both without repetition and in the text's order.
     """
 
     html: str

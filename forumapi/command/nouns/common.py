@@ -89,7 +89,7 @@ def with_database(current: Config) -> Config:
 @contextlib.contextmanager
 def database_url(current: Config) -> Iterator[str]:
     """Yield the database's direct URL; an embedded server that is not running is started for the duration of the block.
-    Raises CommandError.
+    Raises CommandError if none can be started.
     """
     from forumapi.database import embedded_postgres
 
@@ -176,10 +176,8 @@ def add_user_options(
 
 
 def find_site(tx: Any, args: argparse.Namespace) -> int:
-    """Return the id of the site that --site names; without --site 0, for all sites, if --everywhere is given, and
-    neither --profile nor --delete-posts.
-
-    Raises CommandError if --site is missing otherwise, NotFound for an unknown site.
+    """Return the id of the site that --site names. Without --site return 0, for all sites, if --everywhere is given and
+    neither --profile nor --delete-posts; else raise CommandError. Raises NotFound for an unknown site.
     """
     from forumapi.command import admin
 
@@ -207,7 +205,7 @@ def find_user(tx: Any, args: argparse.Namespace, site_id: int) -> int:
 
 
 def print_rows(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
-    """Print rows with the same keys as a table, or as JSON if --json is given; "none" for an empty table."""
+    """Print rows with the same keys as a table, "none" if there are none; or, if --json is given, as a JSON array."""
     if args.json:
         print(json.dumps(rows, default=str, indent=1, ensure_ascii=False))
         return

@@ -126,6 +126,6 @@ class _Bar:
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """End the progress line with a line feed, unless nothing is shown on this terminal."""
+        """End the progress line with a line feed, unless nothing is shown."""
         if not self._is_quiet:
             print(file=sys.stderr)

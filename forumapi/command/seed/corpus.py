@@ -98,8 +98,8 @@ class Corpus:
         return cls(posts, threads)
 
     def about(self, words: tuple[str, ...]) -> list[Thread]:
-        """Return the chats with a post that holds one of the words (in lower case); those with most such posts
-        first.
+        """Return the chats with a post that holds one of the words (in lower case), perhaps within another word; those
+        with most such posts first.
         """
         found = [
             (sum(_holds(post, words) for post in self.posts[t.first : t.end]), t)
@@ -154,7 +154,8 @@ def _draw(number: int) -> Random:
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
     """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat is known
-    to have no texts with words unfit for a demonstration; False: such texts are left out.
+    to have no texts with words unfit for a demonstration; False: such texts are left out. Turns longer than _LONGEST
+    are left out too.
     """
     posts: list[str] = []
     parts: list[str] = []

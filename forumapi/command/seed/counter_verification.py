@@ -339,10 +339,11 @@ FOREIGN_KEYS: Final = """
 
 
 def verify(database_url: str) -> list[str]:
-    """Return the differences between stored and computed values, one sentence each; [] if there are none.
+    """Return the differences between stored and computed values, a line each, _SHOWN at most of a check and then the
+    number of its others; [] if there are none.
 
-    Checks every counter, copied value and foreign key, and that no identity sequence can give an id again. Reads whole
-    tables: a second for size S, minutes for L.
+    Checks counters and copied values (CHECKS), every foreign key, and that no identity sequence of TABLES can give an
+    id again. Reads whole tables: a second for size S, minutes for L.
     """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -359,8 +360,9 @@ def verify(database_url: str) -> list[str]:
 
 
 def recount(database_url: str) -> list[str]:
-    """Return the differences between stored and computed counts, one sentence each, [] for none, in a database that the
-    platform itself has written to. Other values, foreign keys and sequences are not checked, unlike by `verify`.
+    """Return the differences between stored and computed counts, a line each as from `verify`, [] for none, in a
+    database that the platform itself has written to. Other values, foreign keys and sequences are not checked, unlike
+    by `verify`.
     """
     found: list[str] = []
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -163,7 +163,9 @@ class Shape:
 
 
 def plan(size: Size) -> list[SitePlan]:
-    """Return the plans of all sites of a size, the largest first; their numbers add up to the size's."""
+    """Return the plans of all sites of a size, the largest first; their numbers of profiles, conversations and comments
+    add up to the size's.
+    """
     others = size.sites - 1
     weights = [(n + 3) ** -0.8 for n in range(others)]
     profiles = apportion(size.profiles - size.profiles // 2, weights, 12)
@@ -205,8 +207,8 @@ def plan(size: Size) -> list[SitePlan]:
 
 
 def apportion(total: int, weights: Sequence[float], least: int = 0) -> list[int]:
-    """Divide `total` into whole numbers, one for each weight and proportional to the weights, each at least `least`;
-    their sum is `total`.
+    """Divide `total` into whole numbers, one for each weight in the order of the weights: `least` and a share,
+    proportional to the weight, of what is left; their sum is `total`.
 
     Raises ValueError if `total` is too small for that.
     """
@@ -564,7 +566,7 @@ def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
 
 def _join(shape: Shape, rng: Random) -> None:
     """Give each profile a time of joining before its first comment, the owner's first of all; renumber the profiles in
-    that order, everywhere in the shape.
+    that order, everywhere in the shape. Mentions of profiles that join later are dropped.
     """
     count = len(shape.names)
     since = [0] * count

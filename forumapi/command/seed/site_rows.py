@@ -481,7 +481,7 @@ class SiteWriter:
 
     def _write_parts(self) -> None:
         """Write what each author has in the conversations: number of live comments, watchers, read marks, ignored
-        things.
+        things; and the tokens of the benchmark's members.
         """
         shape, ids, at = self._shape, self._ids, self._at
         site_id = ids.site_id
@@ -638,8 +638,8 @@ class _Extra:
             self.follows.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _follow(self, who: int, wrote: set[int], wanted: int) -> None:
-        """Add watchers for profile `who`: on five microcosms, and on conversations until, with those in `wrote`
-        (numbers of conversations with a comment by `who`), there are `wanted`.
+        """Add watchers for profile `who`: on five microcosms, and on conversations until there are `wanted` in all,
+        those in `wrote` included (numbers of the conversations that `who` began or commented on, which have theirs).
         """
         self._follow_places(who, 5)
         for n in self._sample(self._unwritten(wrote), wanted - 5 - len(wrote)):
@@ -647,8 +647,9 @@ class _Extra:
             self.follows.append((age, who, CONVERSATION, self._ids.first_item + n))
 
     def _read(self, who: int, wrote: set[int]) -> None:
-        """Add read marks for profile `who` on some conversations without those in `wrote` (numbers of conversations),
-        half of them read to the end, half to a comment between, and on three microcosms.
+        """Add read marks for profile `who` on BENCH_MARKS conversations without those in `wrote` (numbers of the
+        conversations that `who` began or commented on), about half of them read to the end, the others to a moment
+        between beginning and end, and on three microcosms.
         """
         for n in self._sample(self._unwritten(wrote), BENCH_MARKS):
             end = self._ids.active[n]
@@ -661,7 +662,7 @@ class _Extra:
 
     def _ignore(self, who: int) -> None:
         """Add ignored things for profile `who`, none of which the benchmark opens: not long threads, their authors, or
-        the top level.
+        the top level. Only the member IGNORES_HEAVY ignores authors of a long thread, `heavy`, too.
         """
         shape, ids = self._shape, self._ids
         heavy = shape.heavy if shape.names[who] == IGNORES_HEAVY else []

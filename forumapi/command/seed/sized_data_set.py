@@ -27,7 +27,7 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
 
     In an empty database ids, names and texts are the same every time; times end shortly before now. Each line for
     `progress` replaces the previous one. Nobody else can write meanwhile. Raises SeedError if one of the sites exists
-    already.
+    already, or the package of the texts is missing.
     """
     plans = shapes.plan(SIZES[size])
     with filling(database_url, [plan.key for plan in plans], progress, build_last=True) as store:

@@ -68,7 +68,7 @@ class LiveHandler(Handler):
         """Upgrade the connection to WebSocket, on which the client names what it follows.
 
         The caller is known by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
-        guests may read.
+        guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of a foreign origin.
         """
         key = _handshake(ctx)
         protocol = _protocol(ctx.environ)
@@ -113,8 +113,8 @@ class LiveEventsHandler(Handler):
 
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
-        """An endless stream of the events of the topics; after those that `Last-Event-ID` or `cursor` names as
-        received.
+        """An endless stream of the events of the topics: those after the cursor in `Last-Event-ID` or else in `cursor`,
+        without both from now on.
 
         A client that reconnects with `Last-Event-ID` may present the same ticket again for the same stream, as long as
         the token that made the ticket is valid.
@@ -166,10 +166,11 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames after `cursor`, as soon as there is any, else none after `wait` seconds; and the cursor to go
-        on with.
+        """The frames of the topics after `cursor` as soon as there is any, or none after `wait` (25 when left out)
+        seconds; and the cursor to go on with.
 
-        Without `cursor` the answer comes at once, with the cursor of now. 400 for a `wait` above 60.
+        Without `cursor` the answer comes at once, with the cursor of now; one in `Last-Event-ID` takes precedence. 400
+        for a `wait` above 60.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)
@@ -191,7 +192,9 @@ class LivePollHandler(Handler):
 
 
 def _limit_key(ctx: Context) -> int | str:
-    """Return the key by which live connections of one caller are counted: a user's id, or a guest's network."""
+    """Return the key by which live connections of one caller are counted: a user's id, or a guest's network (an IPv6
+    address by its /64).
+    """
     return ctx.identity.user_id or client_address.network(ctx.ip)
 
 
@@ -199,7 +202,8 @@ def _wanted(ctx: Context) -> tuple[list[Follow], str]:
     """Return the topics that the query names, each with the query's `documents`; and the cursor of Last-Event-ID or
     else of the query, "" for none.
 
-    Raises Invalid for a bad or missing topic, Forbidden for a topic that the caller may not follow.
+    Raises Invalid for a bad topic, none or more than `realtime_subscriptions`; Forbidden for a topic that the caller
+    may not follow.
     """
     texts = [value for key, value in ctx.pairs if key == "topic"]
     most = ctx.app.config.realtime_subscriptions
@@ -270,7 +274,7 @@ def ticket(ctx: Context) -> str:
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
     """Return the statement that identifies the caller by the request's token or ticket. `stream`: name of the stream
-    that is asked for, as `named_stream` makes it.
+    that is asked for, as `named_stream` makes it, or `socket` for a WebSocket.
 
     Running the statement uses a ticket up, which identifies nobody unless it is for this page's origin, and for
     `stream` or no stream in particular.
@@ -330,7 +334,9 @@ def named_stream(topics: Sequence[str], *, documents: bool) -> str:
 
 
 def _bearer(environ: dict[str, Any]) -> str:
-    """Return the access token that a WebSocket handshake offers as the sub-protocol `bearer.…`, "" for none."""
+    """Return the access token that a WebSocket handshake offers as the sub-protocol `bearer.…`, "" for none. Raises
+    Unauthorized for one that has not the form of a token.
+    """
     for one in str(environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")).split(","):
         if one.strip().startswith(_BEARER):
             return shaped(one.strip().removeprefix(_BEARER))
@@ -355,7 +361,8 @@ class TicketsHandler(Handler):
         """A ticket with which the caller opens one live connection within half a minute, as `?ticket=`.
 
         It is good for pages of the origin `origin`, by default that of the request; with `topics`, for the stream of
-        these topics alone. 400 for an `origin` that is none and for no or too many topics.
+        these topics alone. 400 for an `origin` that is no origin, for a bad topic, and for an empty or too long list
+        `topics`.
         """
         origin = _origin(ctx)
         if isinstance(sent.origin, str):

@@ -38,7 +38,9 @@ class EmailSettingsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.EmailSettings)
     def get(self, ctx: Context) -> Result:
-        """The caller's address, why mail to it bounced (null unless it did), and when digests are sent."""
+        """The caller's address, why mail to it bounced (null unless it did), how often digests are sent, in which time
+        zone, and the time of the next one (null: none).
+        """
         me = ctx.identity.profile_id
         choice = digest_settings.find(ctx.reader, ctx.site.id, me)
         off = choice.bounce
@@ -61,7 +63,9 @@ class EmailSettingsHandler(Handler):
 
     @needs(LOGIN, body=EmailBody, status=302)
     def put(self, ctx: Context, sent: EmailBody) -> Result:
-        """Set how often digests are sent, `daily`, `weekly` or `none`, and the time zone in whose mornings they are."""
+        """Set how often digests are sent, `daily`, `weekly` or `none`, and the time zone in whose mornings they are;
+        keys that are not sent stay. 400 for other values.
+        """
         site_id, me = ctx.site.id, ctx.identity.profile_id
         now = digest_settings.find(ctx.reader, site_id, me)
         digest_settings.choose(
@@ -91,7 +95,9 @@ class UnsubscribeHandler(Handler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def get(self, ctx: Context) -> Result:
-        """HTML page that names the kind of mail, with a button to end it; changes nothing."""
+        """HTML page that names the kind of mail, with a button to end it; changes nothing. 400 for a code that this
+        site has not signed.
+        """
         found = _read(ctx)
         if found is None:
             return _broken(ctx)
@@ -105,7 +111,7 @@ class UnsubscribeHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """End the kind of mail that the link's code names, for the profile that it names.
 
-        Needs no token, ignores the body, and may be repeated.
+        Needs no token, ignores the body, and may be repeated. 400 for a code that this site has not signed.
         """
         found = _read(ctx)
         if found is None:

@@ -56,7 +56,7 @@ class MailTemplateHandler(SiteSettingHandler):
     @needs(OWNER, body=MailTemplateBody, status=302)
     def put(self, ctx: Context, sent: MailTemplateBody) -> Result:
         """Replace the template by the site's own; HTML that mail programs do not show (scripts, forms, frames) is
-        removed.
+        removed. 400 for an unknown placeholder, and without the one that unsubscribes.
         """
         number = _number(ctx)
         parts = mail_templates.checked(

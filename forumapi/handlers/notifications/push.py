@@ -55,11 +55,12 @@ class PushSubscriptionsHandler(Handler):
 
     @needs(LOGIN, body=PushBody, status=302)
     def post(self, ctx: Context, sent: PushBody) -> Result:
-        """Store a subscription of this browser or app, in place of any other with the same endpoint.
+        """Store a subscription of this browser or app, in place of any other with the same endpoint, whosever that is.
 
         It ends with the token of this request.
 
-        403 for a token without the scope to read updates; 400 for an endpoint or key of a wrong form.
+        403 for a token without the scope to read updates; 400 for an endpoint or key of a wrong form, and for too many
+        subscriptions.
         """
         granted = ctx.identity.scopes
         if granted is not None and _READS not in granted:
@@ -96,7 +97,7 @@ class PushSubscriptionHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete the subscription; 404 for one of another person."""
+        """Delete the subscription; 404 if the caller has none with this id."""
         me, id = ctx.identity.profile_id, ctx.args["subscription_id"]
         if not PushSubscription.delete(ctx.writer, ctx.site.id, me, id):
             raise NotFound("There is no such subscription")

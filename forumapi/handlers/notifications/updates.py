@@ -45,7 +45,11 @@ class UpdatesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's updates, newest first; of new comments on the same followed object only the newest is listed."""
+        """The caller's updates, newest first; of new comments on the same followed object only the newest is listed.
+
+        `unread`: those about something that the caller has not read; `updateType`: those of this type, 400 for an
+        unknown one.
+        """
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
         view = tree.view(identity.principal)

@@ -139,7 +139,8 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Watchers, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's watchers: first those that never had a notification, then by the latest notification.
+        """The caller's watchers: first those that never had a notification, then by the latest notification, newest
+        first.
 
         Watchers of objects that were deleted or that the caller may no longer read are left out.
         """
@@ -174,7 +175,9 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def post(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow an object, unless it is followed already; the data is true if mail is sent about it."""
+        """Follow an object, unless it is followed already; the data is true if mail is sent about it. 404 if the caller
+        may not read it.
+        """
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])
         watcher = Watcher.find(ctx.reader, ctx.author, [thing])[thing]

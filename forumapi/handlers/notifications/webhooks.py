@@ -72,7 +72,7 @@ class ReplayBody(Struct):
 
 
 class WebhooksHandler(Handler):
-    """The site's webhooks."""
+    """The site's webhooks, for its owner."""
 
     takes_idempotency_key = False
     required_keys = {"POST": ("url",)}
@@ -99,7 +99,7 @@ class WebhooksHandler(Handler):
 
 
 class WebhookHandler(Handler):
-    """One of the site's webhooks."""
+    """One of the site's webhooks, for the site's owner."""
 
     @needs(OWNER, answer=schemas.Webhook)
     def get(self, ctx: Context) -> Result:
@@ -108,7 +108,8 @@ class WebhookHandler(Handler):
 
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Change the webhook; keys that are not sent stay. `enabled` true starts a webhook again that was switched off.
+        """Change the webhook; keys that are not sent stay. `enabled` true starts a webhook again that was switched off,
+        with the events from now on; false makes dead letters of its waiting deliveries.
 
         Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
         registered it.
@@ -125,7 +126,7 @@ class WebhookHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the webhook, with its deliveries that have not been sent."""
+        """Delete the webhook, with all its deliveries: waiting ones, dead letters and tests."""
         webhook = _lock(ctx)
         webhook.delete(ctx.writer)
         journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, webhook.id)
@@ -133,7 +134,7 @@ class WebhookHandler(Handler):
 
 
 class WebhookSecretHandler(Handler):
-    """Replacement of the secret with which a webhook's deliveries are signed."""
+    """Replacement of the secret with which a webhook's deliveries are signed, for the site's owner."""
 
     takes_idempotency_key = False
 
@@ -150,11 +151,12 @@ class WebhookSecretHandler(Handler):
 
 
 class WebhookPingHandler(Handler):
-    """Sending of a test delivery to a webhook."""
+    """Sending of a test delivery to one of the site's webhooks, for the site's owner."""
 
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
-        """Queue a test delivery, which is sent within a second or two, also while the webhook is disabled.
+        """Queue a test delivery, which is sent within a second or two, also while the webhook is disabled; nothing is
+        queued while one waits.
 
         Its outcome is listed among the webhook's deliveries.
         """
@@ -165,7 +167,7 @@ class WebhookPingHandler(Handler):
 
 
 class WebhookDeliveriesHandler(Handler):
-    """A webhook's deliveries: those that wait, dead letters, and tests."""
+    """A webhook's deliveries: those that wait, dead letters, and tests; for the site's owner."""
 
     @needs(
         OWNER,
@@ -181,10 +183,10 @@ class WebhookDeliveriesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The deliveries in the state `state`, lowest cursor first; 400 for a state other than dead, queued and
-        sent.
+        """The deliveries in the state `state` (dead when left out), lowest cursor first; 400 for a state other than
+        dead, queued and sent.
 
-        Deliveries about huddles are listed for the profile alone that the webhook acts as.
+        A delivery about a huddle is listed only if the caller takes part in the huddle.
         """
         webhook = _find(ctx)
         state = ctx.query.get("state", webhook_delivery.DEAD)
@@ -199,16 +201,17 @@ class WebhookDeliveriesHandler(Handler):
 
 
 class WebhookReplayHandler(Handler):
-    """Repetition of a webhook's deliveries."""
+    """Repetition of a webhook's deliveries, for the site's owner."""
 
     @needs(OWNER, body=ReplayBody, answer=schemas.WebhookReplay)
     def post(self, ctx: Context, sent: ReplayBody) -> Result:
-        """Queue the dead letter `id` again, or all dead letters from `first` to `last`; the data has their number.
+        """Queue the dead letter `id` again, or all dead letters from the cursor `first` to `last`, both included; the
+        data has their number, and in `next`, null if all are queued, the cursor to go on from.
 
-        With `everything` all events of that range are sent again, as far back as the event log goes; `next`, if not
-        null, is the cursor to go on from.
+        With `everything` all events of that range are sent again, as far back as the event log goes.
 
-        400 while the webhook is disabled; 404 if `id` is no dead letter of it.
+        Those about huddles in which the caller does not take part are left out. 400 while the webhook is disabled; 404
+        if `id` is no dead letter of it.
         """
         webhook = _lock(ctx)
         if not webhook.is_enabled:
@@ -302,7 +305,8 @@ def _check_scopes(ctx: Context, types: list[int]) -> None:
 
 
 def _reach(ctx: Context, url: str) -> None:
-    """Check that deliveries to `url` would be sent: its host resolves to no inner address. Raises Invalid.
+    """Check that deliveries to `url` would be sent: its form is allowed and its host resolves to no inner address;
+    blocks while the name is looked up. Raises Invalid.
 
     Gives back the request's connection, which rolls its transaction back: call it before anything is written or locked.
     """

@@ -44,7 +44,7 @@ class BansHandler(Handler):
 
     @needs(OWNER, answer=schemas.Bans, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The bans that are in force, last made first."""
+        """The site's bans that have not expired, last made first; without bans from the whole platform."""
         total, bans = Ban.page(ctx.reader, ctx.site.id, ctx.paging)
         paging.check(total, ctx.paging)
         items = b"[%b]" % b",".join(_documents(ctx, bans))
@@ -54,7 +54,7 @@ class BansHandler(Handler):
     def post(self, ctx: Context, sent: BanBody) -> Result:
         """Ban a profile or an e-mail domain from the next request on; an earlier ban of the same one is replaced.
 
-        The owner can't be banned: 400.
+        400 for the owner's own profile, 404 for a profile that does not exist.
         """
         tx, site_id = ctx.writer, ctx.site.id
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
@@ -85,7 +85,7 @@ class BanHandler(Handler):
 
     @needs(OWNER, answer=schemas.Ban)
     def get(self, ctx: Context) -> Result:
-        """The ban, with whom it bans, its reason, its note and its end."""
+        """The ban, also an expired one, with whom it bans, its reason, its note and its end."""
         found = known(Ban.find(ctx.reader, ctx.site.id, ctx.args["id"]), "ban")
         return Data(_documents(ctx, [found])[0])
 
@@ -107,7 +107,8 @@ def _text(sent: str | UnsetType, field: str, most: int) -> str:
 def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
     """Return whom the body bans: (user id, "") for a profile, (0, domain) for an e-mail domain.
 
-    Raises Invalid for neither or both, and for the owner's own profile; NotFound for an unknown profile.
+    Raises Invalid for neither or both, for what is no domain, for an id below 1 and for the owner's own profile;
+    NotFound for an unknown profile.
     """
     if isinstance(sent.domain, str) and isinstance(sent.profileId, int):
         raise Invalid("profileId", "and domain can't both be given")
@@ -126,8 +127,9 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
 
 
 def _record(ctx: Context, profile_ids: list[int], detail: dict[str, str]) -> None:
-    """Record in the audit and in the event log that a ban of these profiles began or ended. `detail`: what the audit
-    says of it, with keys of audit_detail_encoding.py: `verb`, `ban` or `lift`, and for a ban `reason` and `note`.
+    """Record in the audit and in the event log, for each of these profiles, that a ban of it began or ended. `detail`:
+    what the audit says of it, with keys of audit_detail_encoding.py: `verb`, `ban` or `lift`, and for a ban `reason`
+    and `note`.
     """
     journal.record_many(
         ctx.writer,

@@ -75,7 +75,7 @@ def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Cr
 
 def _dry_run(ctx: Context, new: Criterion, replaced: int) -> Result:
     """Answer with who would join the role in the address and who would leave it if `new` were stored, without storing
-    it.
+    it: of each the number and the first PREVIEWED profiles.
 
     `selfGranted` in the answer: those who would join by a value that they can set themselves. `replaced`: id of the
     criterion that `new` would replace, 0 for none. Raises Invalid for a request with an idempotency key, NotFound for a
@@ -106,7 +106,9 @@ def _side(moved: MemberChange, shown: dict[int, bytes]) -> bytes:
 
 
 class CriteriaHandler(Handler):
-    """The criteria of a role. A profile that meets all criteria of at least one `orGroup` is in the role."""
+    """The criteria of a role, for moderators of its microcosm. A profile that meets all criteria of at least one
+    `orGroup` is in the role.
+    """
 
     required_keys: ClassVar = {"POST": ("predicate", "value")}
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"POST": schemas.DryRun}
@@ -132,7 +134,11 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Add a criterion to the role, whose members are then recomputed."""
+        """Add a criterion to the role, whose members are then recomputed. 400 if the role has as many as the platform
+        allows.
+
+        With `dryRun` nothing is stored: the answer says who would join the role and leave it.
+        """
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
             return _dry_run(ctx, new, 0)
@@ -160,7 +166,7 @@ def _recompute(ctx: Context, role: Role) -> None:
 
 
 class CriterionHandler(Handler):
-    """One criterion of a role; 404 if the role has no such criterion."""
+    """One criterion of a role, for moderators of the role's microcosm; 404 if the role has no such criterion."""
 
     also_succeeds: ClassVar[dict[str, type[Struct]]] = {"PUT": schemas.DryRun}
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
@@ -175,7 +181,10 @@ class CriterionHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed."""
+        """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed.
+
+        With `dryRun` nothing is stored: the answer says who would join the role and leave it.
+        """
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
             return _dry_run(ctx, _made(ctx, sent, now), now.id)

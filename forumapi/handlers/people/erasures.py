@@ -34,7 +34,9 @@ def request(ctx: Context) -> Result:
     """Request the erasure of the profile in the address; answer with the request.
 
     The query's `words`: `keep`, the default, what the profile wrote stays, without its author; `remove`, that is erased
-    too. Raises Forbidden unless it is the caller's profile, with a sign-in within the last ten minutes.
+    too. A pending request gets the new choice and a new time. Raises Forbidden unless it is the caller's profile, with
+    a sign-in on the platform within the last ten minutes; Conflict for the site's owner; Invalid for other words, and
+    for `remove` where the site keeps them.
     """
     check_own(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))
@@ -48,7 +50,9 @@ def request_account(ctx: Context) -> Result:
     """Request the erasure of the user in the address, with all profiles; answer with the request.
 
     The query's `words`: `keep`, the default, what the profiles wrote stays, without its author; `remove`, that is
-    erased too. Raises Forbidden unless it is the caller's user, with a sign-in within the last ten minutes.
+    erased too. A pending request gets the new choice and a new time. Raises Forbidden unless it is the caller's user,
+    with a sign-in on the platform within the last ten minutes; Conflict for the owner of a site; Invalid for other
+    words.
     """
     _check_own_account(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))
@@ -65,8 +69,8 @@ def _fresh(ctx: Context) -> FreshSignIn:
 
 
 def check_own(ctx: Context) -> None:
-    """Check that the profile in the address is the caller's. Raises Forbidden for any other id, whether or not it
-    exists.
+    """Check that the profile in the address is the caller's. Raises Forbidden for guests and for any other id, whether
+    or not it exists.
     """
     if ctx.identity.is_guest:
         raise Forbidden("Sign in to do this", code=SIGN_IN)
@@ -117,7 +121,9 @@ def _shown(found: ErasureRequest | None, href: str) -> Result:
 
 
 class ProfileErasureHandler(Handler):
-    """The pending request to erase the profile in the address, which must be the caller's: else 403."""
+    """The pending request to erase the profile in the address, to be read or withdrawn; 403 unless the profile is the
+    caller's.
+    """
 
     def admits_banned(self, ctx: Context) -> bool:
         """Return True: banned people too may have their data erased."""
@@ -142,7 +148,9 @@ class ProfileErasureHandler(Handler):
 
 
 class AccountErasureHandler(Handler):
-    """The pending request to erase the user in the address, who must be the caller: else 403."""
+    """The pending request to erase the account of the user in the address, to be read or withdrawn; 403 unless the user
+    is the caller, with a token that is limited neither to a site nor to scopes.
+    """
 
     def admits_banned(self, ctx: Context) -> bool:
         """Return True: banned people too may have their data erased."""
@@ -178,11 +186,15 @@ _NEWEST: Final = 2**62
 
 
 class QuotationsHandler(Handler):
-    """Comments by others that quote the caller, and that an erasure of the caller does not change."""
+    """Comments by others that quote the caller, and that an erasure of the caller does not change; 403 unless the
+    profile in the address is the caller's.
+    """
 
     @needs(ANYONE, answer=schemas.Quotations, params=(Param("before", int, "Older than this id."),))
     def get(self, ctx: Context) -> Result:
-        """Replies by others that quote a comment of the caller's, newest first; only those that the caller may read."""
+        """Replies by others, with quoted lines, to comments of the caller's, newest first: their ids and times, not
+        their texts; only those that the caller may read.
+        """
         check_own(ctx)
         limit = ctx.paging.limit
         found = Quotation.page(

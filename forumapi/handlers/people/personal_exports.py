@@ -43,7 +43,8 @@ class PersonalExportHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Begin an export in the background, which replaces a finished one; one that is being made goes on.
 
-        It needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five within a day.
+        It needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five that the user has begun
+        within a day, on any sites.
         """
         check_own(ctx)
         person = FreshSignIn.find(ctx.writer, ctx.identity)

@@ -79,7 +79,11 @@ class ProfilesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The profiles, sorted by name, without those that the caller ignores; with `q` a name equal to it is first."""
+        """The profiles, sorted by name or, with `top`, by number of comments; without those that the caller ignores.
+
+        `q`: only those whose names begin with it, an equal name first; `following`: only those that the caller watches;
+        `online`: only those active within 90 minutes. A flag that is no boolean counts as false.
+        """
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(
             ctx.query.get("q", ""),
@@ -157,7 +161,7 @@ class ProfileHandler(Handler):
 
     def locate(self, ctx: Context) -> LocatedProfile:
         """Find the profile in the address; a write locks its row. A profile that does not exist is located too, as a
-        target without owners.
+        target without owners, with `detail` and `profile` None.
 
         Raises Forbidden on the platform's host for any profile but the caller's own.
         """
@@ -182,7 +186,9 @@ class ProfileHandler(Handler):
 
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
-        """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are."""
+        """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are. For the
+        profile itself and the site's owner.
+        """
         now = _locked(ctx)
         name = now.name
         if isinstance(sent.profileName, str) and sent.profileName != now.name:
@@ -202,7 +208,9 @@ class ProfileHandler(Handler):
 
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the flag `/member` of the profile, which the site's owner alone may (P-33)."""
+        """Set the flag `/member` of the profile to true or false, which the site's owner alone may (P-33); of several
+        operations the last counts.
+        """
         changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
         return Done()
@@ -211,8 +219,8 @@ class ProfileHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Request that the caller's own profile be erased in 30 days; until then the request can be withdrawn.
 
-        With `words=remove` what the profile has written is erased too. It needs a sign-in within the last ten minutes,
-        else 403 with code 26. 409 for the site's owner.
+        With `words=remove` what the profile has written is erased too; 400 where the site keeps it. It needs a sign-in
+        within the last ten minutes, else 403 with code 26. 409 for the site's owner, 403 for another's profile.
         """
         return erasures.request(ctx)
 
@@ -320,7 +328,9 @@ class ProfileOptionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ProfileOptions)
     def get(self, ctx: Context) -> Result:
-        """The caller's options: the main switches of mail and SMS, and who sees the date of birth."""
+        """The caller's options in force, own ones or defaults: if mail and SMS are sent for types of updates without a
+        preference, and if the date of birth and its year are shown.
+        """
         me = ctx.identity.profile_id
         options = ProfileOptions.find(ctx.reader, ctx.site.id, me)
         return Data(json_fragments.dumps(options.document(me)))
@@ -348,7 +358,7 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 class ReadBody(Struct):
     """Body that names an object to mark as read (discovery 7.2); for the type `site`, everything but huddles, `itemId`
-    is not read.
+    is ignored.
     """
 
     itemType: Annotated[str, closed_types(read_mark.MARKABLE)] | UnsetType = UNSET
@@ -363,7 +373,8 @@ class ProfileReadHandler(Handler):
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context, sent: ReadBody) -> Result:
-        """Mark an object as read up to now: an item, or a microcosm with all below it.
+        """Mark an object as read up to now: an item, or a microcosm with all below it; 404 if the caller may not read
+        it.
 
         `huddle` with the id 0 is all huddles, `site` everything but huddles.
         """

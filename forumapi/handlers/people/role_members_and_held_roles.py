@@ -21,7 +21,9 @@ from forumapi.wire.schemas import roles as schemas
 
 
 class RoleMembersHandler(Handler):
-    """The members of a role: those named in it, those who meet its criteria, or all profiles. Guests are not listed."""
+    """The members of a role: those named in it, those who meet its criteria, or all profiles. Guests are not listed.
+    For moderators of the role's microcosm.
+    """
 
     def locate(self, ctx: Context) -> Located:
         return roles.locate(ctx)
@@ -35,7 +37,7 @@ class RoleMembersHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The role's members at this moment, sorted by profile id."""
+        """The role's members at this moment, sorted by profile id; with `explain` also why each of them is in it."""
         explains = ctx.flag("explain")
         at, site_id = ctx.paging, ctx.site.id
         found = roles.find(ctx)

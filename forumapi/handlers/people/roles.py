@@ -44,7 +44,9 @@ def microcosm_id(ctx: Context) -> int:
 
 
 def prefix(ctx: Context) -> str:
-    """Return the address of the list of roles with which the request's address begins: a microcosm's, or the site's."""
+    """Return the address of the list of roles with which the request's address begins, without a slash at its end: a
+    microcosm's, or the site's.
+    """
     named = ctx.args.get("item")
     return f"{itemtypes.href(named.type, named.id)}/roles" if named is not None else SITE_ROLES
 
@@ -132,7 +134,7 @@ def summaries(ctx: Context, versions: dict[int, int]) -> dict[int, bytes]:
 
 def people(ctx: Context, versions: dict[int, int]) -> bytes:
     """Return the summaries of profiles as a JSON array. `versions`: for the id of each profile to show, its version, in
-    the order to show them.
+    the order to show them. A profile that does not exist is left out.
     """
     found = summaries(ctx, versions)
     return b"[%b]" % b",".join(found[id] for id in versions if id in found)
@@ -142,8 +144,8 @@ def people(ctx: Context, versions: dict[int, int]) -> bytes:
 
 
 class RoleBody(Body):
-    """Role as a client sends it (platform 5.2): its title, its flags and the reason of a change; other keys are ignored
-    (P-03).
+    """Role as a client sends it (platform 5.2): its title, its flags and, in `meta.editReason`, the reason of a change;
+    other keys are ignored (P-03).
     """
 
     title: str | UnsetType = UNSET
@@ -190,7 +192,7 @@ def _reason(sent: RoleBody) -> str:
 
 
 class RolesHandler(Handler):
-    """The roles that apply to a microcosm."""
+    """The roles that apply to a microcosm, for whoever may read it; its moderators make further ones."""
 
     required_keys: ClassVar = {"POST": ("title",)}
 
@@ -229,13 +231,15 @@ class DefaultRolesHandler(RolesHandler):
 
     @needs(OWNER, answer=schemas.Roles, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The roles of the root microcosm, with the first members of each."""
+        """The roles of the root microcosm, with the first members of each: roles of moderators first, those of banned
+        people last, otherwise by title.
+        """
         return show(ctx)
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the roles that apply to the microcosm in the address; with members if the caller moderates there
-    (platform 5.5).
+    """Answer with the roles that apply to the microcosm in the address; with the first members of each if the caller
+    moderates there (platform 5.5). For an address of the site's default roles it is the root microcosm.
     """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     node = known(tree.nodes.get(microcosm_id(ctx)), "microcosm")
@@ -288,7 +292,9 @@ def _preview(total: int, versions: dict[int, int], fetched: dict[int, bytes]) ->
 
 
 class RoleHandler(Handler):
-    """One role of the microcosm in the address; 404 for a role that the microcosm inherits."""
+    """One role of the microcosm in the address, for the microcosm's moderators; 404 for a role that the microcosm
+    inherits.
+    """
 
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"DELETE": (502,)}
 
@@ -365,7 +371,9 @@ def ids(sent: Sequence[NamedBody]) -> list[int]:
 
 
 class RoleProfilesHandler(Handler):
-    """The profiles that are named in a role; who is in it by its criteria is listed by `…/members`."""
+    """The profiles that are named in a role, for moderators of the role's microcosm; who is in it by its criteria is
+    listed by `…/members`.
+    """
 
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"PUT": (502,), "DELETE": (502,)}
 
@@ -396,7 +404,9 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Take the sent profiles out of those that the role names; an empty list takes out all of them."""
+        """Take the sent profiles out of those that the role names; an empty list takes out all of them. Ids that the
+        role does not name are passed over.
+        """
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, profile_ids or None))
@@ -421,7 +431,7 @@ def take_away_rights(ctx: Context, queued: Settling | None) -> None:
 
 
 class RoleProfileHandler(Handler):
-    """One profile that is named in a role."""
+    """One profile that is named in a role, for moderators of the role's microcosm."""
 
     def locate(self, ctx: Context) -> Located:
         return locate(ctx)

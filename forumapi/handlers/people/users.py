@@ -64,10 +64,11 @@ class UsersHandler(Handler):
 
     @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
     def post(self, ctx: Context, sent: list[UserBody]) -> Result:
-        """Add up to 250 users, each with a profile on this site; the data are their profiles.
+        """Add up to 250 users, each with a profile on this site; the data are their profiles, in the order sent, each
+        person once.
 
-        A user or profile that exists already stays as it is. 400 for none, for more, and with every wrong entry named,
-        for any of them; nobody is added then.
+        A user or profile that exists already stays as it is. 400, and nobody is added, for none or more than 250
+        entries, and for wrong addresses, which are all named.
         """
         if not 1 <= len(sent) <= MOST_USERS:
             raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
@@ -113,7 +114,9 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user with the e-mail address; the site's owner sees only what belongs to this site."""
+        """The user, with the e-mail address. The site's owner sees of others only the address, as far as it identifies
+        the person, and gender and beginning of the profile on this site.
+        """
         tx, me = ctx.reader, ctx.identity
         if ctx.can & evaluator.OWNER:
             shown = user.find(tx, me.user_id)
@@ -158,7 +161,8 @@ class UsersBatchHandler(Handler):
         """Parse a CSV body while it arrives, without a database connection, set `ctx.body` to its checked entries, and
         return True; False for a body of another type, which is not read.
 
-        Raises InvalidRows for wrong entries, Invalid for too many or a malformed body, TooLarge.
+        Raises InvalidRows for wrong entries, Invalid for too many or a malformed body, TooLarge beyond
+        `import_body_limit`.
         """
         kind = ctx.environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
         if kind != "text/csv":
@@ -182,8 +186,9 @@ class UsersBatchHandler(Handler):
 
         As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several entries for one person
         the last counts. If an entry is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
-        each wrong one. With `invite` new profiles are invited by mail, up to a daily limit of the owner and the site:
-        429 for more than are left today, 400 for more than a day allows. People who refused invitations get none.
+        each wrong one. With `report` the data tell what became of each entry. With `invite` new profiles are invited by
+        mail, up to a daily limit of the owner and the site: 429 for more than are left today, 400 for more than a day
+        allows. People who refused invitations, or were invited to this site before, get none.
         """
         rows = [one for one in sent if isinstance(one, MemberRow)]
         if not rows:

@@ -36,7 +36,7 @@ class WhoamiHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The caller's profile, with e-mail address, number of unread huddles and, if the site's owner has set it, the
-        flag `member`.
+        flag `member`. With `site` the site too.
         """
         shown = profiles.show(ctx, ProfileDetail.of(ctx.identity.more))
         return self._with_site(ctx, shown) if ctx.flag("site") else shown
