@@ -77,7 +77,7 @@ class Activity:
     """Buffers of one process for views of items, clicks on short links, activity of profiles and use of tokens, written
     together by its own thread.
 
-    `flush_s`: seconds after which the buffers are written.
+    `flush_s`: seconds between two writes of the buffers.
     """
 
     ACTIVE_EVERY_S: Final = 60.0  # lastActive moves at most this often (platform 3.7)
@@ -98,11 +98,13 @@ class Activity:
         self._thread: threading.Thread | None = None
 
     def viewed(self, site_id: int, item_id: int) -> None:
-        """Count one view of a conversation, event or poll."""
+        """Count one view of a conversation, event or poll in memory; while views of MOST others wait, it is not
+        counted.
+        """
         self._add(self._views, (site_id, item_id), 1)
 
     def followed(self, link_id: int) -> None:
-        """Count one click on a short link."""
+        """Count one click on a short link in memory; while clicks on MOST others wait, it is not counted."""
         self._add(self._hits, link_id, 1)
 
     def _add(self, counts: dict[K, int], key: K, by: int) -> None:
@@ -110,7 +112,7 @@ class Activity:
             counts[key] = counts.get(key, 0) + by
 
     def active(self, site_id: int, profile_id: int) -> None:
-        """Record that a profile is active now; at most every ACTIVE_EVERY_S for each profile."""
+        """Record in memory that a profile is active now; at most every ACTIVE_EVERY_S for each profile."""
         now = time.time()
         key = (site_id, profile_id)
         if now - self._noted.get(key, 0.0) >= self.ACTIVE_EVERY_S:
@@ -119,8 +121,8 @@ class Activity:
             self._noted[key] = self._active[key] = now
 
     def used(self, token_id: int, ip: str) -> None:
-        """Record that a token is used now, from the client address `ip`; at most every ACTIVE_EVERY_S for each
-        token.
+        """Record in memory that a token is used now, from the client address `ip`; at most every ACTIVE_EVERY_S for
+        each token.
         """
         now = time.time()
         if now - self._used_noted.get(token_id, 0.0) >= self.ACTIVE_EVERY_S:
@@ -137,7 +139,7 @@ class Activity:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and write the buffers."""
+        """Have the thread end, without waiting for it, and write the buffers."""
         self._stop.set()
         self._thread = None
         self.flush()
@@ -147,8 +149,8 @@ class Activity:
             self.flush()
 
     def flush(self) -> None:
-        """Write the buffers to the database; what can't be written now is kept for the next time, as far as there is
-        room.
+        """Write the buffers to the database; what can't be written now, which is only logged, is kept for the next
+        time, as far as there is room.
         """
         views, self._views = self._views, {}
         active, self._active = self._active, {}

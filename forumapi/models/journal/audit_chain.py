@@ -198,8 +198,8 @@ def lock(tx: Transaction, site_id: int) -> tuple[int, bytes]:
 def _store(
     tx: Transaction, before: bytes, entries: Sequence[ChainEntry], keys: Keys | None = None
 ) -> Head | None:
-    """Append these entries, of which the first follows the entry with the hash `before`, to their site's chain. With
-    `keys`, sign the last one and return it as a head; else return None.
+    """Append these entries, at least one, of which the first follows the entry with the hash `before`, to their site's
+    chain. With `keys`, sign the last one and return it as a head; else return None.
     """
     hashes = []
     for entry in entries:
@@ -370,7 +370,8 @@ ADOPTED = Query(
 
 def adopt(tx: Transaction, most: int) -> int:
     """Append, to the chains of their sites, entries for up to `most` rows of the audit, of all sites, that have none
-    since they are older than the chain; return the number of these rows.
+    since they are older than the chain; return the number of these rows. Later than a week after the migration that
+    made the chain, do nothing and return 0.
     """
     total = 0
     for (site_id,) in tx.rows(LATE):
@@ -436,7 +437,7 @@ FORGET = Query(
 
 
 def aged(tx: Reader, days: int) -> list[int]:
-    """Return the ids of sites whose first entry in the chain is older than `days`."""
+    """Return the ids of sites whose first entry in the chain is older than `days`, in ascending order."""
     return [row[0] for row in tx.rows(AGED, days=days)]
 
 
@@ -474,8 +475,9 @@ ERASE = Query(
 
 
 def erase(tx: Transaction, author: Author, profile_id: int, reason: str = "") -> int:
-    """Delete the rows of `audit_log`, with client addresses and texts, by or about the profile `profile_id`, except
-    those about such erasures; return the number of deleted rows.
+    """Delete the rows of `audit_log`, with client addresses and texts, by or about the profile `profile_id` that have
+    an entry in the chain, except those about such erasures; return the number of deleted rows. The head of the site's
+    chain stays locked until the transaction ends.
 
     The chain stays valid: an entry is appended that says that `author` erased them, with `reason`.
     """

@@ -30,8 +30,8 @@ KEYS: Final[dict[str, type]] = {
 
 
 def encode(detail: Mapping[str, Any] | None, operator: str = "") -> str | None:
-    """Encode details, and the account of the `operator` ("": none), as JSON, without keys whose value is None, "" or 0;
-    None if nothing is left. Raises TypeError for a key not in KEYS, or a value of another type than KEYS has.
+    """Encode details, and the account of the `operator` ("": none), as JSON, without keys whose value is None, "", 0 or
+    False; None if nothing is left. Raises TypeError for a key not in KEYS, or a value of another type than KEYS has.
     """
     found = {key: value for key, value in (detail or {}).items() if value not in (None, "", 0)}
     for key, value in found.items():

@@ -59,8 +59,8 @@ HASH_OF_SITE = Query(
 
 
 def forget(tx: Transaction, days: int, most: int) -> int:
-    """Delete rows of the audit older than `days` whose entry in the chain is gone, of all sites, `most` at most (P-60);
-    return their number.
+    """Delete rows of the audit older than `days` that have no entry in the chain, or none any more, of all sites,
+    `most` at most (P-60); return their number.
     """
     return tx.run(FORGET, days=days, most=most)
 
@@ -74,8 +74,8 @@ def hash_addresses(tx: Transaction, days: int) -> int:
 
 
 def hash_addresses_of(tx: Transaction, site_id: int, days: int, most: int) -> int:
-    """Replace the client addresses in rows of a site older than `days`, `most` at most, by keyed hashes; return the
-    number of rows.
+    """Replace the client addresses in rows of a site older than `days`, the `most` oldest at most, by keyed hashes;
+    return the number of rows.
     """
     secret = tx.value(SECRET, secret=secrets.token_bytes(32))
     return tx.run(HASH_OF_SITE, site_id=site_id, secret=secret, days=days, most=most)

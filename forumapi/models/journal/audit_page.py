@@ -225,9 +225,9 @@ def _person(people: dict[int, bytes], id: int) -> Any:
 def of_site(
     tx: Reader, site_id: int, which: EntryFilter, before: int, limit: int
 ) -> list[ListedEntry]:
-    """Return up to `limit` entries of a site that match the filter `which`, newest first, without private ones, such as
-    those about huddles and sign-ins. All are older than the entry with the id `before` (NEWEST: from the newest on); []
-    if that entry is gone.
+    """Return up to `limit` entries of a site that match the filter `which`, newest first, without signatures of the
+    chain and private entries, such as those about huddles and sign-ins. All are older than the entry with the id
+    `before` (NEWEST: from the newest on); [] if that entry is gone.
     """
     given = {"actor": which.actor, "subject": which.subject, "item": which.item.type}
     query = OF_SITE[tuple(name for name, value in given.items() if value)]
@@ -247,15 +247,18 @@ def of_site(
 
 
 def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[ListedEntry]:
-    """Return up to `limit` entries that concern the profile `me`, newest first. All are older than the entry with the
-    id `before` (NEWEST: from the newest on); [] if that entry is gone.
+    """Return up to `limit` entries of what the profile `me` did, and of what others did to `me` or to things of `me`,
+    newest first; of the latter without private ones and actions whose verb is not in VERBS. All are older than the
+    entry with the id `before` (NEWEST: from the newest on); [] if that entry is gone.
     """
     rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
     return [ListedEntry(*row) for row in rows]
 
 
 def of_profile(tx: Reader, site_id: int, profile_id: int, limit: int = 100) -> list[AuditEntry]:
-    """Return up to `limit` changes that a profile has made, newest first: for tracing abuse from the command line."""
+    """Return up to `limit` changes that a profile has made, at most MAX_ENTRIES, newest first: for tracing abuse from
+    the command line.
+    """
     rows = tx.rows(
         OF_PROFILE, site_id=site_id, profile_id=profile_id, limit=min(limit, MAX_ENTRIES)
     )

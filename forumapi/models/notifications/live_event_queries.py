@@ -48,8 +48,8 @@ class SiteVersions(NamedTuple):
 
 class SnapshotChanges(NamedTuple):
     """Changes since a snapshot of the database. `snapshot`: the one of this reading, as text, from which the next call
-    goes on; `user_ids`: users whose rights may have changed since, a 0 stands for all users; `sites`: present versions
-    of the sites asked for.
+    goes on; `user_ids`: users whose rights may have changed since, a 0 stands for all users, the negated id of a site
+    for all users of that site; `sites`: present versions of the sites asked for.
     """
 
     snapshot: str
@@ -58,9 +58,9 @@ class SnapshotChanges(NamedTuple):
 
 
 def changes_since(tx: Reader, seen: str, site_ids: Collection[int]) -> SnapshotChanges:
-    """Return the changes of rights since `seen`, the `snapshot` in the result of the call before ("": the first call),
-    and the present versions of these sites. If none of the sites exists, no change is returned, and `snapshot` is
-    `seen`.
+    """Return the changes of rights, on all sites, since `seen`, the `snapshot` in the result of the call before ("":
+    the first call, which returns a change of all users), and the present versions of these sites, in any order; a site
+    that does not exist is left out. If none of the sites exists, no change is returned, and `snapshot` is `seen`.
     """
     rows = tx.rows(CHANGES, seen=seen, site_ids=list(site_ids))
     if not rows:
@@ -83,7 +83,8 @@ RIGHTS_CHANGED = Query(
 
 def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
     """Return True if the rights of the user (0: of guests) on this site may have changed since the event with the
-    number `number`; only the changes of the last hour or so are stored, and so are found.
+    number `number`; only the changes of the last hour or so are stored, and so are found. False if the log has no such
+    event any more.
     """
     return bool(tx.value(RIGHTS_CHANGED, site_id=site_id, user_id=user_id, number=number))
 
@@ -177,8 +178,8 @@ class Fact(NamedTuple):
 def facts(
     tx: Reader, site_id: int, tree: Tree, named: Collection[ThingKey]
 ) -> dict[ThingKey, Fact]:
-    """Return the facts about the things `named` of a site, by these keys; things that do not exist are left out.
-    `tree`: the site's microcosms. One statement at most.
+    """Return the facts about the things `named` of a site, by these keys; things that do not exist are left out, of
+    attendees only those whose event does not exist. `tree`: the site's microcosms. One statement at most.
     """
     found: dict[ThingKey, Fact] = {}
     asked = []

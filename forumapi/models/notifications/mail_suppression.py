@@ -29,7 +29,9 @@ IS_OFF: Final = f"EXISTS (SELECT 1 FROM mail_suppressions x WHERE x.address_hash
 
 
 def hashed(key: str) -> str:
-    """Return SQL for the keyed hash of an address; `key`: SQL expression of the address's same_person_key."""
+    """Return SQL for the keyed hash of an address, null while the platform has no secret for it; `key`: SQL expression
+    of the address's same_person_key.
+    """
     return _HASH.format(key=key)
 
 
@@ -56,8 +58,9 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Suppression of an address, to which no mail is sent. `reason`: REFUSED or REPORTED, by the mail server at once or
-    by a bounce later; `detail`: the mail server's words; `created`: time of the suppression.
+    """Suppression of an address, to which no mail about updates and no digest is sent. `reason`: REFUSED or REPORTED,
+    by the mail server at once or by a bounce later; `detail`: the mail server's words; `created`: time of the
+    suppression.
     """
 
     reason: str
@@ -81,5 +84,5 @@ class Suppression(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, address: str) -> bool:
-        """Delete the suppression of an address, so that mail is sent there again; return False if there was none."""
+        """Delete the suppression of an address, so that all mail is sent there again; return False if there is none."""
         return bool(tx.run(DELETE, key=email.same_person_key(address)))

@@ -91,7 +91,7 @@ class PushSubscription(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[PushSubscription]:
-        """Return the subscriptions of a profile, oldest first."""
+        """Return the subscriptions of a profile whose tokens are still valid, oldest first."""
         rows = tx.rows(FIND_ALL, site_id=site_id, profile_id=profile_id)
         return [cls(*row) for row in rows]
 
@@ -106,9 +106,9 @@ class PushSubscription(NamedTuple):
         public_key: bytes,
         auth_secret: bytes,
     ) -> int:
-        """Store a subscription of the profile, made with the token `token_id`, in place of any subscription with its
-        endpoint, whosever that is; return the new one's id. `public_key` and `auth_secret` are those of the browser
-        (RFC 8291).
+        """Store a subscription of the profile, made with the token `token_id`, in place of any subscription on this
+        site with its endpoint, whosever that is; return the new one's id. `public_key` and `auth_secret` are those of
+        the browser (RFC 8291). Locks the profile's row.
 
         Raises Invalid for a profile that has MOST_SUBSCRIPTIONS others.
         """

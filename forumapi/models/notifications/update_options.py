@@ -145,13 +145,17 @@ class UpdatePreference(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[UpdatePreference]:
-        """Return the preferences of a profile, one for each type of update, ordered by the type's number."""
+        """Return the preferences of a profile, one for each type of update but those about decisions, ordered by the
+        type's number.
+        """
         rows = tx.rows(FIND_PREFERENCES, site_id=site_id, profile_id=profile_id, type=None)
         return [cls(*row) for row in rows]
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int, type: int) -> UpdatePreference | None:
-        """Return the preference of a profile for one type of update; None if there is no such type."""
+        """Return the preference of a profile for one type of update; None if there is no such type, or the type is
+        about decisions.
+        """
         row = tx.row(FIND_PREFERENCES, site_id=site_id, profile_id=profile_id, type=type)
         return cls(*row) if row else None
 
@@ -166,7 +170,7 @@ class UpdatePreference(NamedTuple):
         send_push: bool | None,
     ) -> bool:
         """Set the preference of the author's profile for a type of update; None keeps a flag. Return False if there is
-        no such type.
+        no such type, or the type is about decisions.
         """
         changed = tx.run(
             UPDATE_PREFERENCE,

@@ -408,7 +408,8 @@ def own(
     decisions: Collection[int],
 ) -> frozenset[int]:
     """Return the update ids in `ids` that the list of `principal` has now, of updates that have no row but are
-    computed, from watchers or decisions. `readable` to `ignored_items`, and `decisions`: as in `page`.
+    computed, from watchers or decisions; updates of huddles only if the token sees huddles. `readable` to
+    `ignored_items`, and `decisions`: as in `page`.
 
     No statement is run if none of `ids` has the form of such an id.
     """

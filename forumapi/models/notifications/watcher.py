@@ -188,11 +188,11 @@ class Watcher(NamedTuple):
         *,
         place: str = "",
     ) -> None:
-        """Change the ways of notification about things that the author follows: all of them or none; of two changes of
-        one thing the last counts.
+        """Change the ways of notification about things that the author follows; of two changes of one thing the last
+        counts.
 
-        Raises Invalid for a thing that is not followed; its message names the field, in the list `place` of the body,
-        or, with "", that of a body with one change.
+        Raises Invalid for a thing that is not followed, after the others were changed: the caller then rolls back. The
+        error's message names the field, in the list `place` of the body, or, with "", that of a body with one change.
         """
         last = {change.thing: change for change in changes}.values()  # of two for the same thing
         rows = tx.rows(

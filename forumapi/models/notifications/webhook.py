@@ -256,7 +256,8 @@ class Webhook(Struct, frozen=True):
     def insert(
         cls, tx: Transaction, author: Author, settings: WebhookSettings
     ) -> tuple[Webhook, str]:
-        """Store a webhook, which gets events from now on; return it and its secret.
+        """Store a webhook, which gets events from now on if `settings` enable it; return it and its secret, as the
+        owner gets it.
 
         Raises Invalid for a site that has MOST_WEBHOOKS. Locks the site's row.
         """
@@ -279,8 +280,8 @@ class Webhook(Struct, frozen=True):
     def update(self, tx: Transaction, settings: WebhookSettings) -> None:
         """Store new settings of the webhook, whose row is locked, and end its pause after failures.
 
-        If the settings enable it, it gets events from now on; if they disable it, waiting deliveries become dead
-        letters.
+        If the settings enable a disabled webhook, it gets events from now on; if they disable it, waiting deliveries
+        become dead letters. If they change the profile that it acts as, its deliveries about huddles are deleted.
         """
         if settings.is_enabled and not self.is_enabled:
             tx.run(BEGIN, site_id=self.site_id)

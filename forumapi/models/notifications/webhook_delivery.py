@@ -362,9 +362,9 @@ FORGET = Query(
 
 
 class DueDelivery(NamedTuple):
-    """Delivery that is due, with the settings of its webhook. `number`: that of its event; `attempts`: of this delivery
-    before; `old_secret`: the one before, while deliveries are signed with it too, else None; `failures`: of the webhook
-    in a row. Ids and types are 0 for none.
+    """Delivery that is due, with the settings of its webhook. `number`: that of its event, below 0 for a test;
+    `attempts`: of this delivery before; `old_secret`: the one before, while deliveries are signed with it too, else
+    None; `failures`: of the webhook in a row. Ids and types are 0 for none.
     """
 
     number: int
@@ -411,16 +411,18 @@ class DeliveryQueue(NamedTuple):
         tx.run(PUT_PING, **self._asdict())
 
     def claim(self, tx: Reader, lease_s: int) -> bool:
-        """Claim the queue for this process for `lease_s` seconds; return False if another claim is in force."""
+        """Claim the queue for this process for `lease_s` seconds; return False if a claim is in force, this process's
+        own too.
+        """
         return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
 
     def release(self, tx: Reader) -> None:
-        """End this process's claim of the queue, so that another may take it."""
+        """End the claim of the queue, whosever it is, so that another process may take it."""
         tx.run(RELEASE, **self._asdict())
 
     def next(self, tx: Reader) -> DueDelivery | None:
-        """Return the delivery with the lowest number that is due and waits for no earlier one; None if there is
-        none.
+        """Return the delivery with the lowest number that is due and before which no other delivery about its thing
+        waits; None if there is none.
         """
         row = tx.row(NEXT, **self._asdict())
         return DueDelivery(*row) if row is not None else None
@@ -431,7 +433,8 @@ class DeliveryQueue(NamedTuple):
 
     def mark_sent(self, tx: Reader, delivery: DueDelivery, status: int, lease_s: int) -> None:
         """Record that a delivery was sent, with the receiver's status code, end the webhook's pause after failures, and
-        renew the claim for `lease_s`. A test's row stays, to be read; any other is deleted.
+        renew the claim for `lease_s` seconds. A test's row stays, to be read; any other is deleted. After DOWN failures
+        or more in a row all other queued deliveries are due at once.
         """
         tx.run(
             DONE_PING if delivery.kind == PING else DONE,
@@ -455,11 +458,13 @@ class DeliveryQueue(NamedTuple):
         lease_s: int,
     ) -> tuple[int, str]:
         """Record that a delivery failed, with the receiver's status code `status` (0: no answer) and, in words, the
-        `error`; return the number of new dead letters, and the reason to disable the webhook, "" for none.
+        `error`; return the number of new dead letters, and the reason to disable the webhook, `gone` or `failing`, ""
+        for none.
 
         `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
-        `hours`: age at which a delivery becomes a dead letter; `days`: a webhook that fails for longer is to be
-        disabled; `lease_s`: the claim is renewed for so many seconds. A test is not tried again.
+        `hours`: age at which a queued delivery, this one or another, becomes a dead letter; `days`: a webhook that
+        fails for longer is to be disabled; `lease_s`: the claim is renewed for so many seconds. A failed test becomes a
+        dead letter at once, with no effect on the webhook and its claim.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,
@@ -497,10 +502,12 @@ class DeliveryQueue(NamedTuple):
         self, tx: Transaction, first: int, last: int, *, everything: bool, viewer: int
     ) -> tuple[int, int]:
         """Queue the dead letters with event numbers from `first` to `last` again, both included; with `everything`, all
-        events in that range that the log still has.
+        events in that range that the log still has and the webhook takes; MOST_REPLAYED at most, the lowest numbers
+        first.
 
-        Return how many were queued, and the last event number reached: below `last` if there were more than
-        MOST_REPLAYED. Events of a huddle are left out unless the profile `viewer` takes part in it.
+        Return how many these are, those that are queued already among them, and the event number up to which all are:
+        that of the last of MOST_REPLAYED, else `last`. Events of a huddle are left out unless the profile `viewer`
+        takes part in it.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
@@ -513,15 +520,16 @@ class DeliveryQueue(NamedTuple):
         return count, reached
 
     def replay_one(self, tx: Transaction, message_id: str, *, viewer: int) -> bool:
-        """Queue the dead letter with this message id again; return False if there is none, or it is about a huddle in
-        which the profile `viewer` does not take part.
+        """Queue the dead letter with this message id again; return False if there is none, or it is a test, or about a
+        huddle in which the profile `viewer` does not take part.
         """
         return bool(tx.run(REPLAY_ONE, message_id=message_id, viewer=viewer, **self._asdict()))
 
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Queue, by one statement, a delivery of each event to each of the site's enabled webhooks that take events of its
-    kind and type and may know of it. Imported events are left out.
+    kind and type and may know of it. Imported events are left out; a webhook that fails and has MOST_WAITING queued
+    gets none, and its row keeps the first and last event that it missed.
     """
     numbers = [event.number for event in events if not event.is_import]
     if numbers:
@@ -529,8 +537,8 @@ def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
 
 
 def due(tx: Reader, limit: int) -> list[DeliveryQueue]:
-    """Return up to `limit` queues of all sites that have a delivery due and no claim in force, the one claimed longest
-    ago first.
+    """Return up to `limit` queues, of all sites that are not deleted, that have a delivery due and no claim in force,
+    the one claimed longest ago first.
     """
     return [DeliveryQueue(*row) for row in tx.rows(DUE, limit=limit)]
 

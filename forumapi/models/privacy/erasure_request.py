@@ -129,7 +129,7 @@ class ErasureRequest(NamedTuple):
     def insert(tx: Transaction, site_id: int, profile_id: int, words: str) -> None:
         """Store a request to erase a profile, due in DAYS days; a request that waits already gets the new `words` and
         time, and an erasing that has begun stays as it is. Raises Conflict, which names the site, for the profile of
-        its owner; Invalid for REMOVE where the site keeps the words.
+        its owner, unless the site is deleted; Invalid for REMOVE where the site keeps the words.
         """
         check_owner(tx.rows(OWNED_HERE, site_id=site_id, profile_id=profile_id))
         if words == REMOVE and keeps_words(tx, site_id):
@@ -139,8 +139,8 @@ class ErasureRequest(NamedTuple):
     @staticmethod
     def insert_account(tx: Transaction, user_id: int, words: str) -> None:
         """Store a request to erase a user's account, due in DAYS days; a request that waits already gets the new
-        `words` and time, and an erasing that has begun stays as it is. Raises Conflict, which names the sites, for a
-        user who owns sites.
+        `words` and time, and an erasing that has begun stays as it is. Raises Conflict for a user who owns sites that
+        are not deleted; the error names up to MOST_NAMED of the sites.
         """
         check_owner(tx.rows(OWNED_BY_USER, user_id=user_id, most=MOST_NAMED))
         tx.run(INSERT_ACCOUNT, user_id=user_id, words=words, days=DAYS)

@@ -684,8 +684,8 @@ class Erasing:
 
 def _identity(tx: Transaction, work: Erasing) -> bool:
     """Take the person off the profile: give it a placeholder user and a name that says nothing, end the person's access
-    to the site, and delete the rows that only the person had, such as bookmarks, or that others keep about the
-    person. Return True, as each step does when it is done.
+    to the site, delete the rows that only the person had, such as bookmarks, or that others keep about the person, and
+    empty what moderators were told by the person or about them. Return True, as each step does when it is done.
     """
     row = tx.row(HOLD, **work.where)
     assert row is not None, "an erasure refers to its profile"
@@ -741,8 +741,8 @@ def _huddles(tx: Transaction, work: Erasing) -> bool:
 
 
 def _bios(tx: Transaction, work: Erasing) -> bool:
-    """Delete comments that the person has written on their own profile, and the texts of these comments; return True
-    when no such comment is left.
+    """Delete up to MOST_HUDDLES comments that the person has written on their own profile, and the texts of these
+    comments; return True when no such comment is left.
     """
     ids = [row[0] for row in tx.rows(BIOS, removed=REMOVED, most=MOST_HUDDLES, **work.where)]
     for id in ids:
@@ -788,8 +788,8 @@ def _reasons(tx: Transaction, work: Erasing) -> bool:
 
 
 def _mentions(tx: Transaction, work: Erasing) -> bool:
-    """Replace the old name by the new one in the next MOST_READ comments of anybody that mention the person; return
-    True at the end.
+    """Replace the old name by the new one where the next MOST_READ comments of anybody, and their revisions, mention
+    the person; return True at the end.
     """
     after = work.upto_id
     row = tx.row(PAGE, site_id=work.site_id, after=after, most=MOST_READ)
@@ -867,13 +867,15 @@ STEPS: Final[tuple[Callable[[Transaction, Erasing], bool], ...]] = (
 
 
 def begin(tx: Transaction) -> int:
-    """Begin the erasing of one account and one profile whose requests are due; return how many were begun, 0 to 2."""
+    """Begin the erasing of one account and one profile whose requests are due, without those of owners of sites that
+    are not deleted; return how many were begun, 0 to 2.
+    """
     return tx.run(DUE_ACCOUNT) + tx.run(DUE_PROFILE)
 
 
 def lock(tx: Transaction) -> Erasing | None:
-    """Lock and return an erasing of a profile that has begun; None if there is none, or other processes have locked
-    all.
+    """Lock and return an erasing of a profile that has begun and is in the journal of erasures; None if there is none,
+    or other processes have locked all.
     """
     row = tx.row(LOCK)
     return Erasing(*row) if row else None
@@ -894,8 +896,9 @@ def advance(tx: Transaction, work: Erasing) -> None:
 
 
 def advance_account(tx: Transaction) -> bool:
-    """Begin the erasing of all profiles of an account whose erasing has begun, or delete the account when no profile is
-    left; return False if there was nothing to do.
+    """Begin the erasing of all profiles of an account whose erasing has begun and is in the journal of erasures; or,
+    when no profile is left, delete the account, of which a user without address stays while a ban is in force. Return
+    False if there was nothing to do.
     """
     row = tx.row(LOCK_ACCOUNT)
     if row is None:

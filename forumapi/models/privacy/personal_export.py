@@ -227,9 +227,9 @@ class Claimed(NamedTuple):
 
 
 class PersonalExport(NamedTuple):
-    """Copy of what belongs to a person on a site, as that person sees it. `rows_done` of `rows_total` rows are written
-    so far; `object`: name of its archive in the store of files; `ends`: time at which the copy is deleted, HOURS after
-    its making ended, well or not; None before.
+    """Copy of what belongs to a person on a site, as that person sees it. `state`: QUEUED, "running", READY or
+    "failed"; `rows_done` of `rows_total` rows are written so far; `object`: name of its archive in the store of files,
+    "" before; `ends`: time at which the copy is deleted, HOURS after its making ended, well or not; None before.
     """
 
     state: str
@@ -248,8 +248,8 @@ class PersonalExport(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, site_id: int, profile_id: int) -> bool:
-        """Store a request for a copy, in place of a copy that was made; return False, and change nothing, if one waits
-        or is being made.
+        """Store a request for a copy, in place of a copy that was made or failed; return False, and change nothing, if
+        one waits or is being made.
         """
         return bool(tx.value(INSERT, site_id=site_id, profile_id=profile_id))
 

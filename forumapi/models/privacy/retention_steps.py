@@ -160,8 +160,8 @@ class Gone(NamedTuple):
 
 
 class RemovalBatch(NamedTuple):
-    """Result of a batch of removals. `rows`: things looked at, 0 at the end; `gone`: those whose texts went; `files`:
-    hashes of the files that were attached to these, each once, which may be nobody's now.
+    """Result of a batch of removals. `rows`: number of things dealt with, 0 at the end; `gone`: those whose texts went;
+    `files`: hashes of the files that were attached to these, each once, which may be nobody's now.
     """
 
     rows: int
@@ -177,8 +177,8 @@ def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
 
 
 def remove_comments(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
-    """Remove the texts of up to MOST comments that were deleted longer than `days` ago, without those that an open case
-    or a possible appeal concerns.
+    """Remove the texts of the up to MOST comments that were deleted first, longer than `days` ago, without those that
+    an open case or a possible appeal concerns.
     """
     ids = [row[0] for row in tx.rows(DUE_COMMENTS, site_id=site_id, days=days, most=MOST)]
     if not ids:
@@ -197,7 +197,7 @@ def remove_comments(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
 
 def remove_items(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
     """Take the up to MOST_ITEMS items that were deleted first, longer than `days` ago, without those that an open case
-    or a possible appeal concerns. Remove the texts of up to MOST comments on them; if fewer are left, also the texts of
+    or a possible appeal concerns. Remove the texts of up to MOST comments on them; if they had fewer, also the texts of
     the items themselves, such as their titles.
     """
     ids = [row[0] for row in tx.rows(DUE_ITEMS, site_id=site_id, days=days, most=MOST_ITEMS)]
@@ -220,8 +220,9 @@ def remove_items(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
 
 
 def remove_again(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> RemovalBatch:
-    """Remove the texts of those things in `gone` that a restored database has as deleted, at the version of the removal
-    or an earlier one. A thing that is alive there, or was changed after the removal, stays.
+    """Remove the texts of those things in `gone` that a restored database has as deleted, comments also if their item
+    is, at the version of the removal or an earlier one. A thing that is alive there, or was changed after the removal,
+    stays.
     """
     found = []
     for query, is_comment in ((SAME_COMMENTS, True), (SAME_ITEMS, False)):

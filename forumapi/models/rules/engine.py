@@ -174,7 +174,9 @@ def work_report(
 
 
 def _carry_out(tx: Transaction, site_id: int, tree: Tree, hits: Sequence[_Hit]) -> None:
-    """Act on the things of those hits whose rule is active and has not acted yet, and store the record of all hits."""
+    """Act on the things of those hits whose rule is active and has not acted yet, and record all hits, except those
+    whose thing is gone or whose action may not be done.
+    """
     # All at once, so that the things of several rules are locked in one order.
     acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}
     held = targets.lock(tx, site_id, sorted(acted)) if acted else {}
@@ -257,8 +259,8 @@ def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[Ite
 
 
 def _fits_place(definition: RuleDefinition, ref: ItemRef, tree: Tree) -> bool:
-    """Return True if the action moves nothing, or moves into a microcosm that is not hidden and takes things of this
-    type.
+    """Return True if the action moves nothing, or moves into a microcosm that is neither hidden nor deleted, like all
+    above, and takes things of this type.
     """
     if not definition.to_place:
         return True

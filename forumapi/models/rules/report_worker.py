@@ -59,14 +59,16 @@ class ReportRulesWorker(PollingThread):
         self._hint = hint
 
     def poll(self) -> None:
-        """Look at all reports that wait. Raises Unavailable if the database can't be reached."""
+        """Look at all waiting reports while `leads()` is True. Raises Unavailable if the database can't be reached."""
         while self._leads() and not self.is_stopping and self.work():
             pass
 
     def work(self) -> bool:
-        """Carry the rules out on the report that has waited longest; return False if none waits.
+        """Carry the rules out on the report that has waited longest; return False if none waits, or another process
+        took it.
 
-        A report on which they fail is logged and passed over, so that the others do not wait behind it.
+        A report on which they fail, except for want of the database, is logged and passed over, so that the others do
+        not wait behind it.
         """
         row = None
         try:

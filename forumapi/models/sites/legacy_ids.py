@@ -72,8 +72,8 @@ class LegacyMatch(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> LegacyMatch | None:
-    """Return the thing at the address `url` of an old forum, readable or not; None if no imported forum had it. Costs
-    two statements at most.
+    """Return the thing at the address `url` of an old forum, readable or not; None if no imported forum whose addresses
+    are switched on had the address. Costs two statements at most.
 
     `rules`: how addresses are read, by the name of the forum software.
     """

@@ -160,8 +160,8 @@ class LegalText(NamedTuple):
 
 
 def held_services(tx: Reader, site: Site) -> str:
-    """Return the names of the services that a site sends what people write to, as a text, "" for none; from memory if
-    `site` holds it, else from the database.
+    """Return the names of the services that a site sends what people write to, as plain text with commas between, ""
+    for none; from memory if `site` holds it, else from the database.
     """
     LegalText.held(tx, site, "privacy")
     found: LegalText | None = (site.texts or {}).get(_SERVICES)

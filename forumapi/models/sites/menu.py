@@ -49,7 +49,7 @@ class EntryBody(Struct):
 
 
 class MenuEntry(NamedTuple):
-    """Entry of a menu as it is stored. `text`: the words of the link; `title`: its tooltip, may be ""."""
+    """Entry of a menu as it is stored, HTML-escaped. `text`: the words of the link; `title`: its tooltip, may be ""."""
 
     href: str
     title: str
@@ -57,8 +57,8 @@ class MenuEntry(NamedTuple):
 
     @classmethod
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
-        """Return a sent entry, checked. Raises Invalid, which names `place`, the entry's place in the body such as [0],
-        and the field.
+        """Return a sent entry, checked, cleaned and HTML-escaped. Raises Invalid, which names `place`, the entry's
+        place in the body such as [0], and the field.
         """
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = short_text_cleaning.sentence(given(entry.text, ""), quiet=False)

@@ -55,14 +55,16 @@ _KEYS: Final = (
 
 
 def sample(tx: Transaction) -> int:
-    """Store a sample of the platform's figures (profiles, sign-ins, texts, sites), of the last day up to now; return 1,
-    or 0 if there is a sample of this very moment.
+    """Store a sample of the platform's figures: new profiles, sign-ins and texts of the last day up to now, and the
+    numbers of all profiles and sites; return 1, or 0 if there is a sample of this very moment.
     """
     return tx.run(SAMPLE)
 
 
 def daily(tx: Reader) -> list[dict[str, Any]]:
-    """Return the newest sample of each day, as `sample` stored it, oldest day first, as dicts for JSON."""
+    """Return the newest sample of each day (UTC), as `sample` stored it, oldest day first, as dicts for JSON; a day
+    without a sample is left out.
+    """
     kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # not counted any more
     return [
         {

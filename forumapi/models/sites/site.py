@@ -314,8 +314,8 @@ class Site:
         return self.web_url or (self.url if self.domain and not self.is_root else "")
 
     def page(self, path: str) -> str:
-        """Return the whole address of `path`, the path of a page of the site or of the API; for a site without pages,
-        that of the same thing in the API.
+        """Return the whole address of `path`, the path of a page of the site or of the API, with its leading slash, or
+        "" for the beginning; for a site without pages, that of the same thing in the API.
         """
         if path.startswith("/api/"):
             return self._origin + path
@@ -439,9 +439,9 @@ class Site:
         ip: str = "",
         most: int = 0,
     ) -> int:
-        """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id.
-        `user_id`: its owner; `platform_domain`: the platform's domain, at or below which no custom domain may be, "" to
-        allow any; `ip`: the client address, for the audit, "" for none.
+        """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id. A
+        custom domain in `body` is only claimed. `user_id`: its owner; `platform_domain`: the platform's domain, at or
+        below which no custom domain may be, "" to allow any; `ip`: the client address, for the audit, "" for none.
 
         Raises Invalid, which names the field, for a bad setting, and for a user who owns `most` sites (0: any number);
         NotFound for an unknown user.
@@ -515,11 +515,12 @@ class LockedSite(NamedTuple):
     def update(
         self, tx: Transaction, body: SiteBody, *, platform_domain: str = "", ip: str = ""
     ) -> None:
-        """Store the settings that `body` has (platform 2.3); the others stay. `meta.flags.deleted` true deletes the
-        site, false restores it. `platform_domain`: the platform's domain, at or below which no custom domain may be, ""
-        to allow any; `ip`: the client address, for the audit, "" for none.
+        """Store the settings that `body` has (platform 2.3); the others stay. Another custom domain is claimed, and
+        stored once it is proven. `meta.flags.deleted` true deletes the site, false restores it. `platform_domain`: the
+        platform's domain, at or below which no custom domain may be, "" to allow any; `ip`: the client address, for the
+        audit, "" for none.
 
-        Raises Invalid, which names the field.
+        Raises Invalid, which names the field, also for deleting the root site.
         """
         hosts = [f"{self.key}.{platform_domain}"]
         if self.has_proof and self.settings.domain:

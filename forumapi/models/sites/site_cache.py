@@ -202,7 +202,9 @@ class SiteCache(PollingThread):
             self.forget(site.id)
 
     def by_id(self, site_id: int, tx: Reader) -> Site | None:
-        """Read the site with this id from the database, even if deleted; None if there never was one."""
+        """Read the site with this id from the database, even if deleted, without holding it; None if there never was
+        one.
+        """
         row = tx.row(BY_ID, site_id=site_id)
         return self._site(row) if row else None
 
@@ -212,8 +214,8 @@ class SiteCache(PollingThread):
         """Return the number of live sites and the page `paging` of them, oldest first, read from the database; without
         the root site.
 
-        `owner_user_id`: only those that this user owns, None for all; `words`: only those with this text in their
-        title, "" for all; both narrow the number too.
+        `owner_user_id`: only those that this user owns, None for all; `words`: only those with this text, in whatever
+        case, in their title, "" for all; both narrow the number too.
         """
         total: int = tx.value(COUNT, user_id=owner_user_id, words=words)
         rows = tx.rows(
@@ -352,8 +354,9 @@ class SiteCache(PollingThread):
         return max(self.LEAST_S, 9 * took_s)
 
     def poll(self) -> None:
-        """Read the versions of all held sites, and evict those that have changed. A failure is only logged, since
-        requests check how old a site is.
+        """Read the versions of all held sites; evict those whose document has changed or that are deleted, and give the
+        others their present figures, event number and acl_version. A failure is only logged, since requests check how
+        old a site is.
         """
         ids = list(self._by_id)
         if not ids:

@@ -179,12 +179,12 @@ class SiteDomain(NamedTuple):
 
     @staticmethod
     def update(tx: Transaction, site_id: int, wanted: str | None, served: str | None) -> str | None:
-        """Claim the domain `wanted` for the site, in place of earlier claims; or, with None, release `served`, the
-        domain under which the site is served now (None: none). Return the domain that is served from now on, None for
-        none.
+        """Claim the domain `wanted` for the site, in place of earlier claims; or, with None, drop them and release
+        `served`, the domain under which the site is served now (None: none). Return the domain that is served from now
+        on, None for none, which the caller stores in the site's row.
 
-        A wanted domain is served once it is proven, and until then `served` is; a released domain stays reserved for a
-        while. The site's row must be locked.
+        A wanted domain is served once it is proven, and until then `served` is; a released domain that was proven stays
+        reserved for a while. The site's row must be locked.
         """
         tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
         if wanted:
@@ -218,8 +218,9 @@ class DueDomain(NamedTuple):
 
     @classmethod
     def page(cls, tx: Transaction, limit: int) -> list[DueDomain]:
-        """Return up to `limit` domains of all sites that are due for a check, the longest due first. Before, add rows
-        for served domains without one, and delete those of released domains whose reservation is over.
+        """Return up to `limit` domains of all sites that are due for a check, the longest due first. Before, bring the
+        rows in the states PROVEN and UNPROVEN in line with the domains that sites are served under, and delete those of
+        released domains whose reservation is over.
         """
         tx.run(ADOPT)
         tx.run(SWEEP, rest_s=REST.total_seconds())
@@ -227,7 +228,8 @@ class DueDomain(NamedTuple):
 
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
         """Change the state of the domain, and under which domain the site is served, by the answer `proof` of DNS;
-        return the new state, "" for a claim that was dropped.
+        return the new state, "" for a claim that was dropped or is gone. A claim with a proof takes the domain from
+        another site that is served under it without one. Locks the rows of all sites that have the domain.
         """
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))
@@ -327,8 +329,8 @@ def how_to_prove(domain: str, host: str) -> str:
 
 
 def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
-    """Ask DNS if `domain` belongs to the site with the API's host `host`: if it has a CNAME to that, or the TXT
-    record.
+    """Ask DNS, waiting for the answers, if `domain` belongs to the site with the API's host `host`: if it has a CNAME
+    to that, or the TXT record.
     """
     is_unanswered = False
     found = ""

@@ -222,7 +222,8 @@ class ExportClaim(NamedTuple):
         """Claim the export, of any site, that waits longest or whose claim has ended without a result; None if there is
         none.
 
-        An export that was claimed MAX_ATTEMPTS times before is marked as failed instead.
+        An export that was claimed MAX_ATTEMPTS times before is marked as failed instead, and None returned, even if
+        others wait.
         """
         row = tx.row(CLAIM, most=MAX_ATTEMPTS, claim_s=CLAIM_S)
         return cls(row[0], row[1]) if row is not None and row[2] else None

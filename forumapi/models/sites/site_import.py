@@ -299,10 +299,10 @@ class SiteImport(NamedTuple):
 
 
 class ImportRequest(NamedTuple):
-    """Upload of a dump for a site's import. `product`: the forum software, "" to detect it; `prefix`: of the names of
-    the dump's tables, None for the one that is found; `encoding`: of its text, "" for the one that the dump names;
-    `addresses`: base addresses of the old forum; `granted`: keys of profiles' attributes that count for roles'
-    criteria; `object`: name in the store; `bytes`: size.
+    """Upload of a dump for a site's import. `title`: the import's name, by which a later import goes on with it;
+    `product`: the forum software, "" to detect it; `prefix`: of the names of the dump's tables, None for the one that
+    is found; `encoding`: of its text, "" for the one that the dump names; `addresses`: base addresses of the old forum;
+    `granted`: keys of profiles' attributes that count for roles' criteria; `object`: name in the store; `bytes`: size.
     """
 
     title: str
@@ -332,16 +332,16 @@ class ImportRequest(NamedTuple):
 
 
 def left_out(tx: Reader, site_id: int, limit: int, offset: int) -> list[dict[str, str]]:
-    """Return up to `limit` of the documents that the site's import left out, behind the first `offset`, as dicts with
-    `kind`, old `id` and `reason`.
+    """Return up to `limit` of the documents that the site's import left out, behind the first `offset`, by kind and old
+    id, as dicts with `kind`, old `id` and `reason`.
     """
     rows = tx.rows(LEFT_OUT, site_id=site_id, limit=limit, offset=offset)
     return [{"kind": kind, "id": id, "reason": reason} for kind, id, reason in rows]
 
 
 def owners(tx: Reader, site_id: int, user_id: int) -> list[str]:
-    """Return the e-mail addresses of the site's owner and of the user `user_id`; one address if they are the same
-    person.
+    """Return the e-mail addresses of the site's owner and of the user `user_id`, in any order; one address if they are
+    the same person.
     """
     return [row[0] for row in tx.rows(OWNERS, site_id=site_id, user_id=user_id)]
 
@@ -421,12 +421,15 @@ class ImportClaim(NamedTuple):
         )
 
     def detect(self, tx: Transaction, product: str) -> None:
-        """Store `product`, the forum software that the dump is of, once it is detected."""
+        """Store `product`, the forum software that the dump is of, once it is detected; nothing changes if the claim
+        was lost.
+        """
         tx.run(DETECTED, **self._key, product=product)
 
     def finish(self, tx: Transaction, **results: Mapping[str, Any]) -> list[str]:
         """Mark the task as done, with its result under the name `plan`, `verification` or `undoing`; return the e-mail
-        addresses of the site's owner and of the user who uploaded the dump, [] if the claim was lost.
+        addresses of the site's owner and of the user who uploaded the dump, in any order, [] if the claim was lost or
+        the site is deleted.
         """
         return self._end(tx, DONE, "", **results)
 

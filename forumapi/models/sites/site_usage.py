@@ -191,5 +191,5 @@ def add_pushes(tx: Transaction, site_ids: Sequence[int]) -> None:
 
 
 def delete_old(tx: Transaction) -> int:
-    """Delete usage older than KEPT_DAYS; return the number of rows."""
+    """Delete usage older than KEPT_DAYS, of all sites; return the number of rows."""
     return tx.run(DELETE_OLD, days=KEPT_DAYS)

@@ -207,7 +207,7 @@ def merged(
 
 
 def check_title(text: str) -> str:
-    """Return a site's title, cleaned. Raises Invalid if it is blank or over MAX_TITLE characters."""
+    """Return a site's title, cleaned and HTML-escaped. Raises Invalid if it is blank or over MAX_TITLE characters."""
     title = short_text_cleaning.sentence(text, quiet=False)
     if not title:
         raise Invalid("title", "must not be blank")
@@ -217,7 +217,7 @@ def check_title(text: str) -> str:
 
 
 def check_description(text: str) -> str:
-    """Return a site's description, cleaned. Raises Invalid if it is blank."""
+    """Return a site's description, cleaned and HTML-escaped. Raises Invalid if it is blank."""
     description = short_text_cleaning.block(text)
     if not description:
         raise Invalid("description", "must not be blank")
@@ -364,7 +364,7 @@ def check_word(field: str, text: str) -> str:
 
 
 def check_href(field: str, text: str) -> str:
-    """Return the target of a menu entry: relative, http, https or mailto (P-20).
+    """Return the target of a menu entry, HTML-escaped: relative, http, https or mailto (P-20).
 
     Raises Invalid, which names `field`, for any other text.
     """

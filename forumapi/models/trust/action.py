@@ -334,8 +334,9 @@ class _Step(NamedTuple):
 class Action:
     """Action, whose row is locked until the transaction ends. `kind`: a name in KINDS; `state`: PLANNED, RUNNING, DONE,
     UNDOING or UNDONE; `case_id` 0: on no case; `place_id`: microcosm into which it moves things, or in which it
-    restricts people; `ends`: end of a restriction, None for never; `microcosm_ids`: ids of the microcosms that its
-    things are in; `total`: number of its things; `ground` to `note`: as in ActionGrounds.
+    restricts people, 0 for none; `ends`: end of a restriction, None for never; `microcosm_ids`: ids of the microcosms
+    that its things were in when it was planned (0: outside of all), and `place_id`; `total`: number of its things;
+    `ground` to `note`: as in ActionGrounds.
 
     `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 
@@ -446,9 +447,9 @@ class Action:
 
     @classmethod
     def claim(cls, tx: Transaction, without: Collection[int] = ()) -> tuple[int, int, Self] | None:
-        """Lock the oldest action of any site that waits to be done or undone in the background, but for those with the
-        ids `without`; return (site id, profile that does or undoes it, action), None if there is none. The profile is 0
-        for a rule and for an operator.
+        """Lock the oldest action that waits to be done or undone in the background, of any site that is not deleted,
+        passing over actions that others have locked and those with the ids `without`. Return (site id, profile that
+        does or undoes it, action), None if there is none. The profile is 0 for a rule and for an operator.
         """
         row = tx.row(
             CLAIM, without=list(without), ticket_minutes=TICKET_MINUTES, undo_days=UNDO_DAYS
@@ -474,7 +475,9 @@ class Action:
         return self.total == len(set(refs))
 
     def plan_query(self, tx: Transaction, site_id: int, query: ActionQuery) -> None:
-        """Store as the plan all things that the query finds and that this kind of action would change."""
+        """Store as the plan all things that the query finds and that this kind of action would change; deleted things
+        only for a kind that restores.
+        """
         kind = self.does
         self._plan(
             tx,
@@ -505,8 +508,8 @@ class Action:
 
     def start(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
         """Set the planned action to RUNNING. Up to IN_REQUEST things are changed at once; more are all changed in the
-        background, and so are merges of conversations that, with what they are merged into, have more than IN_REQUEST
-        comments together.
+        background, by ActionWorker, and so are merges of conversations that, with what they are merged into, have more
+        than IN_REQUEST comments together.
 
         `author`, `allowed`: as in `run`.
         """
@@ -544,8 +547,8 @@ class Action:
 
     def undo(self, tx: Transaction, author: Author, allowed: Collection[int]) -> None:
         """Set the action to UNDOING. If it has up to IN_REQUEST things, take back at once what it changed; with more,
-        in the background. Things that could not be taken back earlier are tried again. `author`, `allowed`: as in
-        `run_back`.
+        or if it is a merge of many comments as in `start`, in the background. Things that could not be taken back
+        earlier are tried again. `author`, `allowed`: as in `run_back`.
 
         Raises Conflict for an action that is not done, is final, is older than UNDO_DAYS, or has nothing left to take
         back.
@@ -638,14 +641,16 @@ class Action:
         return self.total <= IN_REQUEST and not self.does.is_large(tx, site_id, self.id)
 
     def _batch(self, tx: Transaction, site_id: int, limit: int) -> int:
-        """Return how many of the action's things, `limit` at most, one transaction changes."""
+        """Return how many of the action's things one transaction changes: 1 if they are large (ActionKind.is_large),
+        else `limit`.
+        """
         return 1 if self.does.is_large(tx, site_id, self.id) else limit
 
     def _lock(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], others: Collection[int]
     ) -> targets.LockedThings:
-        """Lock `refs`, things of the action, and the items with the ids `others`; return the targets, and all locked
-        items.
+        """Lock `refs`, things of the action, and the items with the ids `others`; return the targets by thing, without
+        those that are gone or moved meanwhile, and all locked items by id.
         """
         return targets.lock_with(
             *(tx, site_id, refs, others, self.place_id), with_comments=self.does.moves_comments
@@ -688,9 +693,9 @@ class Action:
     def _state_reasons(
         self, tx: Transaction, site_id: int, rows: Sequence[Row], steps: Sequence[_Step]
     ) -> dict[int, int]:
-        """Store a statement of reasons for each author of things that `steps` changed, except the actor; return the
-        statements' ids by the place of the thing in the plan; {} for a kind that needs no statement. `rows`: the things
-        of the steps, as WAITING reads them.
+        """Store a statement of reasons for each author of things that `steps` changed, except the actor and those who
+        have one of this action already; return the statements' ids by the places of these authors' changed things in
+        the plan; {} for a kind that needs no statement. `rows`: the things of the steps, as WAITING reads them.
         """
         if not self.does.decision:
             return {}
@@ -749,9 +754,9 @@ def record(
     thing_author_id: int,
     state: AppliedChange,
 ) -> None:
-    """Store a change of the thing `ref`, which `author` has made, as an action that is done; and a statement of reasons
-    to the thing's own author, the profile `thing_author_id`, unless the kind needs none or that profile made the
-    change. `microcosm_id`: the one that the thing is in, 0 outside of all; `state`: values before and after the change.
+    """Store a change of the thing `ref`, which `author` makes, as an action that is done; and a statement of reasons to
+    the thing's own author, the profile `thing_author_id`, unless the kind needs none or that profile makes the change.
+    `microcosm_id`: the one that the thing is in, 0 outside of all; `state`: values before and after the change.
 
     Call it while the thing's row is locked; for an item before the change, since time, author and reason of the last
     edit before that are stored too.
@@ -774,8 +779,9 @@ def record(
 
 
 def forget(tx: Transaction) -> int:
-    """Delete old plans that nobody carried out, and states of things from which nothing can be undone any more, of all
-    sites; return the number of states.
+    """Delete, of all sites, plans over an hour old that nobody carried out, and, UNDO_DAYS after a change, the stored
+    states and the notes of copied marks by which an undo would take it back; return the number of changes whose states
+    were deleted.
     """
     tx.rows(FORGET_PLANS)
     tx.run(DROP_PLANS)

@@ -56,7 +56,8 @@ GONE: Final = "the microcosm that it was in is no more, or is not yours to moder
 
 class ActionOptions(NamedTuple):
     """Options of an action, the same for all its things. `place_id`: microcosm into which it moves, or in which it
-    restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: microcosms that the actor moderates.
+    restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: microcosms that the actor moderates;
+    `action_id`: the action's own.
 
     `into_id`: the item that a merge moves comments into, 0 for none; `title`: title of the conversation that a split
     makes; `items`: all items that are locked, by id; `keeps_longer`: to leave a restriction as it is that ends no
@@ -80,8 +81,9 @@ class Refusal(NamedTuple):
 
 
 class AppliedChange(NamedTuple):
-    """Change of a thing by an action: the values `before` and `after` it, by name, of only those fields that changed.
-    `applied`: the time of the change; None until the change is stored.
+    """Change of a thing by an action: the values `before` and `after` it, by name, of the fields that an undo looks at,
+    of which some may be the same; both {} for a warning. `applied`: the time of the change; None until the change is
+    stored.
     """
 
     before: State
@@ -190,7 +192,7 @@ class ActionKind(ABC):
         options: ActionOptions,
     ) -> list[str]:
         """Take back exactly what `apply` changed in the locked things; return for each, in the order of `undone`, "" or
-        why that can't be.
+        why that can't be. Raises NotImplementedError for a `final` kind.
         """
         raise NotImplementedError
 

@@ -92,9 +92,9 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 
 class ShownAction(NamedTuple):
     """Action as moderators see it. `kind`, `state`: as in Action; `actor_id` 0: a rule, or an operator; `case_id` 0: on
-    no case; `total`: number of its things; `finished`: time at which all were done, None before; `undone` and
-    `undone_by`: time at which it was taken back and the profile that did it, None and 0 for nobody; `ground` to `note`:
-    as in ActionGrounds; `place_id`, `ends`: as in Action. `rule_id`: the rule that acted, in its version
+    no case; `total`: number of its things; `finished`: time at which all were done, None before; `undone`: time at
+    which an undo of it last ended, None before; `undone_by`: profile that began the last undo, 0 for nobody; `ground`
+    to `note`: as in ActionGrounds; `place_id`, `ends`: as in Action. `rule_id`: the rule that acted, in its version
     `rule_version`, 0 if a moderator did. `into_id` and `into_type`: the item merged into, or made by a split, 0 for
     none; `title`: title of what a split made.
     """
@@ -126,8 +126,8 @@ class ShownAction(NamedTuple):
     def find(
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
-        """Return the action `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`,
-        may not see it.
+        """Return the action `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`
+        (0: outside of all), may not see it.
         """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
@@ -137,8 +137,8 @@ class ShownAction(NamedTuple):
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], before: int, limit: int
     ) -> list[Self]:
         """Return up to `limit` + 1 actions that the profile `me`, who moderates the microcosms `moderated` (0: outside
-        of all), may see, newest first, with ids below `before` (0: from the newest). The extra one says that there are
-        more.
+        of all), may see, without mere plans, newest first, with ids below `before` (0: from the newest). The extra one
+        says that there are more.
         """
         rows = tx.rows(
             PAGE, site_id=site_id, me=me, moderated=moderated, before=before, limit=limit + 1
@@ -157,8 +157,8 @@ class ShownAction(NamedTuple):
         limit: int,
     ) -> list[Self]:
         """Return up to `limit` + 1 actions that the profile `me`, who moderates the microcosms `moderated` (0: outside
-        of all), may see and that changed the thing `ref`, newest first, with ids below `before` (0: from the newest).
-        The extra one says that there are more.
+        of all), may see and that have changed the thing `ref`, undone since or not, or are about to; newest first, with
+        ids below `before` (0: from the newest). The extra one says that there are more.
         """
         rows = tx.rows(
             CONCERNING,
@@ -219,10 +219,10 @@ class ShownAction(NamedTuple):
 
 
 def changes(tx: Reader, site_id: int, id: int, moderated: Collection[int]) -> dict[str, Any]:
-    """Return the things of the action `id` as JSON members: `counts`, numbers of things by state, and `targets`, the
-    first MOST_CHANGES things of the plan, each with its state and, if it was refused or could not be undone, why. The
-    caller has checked that the viewer, who moderates the microcosms `moderated` (0: outside of all), may see the
-    action; a thing that is in none of them now has no text.
+    """Return the things of the action `id` as JSON members: `counts`, numbers of things by state, and `targets`, up to
+    MOST_CHANGES things in the order of the plan, each with its state; those that were refused or could not be undone
+    come first, each with the reason. The caller has checked that the viewer, who moderates the microcosms `moderated`
+    (0: outside of all), may see the action; a comment or item that is in none of them now has no text.
     """
     counted: dict[str, int] = dict(tx.rows(COUNTS, site_id=site_id, id=id))
     named = {"site_id": site_id, "id": id, "limit": MOST_CHANGES}

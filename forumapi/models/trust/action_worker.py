@@ -54,7 +54,9 @@ class ActionWorker(PollingThread):
         super().wake()
 
     def poll(self) -> None:
-        """Do all actions that wait, batch by batch. Raises Unavailable if the database can't be reached."""
+        """Do all actions that wait, batch by batch, if this process leads or `wake` was called. Raises Unavailable if
+        the database can't be reached, and whatever a batch raises.
+        """
         if not self._is_woken and not self._leads():
             return
         self._is_woken = False
@@ -62,8 +64,9 @@ class ActionWorker(PollingThread):
             self._hint()
 
     def work(self) -> bool:
-        """Do one batch of the oldest action that no other process works on, and that is not set aside; return False if
-        there is none. An action whose batch raises is set aside for ASIDE_S seconds.
+        """Do one batch of the oldest action, of a site that is not deleted, that no other process works on and that is
+        not set aside; return False if there is none. An action whose batch raises is set aside for ASIDE_S seconds; the
+        exception is raised again.
 
         An action of an operator may change things in all microcosms of the site; an action of a profile only in those
         that the profile moderates now.

@@ -131,8 +131,9 @@ IN_ROLES = Query(
 def insert(
     tx: Transaction, site_id: int, me: int, statement_id: int, text: str
 ) -> tuple[int, bool]:
-    """Store an appeal of the profile `me` against its statement of reasons; return (its id, True). If there is an
-    appeal already, store nothing and return (that appeal's id, False); (0, False) if `me` has no such statement.
+    """Store an appeal of the profile `me` against its statement of reasons, with `text` as its first message, and open
+    its case; return (its id, True). If there is an appeal already, store nothing and return (that appeal's id, False);
+    (0, False) if `me` has no such statement.
 
     Raises Conflict if the statement is older than APPEAL_MONTHS.
     """
@@ -167,8 +168,8 @@ class SentMessage(NamedTuple):
 @dataclasses.dataclass
 class Appeal:
     """Appeal against an action. `state`: OPEN, GRANTED or REFUSED; `statement_id`: the statement of reasons that it
-    answers; `profile_id`: profile that appeals; `actor_id`: profile that did the action; `decided`, `decided_by`: time
-    and profile of the decision, None and 0 before; `microcosm_ids`: those that the things of the action are in.
+    answers; `profile_id`: profile that appeals; `actor_id`: profile that did the action, 0 for a rule or an operator;
+    `decided`, `decided_by`: time and profile of the decision, None and 0 before; `microcosm_ids`: as in Action.
     """
 
     id: int
@@ -220,8 +221,9 @@ class Appeal:
     def waiting(
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], after: int, limit: int
     ) -> list[Self]:
-        """Return up to `limit` + 1 open appeals that the profile `me`, who moderates the microcosms `moderated` (0:
-        outside of all), may see, oldest first, with ids above `after`. The extra one says that there are more.
+        """Return up to `limit` + 1 open appeals of others than the profile `me` that `me`, who moderates the microcosms
+        `moderated` (0: outside of all), may see, oldest first, with ids above `after`. The extra one says that there
+        are more.
         """
         rows = tx.rows(
             WAITING, site_id=site_id, me=me, moderated=moderated, before=after, limit=limit + 1

@@ -165,8 +165,9 @@ def carry(
 
 
 def take_back(tx: Transaction, site_id: int, action_id: int, from_ids: Collection[int]) -> None:
-    """Take back the marks that the action copied from the items with the ids `from_ids`, except those that their owners
-    have changed since.
+    """Take back what the action copied from the items with the ids `from_ids`: delete follows and bookmarks, changed
+    since or not, unless another action, or this one from another item, has copied them too; put read marks back to what
+    they were before, or delete those that are new, unless their owners have moved them since.
     """
     tx.run(TAKE_BACK, site_id=site_id, action_id=action_id, from_ids=sorted(from_ids))
 

@@ -152,8 +152,8 @@ class Case:
         return cls(*row) if row else None
 
     def is_for(self, me: int, moderated: Collection[int]) -> bool:
-        """Return True if the profile `me`, who moderates the microcosms `moderated` (0: outside of all), may decide the
-        case; nobody decides about themselves.
+        """Return True if the profile `me` is not the case's author, and all microcosms of the case are among
+        `moderated` (0: outside of all), those that `me` moderates.
         """
         return me != self.author_id and {self.microcosm_id, *self.places} <= set(moderated)
 

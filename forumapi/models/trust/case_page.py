@@ -267,11 +267,11 @@ def queue(
     after: QueueCursor | None,
     limit: int,
 ) -> list[ShownCase]:
-    """Return up to `limit` + 1 cases that the profile `me`, who moderates the microcosms `moderated`, may see and that
-    `filters` let through, after the cursor `after` (None: from the beginning). Open cases are ordered by priority, then
-    oldest first; decided ones newest first. The extra one says that there are more.
+    """Return up to `limit` + 1 cases that the profile `me`, who moderates the microcosms `moderated` (0: outside of
+    all), may see and that `filters` let through, after the cursor `after` (None: from the beginning). Open cases are
+    ordered by priority, then oldest first; decided ones newest first. The extra one says that there are more.
 
-    `shown`: types of things that the caller's token may read.
+    `shown`: types of things that the caller's token may read; cases about others are left out.
     """
     at = after or (NEWEST if filters.is_decided else FIRST)
     rows = tx.rows(
@@ -303,8 +303,9 @@ def find(
     moderated: Collection[int],
     shown: Collection[int],
 ) -> ShownCase | None:
-    """Return the case `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`, may
-    not see it. `shown`: types of things that the caller's token may read.
+    """Return the case `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated` (0:
+    outside of all), may not see it. `shown`: types of things that the caller's token may read; None for a case about
+    another.
     """
     row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
     return ShownCase(*row) if row else None
@@ -361,7 +362,9 @@ class CaseParts(NamedTuple):
 
 
 def parts(tx: Reader, site_id: int, id: int) -> CaseParts:
-    """Return the reports, notes and actions of a case. The caller has checked that the viewer may see the case."""
+    """Return the parts of a case: of its reports and of its notes the 500 oldest each, without actions that are mere
+    plans. The caller has checked that the viewer may see the case.
+    """
     rows = tx.rows(PARTS, site_id=site_id, id=id)
     actions = [row[0] for row in tx.rows(ACTIONS, site_id=site_id, id=id)]
     reports = [row for row in rows if not row[0]]

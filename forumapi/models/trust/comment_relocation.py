@@ -147,8 +147,8 @@ FOLLOW = Query(
 def comments_of(
     tx: Transaction, site_id: int, item_ids: Sequence[int]
 ) -> defaultdict[int, list[int]]:
-    """Return the ids of all comments of items, hidden ones too, by item id; those of one item in the order of their
-    numbers.
+    """Return the ids of all comments of items, hidden and deleted ones too, by item id; those of one item in the order
+    of their numbers. An item without comments has no entry.
     """
     found: defaultdict[int, list[int]] = defaultdict(list)
     for item_id, comment_id in tx.rows(COMMENTS_OF, site_id=site_id, item_ids=sorted(item_ids)):
@@ -157,7 +157,9 @@ def comments_of(
 
 
 class _Counted(NamedTuple):
-    """Share of an item in the counters of its microcosm and of its author, as `change`; all 0 for a hidden item."""
+    """Share of an item in the counters of its microcosm and of its author, as `change`; all 0 for a hidden or deleted
+    item.
+    """
 
     microcosm_id: int
     author_id: int
@@ -197,10 +199,11 @@ class CommentRelocation:
         self._going.update(dict.fromkeys(comment_ids, into_id))
 
     def write(self, activities: Mapping[int, datetime.datetime | None]) -> None:
-        """Store the planned moves with all counters, and record each comment and item in audit and event log.
+        """Store the planned moves with all counters, and record each moved comment and each item in audit and event
+        log.
 
         `activities`, by item id: the last activity to store for an item that has no live comment afterwards; an item
-        that is not in it keeps its own.
+        that is not in it, or has None there, keeps its own.
         """
         tx, site_id = self._tx, self._author.site_id
         ids = sorted(self._held)

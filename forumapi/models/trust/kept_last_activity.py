@@ -67,8 +67,8 @@ KEEP = Query(
 
 
 class UnhiddenComment(NamedTuple):
-    """Comment `target` that an undo has shown; `before`: the last activity that the comment's item had before that
-    undo.
+    """Comment `target` that an undo has shown; `before`: the last activity that the comment's item had just before the
+    comment was shown.
     """
 
     target: ActionTarget
@@ -76,8 +76,9 @@ class UnhiddenComment(NamedTuple):
 
 
 class RehiddenComment(NamedTuple):
-    """Comment, on the item `item_id`, that an undo has hidden while other comments of that item are live. `before` and
-    `after`: the item's last activity before and after the change that was undone, which was made at `applied`.
+    """Comment, on the item `item_id`, that an undo has hidden while the item's last activity stays, since other
+    comments are live or have moved it. `before` and `after`: the item's last activity before and after the change that
+    was undone, which was made at `applied`.
     """
 
     item_id: int

@@ -160,7 +160,7 @@ def states(
 ) -> dict[ItemRef, tuple[Any, ...]]:
     """Return (microcosm id, is open, is deleted, is hidden, is merged, number of the last comment), by item, of the
     items `item_ids` that are in one of the microcosms `moderated`; others have no entry. Comments are numbered from 1
-    in their item, hidden ones too.
+    in their item, hidden and deleted ones too.
     """
     rows = tx.rows(STATES, site_id=site_id, item_ids=list(item_ids), moderated=list(moderated))
     return {ItemRef(row[0], row[1]): row[2:] for row in rows}
@@ -372,8 +372,8 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
     ) -> None:
         """Move the comments `going` back from `made`, the conversation of the split `action_id`, to `source`, where
         they came from. `made` is then deleted and leads to `source`, unless it has other comments, other comments of
-        the split do not go back, or a later action has changed it. In these cases it stays; if no comment of the split
-        stays there, the first of `going` does, with an entry in `conflicts`.
+        the split do not go back, or a later action has deleted or restored it. In these cases it stays; if no comment
+        of the split stays there, the first of `going` does, with an entry in `conflicts`.
         """
         site_id, item_id = author.site_id, made.item.id
         ids = [one.target.ref.id for one in going]

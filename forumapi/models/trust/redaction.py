@@ -136,7 +136,10 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 
 
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
-    """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them."""
+    """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them;
+    delete drafts and mail about them, the authors' personal exports, the site's export, and the upload of its import,
+    whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`.
+    """
     comment_ids = sorted(one.ref.id for one in held if one.comment)
     item_ids = sorted(one.ref.id for one in held if one.item)
     things = {"comment_ids": comment_ids, "item_ids": item_ids, "item_types": sorted(ITEMS)}
@@ -149,8 +152,9 @@ def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> Non
 
 
 def waiting(tx: Transaction, most: int) -> list[Row]:
-    """Lock at most `most` redactions of all sites whose files and cached documents are still there, the oldest first;
-    return them as (site id, type, id, version of the thing, hashes of its files).
+    """Lock at most `most` redactions of all sites whose files and cached documents are still there, the oldest first,
+    passing over those that others have locked; return them as (site id, type, id, version of the thing, hashes of its
+    files).
     """
     return tx.rows(WAITING, most=most)
 

@@ -193,7 +193,8 @@ class Report:
         False, and store nothing, if the reporter has reported the thing before.
 
         `id` is set in both cases: to that of the new report, or of the earlier one. The caller has locked the thing's
-        row. Raises TooMany beyond the reports that a person may send in a day, or guests about a thing or on the site.
+        row. Raises TooMany beyond the reports that one reporter may send in a day, or all guests about a thing, or on
+        the site in a day.
         """
         named = {
             "site_id": site_id,

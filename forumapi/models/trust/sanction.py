@@ -88,8 +88,8 @@ class Sanction:
     def lock(
         cls, tx: Transaction, site_id: int, profile_id: int, microcosm_id: int, is_ban: bool
     ) -> Self:
-        """Lock a profile's row, and return the ban (`is_ban`) or silence of that profile in the microcosm
-        `microcosm_id`, with the state NONE if there is none.
+        """Lock a profile's row, and return that profile's ban from the microcosm `microcosm_id` (`is_ban`) or silence
+        in it, one that is over too, with the state NONE if none is stored. Bans from the site are not looked at.
         """
         tx.rows(LOCK_PROFILE, site_id=site_id, profile_id=profile_id)
         held = cls(site_id, profile_id, microcosm_id, is_ban)
@@ -149,8 +149,8 @@ class Sanction:
 def ban_from_site(
     tx: Transaction, author: Author, profile_id: int, ends: datetime.datetime | None
 ) -> int:
-    """Ban a profile's user from the author's site until `ends` (None: for good); return the ban's id, 0, and store
-    nothing, if the user is banned already.
+    """Ban a profile's user from the author's site until `ends` (None: for good); return the ban's id. If the user is
+    banned there already, store nothing and return 0.
     """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if tx.value(BANNED, site_id=author.site_id, user_id=user_id):

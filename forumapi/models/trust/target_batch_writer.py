@@ -131,8 +131,8 @@ class TargetBatchWriter:
         self._activities: dict[int, datetime.datetime] = {}
 
     def read_latest(self, targets: Iterable[ActionTarget]) -> None:
-        """Read, into `latest` of the items that the targets are on, the latest live comment of each. Call it before
-        `flag` in a batch that shows comments.
+        """Read, into `latest` of the items that the comments among `targets` are on, the latest live comment of each.
+        Call it before `flag` in a batch that shows comments.
         """
         held = {one.parent.item.id: one.parent for one in targets if one.comment and one.parent}
         if held:

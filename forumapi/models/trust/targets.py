@@ -90,8 +90,9 @@ class HeldItem:
     merged_into: int = 0
 
     def count(self, target: ActionTarget, by: int) -> None:
-        """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (-1). An
-        item whose last live comment was hidden keeps the last activity that this comment made (content 7.7).
+        """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (-1): when
+        one is shown, to the time of the latest live comment; when one is hidden only if no live comment is left, to
+        what that comment made it (content 7.7).
         """
         if by > 0:
             if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):
@@ -156,11 +157,11 @@ class LockedThings(NamedTuple):
 def lock(
     tx: Transaction, site_id: int, refs: Sequence[ItemRef], place_id: int = 0
 ) -> dict[ItemRef, ActionTarget]:
-    """Lock the comments and items among `refs`; return the targets by thing, in the order: items that exist, then all
-    given profiles, then comments that exist, each by id. `place_id`: microcosm that a profile counts as being in, 0
-    outside of all.
+    """Lock the comments and items among `refs`, and the items that the comments are on; return the targets by thing, in
+    the order: items by type and id, then all given profiles by id, existing or not, then comments by id. `place_id`:
+    microcosm that a profile counts as being in, 0 outside of all.
 
-    A comment that a merge has moved meanwhile is left out, like one that does not exist.
+    Things that do not exist are left out, and so are comments in huddles and those that a merge has moved meanwhile.
     """
     return lock_with(tx, site_id, refs, (), place_id).targets
 
@@ -174,8 +175,9 @@ def lock_with(
     *,
     with_comments: bool = False,
 ) -> LockedThings:
-    """Lock what `lock` locks, and the items with the ids `others`, all items in one order; return the targets as `lock`
-    does, and every locked item. `place_id`: as in `lock`; `with_comments`: lock all comments of all these items too.
+    """Lock what `lock` locks, and the items with the ids `others`, all items in the order of their ids; return the
+    targets as `lock` does, and every locked item. `place_id`: as in `lock`; `with_comments`: lock all comments of all
+    these items too.
     """
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}

@@ -184,7 +184,9 @@ class TransparencyReport(NamedTuple):
         }
 
     def csv(self) -> str:
-        """Return the report as CSV: a line of column names, then a line for each row, with the period in each."""
+        """Return the report as CSV: a line of column names, then a line for each row but the totals, with the period in
+        each.
+        """
         out = io.StringIO()
         names = list(ReportRow(NOTICE).values())
         writer = csv.writer(out)

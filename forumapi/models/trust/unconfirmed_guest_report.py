@@ -35,7 +35,7 @@ TAKE = Query(
 
 class GuestRequest(NamedTuple):
     """Report by a guest that waits for the confirmation of the address `email`. `key`: email.same_person_key of the
-    address; `text` and `name` are cleaned; `item_type` and `item_id`: the thing reported.
+    address; `text` and `name` are cleaned and HTML-escaped; `item_type` and `item_id`: the thing reported.
     """
 
     key: str
