@@ -38,8 +38,8 @@ class KeptPage(NamedTuple):
 
 
 class KeptPages:
-    """Kept pages of all sites in this process, by Key (host, path, query and language), bounded to `most` bytes of
-    memory: the page that was found or added the longest ago goes first.
+    """Kept pages of all sites in this process, by Key (host, path, query, and language or "json"), bounded to `most`
+    bytes of memory: the page that was found or added the longest ago goes first.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -48,9 +48,9 @@ class KeptPages:
         self.bytes = 0
 
     def find(self, key: Key) -> KeptPage | None:
-        """Return the page kept under a key (host, path, query and language); it may be sent only once the API has
-        confirmed that the page's GETs are unchanged. None without a page, and for a page past its `good_until`, which
-        is removed.
+        """Return the page kept under a key (host, path, query, and language or "json"); it may be sent only once the
+        API has confirmed that the page's GETs are unchanged. None without a page, and for a page past its `good_until`,
+        which is removed.
         """
         found = self._pages.get(key)
         if found is None:

@@ -197,7 +197,9 @@ class Visit:
         return found
 
     def be_guest(self) -> None:
-        """Call the API as a guest from here on, even for a member, so that the answer is the same for everybody."""
+        """Call the API as a guest from here on, even for a member, with `me` None, so that the answer is the same for
+        everybody.
+        """
         self.session = GUEST
         self.api.token = ""
         self.__dict__["me"] = None

@@ -240,7 +240,9 @@ class PasskeysView(View):
     """Passkeys of a member; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's passkeys. Raises SignInFirst for guests and for a sign-in older than 30 minutes."""
+        """List the member's passkeys, oldest first. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes.
+        """
         visit.fresh_member()
         return self._show(visit)
 
@@ -319,7 +321,9 @@ class OptionsView(View):
         return visit.page("options.html", options=visit.api.get("/profiles/options"))
 
     def post(self, visit: Visit) -> Answer:
-        """Store both options; an unchecked box is False. Raises SignInFirst for guests."""
+        """Store both options, the boxes `sendEmail` (mail about updates) and `visible` (searches find the profile); an
+        unchecked box is False. Raises SignInFirst for guests.
+        """
         me = visit.member()
         wanted = bool(visit.field("sendEmail"))
         is_visible = bool(visit.field("visible"))

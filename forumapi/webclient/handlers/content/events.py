@@ -22,7 +22,9 @@ class EventsView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List the events that the query chooses, from `offset` on."""
+        """List events from `offset` on: those to come, the next one first, or with the query parameter `past` those
+        before now, the latest first; with `mine` only those of them to which the member has answered yes.
+        """
         is_past = "past" in visit.query
         today = visit.now.strftime("%Y-%m-%dT%H:%M")
         asked = {"eventBefore": today} if is_past else {"eventAfter": today}
@@ -45,8 +47,8 @@ class EventView(View):
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
-        """Show the page of the event with the id `item`. `failure`: the API's refusal of the member's answer, which the
-        page shows, with its status; None without one. Raises Failure.
+        """Show the page of the event with the id `item`. `failure`: the API's refusal of the member's answer, whose
+        reason and status the page has; None without a refusal. Raises Failure.
         """
         found = visit.api.get(f"/events/{item}", offset=visit.query.get("offset"))
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")

@@ -87,7 +87,7 @@ class BeginHuddleView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show the empty form; the query parameter `to`, the id of a profile, is chosen as a participant. Raises
-        SignInFirst for guests.
+        SignInFirst for guests, Failure for an id that the API refuses.
         """
         visit.member()
         people = People()

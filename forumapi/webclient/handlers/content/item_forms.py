@@ -157,8 +157,8 @@ class EditItemView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
-        version; another refusal shows the form as it was filled in; with `do` = "more" show it with further lines.
-        Raises SignInFirst for guests.
+        version, which the form replaces if it is sent once more; another refusal shows the form as it was filled in;
+        with `do` = "more" show it with further lines. Raises SignInFirst for guests.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)

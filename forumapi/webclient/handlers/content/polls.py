@@ -29,8 +29,8 @@ class PollView(View):
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
-        """Show the page of the poll with the id `item`. `failure`: the API's refusal of the member's ballot, which the
-        page shows, with its status; None without one. Raises Failure.
+        """Show the page of the poll with the id `item`. `failure`: the API's refusal of the member's ballot, whose
+        reason and status the page has; None without a refusal. Raises Failure.
         """
         found = visit.api.get(f"/polls/{item}", offset=visit.query.get("offset"))
         return visit.page(

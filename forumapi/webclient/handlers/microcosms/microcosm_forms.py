@@ -84,8 +84,8 @@ class EditMicrocosmView(View):
         return self._show(visit, now, typed, now["itemTypes"], found.etag)
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Store the microcosm and lead to it; a refusal, also as it was changed meanwhile, shows the form again as it
-        was filled in. Raises SignInFirst for guests.
+        """Store the microcosm and lead to it; a refusal shows the form again as it was filled in, also if somebody else
+        changed the microcosm meanwhile: sent once more, the form replaces that change. Raises SignInFirst for guests.
         """
         visit.member()
         typed, types = _typed(visit)

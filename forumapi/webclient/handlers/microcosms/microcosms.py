@@ -35,5 +35,7 @@ class MicrocosmsView(MicrocosmPageView):
     """Page of the root microcosm: the microcosms at the top of the tree, and the root's own items."""
 
     def get(self, visit: Visit) -> Answer:  # type: ignore[override]
-        """Show the root microcosm with its items from `offset` on."""
+        """Show the root microcosm, and its entries from `offset` on: sticky ones, then the microcosms below it, then
+        its items by last activity. For an offset that the API refuses, show the first entries.
+        """
         return self.show(visit, visit.listed("/microcosms"))

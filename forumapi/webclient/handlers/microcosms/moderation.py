@@ -31,7 +31,9 @@ class ModerationView(View):
     """Queue of what waits for a decision in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show PAGE entries of the queue behind the cursor `after`, oldest first. Raises SignInFirst for guests."""
+        """Show a page of the queue, PAGE entries, oldest first; with the query parameter `after`, a cursor that an
+        earlier page gave, the page behind that cursor. Raises SignInFirst for guests.
+        """
         visit.member()
         after = visit.query.get("after")
         found = visit.api.get("/moderation", after=after, limit=PAGE)
