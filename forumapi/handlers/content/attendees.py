@@ -51,9 +51,9 @@ class AttendeeBody(Body):
 
 
 def _locate_event(ctx: Context) -> Located:
-    """Find the event that the address names; a write locks it.
+    """Find the event that the address names; a write locks it. A missing one is located too, in no microcosm.
 
-    It is located without its version, which is not that of the attendees, so that If-Match is ignored.
+    The event is located without its version, which is not that of the attendees, so that If-Match is ignored.
     """
     if ctx.is_write:
         located: Located = item_base.locate_locked(ctx, Event)

@@ -30,7 +30,7 @@ class ValueBody(Struct):
 
 class AttributeBody(Struct):
     """Attribute in a batch of attributes to store, in place of one with the same key; the attribute gets the type of
-    its value.
+    its value, date for a string such as 2027-01-31.
     """
 
     key: str | UnsetType = UNSET
@@ -157,7 +157,9 @@ class AttributeHandler(Handler):
 
     @needs(UPDATE, body=ValueBody, status=302)
     def put(self, ctx: Context, sent: ValueBody) -> Result:
-        """Store the attribute in place of one with the same key; its type is that of the value sent."""
+        """Store the attribute in place of one with the same key; its type is that of the value sent, date for a string
+        such as 2027-01-31.
+        """
         carrier_lookup.check(ctx)
         key = attribute.checked_key(ctx.args["key"], "key")
         value = attribute.checked_value(_sent(sent.value), "value")
