@@ -118,8 +118,8 @@ class NewToken(NamedTuple):
 
 class AccessToken(NamedTuple):
     """Token as the operators' list shows it. `kind`: one of KINDS; `last_used` None: never; `prefix`: first characters
-    of its secret; `scopes` None: it allows all that its user may do; `client_id` 0: no client made it; `site_id` 0:
-    good on every site.
+    of its secret; `scopes`: separated by spaces, None: it allows all that its user may do; `client_id` 0: no client
+    made it; `site_id` 0: good on every site.
     """
 
     id: int
@@ -241,7 +241,9 @@ class AccessToken(NamedTuple):
 
 
 def end_grants(tx: Transaction, user_id: int) -> None:
-    """Delete all grants of a user to clients, on every site, with consents that no client has redeemed yet."""
+    """Delete all grants of a user to clients, on every site, with their tokens and with consents that no client has
+    redeemed yet.
+    """
     tx.run(END_GRANTS, user_id=user_id)
 
 

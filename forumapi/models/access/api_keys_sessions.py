@@ -146,7 +146,7 @@ class OwnToken(NamedTuple):
 
 
 class ApiKey(OwnToken):
-    """API key of a person for one site."""
+    """API key of a person for one site; for all sites if an operator made it."""
 
     @classmethod
     def kind(cls) -> str:
@@ -167,7 +167,7 @@ class ApiKey(OwnToken):
     ) -> NewToken:
         """Store an API key of the caller for this site, valid for `days`; return its id and secret. `name` and `scopes`
         are checked already (`checked_name`, `checked_scopes`); `ip`: address of the request. Raises Invalid if the
-        caller has MOST_KEYS keys here. Locks the user's row.
+        caller has MOST_KEYS keys that `page` lists. Locks the user's row.
         """
         tx.row(LOCK_USER, user_id=identity.user_id)
         if tx.value(COUNT, **cls._own(site_id, identity)) >= MOST_KEYS:
@@ -225,7 +225,9 @@ class Session(OwnToken):
 
 
 def checked_name(text: str, most: int) -> str:
-    """Return `text` cleaned, as the name of a token. Raises Invalid unless it then has 1 to `most` characters."""
+    """Return `text` cleaned and HTML-escaped, as the name of a token. Raises Invalid unless it then has 1 to `most`
+    characters, counted before the escaping.
+    """
     name = short_text_cleaning.sentence(text, quiet=False)
     if not 1 <= short_text_cleaning.length(name) <= most:
         raise Invalid("name", f"must have 1 to {most} characters")

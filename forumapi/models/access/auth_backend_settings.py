@@ -97,7 +97,7 @@ class SiteAuthBackend(NamedTuple):
     @staticmethod
     def delete(tx: Transaction, author: Author, name: str) -> None:
         """Delete the author's site's own settings of the back end `name`, so that the platform's settings are in force
-        again; nothing happens if there are none.
+        again; without own settings only the journal's entry is made. The site's row must be locked.
         """
         tx.run(DELETE, site_id=author.site_id, name=name)
         journal.record_site(tx, author)

@@ -67,8 +67,8 @@ class AuthorizationCode(NamedTuple):
         """Delete the code `secret` of this client and return its consent; None for a code that is unknown, used,
         expired or another client's.
 
-        The second use of a code deletes the grant that its first use led to: one of the two who used it must be a
-        thief.
+        The second use of a code deletes the grant that its first use led to, since one of the two who used it must be a
+        thief: commit also after None.
         """
         hashed = secret_hash(secret)
         row = tx.row(REDEEM, kind=KIND, secret_hash=hashed, site_id=site_id, client_id=client_id)

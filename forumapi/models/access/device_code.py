@@ -90,8 +90,8 @@ class DeviceCode(NamedTuple):
     interval: int = INTERVAL_S
 
     def insert(self, tx: Transaction, site_id: int, device: str, user_code: str) -> None:
-        """Store the request under the code `device`, with which the device polls, and `user_code`, which a person
-        types.
+        """Store the request for LIFE_S seconds under the code `device`, with which the device polls, and `user_code`,
+        which a person types.
         """
         tx.run(
             INSERT,
@@ -134,8 +134,8 @@ class DevicePoll(NamedTuple):
 
     @classmethod
     def take(cls, tx: Transaction, site_id: int, client_id: int, device: str) -> DevicePoll | None:
-        """Record a poll of the device and return its request; None for a code `device` that this client was never
-        given.
+        """Record a poll of the device and return its request; None for a code `device` that is unknown, used up, or
+        another client's.
 
         A decided request is deleted, so that its decision is returned once. A hasty poll makes the interval longer (RFC
         8628, 3.5).
@@ -167,7 +167,7 @@ def new_user_code() -> str:
 
 
 def _plain(user_code: str) -> str:
-    """Return a typed code as it is stored: its letters alone, in capitals."""
+    """Return a typed code as it is stored: in capitals, without all that is no letter of such codes."""
     return "".join(letter for letter in user_code.upper() if letter in _LETTERS)[: _LENGTH + 1]
 
 

@@ -134,8 +134,9 @@ class Identity:
 
     `profile_id` 0: a guest, or a user before their first profile here is made; `ban_reason` None: not banned; `scopes`
     None: the token is not limited; `kinds`: types of things that the token may read; `is_of_site`: the site's own
-    provider vouches for the sign-in; `needs_roles`: the profile's roles are to be recomputed; `more`: columns of a
-    handler's own query.
+    provider vouches for the sign-in; `huddles_closed`: a sign-in by the site's provider, which sees no huddles until
+    the person has confirmed the provider; `is_introduced`: the platform vouches for the profile's person for the first
+    time; `needs_roles`: the profile's roles are to be recomputed; `more`: columns of a handler's own query.
     """
 
     __slots__ = (
@@ -272,8 +273,8 @@ def shaped(token: str) -> str:
 
 
 def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity:
-    """Return the identity of a token on this site, read by the statement `query`. Raises Unauthorized: code 7 for an
-    unknown token, code 6 for an expired one.
+    """Return the identity of a token on this site, read by the statement `query`. Raises Unauthorized: code 7 for a
+    token that is unknown or not good on this site, code 6 for an expired one.
 
     `profile_id` is 0 if the token's user has no profile here yet.
     """

@@ -80,7 +80,9 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
 
 
 def note(tx: Transaction, user_id: int, ip: str) -> None:
-    """Record that the user has signed in from the network of `ip`; for `ip` "" nothing is recorded."""
+    """Record that the user has signed in from the network of `ip`, and forget all but the user's ten newest networks;
+    for `ip` "" nothing is recorded.
+    """
     if ip:
         tx.run(NOTE, user_id=user_id, place=network(ip))
 

@@ -165,7 +165,8 @@ class OAuthClient(Struct, frozen=True):
         *,
         is_confidential: bool,
     ) -> tuple[OAuthClient, str]:
-        """Register a client; return it and its secret, "" for a public client, which `is_confidential` False makes.
+        """Register a client, under a lock on the site's row; return it and its secret, "" for a public client, which
+        `is_confidential` False makes.
 
         Raises Invalid beyond the number of clients that a site may have.
         """

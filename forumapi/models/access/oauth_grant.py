@@ -172,10 +172,12 @@ class OAuthGrant(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
-        """Lock the grant that the refresh token `refresh` of this client belongs to and return it; None for a token
-        that is unknown, expired or used before. The token is not marked as used: `add_tokens` does it.
+        """Lock the grant that the refresh token `refresh` of this client belongs to, with now as its time of refresh,
+        and return it; None for a token that is unknown, expired or used before. The token is not marked as used:
+        `add_tokens` does it.
 
-        A token that was used before deletes the grant: one of the two who used it must be a thief.
+        A token that was used before deletes the grant, since one of the two who used it must be a thief: commit also
+        after None.
         """
         token_hash = secret_hash(refresh)
         params = {"site_id": site_id, "client_id": client_id}
@@ -278,7 +280,7 @@ class ClientToken(NamedTuple):
 
 class GrantedClient(NamedTuple):
     """Grant as the person sees it who gave it. `id`: the grant's; `client_id`, `client_name`: those of the client that
-    got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued under it.
+    got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued or asked for under it.
     """
 
     id: int
@@ -319,8 +321,8 @@ def secret_hash(secret: str) -> bytes:
 
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
-    """Return (id, name) of the profile that the user has on this site; None without a profile here, or if it
-    is banned.
+    """Return (id, name) of the profile that the user has on this site; None without a profile here, or if the user is
+    banned here. A ban of the user's e-mail domain is not looked at.
     """
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None

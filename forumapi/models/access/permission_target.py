@@ -185,7 +185,8 @@ class PermissionTarget(NamedTuple):
 def find(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, item_type: int, item_id: int
 ) -> PermissionTarget:
-    """Return the target of a permission on the thing of that type and id, with at most one statement.
+    """Return the target of a permission on the thing of that type and id, with at most one statement. A user's id is
+    that of their profile here; the caller's own user id names the caller too.
 
     `exists` is False also for a huddle, or a comment in it, in which `principal` does not participate; and for any id
     of an attendee or attribute, types that this function can't look up.
@@ -246,8 +247,9 @@ def merged_into(tx: Reader, site_id: int, item_type: int, item_id: int) -> ItemR
 
 
 def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, item_id: int) -> None:
-    """Lock the row of a site, microcosm, item, comment or profile; before a profile's row, take the shared lock on the
-    site's roles. A huddle, or a comment in it, in which `principal` does not participate is not locked.
+    """Lock the row of a site, microcosm, item, comment or profile, the only types to be given; before a profile's row,
+    take the shared lock on the site's roles. A huddle, or a comment in it, in which `principal` does not participate is
+    not locked.
 
     What `find` returns afterwards holds until the transaction ends. The item of a comment is not locked: to keep the
     order of locks, don't lock it later in the transaction.

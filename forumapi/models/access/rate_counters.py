@@ -41,7 +41,8 @@ FORGET_OLD = Query(
 
 class Limit(NamedTuple):
     """Limit of `most` attempts by each subject in a window of `window_s` seconds. `kind`: name of what is attempted;
-    kinds are counted apart. A window lasts at most a day, of the kind LONG at most a month.
+    kinds are counted apart. A window lasts at most a day, of the kind LONG at most a month. `most` 0: the functions of
+    this module refuse every attempt.
     """
 
     kind: str
@@ -84,13 +85,15 @@ def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int
 
 
 def take_client_address(tx: Transaction, limit: Limit, ip: str) -> None:
-    """Count one attempt of the network of `ip`; "", a peer without an address (a Unix socket), is not counted. Raises
-    TooMany beyond the limit.
+    """Count one attempt of the network of `ip`, as `take` does in a transaction of its own; "", a peer without an
+    address (a Unix socket), is not counted. Raises TooMany beyond the limit.
     """
     if ip:
         take(tx, limit, network(ip))
 
 
 def forget_old(tx: Transaction) -> int:
-    """Delete the rows of past windows; return their number."""
+    """Delete the rows of windows that began more than two days ago (of the kind LONG: 31 days ago); return their
+    number.
+    """
     return tx.run(FORGET_OLD)

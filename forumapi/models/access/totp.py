@@ -143,8 +143,8 @@ class Totp(NamedTuple):
 
     @classmethod
     def confirm(cls, tx: Transaction, user_id: int) -> list[str]:
-        """Confirm the user's second factor, from now on demanded at sign-in; return its RECOVERY_CODES new recovery
-        codes, which are not shown again.
+        """Confirm the user's second factor, a code of which `use_code` has accepted with `is_new`, so that it is
+        demanded at sign-in from now on; return its RECOVERY_CODES new recovery codes, which are not shown again.
         """
         tx.run(CONFIRM, user_id=user_id)
         return cls.renew_recovery_codes(tx, user_id)

@@ -50,7 +50,9 @@ class UnlimitedTokenUser(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, identity: Identity) -> UnlimitedTokenUser:
-        """Return the user of the caller's token. Raises Forbidden for a token limited to a site or to scopes."""
+        """Return the user of the caller's token. Raises Forbidden for a guest, and for a token limited to a site or to
+        scopes.
+        """
         return cls._checked(tx.row(FIND, token_id=identity.token_id))
 
     @classmethod

@@ -168,8 +168,8 @@ OF_COMMENT: Final = f"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
-    """Return the attachments of a comment as dicts for JSON, oldest first. `shown`: JSON text, the comment's value of
-    the column OF_COMMENT; not for a comment without attachments, whose value is null.
+    """Return the oldest attachments of a comment, at most MOST_SHOWN, as dicts for JSON, oldest first. `shown`: JSON
+    text, the comment's value of the column OF_COMMENT; not for a comment without attachments, whose value is null.
     """
     return [
         document((*columns, datetime.datetime.fromisoformat(created)))
@@ -219,7 +219,7 @@ class Attachment(NamedTuple):
     def insert(self, tx: Transaction, author: Author) -> int:
         """Attach the file; return the attachment's id, or 0, and attach nothing, if the comment has the file already.
         On a profile the file becomes the avatar, even if it was attached there before. Raises Invalid if no file with
-        this hash was uploaded.
+        this hash is stored for any site.
         """
         site_id, me = author[:2]
         is_profile = self.carrier.item_type == itemtypes.PROFILE

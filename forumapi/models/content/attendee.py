@@ -137,8 +137,8 @@ class Attendee(NamedTuple):
     editor_version: int
 
     def delete(self, tx: Transaction, author: Author, event: Event) -> None:
-        """Delete the answer, and give a space that becomes free to the waiting. The caller has locked `event` and
-        loaded its details.
+        """Delete the answer, and give a space that becomes free to the waiting, as `promote_waiting` does. The caller
+        has locked `event` and loaded its details.
         """
         key = {"site_id": author.site_id, "event_id": event.id}
         tx.run(DELETE, profile_id=self.profile_id, **key)
@@ -147,7 +147,7 @@ class Attendee(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the document depends on, for the entity tag."""
+        """Return values of which one differs whenever the document does, for the entity tag."""
         return (
             self.profile_id,
             self.profile_version,
@@ -161,8 +161,8 @@ class Attendee(NamedTuple):
 
 
 class EventAttendance(NamedTuple):
-    """Event as a target of permissions, with the answer of one profile to it; `attendee` None: that profile has not
-    answered.
+    """Event as a target of permissions, with the answer of one profile to it. `is_hidden`: the event itself is deleted
+    or moderated; `author_id`: the event's author; `attendee` None: the profile has not answered.
     """
 
     microcosm_id: int
@@ -250,8 +250,9 @@ def by_ids(
 def document(
     event_id: int, attendee: Attendee, people: Mapping[int, Fragment], permissions: bytes = b""
 ) -> bytes:
-    """Render an answer as JSON (content 5.6). `people`: documents of the profiles of `people()`; `permissions`: JSON of
-    the viewer's permissions, b"" to leave out the member `permissions`.
+    """Render an answer as JSON (content 5.6). `people`: documents by profile id, of all profiles that the function
+    `people` names for the answer; `permissions`: JSON of the viewer's permissions, b"" to leave out the member
+    `permissions`.
     """
     event = itemtypes.href(itemtypes.EVENT, event_id)
     meta: dict[str, Any] = {
@@ -282,8 +283,8 @@ def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
     """Return (name as HTML, profile id, e-mail address, time of the answer) of all who answered yes, ordered by name,
     ignoring case; [] for nobody.
 
-    The address of the profile `me` is as entered, the others' are person keys (text/email.py). The caller leaves out
-    those addresses that may not be shown.
+    The address of the profile `me` is as entered, the others' are the results of `same_person_key` (text/email.py). The
+    caller leaves out those addresses that may not be shown.
     """
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 
@@ -358,7 +359,7 @@ WATCH = Query("attendee.watch", watch(update_types.EVENT_REMINDER, itemtypes.EVE
 
 class Rsvp(NamedTuple):
     """Answer to be stored for a profile. `state`: a value such as YES; `waits`: for a yes without free space the
-    profile joins the waiting list.
+    profile joins the waiting list; False: such a yes is refused.
     """
 
     profile_id: int

@@ -123,7 +123,9 @@ MIRROR_MEMBER = Query(
 
 
 def checked_key(key: object, field: str) -> str:
-    """Return `key` if it is 1 to 50 letters, digits, hyphens or underscores. Raises Invalid, which names `field`."""
+    """Return `key` if it is 1 to 50 ASCII letters, digits, hyphens or underscores. Raises Invalid, naming `field`, if
+    not.
+    """
     if not isinstance(key, str):
         raise Invalid(field, "is required")
     if not _KEY.fullmatch(key):
@@ -132,8 +134,8 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Return a sent value as it is stored: a string is cleaned, and becomes a date if it is a calendar date of the form
-    YYYY-MM-DD; a number or boolean stays.
+    """Return a sent value as it is stored: a string is cleaned and HTML-escaped, one all in capitals put into small
+    letters, and becomes a date if it is a calendar date of the form YYYY-MM-DD; a number or boolean stays.
 
     Raises Invalid, which names `field`, for another type, an empty string and one over MAX_STRING characters.
     """
@@ -156,7 +158,8 @@ def checked_value(value: object, field: str) -> Value:
 
 class AttributePage(NamedTuple):
     """Page of the attributes of a thing; `total`: the number of all its attributes. Each of `rows` is (key, string,
-    date, number as text, boolean), where the key and one of the four values are set, the others None.
+    date as text YYYY-MM-DD, number as text, boolean), where the key and one of the four values are set, the others
+    None.
     """
 
     total: int
@@ -196,8 +199,9 @@ class Attributes(NamedTuple):
         return tx.row(FIND, key=key, **self._key)
 
     def granted_key(self, tx: Reader, keys: Iterable[str]) -> str | None:
-        """Return the alphabetically first of these keys that only the site's owner may write on this profile (P-34):
-        `is_member`, one that a criterion names, or one that the owner wrote here. None if there is none.
+        """Return the alphabetically first of these keys that only the site's owner may write on the carrier, which must
+        be a profile (P-34): `is_member`, one that a criterion names, or one that the owner wrote here. None if there is
+        none.
         """
         key: str | None = tx.value(
             GRANTED, site_id=self.site_id, profile_id=self.carrier.item_id, keys=sorted(keys)

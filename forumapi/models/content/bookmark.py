@@ -116,7 +116,7 @@ class Bookmark:
         limit: int,
     ) -> list[Self]:
         """Return up to `limit` bookmarks of the profile `me` with ids below `before`, newest first, of things in
-        `readable` microcosms, on profiles, or in the huddles of `me`.
+        `readable` microcosms, on profiles, or in the huddles of `me`, without deleted and moderated things.
 
         `kinds`: types of things that may be shown; for a comment the type of its item or profile must be among them
         too.
@@ -145,7 +145,7 @@ class Bookmark:
         tx.run(query, site_id=site_id, me=me, item_type=self.ref.type, item_id=self.ref.id)
 
     def document(self) -> dict[str, Any]:
-        """Return the bookmark as a dict for JSON."""
+        """Return the bookmark, one that `find` or `page` returned, as a dict for JSON."""
         assert self.created is not None  # it was found
         name = itemtypes.name_of(self.ref.type)
         return {

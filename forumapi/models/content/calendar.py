@@ -54,16 +54,18 @@ PROFILE = Query(
 
 
 def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
-    """Return the event as a row for `entry`, in a list; [] if the event has no time. The caller checks permission."""
+    """Return the event, hidden or not, as a row for `entry`, in a list; [] if the event has no time, or there is none
+    with this id. The caller checks permission.
+    """
     return tx.rows(ONE, site_id=site_id, event_id=event_id)
 
 
 def of_microcosms(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return events in these microcosms, without the items `ignored`, as rows for `entry`: upcoming ones, the next
-    first, then past ones, the latest first. At most MAX_EVENTS are returned, which began no more than DAYS_BACK days
-    ago.
+    """Return events in these microcosms, without hidden events and the items `ignored`, as rows for `entry`: those that
+    have not begun, the next first, then those that have, the latest first. At most MAX_EVENTS are returned, none of
+    which began more than DAYS_BACK days ago.
     """
     return tx.rows(
         PLACE,
@@ -78,8 +80,8 @@ def of_microcosms(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return events in `readable` microcosms to which the profile answered yes, as rows for `entry`, in the order and
-    within the limits of `of_microcosms`.
+    """Return events in `readable` microcosms to which the profile answered yes, without hidden ones, as rows for
+    `entry`, in the order and within the limits of `of_microcosms`.
 
     `ignored`: ids of items that are left out.
     """

@@ -248,7 +248,7 @@ class CommentParent(NamedTuple):
 
 @dataclasses.dataclass
 class Comment:
-    """Comment as clients write it: a new one, or its current row, locked with its parent until the transaction ends.
+    """Comment as clients write it: a new one, or its current row, locked with its item until the transaction ends.
 
     `in_reply_to`: id of another comment, 0 for none; `revisions`: number of the current revision; `written` and
     `editor_id`: time and author of that revision.
@@ -328,9 +328,10 @@ class Comment:
         nothing, if its author wrote the same Markdown there within `window_s` seconds, in a comment that is not
         deleted.
 
-        `id` is set in both cases: to that of the new comment, or of the earlier one. Raises TooMany if the author has
-        written `per_minute` comments within a minute (0: no limit). `may_be_held`: the transaction may hide the comment
-        next, so the counters of its microcosm are locked before those of its author.
+        `id` is set in both cases: to that of the new comment, or of the earlier one. `in_reply_to` is stored only if it
+        is the id of a visible comment on the same parent. Raises TooMany if the author has written `per_minute`
+        comments within a minute (0: no limit). `may_be_held`: the transaction may hide the comment next, so the
+        counters of its microcosm are locked before those of its author.
         """
         site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item
@@ -418,7 +419,8 @@ class Comment:
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
         """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values. If this hides or shows
-        the comment, the counters of its parent and of its author, and the last activity of its parent, are adapted.
+        the comment, the author's counters are adapted, and those of the item and its microcosm, with the item's last
+        activity; or for a comment on a profile, which one is shown as its biography, the newest visible one.
         """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 

@@ -41,8 +41,8 @@ NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
 
 
 def _document(row: Row, *, is_detail: bool) -> Fragment:
-    """Render a row of a comment with the holes author, editor, unread, links, reactions; the detail has the holes
-    thread and permissions too.
+    """Render a row of LOAD with the holes author, editor, unread and links, and with `reactions` in a summary; in the
+    detail with the holes thread and permissions in place of reactions.
     """
     (
         comment_id,
@@ -323,8 +323,8 @@ def summaries(
     rights: CommentRights | None = None,
 ) -> bytes:
     """Render comments of one `parent` as a JSON array (content 7.5), in the order of `rows`. `texts`: documents by
-    comment id, a comment without one is skipped; `people`: documents of authors and editors by profile id; `unread`:
-    the flag shown for each row, in the same order; `rights` as in `summary`.
+    comment id; `people`: documents of authors and editors by profile id; a comment that lacks one of these is skipped.
+    `unread`: the flag shown for each row, in the same order; `rights` as in `summary`.
     """
     links = parent_links(parent)
     return b"[%b]" % b",".join(
@@ -450,12 +450,13 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """Comment with the comment that it replies to and its oldest 250 replies, oldest first, as its viewer sees them.
+    """Comment with the comment that it replies to and its oldest 250 replies, oldest first, without hidden replies.
 
-    `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer participates in the huddle that the
-    comment is in; `revisions`: their number; `position`: 1-based, among the comments of the item that the viewer sees;
-    `statement_id`: statement of reasons for its hiding, None for all but its author; `stamp`: all rows, for the entity
-    tag.
+    `replied_to` None: no reply, or to a comment that is hidden or moved elsewhere; `parent_hidden`: the item is deleted
+    or moderated; `is_participant`: the viewer participates in the huddle that the comment is in; `revisions`: number of
+    the comment's revisions; `position`: number of the item's comments up to this one that the viewer sees, 1 on a
+    profile; `statement_id`: statement of reasons for hiding the comment, None for all but its author; `stamp`: all
+    rows, for the entity tag.
     """
 
     comment: CommentRow

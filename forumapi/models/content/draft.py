@@ -85,8 +85,8 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Return SQL for a statement that inserts a comment or item: it deletes the draft from which the inserted one was
-    written, by the profile `%(me)s`.
+    """Return an SQL DELETE, for a WITH clause of the statement that inserts a comment or item: of the draft that the
+    comment or item was written from, by the profile `%(me)s`.
 
     The arguments are SQL expressions: `place_type` and `place_id`, type and id of the draft's place, and `writes`, the
     type of what is inserted.
@@ -149,10 +149,11 @@ class Draft:
         return rows[0][0], [cls._of(*row[1:]) for row in rows if row[1] is not None]
 
     def save(self, tx: Transaction, author: Author, content: Mapping[str, Any]) -> None:
-        """Store the draft with `content`. `version` must be that of the stored draft, 0 to make a new one.
+        """Store the draft with `content`. The field `version`, which saving does not move, must be that of the stored
+        draft, 0 to make a new one.
 
-        Raises Conflict (409) if another version is stored, TooLarge over MAX_BYTES, and Invalid for a new draft of a
-        profile that has MAX_DRAFTS.
+        Raises Conflict (409) if another version is stored, TooLarge over MAX_BYTES, and Invalid for content nested too
+        deeply and for a new draft of a profile that has MAX_DRAFTS.
         """
         try:
             data = dumps(content)
@@ -179,7 +180,7 @@ class Draft:
         tx.run(DELETE, **_key(author, place))
 
     def document(self) -> dict[str, Any]:
-        """Return the draft as a dict for JSON."""
+        """Return the draft, one that `find` or `page` returned, as a dict for JSON."""
         assert self.created is not None and self.edited is not None  # it was found
         place = itemtypes.name_of(self.place.type)
         return {

@@ -96,7 +96,8 @@ class File(NamedTuple):
         """Store the rows of a file whose bytes are stored already, as an upload of this profile; return the time of
         this upload, which takes the place of the profile's earlier upload of the same file.
 
-        Raises TooLarge if the site or the profile then has stored more than `quota` allows.
+        Raises TooLarge if the site or the profile then has stored more than `quota` allows; a file that the profile has
+        uploaded before adds nothing, and is never refused.
         """
         row = tx.row(INSERT, site_id=site_id, profile_id=profile_id, **self._asdict())
         assert row is not None
@@ -121,8 +122,8 @@ class File(NamedTuple):
 
 
 class Quota(NamedTuple):
-    """Limits of what a whole site may store, `site_mb`, and each of its profiles, `profile_mb`, in megabytes; 0: no
-    limit.
+    """Limits of what a whole site may store, `site_mb`, and each of its profiles, `profile_mb`, in units of MEGABYTE
+    bytes; 0: no limit.
     """
 
     site_mb: int
@@ -149,7 +150,7 @@ def usage(tx: Reader, site_id: int, profile_id: int) -> tuple[int, int]:
 
 def announce(tx: Transaction, hashes: Iterable[str]) -> None:
     """Record that the objects with these hashes are about to be written to the file storage; a job deletes the objects
-    for which `File.insert` never follows.
+    for which neither `File.insert` nor `add_variant` follows.
     """
     tx.run(ANNOUNCE, hashes=sorted(set(hashes)))
 
@@ -243,7 +244,7 @@ class StoredFile(NamedTuple):
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
     """Return the file with this hash as the site `site_id` knows it, with `is_mine` for the user `user_id` (0: none);
-    None if nobody ever uploaded it, on any site.
+    None if no site has a file with this hash.
     """
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None
@@ -336,7 +337,7 @@ def variant(tx: Reader, hash: str, width: int, height: int) -> Variant | None:
 
 def add_variant(tx: Transaction, hash: str, width: int, height: int, made: Variant | None) -> None:
     """Record the picture that was made from the file `hash` for a box of this many pixels, in place of an earlier
-    record; `made` None: it can't be scaled.
+    record; `made` None: it can't be scaled. Nothing is recorded if that file is gone.
     """
     tx.run(
         ADD_VARIANT,

@@ -103,7 +103,7 @@ class HuddlePage(NamedTuple):
 
     `total`: number of comments that the viewer sees; `participant_ids` and `participant_versions`, of their profiles,
     are in the same order, as are `comments` and `times`, at which they were written; `reacted`: the viewer's reactions
-    by comment id; `stamp`: hash of all that is shown of huddle and comments.
+    by comment id; `stamp`: hash of what can change of huddle and comments, without `reacted`.
     """
 
     id: int
@@ -146,7 +146,9 @@ class HuddleView(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values that the shown page depends on, except permission and address, for the entity tag."""
+        """Return all values that the shown page depends on, except permissions, the viewer's reactions and the address,
+        for the entity tag.
+        """
         _, *shown = self.viewer
         return (self.page.stamp, self.unread, *shown)
 

@@ -197,9 +197,9 @@ class Item:
     def insert(
         self, tx: Transaction, author: Author, *, window_s: int, may_be_held: bool = False
     ) -> bool:
-        """Store the new item; return False, and store nothing, if its author made an equal one, with the same title in
-        the same microcosm, within `window_s` seconds (C-15). Equal events have equal details too, equal polls the same
-        question.
+        """Store the new item; return False, and store nothing, if its author made an equal one within `window_s`
+        seconds that is not deleted: with the same title in the same microcosm (C-15). Equal events have equal details
+        too, except time zone and duration; equal polls the same question.
 
         `id` is set in both cases: to that of the new item, or of the earlier one. `may_be_held`: the transaction may
         hide the item next, so the counters of its microcosm are locked before those of its author.

@@ -82,7 +82,8 @@ _FEW: Final = 10
 
 def new_comments(read_time: str = READ_TIME, only: str = "true") -> str:
     """Return an SQL expression: how many comments of an item `i` are new to the viewer `me` (discovery 7.3, R-13), at
-    most MOST_NEW; null if nothing in the item is unread, and for guests.
+    most MOST_NEW; null if nothing in the item is unread, and for guests. Counted are visible comments among the last
+    _LOOKED_AT that neither `me` nor one of `ignored_people` wrote.
 
     `read_time`: SQL of the time up to which the viewer has read the item; `only`: SQL of the condition under which
     comments are counted, otherwise the number is 0. Mostly few are new: the newest _FEW comments are read, and more
@@ -205,10 +206,10 @@ class ItemPage(NamedTuple):
     """Item with one page of its comments, without the viewer's part: the same for all viewers who ignore the same of
     its authors.
 
-    `total`: number of the item's comments that such viewers see; `comments` and `times`, at which they were written,
-    are in the same order; `authors`: profiles that wrote visible comments in the item, None if they are too many;
-    `reactions`: JSON, number by name; `details`: those of its type, as type_specific_fields.py reads them; `stamp`:
-    hash of all that is shown.
+    `total`: number of the item's comments that such viewers see; `others_wrote`: others than the item's author wrote
+    visible comments in it; `comments` and `times`, at which they were written, are in the same order; `authors`:
+    profiles that wrote visible comments in the item, None if they are too many; `reactions`: JSON, number by name;
+    `details`: those of its type, as type_specific_fields.py reads them; `stamp`: hash of all that is shown.
     """
 
     item_type: int

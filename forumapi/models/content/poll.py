@@ -51,7 +51,7 @@ CLOSED: Final = "closed"
 
 
 class _ShownChoice(msgspec.Struct, array_like=True):
-    """Choice of a poll as pages read it."""
+    """Choice of a poll as pages read it. `order`: its place in the poll; `votes`: number of ballots that name it."""
 
     id: int
     text: str
@@ -60,8 +60,9 @@ class _ShownChoice(msgspec.Struct, array_like=True):
 
 
 class _ShownPoll(msgspec.Struct, array_like=True):
-    """Details of a poll as pages read them. `closes` is in UTC, without zone, None for never; `results`: the setting
-    ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `choices` None: the poll has none.
+    """Details of a poll as pages read them. `is_open`: neither closed nor past `closes`, which is in UTC, without zone,
+    None for never; `results`: the setting ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `choices`
+    None: the poll has none.
     """
 
     question: str
@@ -80,7 +81,7 @@ _decode_ballot: Final = msgspec.json.Decoder(list[int]).decode
 
 def shows_results(results: str, *, is_open: bool, has_voted: bool) -> bool:
     """Return True if a viewer may see how others voted. `results`: the poll's setting ALWAYS, VOTED or CLOSED;
-    `is_open`: the poll is not closed; `has_voted`: the viewer has a ballot in the poll.
+    `is_open`: the poll is neither closed nor past its time; `has_voted`: the viewer has a ballot in the poll.
 
     Moderators see no more than others.
     """

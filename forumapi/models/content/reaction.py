@@ -153,7 +153,7 @@ class KindBody(Struct):
 
 
 def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
-    """Return the kinds of reactions that a site is to have, in the order sent.
+    """Return the kinds of reactions that a site is to have, in the order sent, their texts cleaned and HTML-escaped.
 
     Raises Invalid with position and field for a bad or repeated name and for a text that is empty or too long; also for
     too many.
@@ -230,7 +230,8 @@ def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str,
 class Reaction(NamedTuple):
     """Reaction, by its name, to a comment or item.
 
-    `insert` and `delete` are for the profile of `author`; the caller has locked the row of the comment or item.
+    `insert` and `delete` are for the profile of `author`; the caller has locked the row of the comment or item, and
+    before an `insert` checked that the site has a kind of that name.
     """
 
     target: Target

@@ -66,8 +66,8 @@ class Revision(NamedTuple):
 
 
 def page(tx: Reader, site_id: int, comment_id: int, at: Paging) -> tuple[int, list[Revision]]:
-    """Return the number of a comment's revisions and the page `at` of them, newest first, without their text. The
-    caller checks permission.
+    """Return the number of a comment's revisions and the page `at` of them, newest first, without their text; (0, [])
+    for a page beyond the last, and for an unknown comment. The caller checks permission.
     """
     rows = tx.rows(LIST, site_id=site_id, comment_id=comment_id, limit=at.limit, offset=at.offset)
     total = rows[0][5] if rows else 0

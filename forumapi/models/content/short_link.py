@@ -203,9 +203,9 @@ def find(
     misses: Limit,
     ip: str,
 ) -> FollowedLink:
-    """Return the URL of a code. `blocked`: domains that are refused, with their subdomains, beside the stored ones.
+    """Return the link of a code. `blocked`: domains that are refused, with their subdomains, beside the stored ones.
 
-    A code of an earlier release, which could be guessed, is valid only while guests may read a text that has the link.
+    A code of an earlier release, which could be guessed, is known only while guests may read a text that has the link.
 
     Raises NotFound for an unknown code, Forbidden for a blocked domain and for addresses outside the open internet
     (P-54), TooMany if the client address `ip` has used up `misses`, the limit of unknown codes (`most` 0: no limit).
@@ -392,7 +392,7 @@ class LinkUse(NamedTuple):
 
 class PlatformLink(NamedTuple):
     """Link of the platform, one object for each URL. `hits`: number of times it was followed; `uses`: number of
-    comments of all sites that have or had it; `is_blocked`: its domain is blocked.
+    comments of all sites that have or had it; `is_blocked`: its domain is stored as blocked.
     """
 
     link_id: int
@@ -420,8 +420,8 @@ def of_site(
     before: tuple[int, int],
     limit: int,
 ) -> list[LinkUse]:
-    """Return up to `limit` links in comments on items of `readable` microcosms, hidden ones aside, newest comment
-    first; none of huddles or profiles.
+    """Return up to `limit` links in the current texts of comments on items of `readable` microcosms, hidden ones aside,
+    newest comment first; none of huddles or profiles.
 
     `before`: (comment id, link id) of the last one already listed, after which the result begins in that order. `host`:
     only links to this domain and its subdomains; "" for all.
@@ -476,13 +476,15 @@ def domains_in(lines: Iterable[str]) -> list[str]:
 
 
 def block(tx: Transaction, domains: Sequence[str]) -> int:
-    """Store these domains as blocked, with their subdomains; return the number of those that were not stored before."""
+    """Store these domains, results of `checked_domain`, as blocked, with their subdomains; return the number of those
+    that were not stored before.
+    """
     return tx.run(BLOCK, domains=domains)
 
 
 def unblock(tx: Transaction, domains: Sequence[str]) -> int:
-    """Delete these domains from the stored blocked ones; return the number of those deleted. One blocked as a subdomain
-    of another stays blocked.
+    """Delete these domains, results of `checked_domain`, from the stored blocked ones; return the number of those
+    deleted. One blocked as a subdomain of another stays blocked.
     """
     return tx.run(UNBLOCK, domains=domains)
 

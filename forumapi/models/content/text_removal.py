@@ -120,9 +120,9 @@ REMOVE_DETAILS: Final = (
 
 
 def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> list[str]:
-    """Replace the texts of comments by REMOVED, and delete their earlier revisions, attachments, attributes and
-    mentions, and the short links that then no text has. Return the hashes of the files that were attached, each once,
-    in any order.
+    """Replace the texts of comments, which the caller has locked, by REMOVED, and delete their earlier revisions,
+    attachments, attributes and mentions, and the short links that then no text has. Return the hashes of the files that
+    were attached, each once, in any order.
 
     The files stay stored, and a file that is attached to nothing any more is open to everybody with its address: the
     caller decides what becomes of the files.
@@ -141,8 +141,9 @@ def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> list[s
 
 
 def remove_items(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
-    """Replace the titles of items, and the questions and choices of polls among them, by REMOVED; empty the places of
-    events among them, and delete the items' attributes. Comments on the items stay.
+    """Lock items by ascending id, and replace their titles, and the questions and choices (numbered) of polls among
+    them, by REMOVED; empty their edit reasons and the places of events among them, and delete the items' attributes.
+    Comments on the items stay.
     """
     if not ids:
         return

@@ -225,11 +225,11 @@ class Viewer(NamedTuple):
 class Hit(NamedTuple):
     """Row of a result: a thing that matches, and all that its entry shows.
 
-    `modified`: time shown as `lastModified`; `new`: number of comments of an item that are new to the viewer, None if
-    nothing in it, or in what the comment is on, is unread; `highlight`: excerpt as safe HTML; `item` and `times`:
-    columns for item_summary.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's
-    details. `stub`: row of the comment, None for another thing; `person_…`: the profile found, or on which the comment
-    stands, 0 for none.
+    `modified`: time shown as `lastModified`; `new`: number of comments of an item that are new to the viewer, 0 for a
+    comment or huddle with something unread in its item, None if nothing there is unread; `highlight`: excerpt as safe
+    HTML, "" in a search without words; `item` and `times`: columns for item_summary.summary, of the item or of the
+    comment's item; `mine`: the viewer's part of the item's details. `stub`: row of the comment, None for another thing;
+    `person_…`: the profile found, or on which the comment stands, 0 for none.
     """
 
     item_type: int
@@ -277,8 +277,8 @@ class SearchResult(NamedTuple):
 
 
 def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> list[int]:
-    """Return the microcosm ids `forum_ids` in their order, each followed, if it is in `view`, the readable microcosms,
-    by the ids of the readable microcosms below it; each id once.
+    """Return the microcosm ids `forum_ids` in their order, then, for those in `view`, the readable microcosms, the ids
+    of the readable microcosms below them; each id once.
     """
     found = list(forum_ids)
     for id in forum_ids:
@@ -291,10 +291,10 @@ def expanded(tree: Tree, view: ReadableMicrocosms, forum_ids: Sequence[int]) -> 
 def find(
     tx: Reader, who: Viewer, asked: ParsedSearch, at: Paging, *, limit_ms: int
 ) -> SearchResult:
-    """Return the page `at` of the result for the search `asked`. Raises TooSlow if the database takes longer than
-    `limit_ms`.
+    """Return the page `at` of the result for the search `asked`. With words, what was not found within `limit_ms` is
+    missing, and `is_partial` is then True. Raises TooSlow if the database cancels the statement.
 
-    If nothing holds the words as typed, words one typing error away are searched.
+    If nothing holds the words as typed, words one typing error away are searched, for another `limit_ms`.
     """
     if not asked.text:
         most = MOST if asked.sort in ("oldest", "newest") else reach(at)
@@ -338,8 +338,8 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
 
 def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
     """Return words of texts that the caller may read which complete `typed`, one typing error forgiven: at most
-    SUGGESTED, first those without an error, then the most frequent; [] for none. Raises TooSlow if the database
-    takes longer than `limit_ms`.
+    SUGGESTED, first those without an error, then the most frequent; [] for none. Words that were not looked at within
+    `limit_ms` are left out. Raises TooSlow if the database cancels the statement.
     """
     wanted = SearchScope(search_query.INDEXED, True, None, None).limited(who.kinds)
     rows = tx.rows(
@@ -399,8 +399,8 @@ def _by_words(
 
 
 def reach(at: Paging) -> int:
-    """Return the number of matches to collect for the page `at`: up to one beyond its end, but at least RANKED and at
-    most MOST.
+    """Return the number of matches to collect for the page `at` of a search without words: up to one beyond its end,
+    but at least RANKED and at most MOST.
     """
     return min(MOST, max(RANKED, at.offset + at.limit + 1))
 

@@ -171,8 +171,9 @@ def is_unspaced(text: str) -> bool:
 @dataclass
 class ParsedSearch:
     """Checked search. `text`: its words; lists are in the order sent, without duplicates; `forum_ids`: ids of
-    microcosms; `ids`: of things; `dates`, by key: each as sent and as a moment; `author_id` 0 and `sort` "": not sent;
-    `ignored`: what was sent and could not be understood, or has no effect.
+    microcosms; `types`: names; `ids`: of things; `following`, `attendee`: only what the caller follows, events that the
+    caller attends; `has`: attachment alone; `dates`, by key: each as sent and as a moment; `author_id` 0 and `sort` "":
+    not sent; `ignored`: what was sent and could not be understood, or has no effect.
     """
 
     text: str = ""
@@ -290,7 +291,7 @@ def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSear
 
 
 def _split(q: str) -> tuple[list[str], list[_Sent]]:
-    """Split `q` at single spaces into its text and its `key:value` pairs."""
+    """Split `q` at single spaces into its text and its `key:value` pairs. A pair with an unknown key is text."""
     rest: list[str] = []
     fragments: list[_Sent] = []
     for part in q.split(" "):
@@ -422,7 +423,7 @@ class SearchScope(NamedTuple):
 
 
 def scope(asked: ParsedSearch) -> SearchScope:
-    """Return the scope of a search's types and ids (discovery 8.3, 8.4)."""
+    """Return the scope that the types, the ids and `in_title` of a search give it (discovery 8.3, 8.4)."""
     named = tuple(itemtypes.BY_NAME[name].id for name in asked.types)
     others = tuple(id for id in named if id != itemtypes.COMMENT)
     comments = itemtypes.COMMENT in named

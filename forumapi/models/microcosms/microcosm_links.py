@@ -15,10 +15,11 @@ from forumapi.wire.json_fragments import dumps
 def breadcrumb(
     tree: Tree, view: ReadableMicrocosms, microcosm_id: int, *, with_itself: bool
 ) -> bytes:
-    """Render the ancestors of a microcosm, outermost first, without the root (content 1.9), as a JSON array.
+    """Render the ancestors of a microcosm, outermost first, without the root (content 1.9), as a JSON array; an empty
+    one for an unknown microcosm.
 
-    `with_itself`: the microcosm too, as the last one, for the breadcrumb of an item in it. Microcosms that the viewer
-    can't read are left out, since a title is content.
+    `with_itself`: the microcosm too, as the last one, for the breadcrumb of an item in it. Microcosms that are not in
+    `view`, which is `tree.view` of the viewer, are left out, since a title is content.
     """
     key = ("crumb", microcosm_id, with_itself)
     found: bytes | None = view.cache.get(key)
@@ -50,8 +51,8 @@ def _breadcrumb(
 
 
 def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render the link `microcosm` of an item in this microcosm, as JSON; without a title if the viewer can't read the
-    microcosm.
+    """Render the link `microcosm` of an item in this microcosm, as JSON; without a title unless the microcosm is in
+    `view`, which is `tree.view` of the viewer.
     """
     key = ("link", microcosm_id)
     found: bytes | None = view.cache.get(key)
@@ -67,7 +68,9 @@ def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> b
 
 
 def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
-    """Render the entry for this microcosm in the member `children` of its parent's summary, as JSON."""
+    """Render the entry for this microcosm, which the viewer can read, in the member `children` of its parent's summary,
+    as JSON with the title; `view` only keeps the JSON.
+    """
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)
     if found is None:

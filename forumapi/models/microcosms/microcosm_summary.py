@@ -241,7 +241,8 @@ def children(
     me: int = 0,
 ) -> dict[int, ChildMicrocosm]:
     """Read the microcosms with the ids `tops`, by id, each with the counts and latest item of the `listable` microcosms
-    at and below it. `me`: profile of the viewer, 0 for a guest.
+    at and below it; one with no listable microcosm at or below it is left out. `me`: profile of the viewer, 0 for a
+    guest.
     """
     if not tops:
         return {}
@@ -382,7 +383,7 @@ def summary(
     unread: bool | None,
 ) -> bytes:
     """Render the summary of a microcosm as JSON (content 2.5). `fragment`: its document, split at its holes; `people`:
-    documents of the authors by profile id; `unread` None leaves the flag out.
+    documents of the authors by profile id; `view`: `tree.view` of the viewer; `unread` None leaves the flag out.
     """
     crumbs = microcosm_links.breadcrumb(tree, view, child.id, with_itself=False)
     below = sorted(child.children, key=lambda id: not tree.nodes[id].is_sticky)

@@ -166,7 +166,7 @@ def documents(
     view: ReadableMicrocosms,
 ) -> bytes:
     """Render the entries of the page `found` as a JSON array, in its order; an entry that is gone meanwhile is left
-    out.
+    out. `view`: `tree.view` of the moderator.
     """
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
     comments = comment_documents.by_ids(tx, cache, site_id, ids)

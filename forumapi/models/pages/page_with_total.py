@@ -12,8 +12,8 @@ def page(
 ) -> tuple[list[Row], int]:
     """Return the rows of the page `at`, in the order of `listing`, and the number of all rows.
 
-    `listing` has that number as its last column, which is removed; `count` reads it, and runs only if the page is
-    empty. `which`: parameters of both statements.
+    `listing` has that number as its last column, which is removed; `count` reads it, and runs only if a page after the
+    first is empty. `which`: parameters of both statements.
     """
     rows = tx.rows(listing, limit=at.limit, offset=at.offset, **which)
     if rows:

@@ -148,8 +148,9 @@ DELETE_EXPIRED = Query(
 class Ban(NamedTuple):
     """Ban of a user or, if `domain` is set, of everybody with an address there.
 
-    `site_id` 0: the whole platform; `profile_id`: the user's profile on that site, 0 for none; `expires` None: never;
-    `created_by`: a profile, 0 for an operator; `display_reason` is shown to the banned, `admin_reason` is not.
+    `site_id` 0: the whole platform; `email`: the user's address as entered, "" for a domain; `profile_id`: the user's
+    profile on that site, 0 for none; `expires` None: never; `created_by`: a profile, 0 for an operator;
+    `display_reason` is shown to the banned, `admin_reason` is not.
     """
 
     id: int
@@ -179,11 +180,12 @@ class Ban(NamedTuple):
         created_by: int = 0,
     ) -> int:
         """Store a ban of a user, or of all addresses of an e-mail domain, from a site (0: from the whole platform);
-        return the ban's id. Either `user_id` or `domain` is given; `expires` None: it never ends; `display_reason` is
-        shown to the banned, `admin_reason` is not; `created_by`: id of a profile, 0 for an operator.
+        return the ban's id. Either `user_id` or `domain`, a result of `checked_domain`, is given; `expires` None: it
+        never ends; `display_reason` is shown to the banned, `admin_reason` is not; `created_by`: id of a profile, 0 for
+        an operator.
 
         A new ban of a domain replaces the old one; a new ban of a user stands beside old ones, unless `delete_of_user`
-        is called before. Raises Invalid for the owner of the site (P-26).
+        is called before. Raises Invalid if the user owns the site (P-26).
         """
         if site_id and user_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
             raise Invalid("user", "A site's owner can't be banned from it")
@@ -222,8 +224,8 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_domain(cls, tx: Transaction, domain: str, *, site_id: int = 0) -> int:
-        """Delete the ban of an e-mail domain from a site (0: from the whole platform); return 1, or 0 if there was
-        none.
+        """Delete the ban of an e-mail domain, a result of `checked_domain`, from a site (0: from the whole platform);
+        return 1, or 0 if there was none.
         """
         count = tx.run(DELETE_OF_DOMAIN, domain=domain, site_id=site_id or None)
         _mark(tx, 0, domain, site_id)
@@ -289,8 +291,9 @@ def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
 
 
 def affected(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:
-    """Return the ids of the site's profiles that a ban of the e-mail domain `domain`, or with "" of the user `user_id`,
-    shuts out, in ascending order; profiles that another ban shuts out already are included.
+    """Return the ids of the site's profiles that a ban of the e-mail domain `domain`, a result of `checked_domain`, or
+    with "" of the user `user_id`, concerns, in ascending order; profiles that another ban shuts out already, and the
+    site's owner, are included.
     """
     return [row[0] for row in tx.rows(AFFECTED, site_id=site_id, user_id=user_id, domain=domain)]
 
@@ -315,7 +318,9 @@ def checked_domain(text: str) -> str:
 
 
 def checked_text(text: str, field: str, most: int) -> str:
-    """Return `text`, a reason or note, cleaned. Raises Invalid, which names `field`, beyond `most` characters."""
+    """Return `text`, a reason or note, cleaned and HTML-escaped. Raises Invalid, which names `field`, beyond `most`
+    characters, counted before the escaping.
+    """
     cleaned = short_text_cleaning.sentence(text, quiet=False)
     if short_text_cleaning.length(cleaned) > most:
         raise Invalid(field, f"may have at most {most} characters", code=OUT_OF_RANGE)

@@ -119,7 +119,7 @@ def find_or_create(
     tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
 ) -> dict[str, Enrolled]:
     """Return the users with these valid addresses and their profiles, by person key (text/email.py). Users and profiles
-    that don't exist are made; new profiles get their ids in the given order. Of several addresses of one person the
+    that don't exist are made; new profiles get ascending ids in the given order. Of several addresses of one person the
     last is taken.
 
     The audit names `author` as their creator. `is_import`: their events say that they are imported, so that nobody is
@@ -166,8 +166,8 @@ def find_or_create(
 
 
 def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) -> dict[int, int]:
-    """Make profiles on the site for users, under suggested names; return profile ids by user id. `addresses`: e-mail
-    addresses by user id.
+    """Make profiles on the site for users, under names made of the profiles' ids; return profile ids by user id.
+    `addresses`: e-mail addresses by user id.
     """
     if not addresses:
         return {}

@@ -37,9 +37,10 @@ def ensure(
     is_moving: bool = False,
 ) -> None:
     """Make the caller's profile on this site, or, if there is one, recompute its roles, in a transaction of its own
-    (platform 4.4). `is_root`: the site is the root site; `is_moving`: it is being moved to another platform.
+    (platform 4.4); `identity` stays as it was read. `is_root`: the site is the root site; `is_moving`: it is being
+    moved to another platform, or has been.
 
-    Raises ReadOnly where the profile is to be made while the site takes no writes.
+    Raises ReadOnly or SiteMoved where the profile is to be made while the site takes no writes.
     """
     with database.write() as tx:
         if identity.profile_id:

@@ -64,7 +64,8 @@ PREVIEW = Query(
 
 class Preview(NamedTuple):
     """Effect of a change of criteria on a role, one MemberChange for each side: `joins`, profiles that join, `leaves`,
-    profiles that leave, and `self_granted`, profiles that would join if values that they wrote themselves counted.
+    profiles that leave, and `self_granted`, profiles that will not be in the role, but would be if values that they
+    wrote themselves counted.
     """
 
     joins: MemberChange
@@ -83,8 +84,8 @@ def preview(
     limit: int,
 ) -> Preview:
     """Compute the effect of storing the criterion `new` of the role in place of the criterion with the id `replaced`
-    (0: as a further one). Writes nothing. `everyone`: the role includes all profiles of the site; `limit`: number of
-    profiles shown for each side.
+    (0: as a further one). Writes nothing. Profiles named in the role are on no side; nobody is with `everyone`, for a
+    role that includes all profiles of the site. `limit`: number of profiles shown for each side.
     """
     values: dict[str, Any] = comparison(new)._asdict()
     rows = tx.rows(

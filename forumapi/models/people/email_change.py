@@ -71,7 +71,7 @@ class EmailChange(NamedTuple):
     @classmethod
     def insert(cls, tx: Transaction, user_id: int, address: str) -> str:
         """Store a requested change, in place of an earlier one of this user; return the code to send to the new
-        address.
+        address, which is valid for MINUTES.
         """
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         tx.run(
@@ -87,8 +87,8 @@ class EmailChange(NamedTuple):
 
     @classmethod
     def prove(cls, tx: Transaction, user_id: int, code: str) -> EmailChange | None:
-        """Count a try, and return the user's requested change if `code` is its code; None for a wrong or expired one.
-        Raises TooMany beyond the limit of tries.
+        """Count a try, and return the user's requested change if `code` is its code; None for a wrong or expired code,
+        and for any after TRIES tries of one request. Raises TooMany beyond the user's limit of tries in an hour.
 
         Call it in a transaction of its own, so that the try stays counted.
         """

@@ -144,7 +144,8 @@ def entries(
     site_id: int,
 ) -> bytes:
     """Render the entries of the page `found` as a JSON array, in its order. `documents`: those that `found.wanted`
-    names, by kind and id; a profile or microcosm whose document is missing is left out.
+    names, by kind and id; a profile or microcosm whose document is missing is left out. `view`: `tree.view` of the
+    viewer.
     """
     people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
     made = []

@@ -160,8 +160,8 @@ class Profile(NamedTuple):
         """Make the profile of a user on a site, as `name`, and return its id; if the user has one here, return that
         one's. `ip`: the client address, for the audit.
 
-        A name that is taken, or looks like another's, gets a number appended. `uses_platform` False: only a provider
-        that the site's owner set up vouches for this user so far.
+        A name that is taken, or looks like another's, gets a number appended; raises Unavailable if no such name is
+        free. `uses_platform` False: only a provider that the site's owner set up vouches for this user so far.
         """
         for candidate in _candidates(name, user_id):
             row = tx.row(
@@ -201,7 +201,8 @@ class Profile(NamedTuple):
         `insert` does.
 
         `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with the
-        user's proven address is handed over instead. `is_root`: the site is the root site.
+        user's proven address is handed over instead. `is_root`: the site is the root site; `ip` and `uses_platform` as
+        in `insert`.
         """
         row = tx.row(FIND_OR_CLAIM, site_id=site_id, user_id=user_id)
         assert row is not None
@@ -298,9 +299,10 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return `text` as a profile name, cleaned (platform 4.3).
+    """Return `text` as a profile name, cleaned and HTML-escaped (platform 4.3).
 
-    Raises Invalid for a wrong length, for @ or +, and for a name that looks like one of `reserved`.
+    Raises Invalid for a wrong length, counted before the escaping, for @ or +, and for a name that looks like one of
+    `reserved`.
     """
     name = short_text_cleaning.word(text)
     if not NAME_MIN <= short_text_cleaning.length(name) <= NAME_MAX:
@@ -314,7 +316,9 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return `text` as a gender, cleaned; "" means none. Raises Invalid beyond GENDER_MAX characters."""
+    """Return `text` as a gender, cleaned and HTML-escaped; "" means none. Raises Invalid beyond GENDER_MAX characters,
+    counted before the escaping.
+    """
     gender = short_text_cleaning.sentence(text, quiet=False)
     if short_text_cleaning.length(gender) > GENDER_MAX:
         raise Invalid("gender", f"may have at most {GENDER_MAX} characters", code=OUT_OF_RANGE)

@@ -91,8 +91,10 @@ def add_comments(
     tx: Transaction, site_id: int, profile_id: int, by: int, *, place_id: int = 0
 ) -> None:
     """Add `by`, which may be negative, to a profile's number of comments; recompute the profile's roles if a criterion
-    compares with a number between the old one and the new one. `place_id`: microcosm whose counters are locked before
-    those of the profile, because the transaction may change them later; 0 for none.
+    compares with a number between the old one and the new one. The caller holds the shared lock on the site's roles.
+
+    `place_id`: microcosm whose counters are locked before those of the profile, because the transaction may change them
+    later; 0 for none.
     """
     query = COUNT_COMMENTS_IN if place_id else COUNT_COMMENTS
     _count(tx, query, site_id, profile_id, by, place_id)
@@ -102,7 +104,7 @@ def add_items(
     tx: Transaction, site_id: int, profile_id: int, by: int, *, place_id: int = 0
 ) -> None:
     """Add `by`, which may be negative, to a profile's number of visible conversations; no other items are counted.
-    `place_id`, and the recomputing of roles, as in `add_comments`.
+    `place_id`, the recomputing of roles, and the lock to hold, as in `add_comments`.
     """
     query = COUNT_ITEMS_IN if place_id else COUNT_ITEMS
     _count(tx, query, site_id, profile_id, by, place_id)
@@ -120,7 +122,8 @@ def count_each(
     tx: Transaction, site_id: int, comments: Mapping[int, int], items: Mapping[int, int]
 ) -> None:
     """Add to many profiles' numbers of written comments and visible conversations, and recompute roles as
-    `add_comments` does. `comments` and `items`: what to add to the two numbers, perhaps negative, by profile id.
+    `add_comments` does, under the same lock. `comments` and `items`: what to add to the two numbers, perhaps negative,
+    by profile id.
     """
     ids = sorted(comments.keys() | items.keys())
     tx.rows(LOCK_EACH, site_id=site_id, profile_ids=ids)

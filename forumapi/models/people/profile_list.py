@@ -25,8 +25,8 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 class Filter(NamedTuple):
     """Filter and order of the list of a site's profiles (platform 4.3, list parameters), which is by name unless `top`.
 
-    `prefix`: beginning of the names, "" for all; `top`: most comments first; `following`: only profiles that the viewer
-    follows; `online`: only those active lately.
+    `prefix`: beginning of the names as they are stored, HTML-escaped, in any case, "" for all; `top`: most comments
+    first; `following`: only profiles that the viewer follows; `online`: only those active within ONLINE_MINUTES.
     """
 
     prefix: str = ""  # of the stored name, any case
@@ -36,8 +36,8 @@ class Filter(NamedTuple):
 
     @classmethod
     def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
-        """Make a filter of query parameters. Leading + and @ of `q`, the beginning of the names, are dropped; all else
-        in it is literal (P-30).
+        """Make a filter of query parameters. Leading + and @ of `q`, the beginning of the names, are dropped, and it is
+        HTML-escaped; all else in it is literal (P-30).
         """
         return cls(short_text_cleaning.escape(q.lstrip("+@")), top, following, online)
 

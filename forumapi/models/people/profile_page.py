@@ -61,10 +61,11 @@ FIND_MANY = Query(
 
 
 class ProfileDetail(NamedTuple):
-    """Row of a profile, in the order of DETAIL_COLUMNS. `unread_huddles`: number of huddles that this profile has not
-    read; `send_email` and `send_sms` None: the viewer does not follow the profile; `erasure_due` and
-    `account_erasure_due`: of the viewer's own profile alone; `bio`: columns of a CommentRow, of the profile's comment
-    about itself, with id 0 if there is none.
+    """Row of a profile, in the order of DETAIL_COLUMNS. `email`: as entered for the viewer's own profile, else the
+    person key (text/email.py); `unread_huddles`: number of huddles that this profile has not read; `send_email` and
+    `send_sms` None: the viewer does not follow the profile; `erasure_due` and `account_erasure_due`: of the viewer's
+    own profile alone; `bio`: columns of a CommentRow, of the profile's comment about itself, with id 0 if there is
+    none.
     """
 
     id: int
@@ -130,9 +131,9 @@ def detail_document(
     sees_private: bool,
     moderates: bool,
 ) -> bytes:
-    """Render the profile object of platform 4.3. `bio`: JSON of the profile's comment about itself; `permissions`: JSON
-    of the viewer's permissions on the profile; `is_self`: the viewer is this profile; `is_ignored`: the viewer ignores
-    it.
+    """Render the profile object of platform 4.3. `bio`: JSON of the profile's comment about itself, null if there is
+    none; `permissions`: JSON of the viewer's permissions on the profile; `is_self`: the viewer is this profile;
+    `is_ignored`: the viewer ignores it.
 
     `sees_private`: the viewer is this profile or the site's owner. `moderates`: the viewer is this profile, and has
     something to moderate.

@@ -93,8 +93,9 @@ def person(people: Mapping[int, Fragment], id: int) -> Any:
 def relation(
     send_email: bool | None, send_sms: bool | None, *, is_ignored: bool = False
 ) -> dict[str, bool]:
-    """Return flags of a thing for the caller, by name (platform 1.12): watched, ignored, sendEmail and sendSMS, each
-    only if it applies. `send_email` None: the caller does not watch the thing, and `send_sms` has no effect.
+    """Return flags of a thing for the caller, by name (platform 1.12): `ignored` only if true; `watched`, `sendEmail`
+    and `sendSMS` only if the caller watches the thing. `send_email` None: the caller does not watch it, and `send_sms`
+    has no effect.
     """
     flags: dict[str, bool] = {}
     if send_email is not None:

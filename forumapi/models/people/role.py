@@ -141,7 +141,8 @@ class LockedRoles(NamedTuple):
         cls, tx: Transaction, site_id: int, profile_id: int, *, moves_rights: bool
     ) -> LockedRoles:
         """Lock the site's roles exclusively until the transaction ends. `profile_id`: the author's; `moves_rights`: the
-        change moves rights, so acl_version is incremented too.
+        change moves rights, so acl_version is incremented too. Raises Unavailable if the lock is not free within five
+        seconds.
         """
         role_recomputation.lock_roles(tx, site_id)
         row = tx.row(MOVE_RIGHTS if moves_rights else SITE, site_id=site_id, me=profile_id)

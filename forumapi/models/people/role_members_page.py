@@ -201,7 +201,7 @@ def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[in
 
 def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> dict[int, Reason]:
     """Return the reasons why each of these profiles is in a role, by profile id; for one that is not in it
-    `is_explicit` is False and `met` empty.
+    `is_explicit` is False and `met` empty. Ids of no profile are left out.
     """
     found: dict[int, Reason] = {}
     rows = tx.rows(REASONS, site_id=site_id, role_id=role_id, profile_ids=profile_ids)

@@ -89,8 +89,9 @@ RECOMPUTE_ROLES = Query(
 
 
 def _fresh_of_role(whom: str) -> str:
-    """Return an SQL WITH clause whose last table is `fresh`: a row for each profile that the SQL condition `whom`
-    selects, which says whether the profile was in the role `role_id` and whether it belongs there now.
+    """Return an SQL WITH clause whose last table is `fresh`: a row for each profile of the site, or of those that
+    `whom` selects, which says whether the profile was in the role `role_id` and whether it belongs there now. `whom`:
+    SQL condition on the profile `p` that begins with AND, "" for all.
     """
     return f"""
     WITH tests AS MATERIALIZED ({TESTS}),
@@ -200,7 +201,7 @@ def recompute_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> No
 
 def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
     """Recompute, for all profiles of the site, which are in the role, after a change of its members or criteria; return
-    the number of changed profiles.
+    the number of profiles that came in, went out, or only got another time of the next recomputation.
 
     Call `lock_roles` first. A deleted role is removed from all profiles.
     """
@@ -208,8 +209,8 @@ def recompute_role(tx: Transaction, site_id: int, role_id: int) -> int:
 
 
 def recompute_role_of(tx: Transaction, site_id: int, role_id: int, profile_ids: list[int]) -> int:
-    """Recompute which of these profiles are in one role, and lock them for it; return the number of profiles that came
-    in or went out.
+    """Recompute which of these profiles are in one role, and lock them for it, after the shared lock on the site's
+    roles; return the number of profiles that came in, went out, or only got another time of the next recomputation.
     """
     tx.rows(LOCK_PROFILES, site_id=site_id, profile_ids=profile_ids)
     return tx.run(RECOMPUTE_ROLE_OF, site_id=site_id, role_id=role_id, profile_ids=profile_ids)
@@ -228,7 +229,8 @@ def pending_changes(
 
 
 def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
-    """Mark a user's profiles on one site (0: on all) so that their roles are recomputed on their next request.
+    """Mark a user's profiles on one site (0: on all) so that their roles are recomputed on their next request; not on
+    sites without a criterion on addresses or bans.
 
     For use after a change of the user's address or bans.
     """
@@ -236,8 +238,8 @@ def mark_user(tx: Transaction, user_id: int, *, site_id: int = 0) -> None:
 
 
 def mark_domain(tx: Transaction, domain: str, *, site_id: int = 0) -> None:
-    """Mark the profiles on one site (0: on all) with an address in a domain or its subdomains, so that their roles are
-    recomputed on their next request.
+    """Mark the profiles on one site (0: on all) with an address in `domain`, which is in lower case, or its subdomains,
+    so that their roles are recomputed on their next request; not on sites without a criterion on addresses or bans.
     """
     tx.run(MARK_DOMAIN, domain=domain, site_id=site_id or None)
 

@@ -113,7 +113,9 @@ def checked_email(text: str) -> str:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Return a row of FIND as a dict for JSON (platform 4.1); members without a value are null (P-27)."""
+    """Return a row of FIND as a dict for JSON (platform 4.1). Without a value gender, state and date of birth are null
+    (P-27), language, banned and canonicalEmail are left out.
+    """
     user_id, address, gender, language, created, state, is_banned, day, month, year, canonical = row
     data: dict[str, Any] = {"userId": user_id, "email": address, "gender": gender}
     if language:
@@ -130,8 +132,8 @@ def document(row: Row) -> dict[str, Any]:
 
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
-    """Return the user of a profile, as a dict for JSON with only what the site's owner may see: the address is the
-    person key (text/email.py). None if there is no such profile.
+    """Return the user of a profile, as a dict for JSON with only what the site's owner may see: `userId` is the
+    profile's id, and the address the person key (text/email.py). None if there is no such profile.
     """
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:
