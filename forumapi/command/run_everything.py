@@ -318,7 +318,7 @@ def _only_one(data: Path) -> Iterator[None]:
 
 def is_loopback(listen: str) -> bool:
     """Return True if the address `listen` is a Unix socket or a loopback address, which other machines can't reach. A
-    host name is looked up; False if the look-up fails.
+    host name is looked up; False if the look-up fails, or if there is none, as in `:8080`.
     """
     if listen.startswith("unix:"):
         return True

@@ -58,8 +58,8 @@ def encrypt(text: bytes, public_key: bytes, auth_secret: bytes) -> bytes:
     """Encrypt a message for a subscription, by its public key and auth secret; return the body of the POST, in the
     content coding `aes128gcm`.
 
-    `text`: at most MOST_TEXT bytes, which is not checked. Raises ValueError for a key that `is_public_key` refuses.
-    Each message has a key pair and a salt of its own.
+    `text`: at most MOST_TEXT bytes; `public_key`: one that `is_public_key` accepts; neither is checked. Each message
+    has a key pair and a salt of its own.
     """
     return _encrypt(text, public_key, auth_secret, ec.generate_private_key(_CURVE), os.urandom(16))
 

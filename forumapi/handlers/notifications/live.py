@@ -276,8 +276,8 @@ def asked(ctx: Context, stream: str) -> IdentityQuery:
     """Return the statement that identifies the caller by the request's token or ticket. `stream`: name of the stream
     that is asked for, as `named_stream` makes it, or `socket` for a WebSocket.
 
-    Running the statement uses a ticket up, which identifies nobody unless it is for this page's origin, and for
-    `stream` or no stream in particular.
+    Running the statement uses up a ticket that is for this page's origin, and for `stream` or no stream in particular;
+    any other ticket stays, and identifies nobody.
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
@@ -327,8 +327,8 @@ def _stream(ctx: Context) -> str:
 
 
 def named_stream(topics: Sequence[str], *, documents: bool) -> str:
-    """Return the name of a stream, to which a ticket can be bound: its topics, sorted, then `documents` or `events`.
-    `documents`: the stream's events come with the things that they are about.
+    """Return the name of a stream, to which a ticket can be bound: its topics, sorted and each once, then `documents`
+    or `events`, with spaces between. `documents`: the stream's events come with the things that they are about.
     """
     return " ".join((*sorted(set(topics)), "documents" if documents else "events"))
 

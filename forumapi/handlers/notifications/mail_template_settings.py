@@ -48,15 +48,17 @@ class MailTemplateHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.MailTemplate)
     def get(self, ctx: Context) -> Result:
-        """The template, the site's own or else the software's, with the names of its placeholders."""
+        """The template that the address names, the site's own or else the software's, with the names of its
+        placeholders.
+        """
         number = _number(ctx)
         own = mail_templates.own(ctx.reader, ctx.site.id).get(number)
         return Data(json_fragments.dumps(mail_templates.document(number, own)))
 
     @needs(OWNER, body=MailTemplateBody, status=302)
     def put(self, ctx: Context, sent: MailTemplateBody) -> Result:
-        """Replace the template by the site's own; HTML that mail programs do not show (scripts, forms, frames) is
-        removed. 400 for an unknown placeholder, and without the one that unsubscribes.
+        """Replace the template that the address names by one of the site's own; HTML that mail programs do not show
+        (scripts, forms, frames) is removed. 400 for an unknown placeholder, and without the one that unsubscribes.
         """
         number = _number(ctx)
         parts = mail_templates.checked(

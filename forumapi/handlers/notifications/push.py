@@ -97,7 +97,7 @@ class PushSubscriptionHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Delete the subscription; 404 if the caller has none with this id."""
+        """Delete the caller's subscription with the id in the address; 404 if there is none."""
         me, id = ctx.identity.profile_id, ctx.args["subscription_id"]
         if not PushSubscription.delete(ctx.writer, ctx.site.id, me, id):
             raise NotFound("There is no such subscription")
@@ -105,7 +105,9 @@ class PushSubscriptionHandler(Handler):
 
 
 def _bytes(field: str, text: str | UnsetType) -> bytes:
-    """Decode the base64url text of the field `field` of a body; b"" for UNSET. Raises Invalid for any other text."""
+    """Decode the base64url text of the field `field` of a body; b"" for UNSET. Raises Invalid for a text that is no
+    base64url.
+    """
     try:
         return web_push_crypto.decode(given(text, ""))
     except ValueError:

@@ -102,8 +102,8 @@ class PreferencesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.UpdatePreference])
     def get(self, ctx: Context) -> Result:
-        """The preferences, sorted by the type's number; one that was never set follows from the options of caller and
-        site.
+        """The caller's preferences, sorted by the type's number; one that was never set follows from the options of
+        caller and site.
         """
         me = ctx.identity.profile_id
         preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
@@ -117,7 +117,7 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, answer=schemas.UpdatePreference)
     def get(self, ctx: Context) -> Result:
-        """The preference; its default if the caller has set none.
+        """The caller's preference for the type in the address; its default if the caller has set none.
 
         404 for a type that does not exist.
         """
@@ -131,7 +131,7 @@ class PreferenceHandler(Handler):
 
     @needs(LOGIN, body=PreferenceBody, status=302)
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
-        """Set the preference; keys that are not sent stay as they are.
+        """Set the caller's preference for the type in the address; keys that are not sent stay as they are.
 
         404 for a type that does not exist.
         """

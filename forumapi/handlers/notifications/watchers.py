@@ -271,7 +271,7 @@ class WatchersBatchHandler(Handler):
 
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
-        """Follow up to 100 objects; 404 if the caller may not read one of them."""
+        """Follow up to 100 objects; 404, and none is followed, if the caller may not read one of them."""
         things, seeds = [], []
         for entry, place in _several(sent):
             thing = _named(entry.itemType, entry.itemId, place)
@@ -284,7 +284,7 @@ class WatchersBatchHandler(Handler):
     def patch(self, ctx: Context, sent: list[SendingBody]) -> Result:
         """Set, for up to 100 objects, whether updates about them are sent by mail and SMS.
 
-        400 if the caller does not follow one of them.
+        Keys that are not sent stay. 400, and nothing changes, if the caller does not follow one of them.
         """
         changes = [_change(entry, place) for entry, place in _several(sent)]
         Watcher.update(ctx.writer, ctx.author, changes, place="body")

@@ -155,8 +155,8 @@ class WebhookPingHandler(Handler):
 
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
-        """Queue a test delivery, which is sent within a second or two, also while the webhook is disabled; nothing is
-        queued while one waits.
+        """Queue a test delivery to the webhook, which is sent within a second or two, also while the webhook is
+        disabled; nothing is queued while one waits.
 
         Its outcome is listed among the webhook's deliveries.
         """

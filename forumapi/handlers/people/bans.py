@@ -91,7 +91,7 @@ class BanHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Lift the ban, from the next request on; 200 also if there is none."""
+        """Lift the ban with the id in the address, from the next request on; 200 also if there is none."""
         deleted = Ban.delete(ctx.writer, ctx.site.id, ctx.args["id"])
         if deleted is not None:
             user_id, domain = deleted

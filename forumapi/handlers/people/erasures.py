@@ -131,13 +131,17 @@ class ProfileErasureHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Erasure)
     def get(self, ctx: Context) -> Result:
-        """The pending request, with the time when it is carried out; 404 if none is pending."""
+        """The pending request to erase the caller's profile, with the time when it is carried out; 404 if none is
+        pending.
+        """
         check_own(ctx)
         return _show_profile(ctx)
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw the request, so that the profile stays; 404 if none is pending, or its execution has begun."""
+        """Withdraw the request, so that the caller's profile stays; 404 if none is pending, or its
+        execution has begun.
+        """
         check_own(ctx)
         if not ErasureRequest.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
             raise NotFound("No erasure is waiting")
@@ -158,13 +162,17 @@ class AccountErasureHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Erasure)
     def get(self, ctx: Context) -> Result:
-        """The pending request, with the time when it is carried out; 404 if none is pending."""
+        """The pending request to erase the caller's account, with the time when it is carried out; 404 if none is
+        pending.
+        """
         _check_own_account(ctx)
         return _show_account(ctx)
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw the request, so that the account stays; 404 if none is pending, or its execution has begun."""
+        """Withdraw the request, so that the caller's account stays; 404 if none is pending, or its
+        execution has begun.
+        """
         _check_own_account(ctx)
         if not ErasureRequest.delete_account(ctx.writer, ctx.identity.user_id):
             raise NotFound("No erasure is waiting")

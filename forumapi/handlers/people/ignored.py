@@ -102,7 +102,7 @@ class IgnoredBatchHandler(Handler):
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
-        """Ignore up to 100 objects; 404 if the caller may not read one of them."""
+        """Ignore up to 100 objects; 404, and none is ignored, if the caller may not read one of them."""
         _insert(ctx, _several(sent), place="body")
         return Done()
 

@@ -35,13 +35,16 @@ class PersonalExportHandler(Handler):
 
     @needs(ANYONE, answer=schemas.PersonalExport)
     def get(self, ctx: Context) -> Result:
-        """The export's state and progress, and the address of its file once that is ready; 404 if there is none."""
+        """State and progress of the export of the caller's data, and the address of its file once that is ready; 404 if
+        there is none.
+        """
         check_own(ctx)
         return _show(ctx)
 
     @needs(ANYONE, answer=schemas.PersonalExport)
     def post(self, ctx: Context) -> Result:
-        """Begin an export in the background, which replaces a finished one; one that is being made goes on.
+        """Begin an export of the caller's data in the background, which replaces a finished one; one that is being made
+        goes on.
 
         It needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five that the user has begun
         within a day, on any sites.
@@ -57,7 +60,7 @@ class PersonalExportHandler(Handler):
 
     @needs(ANYONE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the export and its file, also while it is being made; 404 if there is none."""
+        """Delete the export of the caller's data and its file, also while it is being made; 404 if there is none."""
         check_own(ctx)
         if not PersonalExport.delete(ctx.writer, ctx.site.id, ctx.identity.profile_id):
             raise NotFound("There is no such export")
@@ -78,7 +81,7 @@ class PersonalExportFileHandler(Handler):
 
     @needs(ANYONE, media_type=ANYTHING)
     def get(self, ctx: Context) -> Result:
-        """The file, a ZIP; 404 until it is ready, and again after a day.
+        """The file with the caller's data, a ZIP; 404 until it is ready, and again after a day.
 
         403 unless the token is a session that is good on all sites.
         """

@@ -389,7 +389,7 @@ class ProfileReadBatchHandler(Handler):
 
     @needs(LOGIN, body=list[ReadBody])
     def put(self, ctx: Context, sent: list[ReadBody]) -> Result:
-        """Mark up to 100 objects as read; 404 if the caller may not read one of them."""
+        """Mark up to 100 objects as read; 404, and none is marked, if the caller may not read one of them."""
         if not 1 <= len(sent) <= read_mark.MOST_AT_ONCE:
             text = f"must name 1 to {read_mark.MOST_AT_ONCE} things"
             raise Invalid("body", text, code=OUT_OF_RANGE)

@@ -332,7 +332,9 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set flags of the role, named by paths such as `/moderator`, `/banned` and `/read` (P-48)."""
+        """Set flags of the role, named by paths such as `/moderator`, `/banned` and `/read`, to true or false (P-48);
+        the others stay. 400 if it would be both `moderator` and `banned`.
+        """
         changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)
         flags = role.flags | {change.path[1:]: change.value for change in changes}
@@ -438,7 +440,7 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, answer=parts.ProfileSummary)
     def get(self, ctx: Context) -> Result:
-        """The profile's summary; 404 if it is not named in the role (P-47)."""
+        """The summary of the profile in the address; 404 if the profile is not named in the role (P-47)."""
         id = ctx.args["profile"].id
         version = role_page.find_named(ctx.reader, ctx.site.id, find(ctx).id, id)
         found = summaries(ctx, {id: version}) if version is not None else {}

@@ -151,7 +151,7 @@ def _only_oneself(ctx: Context) -> None:
 
 class UsersBatchHandler(Handler):
     """Adding of many users with the flag `member` of their profiles, as JSON or CSV: all entries of a batch or none
-    (P-28).
+    (P-28). For the site's owner.
     """
 
     also_reads: ClassVar = {"POST": ("text/csv",)}
