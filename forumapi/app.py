@@ -63,8 +63,8 @@ SILENCE_MS = 200
 class App(Services):
     """All services of one web process. Call `start` before the first request, `stop` after the last.
 
-    `root` and `site`: routes of the platform's host and of site hosts; `database_url`: in place of the configured one,
-    "" for none.
+    `root` and `site`: routes of the platform's host and of site hosts; `database_url`: of the database, "" for the
+    configured one.
     """
 
     def __init__(
@@ -173,7 +173,9 @@ class App(Services):
         self.apply(config)
 
     def apply(self, config: Config) -> None:
-        """Take over the settings `config`, so far as a reload changes them without new processes."""
+        """Take over the settings `config`, so far as a reload changes them without new processes; counts of rate limits
+        begin anew.
+        """
         self.config = config
         self.access = log.requests()
         self.server_timing_header = config.server_timing_header
@@ -281,8 +283,8 @@ class App(Services):
             tx.after_commit(self.push.wake)
 
     def _open_files(self) -> None:
-        """Check the store of files, empty its scratch folder and start the thread of thumbnails; a problem of the store
-        is only logged.
+        """Check the store of files, clear its scratch folder of leftovers and start the thread of thumbnails; a problem
+        of the store is only logged.
         """
         try:
             logger.info("files are kept %s", self.storage.check())

@@ -1163,7 +1163,9 @@ class Config:
 
     @property
     def missing(self) -> list[str]:
-        """Return the names of required settings that are not set; [] if all are, and always outside production."""
+        """Return the names of required settings that are not set, or set to their default; [] if there are none, and
+        always outside production.
+        """
         return [] if self.mode != "prod" else [one for one in REQUIRED if _is_default(self, one)]
 
     @property
@@ -1356,7 +1358,7 @@ def _checked(name: str, value: object) -> Any:
 
 def parse(name: str, text: str) -> Any:
     """Convert the text of the setting `name`, from the environment or the command line, into its value. Raises
-    ConfigError for an unknown name or a value that its rule refuses.
+    ConfigError for an unknown name, and for a text that is no value of the setting's type or that its rule refuses.
 
     Commas separate the values of a list; true and false may be written as yes, no, on, off, 1, 0.
     """
@@ -1501,10 +1503,11 @@ def diff(old: Config, new: Config) -> Changes:
 
 def set_value(path: Path, name: str, text: str) -> Config:
     """Write one setting into the file at `path`, whose other lines stay as they are; return the settings in the file,
-    without the environment.
+    without the environment. `name`: present or old name of the setting; the present one is written, and a line with an
+    old name of the setting removed. `text`: the value as `parse` reads it.
 
-    `text`: the value as `parse` reads it. Raises ConfigError, and leaves the file unchanged, if the value or the file
-    is invalid.
+    Raises ConfigError, and leaves the file unchanged, if the value or the file is invalid, or the file can't be
+    written.
     """
     document = _read(path)
     if (current := RENAMED.get(name, name)) != name:

@@ -56,7 +56,7 @@ class ApiError(Exception):
     """Error answer: HTTP `status` (None: that of the class), stable number `code` (0: none) and a sentence for the
     API's user.
 
-    `headers`: further headers of the answer. `own_name`: stable code of errors of this class without a number;
+    `headers`: further headers of the answer. `own_name`: stable code of those errors of the class that have no number;
     apidocs/error_codes.py explains each. `reason`: for the operator alone; it is logged, never sent.
     """
 
@@ -81,7 +81,9 @@ class ApiError(Exception):
 
     @property
     def name(self) -> str:
-        """Return the stable code on the wire (`code`), such as "rate_limited"."""
+        """Return the stable code in letters, such as "rate_limited", which answers have as `code`; the number `code` is
+        `errorCode` there.
+        """
         return NAMES[self.code] if self.code else self.own_name
 
 

@@ -95,5 +95,7 @@ def name_of(item_type_id: int) -> str:
 
 
 def href(item_type_id: int, item_id: int) -> str:
-    """Return the address of an item (or other thing with an item type) in the API, without scheme and host."""
+    """Return the address of an item (or other thing with an item type) in the API, without scheme and host. Raises
+    KeyError for an unknown number of a type.
+    """
     return f"{BY_ID[item_type_id].path}/{item_id}"

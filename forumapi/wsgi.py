@@ -51,8 +51,8 @@ class Application:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a request that exceeded the time limit by a page of the website with `status`; None if its address is
-        no page of the website.
+        """Answer a request that exceeded the time limit by a page of the website with the HTTP status `status`; None if
+        its address is no page of the website, or if there is no website.
         """
         if self.website is None or not self._is_page(environ):
             return None

@@ -741,10 +741,9 @@ def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
 
 
 def _responses(schemas: _Schemas) -> Schema:
-    """Return the responses of errors that all operations share, as components by name: the status, such as `404`.
-
-    Each also comes in a form whose `data` may be null (`Bare404`), for classes with `errors_without_data` (platform
-    1.6). The envelopes in them are added to `schemas`.
+    """Return the responses of errors that all operations share, as components by name: the status, such as `404`. Each
+    but 303 and 304 also comes in a form whose `data` may be null (`Bare404`), for classes with `errors_without_data`
+    (platform 1.6), and those of _FORMED in the forms of `_formed` too. The envelopes in them are added to `schemas`.
     """
     detail = {"$ref": _REF.format(name="ErrorDetail")}
     made: Schema = {}
@@ -796,7 +795,9 @@ class _Schemas:
     """
 
     def __init__(self, handlers: Sequence[type[Handler]]) -> None:
-        """`handlers`: class of each address, as often as it has addresses."""
+        """Make the schemas of all types that handlers declare. `handlers`: class of each address, as often as it has
+        addresses.
+        """
         sent_by = Counter(
             (repr(operation.body), required_keys(one, verb))
             for one in handlers
@@ -1006,7 +1007,9 @@ def _plain(schema: Any) -> Any:
 
 
 def _error_codes() -> Schema:
-    """Return the stable codes of errors as an enumeration with their names."""
+    """Return the schema of errors' stable numbers: an enumeration with their names, 0 for an error without a number
+    included.
+    """
     named = {0: "none", **dict(sorted(errors.NAMES.items()))}
     return {"enum": list(named), "x-enum-varnames": [name.upper() for name in named.values()]}
 

@@ -100,7 +100,7 @@ class PortedAssociation(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
-    """File and the things it is attached to. Its bytes come from `ForumReader.open`, or in `contentUrl` as a base64
+    """File and the things it is attached to. Its bytes come from `ForumReader.open`, or in `content_url` as a base64
     data URL.
     """
 
@@ -163,7 +163,7 @@ class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
 
 class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
     """Condition of membership in a role: `key` names a value of the person, which is compared with `value` as
-    `predicate` says. Conditions with the same `orGroup` are joined by AND, the groups by OR.
+    `predicate` says. Conditions with the same `or_group` are joined by AND, the groups by OR.
     """
 
     or_group: int = 0
@@ -222,7 +222,7 @@ class PortedForum(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAttendee(PortedDocument, frozen=True, kw_only=True):
-    """Answer of a person to an event."""
+    """Answer of a person, whose id is `id`, to an event."""
 
     id: OldId
     state: Literal["yes", "maybe", "no", "invited"]
@@ -353,7 +353,9 @@ class PortedComment(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
-    """Recipient of a private message, who has read it (`is_read`), or removed their copy (`is_deleted`)."""
+    """Recipient of a private message. `id`: the person's; `is_read`: the person has read it; `is_deleted`: the person
+    has removed their copy.
+    """
 
     id: OldId
     # Has removed their copy, so that they never see it again.
@@ -426,7 +428,7 @@ class PortedFollow(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBan(PortedDocument, frozen=True, kw_only=True):
-    """Ban of a person, of e-mail addresses, or of IP addresses; exactly one of `profile`, `email` and `ipAddress` is
+    """Ban of a person, of e-mail addresses, or of IP addresses; exactly one of `profile`, `email` and `ip_address` is
     set.
     """
 

@@ -49,7 +49,9 @@ class _WaitingTurns:
         self.virtual = 0.0
 
     def take(self) -> Turn:
-        """Choose the next turn, start it and return it. The caller holds the queue's lock."""
+        """Choose the next turn, take it out of the waiting ones, set its start and return it; the caller releases its
+        `ready`, and holds the queue's lock meanwhile.
+        """
         turn = min(self.waiting, key=self._start)  # the first of equals
         self.waiting.remove(turn)
         self.begin(turn)

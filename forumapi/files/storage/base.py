@@ -54,12 +54,12 @@ class Storage(Protocol):
         """Return the size of an object in bytes; None if it does not exist."""
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes of an object from the position `start` on, in pieces. Raises MissingError before the
-        first piece.
+        """Yield `length` bytes of an object from the position `start` on, fewer if it ends before, in pieces. Raises
+        MissingError before the first piece.
         """
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into the file `target`. Raises MissingError."""
+        """Copy an object into the file `target`, which is overwritten. Raises MissingError."""
 
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens if it does not exist."""
@@ -75,4 +75,6 @@ class Storage(Protocol):
         """
 
     def check(self) -> str:
-        """Check that objects can be written and read; return a description of the store for the log."""
+        """Check, without storing an object, that the store can be used; return a description of it for the log, such as
+        "in bucket files". Raises StorageError if it can't.
+        """

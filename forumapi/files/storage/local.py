@@ -50,7 +50,9 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes from `start` on, in chunks. Raises MissingError before the first chunk."""
+        """Yield `length` bytes from `start` on, fewer if the object ends before, in chunks. Raises MissingError before
+        the first chunk, StorageError.
+        """
         try:
             handle = self.path(name).open("rb", buffering=0)
         except FileNotFoundError:

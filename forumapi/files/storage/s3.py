@@ -40,7 +40,7 @@ class S3Storage:
     before it raises.
 
     `endpoint`, `region`, `key_id`, `secret`: "" for the SDK's own defaults; `redirect_s`: seconds for which a URL of
-    `redirect` is valid, 0: clients are never redirected.
+    `redirect` is valid, 0: clients are never redirected; `timeout_s`: longest wait for the service in one try.
     """
 
     def __init__(
@@ -116,7 +116,9 @@ class S3Storage:
             raise self._failed(error) from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes from `start` on, in chunks. Raises MissingError before the first chunk."""
+        """Yield `length` bytes from `start` on, fewer if the object ends before, in chunks. Raises MissingError before
+        the first chunk, StorageError.
+        """
         try:
             body = self._client.get_object(
                 Bucket=self.bucket, Key=name, Range=f"bytes={start}-{start + length - 1}"

@@ -17,7 +17,9 @@ class DumpError(Exception):
 
 
 class SkippedRow(NamedTuple):
-    """Row of a dump that was skipped, with the reason. `number`: its position among the table's rows, from 1."""
+    """Row of a dump that was skipped, with the reason. `table`: its whole name, with the board's prefix; `number`: the
+    row's position in the table, from 1.
+    """
 
     table: str
     number: int
@@ -25,8 +27,8 @@ class SkippedRow(NamedTuple):
 
 
 class DumpRow(NamedTuple):
-    """Row of a table, its values in the order of the columns. `number`: its position among the table's rows, from 1;
-    `problem`: why it can't be used, "" if it can.
+    """Row of a table. `number`: its position among the table's rows, from 1; `values`: in the order of the columns, ()
+    with a problem; `problem`: why the row can't be used, "" if it can.
     """
 
     table: str

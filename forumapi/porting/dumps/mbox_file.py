@@ -27,7 +27,8 @@ _LINE: Final = 1 << 20
 
 class MboxMessage(NamedTuple):
     """Message of an mbox. `file`: name of the file; `number`: position in it from 1; `postmark`: the line "From …"
-    before the message; `data`: its bytes, None where it is longer than MAX_MESSAGE.
+    before the message; `data`: the bytes after that line, with `>From ` unquoted, None where they are more than
+    MAX_MESSAGE.
     """
 
     file: str

@@ -109,8 +109,9 @@ class _Window:
 def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
-    """Parse a dump: yield the definition of each table whose name passes `is_wanted`, then its rows. `encoding`: of the
-    text, "" for the one that the dump names. Raises DumpError.
+    """Parse a dump: yield, in its order, definitions and rows of the tables whose whole names, with any prefix, pass
+    `is_wanted`; a table may be defined again before further rows. `encoding`: of the text, "" for the one that the dump
+    names. Raises DumpError.
     """
     return _Reader(stream, is_wanted, encoding).run()
 
@@ -173,8 +174,9 @@ class _Reader:
             return skipped[-4096:]
 
     def _other(self) -> Iterator[DumpTable]:
-        """Read a statement that is no INSERT, and yield the table that the statement defines if that table is wanted.
-        Raises DumpError for a statement without an end.
+        """Read a statement that is no INSERT: take over the character set that it sets, unless the caller gave one, and
+        yield the table that it defines, if that is wanted. Raises DumpError for a statement without an end, and for a
+        character set that is not known.
         """
         window = self._window
         while True:

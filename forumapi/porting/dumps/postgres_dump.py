@@ -39,8 +39,8 @@ def looks_like(head: bytes) -> bool:
 def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
-    """Parse a dump: yield the definition of each table whose name passes `is_wanted`, then its rows. `encoding`: of the
-    text, "" for the one that the dump names. Raises DumpError.
+    """Parse a dump: yield, for each table whose whole name, with any prefix, passes `is_wanted` and that has COPY data,
+    its definition, then its rows. `encoding`: of the text, "" for the one that the dump names. Raises DumpError.
     """
     charset = encoding or "utf-8"
     types: dict[str, dict[str, str]] = {}

@@ -34,9 +34,9 @@ class _FoundError(Exception):
 
 
 def detect(path: Path, most: int) -> str:
-    """Return the product, one of NAMES, of an archive in the neutral layout, or of the first table in a dump that one
-    product alone has. `most`: limit for the dump's bytes after decompression. Raises DumpError beyond the limit, and if
-    nothing tells the product.
+    """Return the product, one of NAMES: LAYOUT for any ZIP file; for a dump, that of the first table that one product
+    alone has. `most`: limit for the dump's bytes after decompression. Raises DumpError for a dump beyond the limit,
+    damaged, or without such a table.
     """
     with path.open("rb") as opened:
         head = opened.read(len(_ZIP))
@@ -70,8 +70,8 @@ def detect(path: Path, most: int) -> str:
 
 
 def check_kind(path: Path) -> None:
-    """Check that a file from strangers is none of SQLite's, whose whole content is instructions to a library. Raises
-    DumpError.
+    """Raise DumpError if a file from strangers, plain or compressed by gzip, is an SQLite file, whose whole content is
+    instructions to a library.
     """
     with gzip.open(path) as opened:
         try:
@@ -85,7 +85,9 @@ def check_kind(path: Path) -> None:
 
 
 def check_size(path: Path, most: int) -> None:
-    """Check that a file, decompressed if it is gzip, has at most `most` bytes. Raises DumpError."""
+    """Check that a file, decompressed if it is gzip, has at most `most` bytes. Raises DumpError if it has more, is
+    damaged, or is an archive of another kind.
+    """
     with BoundedStream(path, most) as stream:
         while stream.read(1 << 20):
             pass
@@ -93,7 +95,7 @@ def check_size(path: Path, most: int) -> None:
 
 def check_archive(path: Path, most: int) -> None:
     """Check a ZIP file before it is opened: the size of its directory, that its files are stored or deflated and not
-    encrypted, and that they have at most `most` bytes after decompression. Raises DumpError.
+    encrypted, and that they have together at most `most` bytes after decompression. Raises DumpError.
     """
     with path.open("rb") as opened:
         try:

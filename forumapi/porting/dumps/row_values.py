@@ -30,7 +30,7 @@ def _character(match: re.Match[str]) -> str:
 
 
 def as_number(value: Any) -> int:
-    """Return a value as int; 0 for None and for what is no number."""
+    """Return a value as int, a float without its fraction; 0 for None, and for a text that is no whole number."""
     try:
         return int(value or 0)
     except (TypeError, ValueError, OverflowError):
@@ -45,7 +45,7 @@ def as_text(value: Any) -> str:
 
 
 def as_time(value: Any) -> datetime.datetime | None:
-    """Return seconds since 1970 as a time; None for 0 and for what is out of range."""
+    """Return seconds since 1970 as a time in UTC; None for 0, and for what is no number or out of range."""
     seconds = as_number(value)
     if not 0 < seconds <= _LATEST:
         return None
@@ -60,7 +60,7 @@ def as_moment(value: Any) -> datetime.datetime | None:
 
 def as_utc(value: Any) -> datetime.datetime | None:
     """Parse a time as PostgreSQL or SQLite writes it, one without a zone as UTC; return it in UTC, None for anything
-    else.
+    else, and for a time in the years 1 and 9999.
     """
     moment = _parsed(value)
     if moment is None or not 1 < moment.year < datetime.MAXYEAR:
@@ -76,13 +76,13 @@ def _parsed(value: Any) -> datetime.datetime | None:
 
 
 def as_title(value: Any) -> str:
-    """Return as plain text a title that was stored HTML-escaped; UNTITLED for an empty one."""
+    """Return as plain text a title that was stored HTML-escaped; UNTITLED for an empty or blank one."""
     title = decoded(as_text(value))
     return title if title.strip() else UNTITLED
 
 
 def as_address(value: Any) -> str:
-    """Return an IP address that is stored as text or as 4 or 16 bytes as text; "" for anything else."""
+    """Return as text an IP address that is stored as text, as 4 or 16 bytes, or as a number; "" for anything else."""
     try:
         return str(ipaddress.ip_address(value)) if value else ""
     except ValueError:

@@ -36,27 +36,30 @@ class Source(Protocol):
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
-        """Rows that could not be read, at most MAX_SKIPPED of them."""
+        """Rows that could not be read, the first MAX_SKIPPED of them."""
 
     def close(self) -> None: ...
 
     def rows(
         self, table: str, columns: Sequence[str], order: Sequence[str] = (), **equal: Value
     ) -> Iterator[Row]:
-        """Yield rows of a table, each a map of these columns, sorted by the columns `order` (unsorted for ()); with
-        `equal` only rows that have these values in the columns of these names.
+        """Yield rows of a table, named without the board's prefix, each a map of `columns`, sorted by the columns
+        `order` (unsorted for ()); with `equal` only rows that have these values in the columns of these names, where
+        None equals nothing.
 
-        A column that does not exist is None in each row; a table, or a column of `equal`, that does not exist means no
-        rows.
+        A column that does not exist is None in each row, and is left out of `order`; a table that is not in `tables`,
+        or a column of `equal` that does not exist, means no rows.
         """
 
     def count(self, table: str) -> int:
-        """Return the number of a table's rows; 0 for a table that does not exist."""
+        """Return the number of rows of a table, named without the board's prefix; 0 for a table that is not in
+        `tables`.
+        """
 
 
 class BoundedStream(io.RawIOBase):
-    """Stream of a dump file, decompressed if it is gzip. Raises DumpError for other archives, damaged ones, and beyond
-    `most` bytes.
+    """Stream of a dump file, decompressed if it is gzip. Raises DumpError when made for a file of ZIP, bzip2 or
+    pg_dump's own format, and when damaged gzip or more than `most` bytes are read.
     """
 
     def __init__(self, path: Path, most: int = MAX_DUMP) -> None:
@@ -146,7 +149,7 @@ class DumpSource:
         self.close()
 
     def close(self) -> None:
-        """Remove the temporary file."""
+        """Close the source, which can't be read any more, and remove its temporary file."""
         self._database.close()
         self._file.close()
 
@@ -184,7 +187,9 @@ class DumpSource:
         return int(self._database.execute(f"SELECT count(*) FROM {name}").fetchone()[0])
 
     def _index(self, table: str, columns: tuple[str, ...]) -> None:
-        """Create an index of a table on the columns in this order, unless it exists."""
+        """Create an index of a table, named without the board's prefix, on the columns in this order, unless there is
+        one.
+        """
         name = "-".join((table, *columns))
         if name not in self._indexes:
             listed = ", ".join(map(_quoted, columns))

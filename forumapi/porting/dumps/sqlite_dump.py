@@ -31,8 +31,8 @@ def looks_like(head: bytes) -> bool:
 def read(
     stream: io.BufferedReader[Any], is_wanted: Callable[[str], bool], folder: Path | None = None
 ) -> Iterator[DumpTable | DumpRow]:
-    """Copy the file, and yield the definition of each table whose name passes `is_wanted`, then its rows. `folder`: for
-    the copy, None for the system's. Raises DumpError.
+    """Copy the file, and yield, for each table whose whole name, with any prefix, passes `is_wanted`, its definition,
+    then its rows. `folder`: for the copy, None for the system's. Raises DumpError.
     """
     with tempfile.NamedTemporaryFile(
         prefix="forumapi-import-", suffix=".sqlite", dir=folder

@@ -55,8 +55,8 @@ HASHED: Final[Mapping[str, str]] = {
 
 
 class CanonicalIds:
-    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added. A document whose id
-    is a number above those of all before takes eight bytes of memory.
+    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added, each once. Ids that
+    are ascending numbers take eight bytes of memory each, up to the first id that is not.
     """
 
     def __init__(self) -> None:
@@ -120,8 +120,9 @@ class CanonicalHash:
         }
 
     def add(self, stream: str, document: PortedDocument) -> None:
-        """Add the next document of a stream to the hash; roles only enter it through the rights in forums added later.
-        Streams that are not in HASHED are ignored.
+        """Add the next document of a stream to the hash; roles enter it only through the rights in forums. Streams must
+        come whole and in the order of HASHED, and a forum after its parent: a reference to a document that was not
+        added before counts as empty. Streams that are not in HASHED are ignored.
         """
         if isinstance(document, PortedRole):
             self._rights.add_role(document)

@@ -133,7 +133,7 @@ def _condition(role: PortedRole) -> str:
 
 
 def _sorted(names: set[str]) -> list[str]:
-    """Return names of those who have a right, sorted; if all members have it, guests and members alone, no person or
-    criteria.
+    """Return names of those who have a right, sorted; if "members" is among them, only that, and "guests" if among them
+    too.
     """
     return sorted(names & {GUESTS, MEMBERS} if MEMBERS in names else names)

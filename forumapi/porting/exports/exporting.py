@@ -50,7 +50,7 @@ def snapshot(url: str) -> Iterator[Transaction]:
 
 def to_folder(reader: SiteReader, folder: Path, step: Step) -> LayoutWritten:
     """Write a site's documents and files into a folder, empty or new, in the neutral layout. `step` is called after
-    each document with the number of documents so far, and may raise to end the export.
+    each document and each file with the number of documents so far, and may raise to end the export.
     """
     return layout_writer.write(reader, FolderSink(folder), step)
 
@@ -64,8 +64,9 @@ class Archived(NamedTuple):
 
 
 def to_archive(reader: SiteReader, path: Path, step: Step) -> Archived:
-    """Write a site's documents and files into a new ZIP file, in the neutral layout. `step` is called after each
-    document with the number of documents so far, and may raise to end the export.
+    """Write a site's documents and files into the ZIP file `path`, in the neutral layout; an existing file is
+    overwritten. `step` is called after each document and each file with the number of documents so far, and may raise
+    to end the export.
     """
     with layout_writer.zip_file(path) as archive:
         written = layout_writer.write(reader, ZipSink(archive), step)

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class PieceStream(io.RawIOBase):
-    """Readable stream of the bytes of `pieces`, an iterable; closing the stream closes `pieces` if it can be closed."""
+    """Readable stream of the bytes of `pieces`, an iterator; closing the stream closes `pieces` if it can be closed."""
 
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = pieces

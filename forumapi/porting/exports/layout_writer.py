@@ -115,9 +115,9 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
-    """Contents of `index.json`. `streams`: entries by the stream's name; `files`: number of files of attachments,
-    `missing_files`: paths of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`:
-    canonical hash of all documents.
+    """Contents of `index.json`. `streams`: entries by the stream's name; `files`: number of files of attachments and
+    avatars, `missing_files`: paths of those that the store lacks; `left_out`: parts of the forum that the export lacks;
+    `hash`: canonical hash of all documents.
     """
 
     layout: int
@@ -131,7 +131,7 @@ class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LayoutWritten(NamedTuple):
-    """Result of `write`: number of documents, number of files of attachments, and the canonical hash."""
+    """Result of `write`: number of documents, number of files of attachments and avatars, and the canonical hash."""
 
     documents: int
     files: int
@@ -143,8 +143,8 @@ Step = Callable[[int], None]
 
 
 def write(reader: ForumReader, sink: LayoutSink, step: Step = lambda _: None) -> LayoutWritten:
-    """Write all documents and files that a reader yields; call `step` after each document with the number of documents
-    so far, and after each file. What `step` raises ends the export.
+    """Write all documents and files that a reader yields, but no Unreadable, and the index; call `step` after each
+    document with the number of documents so far, and after each file. What `step` raises ends the export.
 
     Raises OSError, and the errors of the reader and the store. Memory grows by eight bytes a document and by the names
     of files alone.

@@ -170,7 +170,7 @@ class FileStore:
         """Examine the bytes of `source` and put them into the store as the file of `old`, a picture without its
         metadata; a damaged picture is stored as a file that is never shown. `room`: bytes that the file may take in the
         store, None for any number. Raises FileRefused for an empty file, or one larger than `file_size_limit` or
-        `room`.
+        `room`, and StorageError.
         """
         with scratch(self._storage) as folder:
             path = folder / "received"
@@ -278,7 +278,8 @@ class AttachmentWriter:
 
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
         """Store the files of the attachments that no earlier run has stored; return the attachments left out, with
-        reasons. One without an association to a comment, a message or a profile that came is left out too.
+        reasons. One that is attached neither to a comment or message, which may come yet, nor to a profile that came is
+        left out too.
         """
         origin = self._origin
         profiles = {
@@ -328,8 +329,8 @@ class AttachmentWriter:
 
     def hang(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
         """Attach stored files to their comments, messages and profiles, unless they are attached already; to a profile
-        as its avatar. Skip attachments that are not stored; return those, with reasons, none of whose comments,
-        messages and profiles came.
+        as its avatar. Attachments whose file is not stored are skipped. Return as left out, with reasons, stored ones
+        of whose comments, messages and profiles none came.
         """
         origin = self._origin
         wanted = [("attachment", one.id) for one in attachments]

@@ -38,9 +38,8 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class AttributeWriter:
-    """Writer of attributes of things that the import has inserted before.
-
-    `granted`: keys of the attributes that count for roles' criteria, since the site's owner vouches for them.
+    """Writer of attributes of things that the import has inserted before. `granted`: keys, as the source writes them,
+    of the attributes that count for roles' criteria, since the site's owner vouches for them.
     """
 
     def __init__(self, origin: Origin, people: ImportedPeople, granted: Collection[str]) -> None:
@@ -52,8 +51,9 @@ class AttributeWriter:
     def insert_attributes(
         self, tx: Transaction, holders: Iterable[tuple[int, int, Sequence[PortedAttribute], str]]
     ) -> list[Unreadable]:
-        """Insert attributes of things; return the attributes left out, with reasons. `holders`: type and id of each
-        thing here, its attributes, its old id.
+        """Insert attributes of things, except under keys that a thing has already; return the attributes left out, with
+        reasons: those whose key can't be stored or is the site's own. `holders`: type and id of each thing here, its
+        attributes, its old id.
         """
         rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []
@@ -84,8 +84,8 @@ class AttributeWriter:
 
 
 def field_key(key: str) -> str:
-    """Return an attribute's key as it is stored: other characters than letters, digits, `_` and `-` become `_`; "" if
-    nothing is left.
+    """Return an attribute's key as it is stored: each run of other characters than ASCII letters, digits, `_` and `-`
+    becomes one `_`, none of them at the ends, cut to _MAX_KEY characters; "" if nothing is left.
     """
     return _KEY.sub("_", value_cleaning.plain(key)).strip("_")[:_MAX_KEY]
 

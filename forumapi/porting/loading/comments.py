@@ -206,8 +206,8 @@ class NewText(NamedTuple):
 
 
 class StoredText(NamedTuple):
-    """Comment that was stored: its old id and its id here. `unfinished`: note of links and of an answer that `finish`
-    has to resolve, "" for none.
+    """Comment that was stored: its old id and its id here. `unfinished`: note of links and of an answer that
+    `CommentWriter.finish` has to resolve, "" for none.
     """
 
     old_id: str
@@ -251,7 +251,7 @@ class TextWriter:
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
         """Insert comments in this order, with revisions, mentions and links; return what was stored, in the same order.
-        `answered`: ids here, by old id, of the earlier comments that these may answer.
+        `answered`: ids here, by old id, of comments of earlier calls that these may answer.
 
         `waits` True: links `old:comment/<id>` to comments of the import that are not inserted yet stay as they are,
         until `finish`; False: such links are replaced by their words.
@@ -339,8 +339,8 @@ class TextWriter:
         return stored
 
     def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
-        """Replace texts, revisions and state of stored comments, each given with its id here. Return by id here the
-        note of what `finish` has to resolve in it, "" for nothing.
+        """Replace texts, revisions and state of stored comments, each given with its id here; the comment that each
+        answers stays. Return by id here the note of what `CommentWriter.finish` has to resolve in it, "" for nothing.
         """
         if not texts:
             return {}
@@ -440,7 +440,7 @@ class TextWriter:
 
     def finish(self, tx: Transaction, ids: Sequence[int]) -> None:
         """Resolve links to comments that were inserted since, in the texts of the stored comments with these ids here,
-        and render these texts again.
+        and render these texts again; links to comments that did not come are replaced by their words.
         """
         if not ids:
             return

@@ -69,11 +69,13 @@ class ErasedPeople:
         self.names = {id: unescape(name) for id, _, name in rows}
 
     def is_erased(self, old_id: str) -> bool:
-        """Return True if the person with this old id was erased since they came."""
+        """Return True if the person with this old id was erased since they came; False for "" and for an unknown id."""
         return value_cleaning.old_id(old_id) in self._ids if old_id else False
 
     def without_theirs(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Yield the documents of a stream that are not of erased people, whatever these chose about their words."""
+        """Yield the documents of a stream that are not of erased people, whatever these chose about their words.
+        `stream`: of profiles, aliases, or documents with an `author`; each Unreadable is yielded.
+        """
         for one in stream:
             if isinstance(one, Unreadable):
                 owner = ""
@@ -87,8 +89,8 @@ class ErasedPeople:
                 yield one
 
     def as_chosen(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Yield the documents of a stream, those of people who chose to have their words removed without the words;
-        their files are left out.
+        """Yield the documents of a stream, all of which have an `author`; those of people who chose to have their words
+        removed come without the words, files of these people not at all. Each Unreadable is yielded.
         """
         if not self._silent:
             yield from stream

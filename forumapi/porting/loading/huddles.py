@@ -153,7 +153,7 @@ class HuddleWriter:
     def copies(self, one: PortedMessage) -> list[MessageCopy]:
         """Return the copies of a message that are to be stored: one for the author and the open recipients, one for the
         author and each blind recipient. A copy that none of its recipients still has is left out; if all are left out,
-        a copy for the author alone is returned, or [] if the author has deleted the message.
+        a copy for the author alone is returned, or [] if the author has deleted the message or did not come.
         """
         author = self._people.id(one.author)
         own = {author} if author and not one.is_deleted else set()
@@ -183,8 +183,8 @@ class HuddleWriter:
         return made
 
     def _having(self, recipients: Sequence[PortedRecipient]) -> tuple[set[int], set[int]]:
-        """Return the ids here of the recipients who still have their copy, and the ids of those among them who have
-        read it.
+        """Return the ids here of the recipients who came and still have their copy, and the ids of those among them who
+        have read it.
         """
         having = [
             (self._people.id(one.id), one.is_read) for one in recipients if not one.is_deleted

@@ -159,9 +159,8 @@ class ImportedThing(NamedTuple):
 
 class Origin(NamedTuple):
     """Source of an import into one site, a row of `import_origins`; its methods keep the ids of what came from it.
-
-    `is_resolved`: old addresses lead to what came; `stage`: how far the import is: the stream that is loaded,
-    "links", "counters", "done" or "undoing"; `addresses`: those that the forum had.
+    `is_resolved`: old addresses lead to what came; `stage`: how far the import is: the stream that is loaded, "links",
+    "files", "counters", "done" or "undoing"; `addresses`: those that the forum had.
     """
 
     site_id: int
@@ -173,7 +172,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, title: str) -> Origin | None:
-        """Find the import into the site that has this title; None if there is none."""
+        """Find the import with this title into the site; None if there is none."""
         row = tx.row(FIND_ORIGIN, site_id=site_id, title=title)
         if row is None:
             return None
@@ -204,7 +203,9 @@ class Origin(NamedTuple):
         tx.rows(LOCK, site_id=self.site_id)
 
     def set_stage(self, tx: Transaction, stage: str) -> None:
-        """Store the name of the stage that the import is in: a stream, "links", "counters", "done" or "undoing"."""
+        """Store the name of the stage that the import is in: a stream, "links", "files", "counters", "done" or
+        "undoing"; with "done" also the time of the end.
+        """
         tx.run(SET_STAGE, site_id=self.site_id, origin_id=self.id, stage=stage)
 
     def switch(self, tx: Transaction, *, on: bool) -> None:
@@ -214,8 +215,8 @@ class Origin(NamedTuple):
     def find_items(
         self, tx: Reader, wanted: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], ImportedThing]:
-        """Find imported things by kind and old id, in one statement. Return them by the same kind and old id; what has
-        not come is missing.
+        """Find imported things by kind (of TYPES) and old id, in one statement. Return them by the same kind and old
+        id; what has not come is missing.
         """
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):
@@ -242,8 +243,8 @@ class Origin(NamedTuple):
         return found
 
     def all_of(self, tx: Reader, item_type: int) -> dict[str, ImportedThing]:
-        """Return all imported things of one type (`itemtypes`) by old id, without `written`; for types of which there
-        are few enough for memory.
+        """Return all imported things of one type (`itemtypes`) by old id as it is stored (`value_cleaning.old_id`),
+        without `written`; for types of which there are few enough for memory.
         """
         rows = tx.rows(ALL_OF_TYPE, site_id=self.site_id, origin_id=self.id, type=item_type)
         return {row[0]: ImportedThing(item_type, row[1], row[2]) for row in rows}
@@ -274,9 +275,9 @@ class Origin(NamedTuple):
         )
 
     def unwritten(self, tx: Transaction, rows: Sequence[tuple[Sequence[object], T]]) -> list[T]:
-        """Return those rows that no earlier run has written, and note in the database that this run writes them. Each
-        is given as a pair: what tells the row apart (its kind, old ids and values), and the row. Of rows alike the
-        first counts.
+        """Return, in order, those rows that no earlier run has written, and note in the database that this run writes
+        them. Each is given as a pair: what tells the row apart (its kind, old ids and values), and the row. Of rows
+        alike the first counts.
         """
         keyed: dict[str, T] = {}
         for parts, row in rows:

@@ -95,7 +95,9 @@ _INT32: Final = 2**31 - 1
 
 
 def count(number: int) -> int:
-    """Return a number of the source, such as views, limited to the range of an integer column."""
+    """Return a number of the source, such as views, limited to the range from 0 to the largest value of an integer
+    column.
+    """
     return max(0, min(number, _INT32))
 
 
@@ -149,7 +151,8 @@ class ItemWriter:
 
     def insert_polls(self, tx: Transaction, polls: Sequence[PortedPoll]) -> list[Unreadable]:
         """Insert the polls that no earlier run has inserted, with choices and ballots; return what was left out, with
-        reasons: polls whose conversation or forum did not come, and ballots of unknown people.
+        reasons: polls whose conversation or forum did not come, ballots of unknown people or for no choice of the poll,
+        and second ballots of one person.
         """
         origin = self._origin
         wanted = [("poll", one.id) for one in polls]

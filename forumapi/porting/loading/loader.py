@@ -82,8 +82,9 @@ class PortingError(Exception):
 
 
 class ImportProgress(NamedTuple):
-    """Progress of an import. `stage`: stream being loaded; `done`, `total`: numbers of its documents, `total`
-    estimated, 0 if unknown; `seconds_left`: estimate for the whole import, None without one.
+    """Progress of an import. `stage`: stream being loaded, or "links", "files", "counters", "done"; `done`, `total`:
+    numbers of its documents, `total` estimated, 0 if unknown; `seconds_left`: estimate for the whole import, None
+    without one.
     """
 
     stage: str
@@ -93,8 +94,9 @@ class ImportProgress(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Result of one run: `read`: number of documents read by stream, those skipped included; `left_out`: number of
-    those left out; `seconds` taken.
+    """Result of one run: `read`: numbers of documents read by stream, and under "files" of attachments put into their
+    places, those included that earlier runs inserted; `left_out`: number of documents, and of parts such as attributes,
+    left out; `seconds` taken.
     """
 
     read: dict[str, int]
@@ -105,8 +107,9 @@ class Outcome(NamedTuple):
 class Loader:
     """Loader of one reader's forum into one site; for one call of `run`.
 
-    `granted`: keys of attributes that count for roles' criteria. `room`: bytes that files may take in the store, beyond
-    which they are left out; None for any number. `show` is called with the progress about once a second.
+    `granted`: keys, as the source writes them, of attributes that count for roles' criteria. `room`: bytes that files
+    may take in the store, beyond which they are left out; None for any number. `show` is called with the progress about
+    once a second.
     """
 
     def __init__(
@@ -145,8 +148,9 @@ class Loader:
         self._done = 0
 
     def run(self) -> Outcome:
-        """Load all documents that no earlier run has inserted, then set the counters. Raises PortingError if a batch is
-        refused for a fault that is not a row's; what was loaded stays, and the next run continues.
+        """Load all documents that no earlier run has inserted, each batch in a transaction of its own, then set the
+        counters. Raises PortingError if a batch is refused for a fault that is not a row's; what was loaded stays, and
+        the next run continues.
         """
         reader = self._database.read()
         try:
@@ -212,7 +216,7 @@ class Loader:
         self, name: str, stream: Iterable[T | Unreadable], insert: Insert, *, size: int = BATCH
     ) -> None:
         """Insert the stream `name` in batches of `size` by calls of `insert` on another thread, while this one reads
-        the next batches from the source.
+        the next batches from the source; return when all are inserted.
         """
         self._set_stage(name)
         waiting: deque[tuple[int, Future[None]]] = deque()
@@ -326,21 +330,25 @@ class Loader:
         return inserted
 
     def _attachments(self) -> Iterator[PortedAttachment | Unreadable]:
-        """Yield the avatars of profiles as attachments to the profiles, then the source's attachments."""
+        """Yield the avatars of profiles as attachments to the profiles, then the source's attachments; no avatars of
+        erased people, and no files of those who chose to have their words removed.
+        """
         for profile in self.erased.without_theirs(self._reader.profiles()):
             if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
                 yield own
         yield from self.erased.as_chosen(self._reader.attachments())
 
     def _abouts(self) -> Iterator[PortedComment]:
-        """Yield the texts that people wrote about themselves as comments on their own profiles."""
+        """Yield the texts that people, erased ones left aside, wrote about themselves as comments on their own
+        profiles.
+        """
         for profile in self.erased.without_theirs(self._reader.profiles()):
             if isinstance(profile, PortedProfile) and profile.text.strip():
                 yield about(profile)
 
     def _bans(self) -> Iterator[PortedBan | Unreadable]:
-        """Yield the bans of the source; then a ban for good for each profile that is marked as banned and has no ban of
-        its own in force.
+        """Yield the bans of the source; then a permanent ban for each profile that is marked as banned and has no ban
+        of its own in force.
         """
         named: set[str] = set()
         now = datetime.datetime.now(datetime.UTC)

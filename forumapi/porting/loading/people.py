@@ -147,9 +147,8 @@ class ImportedPeople:
             )
 
     def insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> list[Unreadable]:
-        """Insert the profiles that no earlier run has inserted; return those left out for want of a name.
-
-        Several with the same e-mail address become one profile.
+        """Insert the profiles that no earlier run has inserted; return those left out for want of a name. Several of
+        this import with the same e-mail address become one profile, also with one that an earlier run has inserted.
         """
         left: list[Unreadable] = []
         fresh: dict[str, PortedProfile] = {}
@@ -188,7 +187,7 @@ class ImportedPeople:
         return left
 
     def users(self, tx: Reader, ids: Iterable[int]) -> dict[int, int]:
-        """Return the user id of each of the profiles with these ids here, by profile id."""
+        """Return the user ids of the profiles with these ids here, by profile id; an unknown profile is missing."""
         wanted = sorted(set(ids))
         return dict(tx.rows(USERS_OF, site_id=self.origin.site_id, ids=wanted)) if wanted else {}
 

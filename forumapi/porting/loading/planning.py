@@ -38,7 +38,8 @@ class ImportPlan(NamedTuple):
 
     `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first few of
     each stream. `changes`: how often something would come changed, by a description in words. `unsaid`: how often texts
-    hold formatting that Markdown can't express, by its name. `seconds`: estimate for the import.
+    hold formatting that Markdown can't express, by its name. `losses`: parts of the product's data that never come.
+    `seconds`: estimate for the import.
     """
 
     come: dict[str, int]

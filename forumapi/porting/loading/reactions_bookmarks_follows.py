@@ -88,8 +88,8 @@ class ReactionWriter:
     def insert_reactions(
         self, tx: Transaction, reactions: Sequence[PortedReaction]
     ) -> list[Unreadable]:
-        """Insert reactions, and count them on their comments and items; return those left out, such as reactions that
-        the site does not have.
+        """Insert the reactions that no earlier run has inserted, and count them on their comments and items; return
+        those left out: reactions that the site does not have, or whose person or thing did not come.
         """
         kinds = self._reaction_kinds(tx)
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in reactions])
@@ -133,7 +133,9 @@ class ReactionWriter:
     def insert_bookmarks(
         self, tx: Transaction, bookmarks: Sequence[PortedBookmark]
     ) -> list[Unreadable]:
-        """Insert bookmarks; return those left out, whose person or thing does not exist here."""
+        """Insert the bookmarks that no earlier run has inserted; return those left out, whose person or thing does not
+        exist here.
+        """
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in bookmarks])
         rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []
@@ -160,7 +162,9 @@ class ReactionWriter:
         return left
 
     def insert_follows(self, tx: Transaction, follows: Sequence[PortedFollow]) -> list[Unreadable]:
-        """Insert watchers and ignored things; return those left out, whose person or thing does not exist here."""
+        """Insert the watchers and ignored things that no earlier run has inserted; return those left out, whose person
+        or thing does not exist here.
+        """
         wanted = [
             (kind, id)
             for one in follows

@@ -32,10 +32,10 @@ NOBODY: Final = "Nobody"
 
 
 class Grant(NamedTuple):
-    """Role of a microcosm, to be inserted. `key`: its old id within the forum; `rights`: the names of RIGHTS that it
-    gives; `is_moderator`: people in it moderate; `is_banned`: people in it are kept out. `include_guests`,
-    `include_users`: all guests or all members are in it; `members`: old ids of the people who are named in it;
-    `criteria`: conditions by which further people are in it.
+    """Role of a microcosm, to be inserted. `key`: name under which the import keeps it, unique in the forum, such as
+    `role:<old id>`; `rights`: the names of RIGHTS that it gives; `is_moderator`: people in it moderate; `is_banned`:
+    people in it are kept out. `include_guests`, `include_users`: all guests or all members are in it; `members`: old
+    ids of the people who are named in it; `criteria`: conditions by which further people are in it.
     """
 
     key: str
@@ -50,9 +50,11 @@ class Grant(NamedTuple):
 
 
 class ForumRights(NamedTuple):
-    """Roles of one forum. `grants` None: it inherits those of the microcosm above.
+    """Roles of one forum. `grants`: roles of its microcosm, None or () for none; without one among them that neither
+    moderates nor bans, the microcosm inherits such roles from the one above.
 
-    `reduced`: old ids of moderators who get their rights in this forum alone, not below it.
+    `reduced`: old ids of moderators who do not moderate everywhere below the forum: they get their rights in this forum
+    alone, and none where it inherits its roles.
     """
 
     grants: tuple[Grant, ...] | None
@@ -84,8 +86,8 @@ class Rights:
         self._moderators = {forum.id: self._moderators_of(forum) for forum in forums}
 
     def of(self, forum: PortedForum) -> ForumRights:
-        """Return the roles that a forum's microcosm gets; `grants` None if it inherits those of the microcosm above
-        it.
+        """Return the roles that the microcosm of a forum, one of `forums`, gets; `grants` None if it has none of its
+        own and inherits those of the microcosm above it.
         """
         own = self._listed(forum)
         moderators = self._moderators[forum.id]
@@ -107,8 +109,8 @@ class Rights:
     def allowed(
         self, forum: PortedForum, has: Callable[[ForumPermissions], bool]
     ) -> Allowed | None:
-        """Return who may do something in a forum according to the source, moderators and bans left aside; None if
-        neither the forum nor any above it lists roles. `has`: True for permissions that include the thing.
+        """Return who may do something in a forum according to the source, moderators, criteria and bans left aside;
+        None if neither the forum nor any above it lists roles. `has`: True for permissions that include the thing.
         """
         own = self._listed(forum)
         if own is None:
@@ -128,11 +130,13 @@ class Rights:
         )
 
     def moderators(self, forum: PortedForum) -> Collection[str]:
-        """Return the old ids of a forum's moderators who may also view the forum, in any order."""
+        """Return the old ids of those who moderate a forum, one of `forums`, by name or by a role, in any order;
+        without people who may not view it, or whom a banned role keeps out.
+        """
         return self._moderators[forum.id]
 
     def barred(self, forum: PortedForum) -> frozenset[str]:
-        """Return the old ids of people whom a banned role of the forum, or of one above it, keeps out."""
+        """Return the old ids of people who are named in a banned role of the forum, or of one above it."""
         own = self._listed(forum) or ()
         parent = self._forums.get(forum.parent_id)
         above = self.barred(parent) if parent else frozenset[str]()
@@ -140,7 +144,7 @@ class Rights:
 
     def _listed(self, forum: PortedForum) -> tuple[PortedRole, ...] | None:
         """Return the roles of the old forum that count in a forum, with their rights there; None if it inherits those
-        of the forum above.
+        of the forum above, or is at the top and the source has no roles.
         """
         if forum.usergroups is None:
             if forum.parent_id or not self._roles:
@@ -199,8 +203,8 @@ class Rights:
         )
 
     def _moderators_of(self, forum: PortedForum) -> dict[str, None]:
-        """Return the old ids of a forum's moderators, as keys in their order; those who may not view the forum are left
-        out.
+        """Return the old ids of those who moderate a forum, by name or by a role, as keys in their order; those who may
+        not view the forum, or whom a banned role keeps out, are left out.
         """
         own = self._listed(forum)
         wanted = dict.fromkeys(one.id for one in forum.moderators)
@@ -245,8 +249,9 @@ def _rights(allowed: ForumPermissions) -> frozenset[str]:
 
 
 def _without_barred(listed: Sequence[PortedRole]) -> tuple[PortedRole, ...]:
-    """Return a forum's roles, without guests in all of them if a banned role holds all guests, and without members if a
-    banned role holds all members; in the latter case the banned roles are left out.
+    """Return a forum's roles, without guests in all of them if a banned role holds all guests, and without any members,
+    named ones and those by criteria too, if a banned role holds all members; in the latter case the banned roles are
+    left out.
     """
     barring = [role for role in listed if role.is_banned]
     no_guests = any(role.include_guests for role in barring)

@@ -359,8 +359,8 @@ class Undone(NamedTuple):
 
 
 def touched(tx: Reader, origin: Origin) -> list[Touched]:
-    """Return each use that others have made of an import since, such as a comment or the takeover of a profile; [] for
-    none.
+    """Return each use that others have made of an import since, such as a comment or the takeover of a profile, by kind
+    and id; [] for none.
     """
     return [Touched(*row) for row in tx.rows(TOUCHED, site_id=origin.site_id, origin_id=origin.id)]
 

@@ -965,7 +965,9 @@ def _short(value: object) -> str:
 
 
 def table(report: ImportReport) -> Iterator[str]:
-    """Yield the lines of a printed report: a table of all checks, then the first differences of each."""
+    """Yield the lines of a printed report: a table of all checks, the first differences of each, and how much others
+    have written into the import since.
+    """
     names = ("check", "source", "here", "left out", "different")
     width = max(len(names[0]), *(len(row.check) for row in report.rows))
     yield f"{names[0]:{width}}" + "".join(f"{name:>12}" for name in names[1:])

@@ -207,7 +207,9 @@ def _chat(quoted: re.Match[str]) -> str:
 
 
 def choices(raw: str, name: str) -> list[str]:
-    """Return the texts of the choices of the poll `name` in a post; [] where the post has none by this name."""
+    """Return the texts of the choices of the poll `name` in a post, "poll" for a poll without a name; [] where the post
+    has none by this name.
+    """
     for poll in _POLL.finditer(raw[: raw.rfind("[/poll]") + 7].replace("\r\n", "\n")):
         called = _POLL_NAME.search(poll["head"])
         if (called["name"] if called else "poll") == name:

@@ -85,7 +85,7 @@ _SIGN: Final = "\ue000"
 
 
 def without_html(text: str) -> str:
-    """Escape HTML tags, so that the text shows them as they were typed."""
+    """Escape HTML tags outside of code, so that the text shows them as they were typed."""
     return outside_code(text, lambda part: "\n".join(_without_html(part.split("\n"))))
 
 
@@ -100,7 +100,9 @@ def _without_html(lines: list[str]) -> Iterator[str]:
 
 
 def without_tables(text: str) -> str:
-    """Escape the delimiter rows of tables, and definitions of links (`[1]: address`), neither of which Misago has."""
+    """Escape, outside of code, the delimiter rows of tables, and definitions of links (`[1]: address`), neither of
+    which Misago has.
+    """
 
     def escaped(part: str) -> str:
         part = _DEFINITION.sub(r"\g<0>\\", part)
@@ -110,18 +112,18 @@ def without_tables(text: str) -> str:
 
 
 def without_bbcode(text: str) -> str:
-    """Escape BBCode tags, which have an effect here, while the product shows them as typed."""
+    """Escape BBCode tags outside of code, which have an effect here, while the product shows them as typed."""
     return outside_code(text, lambda part: _BBCODE.sub(r"&#91;\1&#93;", part))
 
 
 def with_emoji(text: str) -> str:
-    """Replace codes such as `:smile:` and `:-)` by emoji."""
+    """Replace codes such as `:smile:` and `:-)` outside of code by emoji."""
     return outside_code(text, lambda part: _EMOJI.sub(lambda match: _EMOJI_OF[match[1]], part))
 
 
 def with_people(text: str, people: Mapping[str, str], mention: re.Pattern[str] = _MENTION) -> str:
-    """Turn `@name` into a link `[@name](old:profile/<old id>)` where the name is known; other mentions stay. `people`:
-    old ids by name, in lower case; `mention`: pattern whose first group is the name.
+    """Turn `@name` outside of code into a link `[@name](old:profile/<old id>)` where the name is known; other mentions
+    stay. `people`: old ids by name, in lower case; `mention`: pattern whose first group is the name.
     """
 
     def linked(match: re.Match[str]) -> str:
@@ -132,8 +134,9 @@ def with_people(text: str, people: Mapping[str, str], mention: re.Pattern[str] =
 
 
 def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> str:
-    """Rewrite the addresses of links and pictures. `rules`: pairs of a pattern and a replacement; of each address the
-    match of the first pattern that matches at its beginning is replaced; an address that none matches stays.
+    """Rewrite the addresses of links and pictures outside of code. `rules`: pairs of a pattern and a replacement; of
+    each address the match of the first pattern that matches at its beginning is replaced; an address that none matches
+    stays.
     """
 
     def replaced(match: re.Match[str]) -> str:

@@ -26,7 +26,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 class CustomTag(NamedTuple):
     """BBCode that the board has defined. `tokens`: for each placeholder of the template, such as `TEXT1`, the name of
-    the attribute that fills it; `template`: its HTML.
+    the attribute that fills it, "content" for the text between the tags; `template`: its HTML.
     """
 
     tokens: Mapping[str, str]

@@ -234,8 +234,8 @@ class _Reading:
         self._text(written)
 
     def _item(self, written: str, text: str, position: int) -> int:
-        """Read a line that begins with `[*]` (the sign as `written`) as an item of the open list, else of a new one;
-        return the position in the text after it.
+        """Open an item for the sign `written`, such as `[*]`, in the open list, else in a new one; within `[li]`, and
+        for `[X]`, the sign stays as text. Return `position`, that in `text` after the sign.
         """
         if self._is_open("li") or written == "[X]":
             self._text(written)

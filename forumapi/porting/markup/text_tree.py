@@ -290,7 +290,8 @@ def _items(node: TextNode) -> Iterator[TextNode]:
 
 class _Token:
     """Token of a paragraph. `kind`: "text", "raw" (finished Markdown), "open" or "close" (of an inline node);
-    `written`: the text or Markdown, "" for an inline node's ends; `node`: the inline node, None for text.
+    `written`: the text or Markdown, "" for an inline node's ends; `node`: the inline node, picture or file, None for
+    text.
     """
 
     __slots__ = ("kind", "node", "written")
@@ -393,7 +394,8 @@ def _written(tokens: list[_Token]) -> str:
 
 def _delimiters(tokens: list[_Token], place: int, node: TextNode, in_link: bool) -> tuple[str, str]:
     """Return what is written before and after an inline node: Markdown where it is sure to be parsed as such, else HTML
-    tags. `place`: index in `tokens` of the node's opening token; `in_link`: the node is within a link's text.
+    tags; for a link whose text is its address the whole link and "", for one without an address "" twice. `place`:
+    index in `tokens` of the node's opening token; `in_link`: the node is within a link's text.
     """
     alone = tokens[place + 1].kind == "text" and tokens[place + 2].kind == "close"
     text = tokens[place + 1].written if alone else ""
@@ -495,7 +497,9 @@ def _code_span(text: str) -> str:
 
 
 def _destination(href: str) -> str:
-    """Return an address as it is written between the parentheses of a link; "" if it can't be written there."""
+    """Return an address, percent-encoded where needed, as it is written between the parentheses of a link; "" for a
+    blank one.
+    """
     href = "".join(href.split())
     # What the address may hold as it is; also what is encoded already.
     encoded = quote(href, safe="%/:?#@!$&'*+,;=~._-|{}^")

@@ -106,10 +106,10 @@ class Destination(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class CarriedTable:
-    """Table whose rows of a site are carried along when the site moves, one for each such table. `columns`: name and
-    type of all but the site's id and computed ones; `key`: columns of the primary key, and `unique`: of further unique
-    indexes, both without the site's id; `identity`: column whose values a sequence gives, "" for none; `is_leaf`: no
-    other table refers to it.
+    """Table with a column `site_id`; the function `carried` returns those tables whose rows a move carries along.
+    `columns`: name and type of all but the site's id and computed ones; `key`: columns of the primary key, and
+    `unique`: of further unique indexes, both without the site's id; `identity`: column whose values a sequence gives,
+    "" for none; `is_leaf`: no other table refers to it.
     """
 
     name: str
@@ -177,7 +177,7 @@ class CarriedTable:
 
     def keys(self, to: Destination | None) -> list[Composable]:
         """Return the SQL expressions by which rows are compared and sorted, in an order that both platforms and Python
-        share. `to`: where the rows go; None for rows that stand there already.
+        share; [] for a table with one row a site. `to`: where the rows go; None for rows that stand there already.
         """
         if self.is_renumbered:
             return [SQL('{} COLLATE "C"').format(self.digest(to))]

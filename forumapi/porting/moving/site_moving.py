@@ -99,7 +99,7 @@ class Compared(NamedTuple):
 class FinishedMove(NamedTuple):
     """Result of a move. `read_only_s`: for how many seconds the site took no writes; `address`: of the site now;
     `rows`, `files`: numbers of those written in all `copies` copies; `missing_files`: number of files that the store
-    here lacks.
+    here lacks. All numbers are 0 where the site had moved before.
     """
 
     address: str
@@ -310,8 +310,8 @@ class SiteMove:
     # ---------------------------------------------------------------- move
 
     def run(self, *, is_copy_only: bool = False) -> FinishedMove | None:
-        """Move the site, or go on with a move that was killed. `is_copy_only`: copy it and return None; a later call
-        goes on from there.
+        """Move the site, or go on with a move that was killed; of a site that has moved, open it there unless it is
+        open. `is_copy_only`: copy it and return None; a later call goes on from there.
 
         Raises MoveError, StorageError, psycopg.Error; until the switch the site then stays where it was, and takes
         writes again.
@@ -749,7 +749,7 @@ class SiteMove:
 
     def undo(self) -> int:
         """Remove the copy from the other platform, and end the move here; return the number of rows removed. Raises
-        MoveError once the site has moved, or if there is no copy.
+        MoveError once the site has moved, and if there is no copy, after it has ended the move here.
         """
         row = self.target.execute(
             "SELECT s.site_id, v.state FROM sites s JOIN site_moves v ON v.site_id = s.site_id"

@@ -30,7 +30,7 @@ _WRITTEN: Final = 2_000
 class SiteCopy(NamedTuple):
     """Connections for one copy of a site. `reader`: a transaction here, and `compared`: one on the other platform, each
     of which sees one moment; `writer`: a connection to the other platform, in autocommit. `site_id`: the site's id
-    here.
+    here; `to`: the site on the other platform.
     """
 
     reader: Connection
@@ -127,8 +127,9 @@ def delete(site: SiteCopy, table: CarriedTable, gone: list[Key]) -> None:
 def fingerprint(
     connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
 ) -> Fingerprint:
-    """Return the fingerprint of a table's rows of a site. `to`: where the rows go; None for rows that stand there
-    already. `step` is called with the number of rows read since the last call, and may raise.
+    """Return the fingerprint of a table's rows of a site. The connection must be in a transaction. `to`: where the rows
+    go; None for rows that stand there already. `step` is called with the number of rows read since the last call, and
+    may raise.
     """
     hashed = hashlib.sha256()
     rows = 0
@@ -225,7 +226,9 @@ class _RowWriter:
         self._is_begun = False
 
     def write(self, keys: list[Key]) -> int:
-        """Insert or update the rows with these keys on the other platform, in one transaction; return their number."""
+        """Insert or update the rows with these keys on the other platform, in one transaction; return the number of
+        rows inserted or updated.
+        """
         site, table = self._site, self._table
         if not self._is_begun:
             self._begin()

@@ -81,7 +81,7 @@ _DIGITS: Final = re.compile(r"[0-9]+")
 
 
 class LayoutError(Exception):
-    """Failure to open a layout; the message is for the operator and names the file."""
+    """Failure to open or read a layout; the message is for the operator and names the file."""
 
 
 class _LayoutFile(NamedTuple):
@@ -160,7 +160,9 @@ class _Files:
 
 
 class LayoutReader(BaseReader):
-    """Reader of a layout in a folder or ZIP file. Raises LayoutError for one without any stream."""
+    """Reader of a layout in a folder or ZIP file. Raises LayoutError for one without any document, or with a damaged
+    `site.json`.
+    """
 
     name = "microcosm"
     losses: tuple[Loss, ...] = (

@@ -148,7 +148,8 @@ class MboxReader(BaseReader):
     )
 
     def __init__(self, path: Path, *, folder: Path | None = None, most: int | None = None) -> None:
-        """Read the whole archive. Raises DumpError, OSError.
+        """Read the whole archive at `path`, a file or folder as `mbox_file.read` takes it. Raises DumpError, also if it
+        holds no message, and OSError.
 
         `folder`: for the temporary file, None for the system's. `most`: bytes that each file may have after
         decompression, None for MAX_DUMP.
@@ -217,8 +218,8 @@ class MboxReader(BaseReader):
         run("INSERT INTO lists VALUES (?, ?) ON CONFLICT DO NOTHING", (head.list, head.list_name))
 
     def _thread(self) -> None:
-        """Give each message its thread: that of the nearest message that it refers to, of those in the archive or named
-        by another message of the same list; else one of its own.
+        """Give each message, the earliest first, its thread: that in which another message of its list has named it,
+        else that of the nearest message it refers to that is in a thread or named in one; else a new thread.
         """
         run = self._database.execute
         order = "SELECT id, list, parent FROM mails ORDER BY sent IS NULL, sent, number, id"
@@ -373,7 +374,9 @@ class MboxReader(BaseReader):
                 )
 
     def _text(self, data: bytes) -> str:
-        """Return the Markdown of a message's texts, those in HTML only where there is no plain one."""
+        """Return the Markdown of a message's texts; of alternatives that of the plain text, or of the HTML if there is
+        none.
+        """
         written = []
         for part in self._parts(data, self._unsaid):
             if _is_file(part):
@@ -388,7 +391,9 @@ class MboxReader(BaseReader):
         return "\n\n".join(text for text in written if text)
 
     def _parts(self, data: bytes, unsaid: Unsaid) -> list[Message]:
-        """Return the parts of a message that hold content. `unsaid`: counts of what was left out, added to in place."""
+        """Return the parts of a message that hold content, [] if they are nested too deep. `unsaid`: counts of what was
+        left out, added to in place.
+        """
         try:
             return list(_leaves(email.message_from_bytes(data, policy=_MailPolicy(unsaid))))
         except RecursionError:
@@ -454,7 +459,9 @@ def _told(error: BaseException) -> str:
 
 
 def _in_charset(data: bytes, charset: str | None) -> str | None:
-    """Decode bytes by `charset`, None for ASCII, else by one of _CHARSETS; None where no one fits."""
+    """Decode bytes by `charset` (None: ASCII) or, where that is unknown or does not fit, by the first of _CHARSETS that
+    fits; None where none does.
+    """
     for one in (charset or "ascii", *_CHARSETS):
         try:
             if codecs.lookup(one).name.replace("_", "-") not in _NO_CHARSETS:
@@ -475,8 +482,8 @@ def _header(message: Message, name: str) -> str:
 
 
 def _words(written: str) -> str:
-    """Return a header's text with its encoded words decoded; a charset that is unknown or wrong counts as UTF-8. A text
-    that is damaged, or above 2,000 characters, comes as it is.
+    """Return a header's text with its encoded words decoded; a charset that is unknown or wrong counts as UTF-8, where
+    that does not fit as Windows-1252 or Latin-1. A text that is damaged, or above 2,000 characters, comes as it is.
     """
     if len(written) > _LONGEST:
         return written
@@ -533,14 +540,16 @@ def _thread_id(list_id: str, thread: str) -> str:
 
 
 def _is_file(part: Message) -> bool:
-    """Return True for a part that is a file of its own: one with a name or that is no text."""
+    """Return True for a part that is a file of its own: one that has a name, is marked as an attachment, or is neither
+    plain text nor HTML.
+    """
     if part.get_content_disposition() == "attachment" or part.get_filename():
         return True
     return part.get_content_type() not in ("text/plain", "text/html")
 
 
 def _leaves(part: Message) -> Iterator[Message]:
-    """Yield the parts that hold content; of alternatives the plain text alone, where there is one."""
+    """Yield the parts that hold content; of alternatives none in HTML where one is plain text."""
     if not part.is_multipart() or part.get_content_type() == "message/rfc822":
         yield part
         return

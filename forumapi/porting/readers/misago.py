@@ -66,8 +66,8 @@ _FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)')
 
 
 def open_misago(dump: Path, files: Path | None = None) -> MisagoReader:
-    """Open the reader of a dump file. `files`: the folder that holds `media/`, None without it. Raises DumpError,
-    OSError.
+    """Open the reader of a dump file; the caller closes it. `files`: the folder that holds `media/`, None without it.
+    Raises DumpError, OSError.
     """
     return MisagoReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
@@ -549,7 +549,7 @@ class MisagoRights(GroupRights):
 
 
 def _rights(written: str) -> Rights:
-    """Return the rights that a role of categories gives, from its JSON."""
+    """Return the rights that a role of categories gives, from its JSON; 0 for a text that is no JSON."""
     try:
         granted = json.loads(written)
     except ValueError:

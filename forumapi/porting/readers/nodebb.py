@@ -71,8 +71,8 @@ _PRIVILEGE = re.compile(
 
 
 def open_nodebb(dump: Path, files: Path | None = None) -> NodebbReader:
-    """Open the reader of a dump file. `files`: the folder that holds `uploads/`, None without. Raises DumpError,
-    OSError.
+    """Open the reader of a dump file; the caller closes it. `files`: the folder that holds `uploads/`, None without.
+    Raises DumpError, OSError.
     """
     return NodebbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 

@@ -114,8 +114,8 @@ _FILE_NAME = re.compile(r"[\w.-]{1,200}")
 
 
 def open_phpbb(dump: Path, files: Path | None = None) -> PhpbbReader:
-    """Open the reader of a dump file. `files`: the board's folder, with `files/` and `images/`, None without. Raises
-    DumpError, OSError.
+    """Open the reader of a dump file; the caller closes it. `files`: the board's folder, with `files/` and `images/`,
+    None without. Raises DumpError, OSError.
     """
     return PhpbbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
@@ -853,8 +853,8 @@ def _address(config: Mapping[str, str]) -> str:
 
 
 def _parents_first(rows: Mapping[int, Row]) -> Iterator[int]:
-    """Yield the ids of forums, given as rows by id, in the rows' order, each after its parent; those in a cycle of
-    parents count as having none.
+    """Yield the ids of forums, given as rows by id: after each forum all below it, and forums with the same parent in
+    the rows' order; those in a cycle of parents count as having none.
     """
     below: dict[int, list[int]] = {}
     for id, row in rows.items():

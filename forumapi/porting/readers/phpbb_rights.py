@@ -99,8 +99,9 @@ def _entries(
     options: Mapping[Value, Rights],
     roles: Mapping[Value, Grants],
 ) -> _Entries:
-    """Return the settings for groups or people from `table`, by their id (column `key`) and forum; forum 0 stands for
-    the whole board. `options`: rights by option's id; `roles`: what each role's id stands for.
+    """Return the settings for groups or people from `table`, by their id (column `key`) and forum; under forum 0, for
+    the whole board, the rights of moderators alone. `options`: rights by option's id; `roles`: what each role's id
+    stands for.
     """
     found: dict[tuple[int, int], Grants] = defaultdict(Grants)
     columns = (key, "forum_id", "auth_option_id", "auth_role_id", "auth_setting")

@@ -96,8 +96,8 @@ _GENDERS: Final = {"{gender_1}": "Male", "{gender_2}": "Female"}
 
 
 def open_smf(dump: Path, files: Path | None = None) -> SmfReader:
-    """Open the reader of a dump file. `files`: the folder with `attachments/` and `custom_avatar/`, None without.
-    Raises DumpError, OSError.
+    """Open the reader of a dump file; the caller closes it. `files`: the folder with `attachments/` and
+    `custom_avatar/`, None without. Raises DumpError, OSError.
     """
     return SmfReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 

@@ -69,9 +69,9 @@ def followed(ids: Iterable[str]) -> tuple[PortedFollowed, ...]:
 
 
 def parents_first(parents: Mapping[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield each forum with its parent, 0 without one: in the order of `parents`, and after the parent. Forums in a
-    circle of parents, or below one, come last, with 0. `parents`: the parent by forum; one that is no forum counts as
-    none.
+    """Yield each forum with its parent, 0 without one: in the order of `parents`, except that a forum which stands
+    there before its parent comes after the parent. Forums in a circle of parents, or below one, come last, with 0.
+    `parents`: the parent by forum; one that is no forum counts as none.
     """
     done: set[int] = set()
     waiting = list(parents)

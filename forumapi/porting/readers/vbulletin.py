@@ -472,7 +472,7 @@ class VbulletinReader(TableReader):
 
     @cached_property
     def _closed_threads(self) -> set[int]:
-        """Return the ids of the threads whose files somebody who reads them could not open."""
+        """Return the ids of the threads whose files not everybody who reads the thread could open."""
         closed = {
             forum
             for row in self._source.rows("forum", ("forumid",))
@@ -487,8 +487,8 @@ class VbulletinReader(TableReader):
 
     @cached_property
     def _attached(self) -> list[PortedAttachment | Unreadable]:
-        """Return the attachments of posts, without their bytes, in the order of their ids; an Unreadable for those that
-        somebody who reads the thread could not open. Those that wait for approval are left out.
+        """Return the attachments of posts, without their bytes, in the order of their ids; an Unreadable for each that
+        not everybody who reads the thread could open. Those that wait for approval are left out.
         """
         posts = {
             row["contenttypeid"]

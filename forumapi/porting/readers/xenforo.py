@@ -464,7 +464,9 @@ class XenforoReader(TableReader):
         return as_address(next(self._source.rows("ip", ("ip",), ip_id=id), {}).get("ip"))
 
     def _attached(self) -> Iterator[tuple[Row, Row]]:
-        """Yield the row of each attachment of a post or message with the row of its file's data."""
+        """Yield the row of each attachment of a post or message with the row of its file's data, by ascending id;
+        attachments without such data, and those of posts that were never sent, are left out.
+        """
         columns: tuple[str, ...] = ("data_id", "user_id", "filename", "file_size", "file_hash")
         columns += ("upload_date", "width", "height")
         for row in self._source.rows(
@@ -479,14 +481,14 @@ class XenforoReader(TableReader):
 
     @cached_property
     def _closed_threads(self) -> set[int]:
-        """Return the ids of the threads whose files somebody who reads them could not open."""
+        """Return the ids of the threads whose files not everybody who reads the thread could open."""
         forums = {as_number(row["node_id"]) for row in self._source.rows("node", ("node_id",))}
         closed = {one for one in forums if not self._rights.all_have(group_rights.FILES, one)}
         threads = self._threads()
         return {as_number(row["thread_id"]) for row in threads if row["node_id"] in closed}
 
     def _is_kept_back(self, attachment: Row) -> bool:
-        """Return True for an attachment of a post in a thread whose files somebody who reads that thread could not
+        """Return True for an attachment of a post in a thread whose files not everybody who reads the thread could
         open.
         """
         if as_text(attachment["content_type"]) != "post":
