@@ -43,16 +43,10 @@ NAME: Final = "updates"
 # Queues mail, or messages of web push, in the transaction that decides on them (mail_enqueue.py, push_queue.py).
 Queue = Callable[[Transaction, int, Sequence[MessageRequest]], None]
 
-# Live comments: parent, author of the comment replied to, whether any follower of the parent wants mail, and mentioned
-# profiles that were not notified yet. Mentions are taken by the first event, in this release or the one before.
+# Live comments: parent, author of the comment replied to, and whether any follower of the parent wants mail.
 COMMENTS = Query(
     "dispatch.comments",
     f"""
-    WITH named AS (
-        UPDATE comment_mentions m
-           SET told = true
-         WHERE m.site_id = %(site_id)s AND m.comment_id = ANY(%(ids)s::bigint[]) AND NOT m.told
-     RETURNING m.comment_id, m.profile_id)
     SELECT c.comment_id, c.created, c.created_by, coalesce(i.item_type_id, 3::smallint),
            coalesce(c.item_id, c.on_profile_id), coalesce(i.microcosm_id, 0), coalesce(r.created_by, 0),
            EXISTS (SELECT 1 FROM watchers w
@@ -65,13 +59,23 @@ COMMENTS = Query(
            OR i.microcosm_id IS NOT NULL
               AND EXISTS (SELECT 1 FROM watchers w
                            WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = {itemtypes.SITE}
-                             AND w.item_id = c.site_id),
-           ARRAY(SELECT n.profile_id FROM named n WHERE n.comment_id = c.comment_id ORDER BY n.profile_id)
+                             AND w.item_id = c.site_id)
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
       LEFT JOIN comments r ON r.site_id = c.site_id AND r.comment_id = c.in_reply_to
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[]) AND NOT c.is_deleted
        AND NOT c.is_moderated AND (i.item_id IS NULL OR NOT i.is_deleted AND NOT i.is_moderated)""",
+)
+
+# Mentioned profiles that were not notified yet. Mentions are taken by the first event for which the comment is live, in
+# this release or the one before.
+MENTIONS = Query(
+    "dispatch.mentions",
+    """
+    UPDATE comment_mentions m
+       SET told = true
+     WHERE m.site_id = %(site_id)s AND m.comment_id = ANY(%(ids)s::bigint[]) AND NOT m.told
+ RETURNING m.comment_id, m.profile_id""",
 )
 
 ITEMS = Query(
@@ -130,8 +134,8 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 
 class LiveComment(NamedTuple):
     """Comment that is neither deleted nor hidden, on an item that is neither or on a profile, as dispatch reads it
-    (COMMENTS). `parent_type` and `parent_id`: the item or profile that it is on; `microcosm_id`: the item's, 0 for
-    none; `has_mail`: a follower of parent, microcosm or site wants mail; `mentioned`: profiles that the comment
+    (COMMENTS, MENTIONS). `parent_type` and `parent_id`: the item or profile that it is on; `microcosm_id`: the item's,
+    0 for none; `has_mail`: a follower of parent, microcosm or site wants mail; `mentioned`: profiles that the comment
     mentions and that were not notified of that yet.
     """
 
@@ -143,7 +147,7 @@ class LiveComment(NamedTuple):
     microcosm_id: int
     reply_to: int  # the author of the comment replied to; 0 for none
     has_mail: bool
-    mentioned: list[int]
+    mentioned: Sequence[int] = ()
 
     @property
     def target(self) -> Target:
@@ -256,14 +260,16 @@ class _EventDispatch:
             | {event.parent_id for event in events if event.item_type == itemtypes.ATTENDEE},
         )
         items = {id: item for id, item in items.items() if self._is_live(item)}
-        comments = {id: one for id, one in comments.items() if self._is_live(one)}
+        comments = self._with_mentions(
+            {id: one for id, one in comments.items() if self._is_live(one)}
+        )
         for event in events:
             if event.item_type == itemtypes.COMMENT:
-                # Mentions are notified by the first event of a comment, everything else by its creation.
+                # Mentions are notified by the first event of a live comment, everything else by its creation.
                 found = comments.get(event.item_id)
                 if found is not None:
                     self._comment(found, is_new=event.kind == journal.CREATED)
-                    comments[found.id] = found._replace(mentioned=[])
+                    comments[found.id] = found._replace(mentioned=())
             elif event.item_type == itemtypes.PROFILE:
                 self._newcomer(event)
             elif event.item_type == itemtypes.ATTENDEE:
@@ -293,6 +299,15 @@ class _EventDispatch:
         return {row[0]: kind(*row) for row in rows}
 
     # ------------------------------------------------------------ comments
+
+    def _with_mentions(self, comments: dict[int, LiveComment]) -> dict[int, LiveComment]:
+        """Take the mentions of these comments, by id, that were not notified yet; return the comments with them."""
+        mentioned: dict[int, list[int]] = {id: [] for id in comments}
+        if comments:
+            ids = sorted(comments)
+            for id, profile_id in self._tx.rows(MENTIONS, site_id=self._site_id, ids=ids):
+                mentioned[id].append(profile_id)
+        return {id: one._replace(mentioned=sorted(mentioned[id])) for id, one in comments.items()}
 
     def _comment(self, comment: LiveComment, *, is_new: bool) -> None:
         mailed: set[int] = set()

@@ -329,6 +329,34 @@ def test_a_hidden_comment_tells_nobody(stage, make, site, ana, bob):
     assert stage.rows(site) == []
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "UPDATE comments SET is_moderated = {} WHERE comment_id = %(comment)s",
+        "UPDATE items SET is_deleted = {} WHERE item_id = %(chat)s",
+        "UPDATE microcosms SET is_deleted = {} WHERE microcosm_id = %(place)s",
+    ],
+)
+def test_who_was_not_told_while_a_comment_was_hidden_is_told_by_its_next_edit(
+    stage, make, site, ana, bob, hidden
+):
+    place = make.microcosm(site)
+    chat = make.conversation(site, microcosm=place)
+    comment = make.comment(chat, by=bob, markdown=f"@{ana.name}")
+    for value in ("true", "false"):
+        make.sql(hidden.format(value), comment=comment.id, chat=chat.id, place=place.id)
+        make.sql(
+            "UPDATE sites SET acl_version = acl_version + 1 WHERE site_id = %(id)s", id=site.id
+        )
+        stage.read()
+        assert stage.rows(site) == []
+
+    for _ in range(2):
+        edit(make, comment, bob, [ana.id])
+        stage.read()
+        assert stage.rows(site) == [(ana.id, 3, comment.id, bob.id)]
+
+
 def test_imports_tell_nobody(stage, make, site, ana, bob):
     stage.prefer(ana, 3)
     make.comment(make.conversation(site), by=bob, markdown=f"@{ana.name}")
