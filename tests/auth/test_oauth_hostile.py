@@ -478,14 +478,23 @@ def test_a_broken_header_is_a_refusal(client: Client, header: str) -> None:
 # ---------------------------------------------------------------- people and clients that go
 
 
+@pytest.mark.parametrize("by_domain", [False, True])
 def test_a_banned_person_grants_nothing_and_what_they_granted_ends(
-    make: Factory, secretive: Client, site: Site
+    make: Factory, secretive: Client, site: Site, by_domain: bool
 ) -> None:
     made = secretive.tokens(site.member)
     code = secretive.code(site.member)
     cookie = page_cookie(make, site.member)
+    domain = f"{site.key}.example" if by_domain else ""
+    if by_domain:
+        make.sql(
+            "UPDATE users SET email = %(email)s WHERE user_id = %(id)s",
+            email=f"Member@mail.{domain}",
+            id=site.member.user_id,
+        )
     with make.database.write() as tx:
-        Ban.insert(tx, site.member.user_id, site_id=site.id, display_reason="Enough")
+        banned = 0 if by_domain else site.member.user_id
+        Ban.insert(tx, banned, domain=domain, site_id=site.id, display_reason="Enough")
 
     page = secretive.open(secretive.address(), cookie)
     assert (page.status, "Enough" in text_of(page)) == (403, True)

@@ -15,6 +15,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access.access_token import GRANT, AccessToken
 from forumapi.models.pages import page_with_total
+from forumapi.models.people import ban
 from forumapi.wire import json_fragments, scopes
 from forumapi.wire.paging import Paging
 
@@ -108,17 +109,14 @@ FIND_REFRESH = Query(
 # The same answer as the identity statement's: nobody is banned from a site of their own (P-26).
 ACTIVE_PROFILE = Query(
     "oauth_grant.active_profile",
-    """
+    f"""
     SELECT p.profile_id, p.profile_name
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
       JOIN sites s ON s.site_id = p.site_id
      WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s
        AND (s.owned_by = p.profile_id
-            OR NOT u.is_banned
-               AND NOT EXISTS (SELECT 1 FROM bans b
-                                WHERE b.user_id = p.user_id AND (b.site_id = p.site_id OR b.site_id IS NULL)
-                                  AND (b.expires IS NULL OR b.expires > now())))""",
+            OR NOT u.is_banned AND {ban.REASON.replace("t.user_id", "p.user_id")} IS NULL)""",
 )
 
 PAGE = Query(
