@@ -12,7 +12,7 @@ import pytest
 
 from forumapi.porting.layout import ForumReader
 from forumapi.porting.markup import foreign_markdown
-from forumapi.porting.readers import open_reader
+from forumapi.porting.readers import misago, open_reader
 from forumapi.porting.readers.misago import MisagoReader, open_misago
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
@@ -34,6 +34,21 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MisagoReader]:
     made = open_misago(folder / "board.sql", folder)
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("written", ["null", "7", '["a"]', '"a"', "{"])
+def test_json_of_another_kind_ends_no_reading(tmp_path: Path, written: str) -> None:
+    role = next(line for line in SMALL.splitlines() if line.startswith('3\t{"misago'))
+    poll = next(line for line in SMALL.splitlines() if '[{"hash"' in line)
+    choices = next(field for field in poll.split("\t") if field.startswith("[{"))
+    spoilt = SMALL.replace(role, f"3\t{written}").replace(choices, written)
+    (tmp_path / "board.sql").write_text(spoilt)
+    reader = open_misago(tmp_path / "board.sql", tmp_path)
+
+    assert len(whole(reader.forums())) == 3
+    assert len(everything(reader.polls())) == 1
+    assert misago._avatar("1", written) is None
+    reader.close()
 
 
 def test_people_and_rights(reader: MisagoReader) -> None:

@@ -7,10 +7,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-import time
 import zipfile
 import zlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -348,8 +348,8 @@ class _ImportBar:
         if progress.total:
             told += f" of {progress.total:,}"
         if progress.seconds_left is not None and progress.stage != "done":
-            left = time.strftime("%H:%M:%S", time.gmtime(progress.seconds_left))
-            told += f", about {left} left"
+            # More than a day as "1 day, 2:03:04".
+            told += f", about {timedelta(seconds=int(progress.seconds_left))} left"
         if self._is_shown:
             print(f"\r{told.ljust(self._width)}", end="", file=sys.stderr, flush=True)
             self._width = len(told)

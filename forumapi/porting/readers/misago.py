@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from forumapi.porting.dumps.dump_types import Row
 from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text
@@ -47,6 +47,8 @@ from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
 from forumapi.porting.readers.table_reader import TableReader
+
+_T = TypeVar("_T")
 
 MARKER: Final = "threads_threadparticipant"
 PREFIX: Final[str | None] = "misago_"
@@ -297,13 +299,11 @@ class MisagoReader(TableReader):
             *("posted_on", "poster_id", "poster_name", "is_public"),
         )
         for row in self._source.rows("threads_poll", columns, ("id",)):
-            try:
-                listed = [
-                    one for one in json.loads(as_text(row["choices"])) if isinstance(one, dict)
-                ]
-            except ValueError:
-                yield Unreadable(kind="poll", id=str(row["id"]), reason="choices: is no JSON")
+            read = _json(as_text(row["choices"]), list)
+            if read is None:
+                yield Unreadable(kind="poll", id=str(row["id"]), reason="choices: is no JSON list")
                 continue
+            listed = [one for one in read if isinstance(one, dict)]
             choices = tuple(
                 PortedChoice(
                     id=as_text(one.get("hash")),
@@ -548,14 +548,20 @@ class MisagoRights(GroupRights):
         return {group for at, group in self._granted if at == forum}
 
 
-def _rights(written: str) -> Rights:
-    """Return the rights that a role of categories gives, from its JSON; 0 for a text that is no JSON."""
+def _json(written: str, kind: type[_T]) -> _T | None:
+    """Return the value of a JSON text; None if the text is no JSON, or its value is none of that type."""
     try:
-        granted = json.loads(written)
+        value = json.loads(written)
     except ValueError:
-        return 0
-    category = granted.get("misago.categories.permissions", {})
-    threads = granted.get("misago.threads.permissions.threads", {})
+        return None
+    return value if isinstance(value, kind) else None
+
+
+def _rights(written: str) -> Rights:
+    """Return the rights that a role of categories gives, from its JSON; 0 for a text that is no JSON object."""
+    granted = _json(written, dict) or {}
+    category = granted.get("misago.categories.permissions") or {}
+    threads = granted.get("misago.threads.permissions.threads") or {}
     # Who sees only their own threads sees none here.
     if not (
         category.get("can_see")
@@ -591,13 +597,9 @@ def _avatar(id: Any, written: str) -> PortedAttachment | None:
     """Return the largest avatar of the person `id` that is among the board's files; None without one. `written`: the
     person's avatars as JSON, a list with `size` and `url` of each.
     """
-    try:
-        sizes = json.loads(written or "[]")
-    except ValueError:
-        return None
     own = [
         (as_number(one.get("size")), as_text(one.get("url")))
-        for one in sizes
+        for one in _json(written, list) or ()
         if isinstance(one, dict) and as_text(one.get("url")).startswith("/media/")
     ]
     if not own:
