@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -14,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from forumapi.concurrency.end_with_parent import end_with_parent
 from forumapi.config import embedded_environ
 from forumapi.database.connections import Database
-from tests import services
+from tests import preloaded, services
 from tests.api import Api
 from tests.factories import Factory, Site
+from tests.preloaded import Forked
 
 PLATFORM_DOMAIN = "forum.test"
 PROJECT = Path(__file__).resolve().parent.parent
@@ -29,7 +28,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 class Server:
     """A running web process. `settings` are what it was started with, beside the tests' own."""
 
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
     address: tuple[str, int]
     log: Path
     platform_domain: str = PLATFORM_DOMAIN
@@ -83,16 +82,7 @@ def begin_server(
         | {f"FORUMAPI_{name.upper()}": value for name, value in given.items()}
     )
     log = folder / f"web-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "forumapi", *command.split()],
-            cwd=PROJECT,
-            env=env,
-            stdout=output,
-            stderr=output,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,  # noqa: PLW1509
-        )
+    process = preloaded.start(command.split(), env, log)
     return Server(process, ("127.0.0.1", port), log, given["platform_domain"])
 
 
@@ -198,10 +188,11 @@ def make(database_url: str) -> Iterator[Factory]:
 @pytest.fixture(scope="session")
 def bikes(make: Factory) -> Site:
     """A site with its cast, shared by the tests of this process: make your own things on it."""
-    return make.site("bikes")
+    # No key that examples of the API document have: made-up requests may have made such a site before.
+    return make.site("sharedbikes")
 
 
 @pytest.fixture(scope="session")
 def trains(make: Factory) -> Site:
     """Another site."""
-    return make.site("trains")
+    return make.site("sharedtrains")

@@ -169,13 +169,13 @@ def url(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def config(url: str, tmp_path: Path, memcached: str) -> Config:
     return Config(
-        database_url=url, data_dir=str(tmp_path), memcached=(memcached,), cache_prefix="erased"
+        database_url=url, data_dir=str(tmp_path), memcached=(memcached,), cache_prefix=tmp_path.name
     )
 
 
 @pytest.fixture
 def api(url: str, tmp_path: Path, memcached: str) -> Iterator[Api]:
-    with running(url, tmp_path, memcached=memcached, cache_prefix="erased") as server:
+    with running(url, tmp_path, memcached=memcached, cache_prefix=tmp_path.name) as server:
         client = server.api()
         yield client
         client.close()
@@ -214,7 +214,8 @@ def _hits_in_files(folder: Path) -> list[str]:
     ]
 
 
-def _hits_in_memcached(address: str) -> list[str]:
+def _hits_in_memcached(address: str, prefix: str) -> list[str]:
+    """Keys that begin with a prefix, whose values have a canary in them."""
     host, _, port = address.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         stream = connection.makefile("rwb")
@@ -232,7 +233,8 @@ def _hits_in_memcached(address: str) -> list[str]:
         return [
             name.decode()
             for name in names
-            if any(one.encode() in b"".join(ask(b"get " + name)).lower() for one in CANARIES)
+            if prefix.encode() in name
+            and any(one.encode() in b"".join(ask(b"get " + name)).lower() for one in CANARIES)
         ]
 
 
@@ -414,17 +416,17 @@ def test_nothing_of_the_person_is_left_nor_comes_back_with_a_backup(
     before = _hits_in_tables(url)
     assert len(before) > 20
     assert _hits_in_files(config.files_folder)
-    assert _hits_in_memcached(memcached)
+    assert _hits_in_memcached(memcached, config.cache_prefix)
     saved, _ = backup.create(url, config.files_folder, tmp_path / "backups")
 
     _erase(url, config)
 
     assert _hits_in_tables(url) == {}
     assert _hits_in_files(config.files_folder) == []
-    assert _hits_in_memcached(memcached) == []
+    assert _hits_in_memcached(memcached, config.cache_prefix) == []
     shown = api.get(chat.path, by=site.member)
     assert "Dear @deleted" in str(shown.data)
-    assert _hits_in_memcached(memcached) == []
+    assert _hits_in_memcached(memcached, config.cache_prefix) == []
 
     folder = tmp_path / "restored"
     backup.restore(saved, empty_database, folder)

@@ -401,7 +401,7 @@ def test_an_id_beyond_64_bits_is_400(api: Api, bikes: Site, digits: str) -> None
     [
         "nowhere.forum.test",
         "root.forum.test",
-        "a.bikes.forum.test",
+        "a.sharedbikes.forum.test",
         "evilforum.test",
         "elsewhere.example",
         "10.0.0.1:8080",

@@ -243,7 +243,8 @@ class Stage:
                 time.sleep(0.02)
         heading = driver.execute_script("return (document.querySelector('h1') || {}).textContent")
         if language == "en":
-            assert scene.heading in (heading or ""), f"{address} shows {heading!r}"
+            text = driver.execute_script("return document.documentElement.textContent")[:500]
+            assert scene.heading in (heading or ""), f"{address} shows {heading!r}: {text}"
 
     def read(self, scene: Scene, *, language: str = "en") -> Page:
         """Return the page as the website sends it, in a language."""

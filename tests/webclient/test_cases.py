@@ -41,6 +41,7 @@ def test_a_moderator_takes_a_case(hand: Hand, make: Factory, site: Site) -> None
     _, case = make.report(make.comment(make.conversation(site), markdown="Buy **my** wheels"))
     make.report(make.conversation(site, title="Another"))
     hand.sign_in(site, site.moderator)
+    hand.go(site)
     hand.press("Moderation", within="footer")
     hand.press("Cases")
 
@@ -163,6 +164,7 @@ def test_undo_lists_conflicts(hand: Hand, make: Factory, site: Site, api: Api) -
     for body in (later, again):
         assert api.request("POST", "/api/v1/actions", by=site.owner, json=body).status == 200
     hand.sign_in(site, site.moderator)
+    hand.go(site)
     hand.press("Moderation", within="footer")
     hand.press("Actions")
     hand.go(site, f"/moderation/actions/{action}/")

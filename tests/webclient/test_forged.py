@@ -28,7 +28,7 @@ ORIGINS: Final = (
     "https://evil.example",
     "null",
     "http://{host}.evil.example",
-    "http://trains.forum.test",
+    "http://sharedtrains.forum.test",
     "http://forum.test",
     "http://{host}:1",
     "file://",

@@ -17,6 +17,7 @@ def test_a_member_begins_a_huddle_with_another_person(
 ) -> None:
     person, other = make.person(bikes), make.person(bikes)
     hand.sign_in(bikes, person)
+    hand.go(bikes)
 
     hand.press("Messages")
     hand.press("New message")
@@ -43,6 +44,7 @@ def test_a_huddle_shows_its_comments_to_its_participants(
     huddle = make.huddle(other, person, title="Which tyre?")
     make.comment(huddle, by=other, markdown="The wide one.")
     hand.sign_in(bikes, person)
+    hand.go(bikes)
 
     hand.press("Messages 1 unread")
     hand.see("Which tyre?")
@@ -126,6 +128,7 @@ def test_unread_huddles_are_counted_in_the_bar(hand: Hand, bikes: Site, make: Fa
     for huddle in huddles:
         make.comment(huddle, by=other)
     hand.sign_in(bikes, person)
+    hand.go(bikes)
     assert hand.find(".bar .count").text.split()[0] == "2"
 
     hand.go(bikes, f"/huddles/{huddles[0].id}/")

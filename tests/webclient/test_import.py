@@ -48,6 +48,7 @@ def test_the_owner_moves_a_forum_in(
     hand.press("Look again")
     hand.see("Never comes")
     hand.press("Load it")
+    hand.see("It has not begun yet.")
     work(database_url, website)
     hand.press("Look again")
     hand.see("Done.")

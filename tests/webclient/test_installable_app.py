@@ -101,6 +101,7 @@ def test_sign_out_drops_what_was_kept(hand: Hand, make: Factory, wire: Wire) -> 
     make.comment(huddle, by=site.owner, markdown="Nobody else")
     path = f"/huddles/{huddle.id}/"
     hand.sign_in(site, site.member)
+    hand.go(site)
     if hand.mode != NO_SCRIPT:
         installed(hand)
     hand.go(site, path)
@@ -144,6 +145,7 @@ def test_shortcuts_work(hand: Hand, make: Factory) -> None:
     talk = make.conversation(site, title="Which tyres?")
     comments = make.comments(talk, 3)
     hand.sign_in(site, site.member)
+    hand.go(site)
     hand.press("Keyboard shortcuts")
     hand.see("They need script")
     if hand.mode == NO_SCRIPT:

@@ -102,6 +102,7 @@ def test_unread_counts_move(hand: Hand, make: Factory, api_there: Api) -> None:
     mine = make.comment(talk, by=site.member)
     huddle = make.huddle(site.newcomer, site.member)
     hand.sign_in(site, site.member)
+    hand.go(site)
     hand.see_no("unread")
 
     say(api_there, site.newcomer, huddle, "Have you seen this?")
@@ -234,6 +235,7 @@ def test_networks_without_websockets_have_the_other_stream(
     talk = make.conversation(site)
     hand = Hand(browser, website.address[1], SCRIPT)
     hand.sign_in(site, site.member)
+    hand.go(site)
     broken = """
         window.WebSocket = class { constructor() { setTimeout(() => this.onclose?.(), 1); } close() {} };
         Math.random = () => 0;

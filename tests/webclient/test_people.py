@@ -79,6 +79,7 @@ def test_who_is_here(hand: Hand, make: Factory) -> None:
     )
 
     hand.sign_in(site, site.member)
+    hand.go(site)
     hand.press("Everybody who is here")
     hand.see("1 person")
     hand.see_no("newcomer")
@@ -91,6 +92,7 @@ def test_own_roles(hand: Hand, make: Factory) -> None:
     regulars = make.role(site, place.id, "Regulars", rights=("read", "create"))
     make.criterion(regulars, "commentCount", "ge", 0)
     hand.sign_in(site, site.member)
+    hand.go(site)
 
     hand.press("member")
     hand.press("Your roles, and why")

@@ -107,6 +107,7 @@ def test_a_device_is_told_of_updates(
     site = near(make)
     there = Browser(receiver)
     hand.sign_in(site, site.member)
+    hand.go(site)
     if hand.mode == NO_SCRIPT:
         # A browser subscribes by script alone.
         hand.go(site, "/updates/settings/")
@@ -189,6 +190,7 @@ def test_two_people_at_one_browser(
     hand.see("Sign in")
     assert not api_there.get(PATH, by=site.member).data["subscriptions"]
     hand.sign_in(site, site.owner)
+    hand.go(site)
     hand.until(lambda: not _remembers(hand))
     worker = ServiceWorker(hand.driver, site.host)
     try:

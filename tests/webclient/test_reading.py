@@ -63,6 +63,7 @@ def test_the_front_page_shows_the_places_as_a_tree(hand: Hand, make: Factory) ->
     make.microcosm(site, "Gears and brakes", parent=workshop)
 
     hand.sign_in(site, site.member)
+    hand.go(site)
     top = hand.find(f'.tree .level1 a[href="/microcosms/{workshop.id}/"]')
     assert top.text == "Workshop"
     assert hand.find(".tree .level2").text == "Gears and brakes"

@@ -75,6 +75,7 @@ def test_a_guest_comes_back_after_signing_in(hand: Hand, bikes: Site, make: Fact
 @step("member signs out")
 def test_a_member_signs_out(hand: Hand, bikes: Site) -> None:
     hand.sign_in(bikes, bikes.member)
+    hand.go(bikes)
 
     hand.press("Sign out")
 

@@ -95,6 +95,7 @@ def test_another_moderator_grants(hand: Hand, make: Factory, site: Site, visitor
     _, statement = make.action(comment)
     appeal = make.appeal(statement, site.member)
     hand.sign_in(site, site.moderator)
+    hand.go(site)
     hand.press("Moderation", within="footer")
     hand.press("Appeals")
     hand.press(f"Appeal {appeal}")

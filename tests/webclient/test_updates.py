@@ -38,6 +38,7 @@ def test_updates_list_who_answered_and_where(
     reply(make, person)
     listed(api_there, person)
     hand.sign_in(bikes, person)
+    hand.go(bikes)
 
     hand.press("Updates")
 

@@ -29,6 +29,11 @@ def learn(make: Factory, site: Site) -> None:
         )
     with make.database.write() as tx:
         search_indexing.search_words(tx, Config())
+    # The job ends after some seconds, which other sites' texts may have taken.
+    kind, site_id, is_last = 0, 0, False
+    while not is_last:
+        with make.database.write() as tx:
+            _, kind, site_id, is_last = search_indexing.learn(tx, 1_000_000, kind, site_id)
 
 
 def suggestions(api: Api, site: Site, typed: str, by: Person | None = None) -> list[str]:

@@ -96,7 +96,7 @@ class OwnServer:
             if {TEXT, "kanariendatei77"} & set(hits)
         }
         files = erased._hits_in_files(self.config.files_folder)
-        cached = erased._hits_in_memcached(memcached)
+        cached = erased._hits_in_memcached(memcached, self.config.cache_prefix)
         return found | ({"store": files} if files else {}) | ({"cache": cached} if cached else {})
 
 
