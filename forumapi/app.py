@@ -156,8 +156,8 @@ class App(Services):
         )
         self.thumbnails = Thumbnails(self.database, self.storage, self.image_worker)
         self.thumbnail_boxes = tuple(map(Box.of, config.thumbnail_sizes))
-        self.root_routes = routing.adapter(root)
-        self.site_routes = routing.adapter(site)
+        self.root_routes = routing.RoutingTable(root)
+        self.site_routes = routing.RoutingTable(site)
         self.scopes = scopes.known(
             (url, verb) for url, handler in site.items() for verb in handler.operations
         )

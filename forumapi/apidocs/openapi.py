@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from werkzeug.routing import BaseConverter, MapAdapter
+from werkzeug.routing import BaseConverter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, errors, itemtypes
@@ -252,11 +252,6 @@ def document(root: Routes, site: Routes) -> Schema:
 def host_document(routes: Routes) -> Schema:
     """Return the OpenAPI document of one host alone, from the host's routing table `routes`."""
     return _document(routes, [{"url": "/", "description": "This host"}])
-
-
-def table(adapter: MapAdapter) -> Routes:
-    """Return the routing table, handler class by address, that `adapter` matches against."""
-    return {rule.rule: type(rule.endpoint) for rule in adapter.map.iter_rules()}
 
 
 def _document(routes: Routes, servers: list[Schema]) -> Schema:

@@ -136,9 +136,9 @@ def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str
 
     Raises InsufficientScope.
     """
-    routes = app.root_routes if ctx.site.is_root else app.site_routes
-    rule, _ = routes.match(ctx.path, method="GET", return_rule=True)
-    scope = scopes.of(rule.rule, verb)
+    route = app.routes(ctx.site).match(ctx.path)
+    assert route is not None, "the request has a handler"
+    scope = scopes.of(route.url, verb)
     if scope == scopes.WHOLE:
         raise InsufficientScope("")
     if scope != scopes.OPEN and scope not in granted:

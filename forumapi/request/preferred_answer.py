@@ -6,9 +6,6 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from werkzeug.exceptions import NotFound as NoRoute
-from werkzeug.routing import RequestRedirect
-
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.models.access.identity import GUEST
 from forumapi.observability.log import logger
@@ -90,12 +87,8 @@ def _document_path(app: Services, ctx: Context, handler: Handler) -> str:
     if not handler.shows_above:
         return ""
     above = ctx.path.rpartition("/")[0]
-    routes = app.root_routes if ctx.site.is_root else app.site_routes
-    try:
-        found, _ = routes.match(above, method="GET")
-    except (NoRoute, RequestRedirect):
-        return ""
-    return above if "GET" in found.operations else ""
+    found = app.routes(ctx.site).match(above)
+    return above if found is not None and "GET" in found.handler.operations else ""
 
 
 def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answered | None:

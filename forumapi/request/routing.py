@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.exceptions import NotFound as NoRoute
 from werkzeug.routing import (
@@ -74,13 +75,39 @@ CONVERTERS: dict[str, type[BaseConverter]] = {
 }
 
 
-def adapter(routes: dict[str, type[Handler]]) -> MapAdapter:
-    """Return an adapter that matches paths against `routes` (handler class by address), with one instance of each
-    class.
-    """
-    instances = {handler: handler() for handler in set(routes.values())}
-    rules = [Rule(url, endpoint=instances[handler]) for url, handler in routes.items()]
+@functools.lru_cache(4)
+def _matcher(urls: tuple[str, ...]) -> MapAdapter:
+    """Return the compiled rules of addresses, each its own endpoint; shared by all applications of the process."""
+    rules = [Rule(url, endpoint=url) for url in urls]
     return Map(rules, converters=CONVERTERS, strict_slashes=True, merge_slashes=False).bind("")
+
+
+class Match(NamedTuple):
+    """Route that a path fits: its address in the routing table, its handler, the values of the path's converters."""
+
+    url: str
+    handler: Handler
+    args: dict[str, Any]
+
+
+class RoutingTable:
+    """Routes of one kind of host in one application, with one instance of each handler class of `classes`, which are
+    the classes by address.
+    """
+
+    def __init__(self, classes: dict[str, type[Handler]]) -> None:
+        instances = {handler: handler() for handler in set(classes.values())}
+        self.classes = classes
+        self._handlers = {url: instances[handler] for url, handler in classes.items()}
+        self._matcher = _matcher(tuple(classes))
+
+    def match(self, path: str) -> Match | None:
+        """Return the route that fits a path, None for none. Raises Invalid for a number in it that is too large."""
+        try:
+            url, args = self._matcher.match(path, method="GET")
+        except (NoRoute, RequestRedirect):
+            return None
+        return Match(url, self._handlers[url], dict(args))
 
 
 def route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
@@ -89,10 +116,8 @@ def route(app: Services, ctx: Context) -> tuple[Handler, dict[str, Any]]:
     The platform's host has other routes than hosts of sites. Raises NotFound if no route of the request's host fits the
     path, Invalid for a number in it that is too large.
     """
-    routes = app.root_routes if ctx.site.is_root else app.site_routes
-    try:
-        rule, args = routes.match(ctx.path, method="GET", return_rule=True)
-    except (NoRoute, RequestRedirect):
-        raise NotFound("There is nothing at this address") from None
-    ctx.route = app.templates[rule.rule]
-    return rule.endpoint, dict(args)
+    found = app.routes(ctx.site).match(ctx.path)
+    if found is None:
+        raise NotFound("There is nothing at this address")
+    ctx.route = app.templates[found.url]
+    return found.handler, found.args

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
-
-from werkzeug.routing import MapAdapter
+from typing import TYPE_CHECKING, Protocol
 
 from forumapi.cache.document_cache import Cache
 from forumapi.cache.lru_cache import Lru
@@ -36,6 +34,10 @@ from forumapi.updates.push_sender import PushSender
 from forumapi.wire.client_address import Proxies
 from forumapi.wire.known_front_ends import FrontEnds
 from forumapi.wire.legacy_urls import RuleSet
+
+if TYPE_CHECKING:
+    from forumapi.models.sites.site import Site
+    from forumapi.request.routing import RoutingTable
 
 
 class Webhooks(Protocol):
@@ -83,8 +85,8 @@ class Services:
     image_worker: ImageWorker
     thumbnails: Thumbnails
     thumbnail_boxes: tuple[Box, ...]
-    root_routes: MapAdapter
-    site_routes: MapAdapter
+    root_routes: RoutingTable
+    site_routes: RoutingTable
     scopes: tuple[str, ...]
     # Addresses of the routing tables as logs show them.
     templates: Mapping[str, str]
@@ -100,3 +102,7 @@ class Services:
     cache_control: str
     token_buckets: Buckets
     address_buckets: AddressBuckets
+
+    def routes(self, site: Site) -> RoutingTable:
+        """Return the routes of the host that names this site: the platform's own, or those of all sites."""
+        return self.root_routes if site.is_root else self.site_routes

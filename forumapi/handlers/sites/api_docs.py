@@ -19,10 +19,7 @@ _HTML: Final = "text/html; charset=utf-8"
 
 def _document(ctx: Context) -> Schema:
     """Return the OpenAPI document of the kind of host that the request came to: the platform's, or a site's."""
-    app = ctx.app
-    return openapi.host_document(
-        openapi.table(app.root_routes if ctx.site.is_root else app.site_routes)
-    )
+    return openapi.host_document(ctx.app.routes(ctx.site).classes)
 
 
 def _bare(body: bytes, content_type: str, *headers: tuple[str, str]) -> RawResponse:
