@@ -82,7 +82,7 @@ class Api:
     `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
-    was anything but a plain GET with an entity tag, or was answered with 301 or a refusal.
+    was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer.
 
     Every method raises Failure for an answer of 400 or above, and Moved for 301.
     """
@@ -249,6 +249,7 @@ class Api:
         try:
             reply = self._transport.send(self._visitor, method, PREFIX + path, asked, sent, data)
         except Unreachable as error:
+            self.asked = None
             raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
         self.live_cursor = self.live_cursor or reply.headers.get("live-cursor", "")
         found: dict[str, Any] = {}

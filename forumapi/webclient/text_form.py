@@ -11,7 +11,7 @@ import msgspec
 from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.template_environment import plain
+from forumapi.webclient.template_environment import environment, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -151,6 +151,15 @@ class Writing:
     def is_refused(self) -> bool:
         """Return True if `check`, an upload or the API has found a reason not to post the form."""
         return bool(self.problem or self.failure)
+
+    def reason(self, visit: Visit) -> str:
+        """Return why the form is refused, as a text without markup in the visitor's language; in English where the API
+        alone has a text. "" for a form that is not refused.
+        """
+        if self.failure is None:
+            return self.problem
+        forms: Any = environment(visit.language.code).get_template("_forms.html").module
+        return str(forms.say(self.failure).striptags())
 
     def content(self, about: str = "") -> dict[str, Any]:
         """Return the form as `content` of a draft for the API. `about`: title of the item that is commented on, "" for

@@ -339,11 +339,9 @@ class Visit:
         return [one for one in self.form.items(multi=True) if one[0] != "proof"]
 
     def lost_files(self) -> list[str]:
-        """Return the names of the files that came with the form, of each field the first file; a form that is sent
-        again holds no files.
-        """
-        found = self.files.values() if self.files is not None else ()
-        return [one.filename for one in found if one.filename]
+        """Return the names of the files that came with the form; a form that is sent again holds no files."""
+        found = self.files.items(multi=True) if self.files is not None else ()
+        return [one.filename for _, one in found if one.filename]
 
     def number(self, name: str) -> int:
         """Return the field `name` of the sent form as an integer from 0 on; 0 if the field is missing or holds anything

@@ -137,12 +137,7 @@ class Website:
             limit = {"num": self.upload_limit // 1_000_000}
             return self._refuse(visit, 413, text=text % limit)
         except Moved as moved:
-            if "://" in moved.location:
-                return self._moved_away(visit, moved.location)
-            if not visit.path.startswith("/conversations/"):
-                return self._refuse(visit, 404)
-            path = template_environment.page_address(moved.location.partition("?")[0])
-            return visit.redirect(path, status=301 if visit.method in ("GET", "HEAD") else 303)
+            return self._moved(visit, moved)
         except Failure as failure:
             return self._failed(visit, failure)
 
@@ -234,6 +229,17 @@ class Website:
 
     # ------------------------------------------------------------ refusals
 
+    def _moved(self, visit: Visit, moved: Moved) -> Answer:
+        """Redirect to the site's new address, or from a merged conversation to the one that holds it now; answer any
+        other page that needs a merged conversation with a page of 404. Raises Failure.
+        """
+        if "://" in moved.location:
+            return self._moved_away(visit, moved.location)
+        if not visit.path.startswith("/conversations/"):
+            return self._refuse(visit, 404)
+        path = template_environment.page_address(moved.location.partition("?")[0])
+        return visit.redirect(path, status=301 if visit.method in ("GET", "HEAD") else 303)
+
     def _moved_away(self, visit: Visit, location: str) -> Answer:
         """Redirect to the same page of the site on the platform to which the site has moved; answer a form, or any
         other request but GET and HEAD, with a page of 410. `location`: any whole address of the site on that platform.
@@ -279,6 +285,8 @@ class Website:
             return self._sign_in_first(visit, need)
         except Refused as refusal:
             return self._refuse(visit, refusal.status, text=refusal.text)
+        except Moved as moved:
+            return self._moved(visit, moved)
         except Failure as failure:
             return self._failed(visit, failure)
 

@@ -33,6 +33,11 @@ def test_a_moderator_merges_conversations_and_old_addresses_lead_on(
         page = moderator.get(f"/conversations/{other.id}/{path}")
         assert (page.status, page.location.startswith(f"/conversations/{into.id}/")) == (301, True)
     assert guest.get(f"/conversations/{other.id}/").location == f"/conversations/{into.id}/"
+    lost = visitor.of(site, site.member)
+    make.sql("DELETE FROM access_tokens WHERE user_id = %(user)s", user=site.member.user_id)
+    page = lost.get(f"/conversations/{other.id}/")
+    assert (page.status, page.location) == (301, f"/conversations/{into.id}/")
+    assert "session" not in lost.cookies
     assert moderator.post(plan.location, {"do": "undo"}).status == 303
     assert "From the other one" in guest.get(f"/conversations/{other.id}/").text
 

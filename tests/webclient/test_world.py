@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import pytest
@@ -14,6 +14,10 @@ from selenium.webdriver.common.by import By
 from forumapi.webclient import page_metadata
 from forumapi.webclient.api import Asked
 from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
+from forumapi.webclient.transport import OverHttp, Reply, Unreachable
+from forumapi.webclient.transport import Visitor as Whose
+from forumapi.webclient.website import Website
+from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server, running
 from tests.webclient.hand import Hand
@@ -120,6 +124,30 @@ def test_feeds_of_a_place_and_of_a_person(website: Server, make: Factory) -> Non
     assert member.get(f"/conversations/{secret.id}/feed.atom").status == 403
     # A guest can't tell what is private from what never was.
     assert guest.get("/conversations/999999/feed.atom").status == 403
+
+
+@pytest.mark.parametrize("below", [0, 24, 50])
+def test_a_place_s_feed_has_the_latest_first_whatever_stands_above_them(
+    website: Server, make: Factory, api_there: Api, below: int
+) -> None:
+    site = make.site()
+    place = make.microcosm(site, item_types=(2, 6))
+    for _ in range(below):
+        make.microcosm(site, parent=place)
+    pinned = make.conversation(site, microcosm=place, title="Pinned long ago")
+    for n in range(24):
+        make.conversation(site, microcosm=place, title=f"Talk {n}")
+    assert api_there.patch(pinned.path, ("sticky", True), by=site.moderator).status == 200
+    guest = Visitor(website.address, site.host)
+
+    def titles() -> list[str]:
+        data = json.loads(guest.get(f"/microcosms/{place.id}/feed.json").body)
+        return [one["title"] for one in data["items"]]
+
+    latest = [f"Talk {n}" for n in reversed(range(24))]
+    assert titles() == [*latest, "Pinned long ago"]
+    make.conversation(site, microcosm=place, title="New")
+    assert titles() == ["New", *latest]
 
 
 # ---------------------------------------------------------------- search engines
@@ -262,9 +290,6 @@ def apart(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_a_guest_s_page_is_made_once_until_what_it_shows_changes(
     server: Server, make: Factory
 ) -> None:
-    from forumapi.webclient.transport import OverHttp
-    from forumapi.webclient.website import Website
-
     site = make.site()
     conversation = make.conversation(site)
     make.comments(conversation, 3)
@@ -301,6 +326,55 @@ def test_a_guest_s_page_is_made_once_until_what_it_shows_changes(
     assert b"Something new" in changed[1]
     assert changed[2] == 2, "what has changed is read once"
     assert (again[1], again[3]) == (changed[1], 2)
+
+
+class Broken(Recorder):
+    """Way to the API that gives no answer to some calls: those for `path`."""
+
+    path = ""
+
+    def send(
+        self,
+        visitor: Whose,
+        method: str,
+        path: str,
+        query: str,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> Reply:
+        """Remember, and pass on or fail."""
+        reply = super().send(visitor, method, path, query, headers, body)
+        if self.path and path.endswith(self.path):
+            raise Unreachable("cut off")
+        return reply
+
+
+def test_a_page_that_lacks_something_is_not_kept(server: Server, make: Factory) -> None:
+    site = make.site()
+    make.conversation(site, title="Derailleur")
+    way = Broken(OverHttp(f"http://{server.address[0]}:{server.address[1]}"))
+    website = Website(
+        way,
+        ["secret"],
+        is_secure=False,
+        address_of=lambda environ: "127.0.0.1",
+        upload_limit=1_000_000,
+        upload_timeout_s=10,
+    )
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": "/search/",
+        "QUERY_STRING": "q=derailleur",
+        "HTTP_HOST": site.host,
+    }
+
+    way.path = "/suggestions"
+    assert website.respond(dict(environ)).status == 200
+    assert "/api/v1/search/suggestions" in [call[1] for call in way.calls]
+    assert website.kept.bytes == 0
+    way.path = ""
+    assert website.respond(dict(environ)).status == 200
+    assert website.kept.bytes > 0, "a whole one is"
 
 
 def test_what_is_kept_is_bounded_and_what_was_shown_the_longest_ago_goes() -> None:

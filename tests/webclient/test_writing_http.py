@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from urllib.parse import quote
 
 import pytest
@@ -242,20 +243,32 @@ def test_a_session_that_ended_keeps_text_and_names_files(
     make.sql("DELETE FROM access_tokens WHERE user_id = %(user)s", user=writer.user_id)
     fields = comment_on(thread, "Hours of work\n\nmore", back=page_of(thread), do="post")
 
-    page = upload(lost, "/comments/create/", fields, ("files", "wheel.png", b"bytes", "image/png"))
+    page = upload(
+        lost,
+        "/comments/create/",
+        fields,
+        ("files", "wheel.png", b"bytes", "image/png"),
+        ("files", "notes.txt", b"words", "text/plain"),
+    )
     assert page.status == 401
-    kept = {
-        one.attributes["name"] or "": one.attributes.get("value") or ""
+    kept = [
+        (one.attributes["name"] or "", one.attributes.get("value") or "")
         for one in page.tree.css('form [name^="pending."]')
-    }
-    assert kept["pending.markdown"] == "Hours of work\n\nmore"
+    ]
+    assert ("pending.markdown", "Hours of work\n\nmore") in kept
     again = lost.post(
         "/login/",
-        {"step": "development", "email": writer.email, "next": "/comments/create/", **kept},
+        [
+            ("step", "development"),
+            ("email", writer.email),
+            ("next", "/comments/create/"),
+            *kept,
+        ],
     )
 
     assert again.status == 200
     assert "wheel.png" in again.text
+    assert "notes.txt" in again.text
     form = again.tree.css_first('form[action="/comments/create/"][enctype="multipart/form-data"]')
     assert form is not None
     assert form.css_first('input[type="file"][name="files"]')
@@ -438,6 +451,21 @@ def test_a_script_saves_a_draft(member: Visitor, thread: Thing) -> None:
     assert second.status == 409
     assert '"version":1,"other":"a"' in second.text
     assert '"version":0' in empty.text
+
+
+def test_a_script_is_told_why_the_api_refused(member: Visitor, make: Factory, bikes: Site) -> None:
+    closed = make.microcosm(bikes)
+    make.role(bikes, closed.id, "Readers", users=True, rights=("read",))
+    drafted = {"itemType": "conversation", "markdown": "a"}
+    previewed = {"microcosmId": str(closed.id), "markdown": "a", "do": "preview"}
+
+    draft = member.post(f"/drafts/microcosm/{closed.id}/", drafted, Accept="application/json")
+    preview = member.post("/conversations/create/", previewed, Accept="application/json")
+
+    assert draft.status == 403
+    assert json.loads(draft.text)["problem"] == "You may not do that here."
+    assert preview.status == 403
+    assert json.loads(preview.text) == {"problem": "You may not do that here."}
 
 
 @pytest.mark.parametrize(

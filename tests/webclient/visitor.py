@@ -80,7 +80,7 @@ class Visitor:
     def post(
         self,
         path: str,
-        form: dict[str, str] | None = None,
+        form: dict[str, str] | list[tuple[str, str]] | None = None,
         *,
         origin: str | None = "",
         **headers: str,

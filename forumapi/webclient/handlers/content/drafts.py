@@ -60,9 +60,9 @@ class SaveDraftView(View):
         beside the sent one.
 
         A script gets JSON: `version` of the draft (0: none is stored), `other`, the stored text if that is another
-        version, else null, and `problem`, the website's reason for a refusal, "" without one. `place`, `id`: type and
-        id of the thing that the draft comments on, or of the microcosm in which it begins an item. Raises SignInFirst
-        for guests, Refused with 400 for an item of a type that has no drafts.
+        version, else null, and `problem`, the reason for a refusal, "" without one. `place`, `id`: type and id of the
+        thing that the draft comments on, or of the microcosm in which it begins an item. Raises SignInFirst for guests,
+        Refused with 400 for an item of a type that has no drafts.
         """
         visit.member()
         item_type = visit.field("itemType")
@@ -90,7 +90,11 @@ class SaveDraftView(View):
             else:
                 writing.failed(failure)
         if visit.wants_json:
-            answer = {"version": writing.draft, "other": writing.other, "problem": writing.problem}
+            answer = {
+                "version": writing.draft,
+                "other": writing.other,
+                "problem": writing.reason(visit),
+            }
             return visit.json(answer, status=writing.status)
         page = page_of(place, id, item_type)
         if writing.is_refused:

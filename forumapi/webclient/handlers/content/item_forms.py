@@ -247,6 +247,5 @@ def preview_answer(visit: Visit, writing: Writing) -> Answer:
     `problem`, the reason.
     """
     if writing.is_refused:
-        problem = writing.problem or (writing.failure.detail if writing.failure else "")
-        return visit.json({"problem": problem}, status=writing.status)
+        return visit.json({"problem": writing.reason(visit)}, status=writing.status)
     return visit.json({"html": str(content(writing.preview))})

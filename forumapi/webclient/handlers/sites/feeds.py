@@ -13,6 +13,9 @@ from forumapi.webclient.visit import Answer, Visit
 
 # Entries of a feed.
 ENTRIES: Final = 25
+# Entries of a microcosm's list to ask for: the second number, the most that the API gives, if too few of the first are
+# items that are not sticky.
+_LISTED: Final = (50, 250)
 ATOM: Final = "application/atom+xml; charset=utf-8"
 JSON: Final = "application/feed+json; charset=utf-8"
 _ITEMS: Final = ("conversation", "event", "poll")
@@ -78,26 +81,30 @@ class SiteFeedView(FeedView):
 
 
 class MicrocosmFeedView(FeedView):
-    """Feed of a microcosm: its conversations, events and polls, latest comment first; in a microcosm that takes no
-    polls, sticky ones stand first.
-    """
+    """Feed of a microcosm: its conversations, events and polls, latest comment first."""
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
-        """Send the microcosm's feed of at most ENTRIES items, in the format `form`, "atom" or "json". Raises Failure if
-        a guest may not read the microcosm.
+        """Send the microcosm's feed of at most ENTRIES items, in the format `form`, "atom" or "json". Items that stand
+        below the 250th entry of the microcosm's list, in which microcosms and sticky items come first, are left out.
+        Raises Failure if a guest may not read the microcosm.
         """
         visit.be_guest()
-        found = visit.api.get(f"/microcosms/{microcosm}", limit=ENTRIES)
-        items = [one for one in found["items"]["items"] if one["itemType"] in _ITEMS]
+        for limit in _LISTED:
+            found = visit.api.get(f"/microcosms/{microcosm}", limit=limit)
+            items = [one for one in found["items"]["items"] if one["itemType"] in _ITEMS]
+            others = sum(not one["item"]["meta"]["flags"]["sticky"] for one in items)
+            if others >= ENTRIES or found["items"]["total"] <= limit:
+                break
         page = f"{visit.base_url}/microcosms/{microcosm}/"
         entries = [_found(visit, one) for one in items]
         if "poll" in found["itemTypes"]:
-            polls = visit.api.get("/polls", microcosmId=microcosm, limit=ENTRIES)["polls"]["items"]
-            entries += [_found(visit, {"itemType": "poll", "item": one}) for one in polls]
-            entries = sorted(entries, key=lambda one: one.updated, reverse=True)[:ENTRIES]
-        return self.send(
-            visit, FeedDocument(plain(found["title"]), page, f"{page}feed", entries), form
-        )
+            # Sticky polls stand first in the API's list too.
+            polls = visit.api.get("/polls", microcosmId=microcosm, limit=_LISTED[0])["polls"]
+            entries += [_found(visit, {"itemType": "poll", "item": one}) for one in polls["items"]]
+        # The API leaves zeros out at the end of a second's fraction.
+        entries.sort(key=lambda one: one.updated.removesuffix("Z"), reverse=True)
+        feed = FeedDocument(plain(found["title"]), page, f"{page}feed", entries[:ENTRIES])
+        return self.send(visit, feed, form)
 
 
 class ItemFeedView(FeedView):
