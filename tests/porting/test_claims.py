@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 
 from forumapi.config import Config
 from forumapi.models.access.identity import Identity
-from forumapi.models.people import caller_profile, imported_profile
+from forumapi.models.people import caller_profile, imported_profile, role_recomputation
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from tests.factories import Factory, Person
@@ -101,6 +102,20 @@ def test_who_refuses_gets_a_new_profile(make: Factory, config: Config, address: 
         assert imported_profile.refuse(tx, moved.site.id, address.lower()) == [ben]
 
     assert signed_in(moved, address) != ben
+
+
+def test_a_claim_waits_for_a_change_of_roles_before_it_locks_the_profile(
+    make: Factory, config: Config, address: str
+) -> None:
+    moved = with_address(make, config, address)
+    ben = moved.ids(3)["2"]
+    with ThreadPoolExecutor(1) as pool:
+        with make.database.write() as tx:
+            role_recomputation.lock_roles(tx, moved.site.id)
+            claimed = pool.submit(signed_in, moved, address)
+            make.wait_for_locks(1)
+            role_recomputation.recompute_roles(tx, moved.site.id, [ben])
+        assert claimed.result() == ben
 
 
 def test_a_dump_says_nothing_of_other_sites(make: Factory, config: Config, address: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from forumapi.cron import maintenance_jobs
 from forumapi.models.rules.report_worker import ReportRulesWorker
+from forumapi.models.sites.site import lock_for_update
 from tests.api import Response
 from tests.factories import Person, Site, Thing
 from tests.postbox import Postbox
@@ -93,6 +95,19 @@ def test_a_report_counts_once_the_link_of_its_mail_is_confirmed(box: Postbox, si
     assert page(box, site, receipt)[0] == 400
     whole = box.stage.get(f"/cases/{case['id']}", by=site.moderator).data
     assert whole["reported"][0]["guest"] == {"name": "", "email": ""}
+
+
+def test_who_asks_to_be_forgotten_before_the_report_counts_makes_none(
+    box: Postbox, site: Site
+) -> None:
+    said = box.make.comment(box.make.conversation(site))
+    assert ask(box, said).status == 200
+    path = link(box)
+    status, shown = page(box, site, path, "forget")
+    assert status == 200 and "Forgotten" in shown
+    assert cases(box, site.moderator) == []
+    assert box.send() == []
+    assert page(box, site, path, "confirm")[0] == 400, "name and address are gone"
 
 
 def test_an_address_reports_a_thing_once_and_caps_hold(box: Postbox, site: Site) -> None:
@@ -256,6 +271,21 @@ def test_the_owner_lists_the_kinds_of_reports(box: Postbox, site: Site) -> None:
     assert report.data["category"] == "STATEMENT_CATEGORY_FRAUD"
     assert box.stage.request("DELETE", at, by=site.owner).status == 200
     assert box.stage.get(at, site=site).data == before
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_change_of_the_kinds_waits_for_another_change_of_the_site(
+    box: Postbox, site: Site, method: str
+) -> None:
+    at, kinds = "/site/report-kinds", [{"kind": "illegal", "title": "Against the law"}]
+    assert box.stage.put(at, kinds, by=site.owner).status == 200
+    with ThreadPoolExecutor(1) as pool:
+        with box.make.database.write() as tx:
+            lock_for_update(tx, site.id)
+            sent = kinds if method == "PUT" else None
+            change = pool.submit(box.stage.request, method, at, sent, by=site.owner)
+            box.make.wait_for_locks(1)
+        assert change.result().status == 200
 
 
 def test_an_address_that_is_forgotten_counts_for_no_rule_again(box: Postbox, site: Site) -> None:

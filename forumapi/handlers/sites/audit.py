@@ -92,7 +92,7 @@ def _filter(ctx: Context) -> EntryFilter:
     name, item_id = ctx.query.get("itemType", ""), ctx.number("itemId")
     item = ItemRef(0, 0)
     if name:
-        type = itemtypes.BY_NAME.get(name)
+        type = itemtypes.BY_NAME.get(name.lower())
         if type is None:
             raise Invalid("itemType", "is no type of things", code=OUT_OF_RANGE)
         if not item_id:

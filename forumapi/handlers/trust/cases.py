@@ -148,7 +148,7 @@ def _item_type(text: str) -> int:
     if not text:
         return 0
     kind = itemtypes.BY_NAME.get(text.lower())
-    if kind is None:
+    if kind is None or kind.id not in REPORTABLE:
         raise Invalid("itemType", "must be comment, conversation, event, poll or profile")
     return kind.id
 

@@ -28,8 +28,8 @@ _FORGET = "forget"
 
 
 class GuestStepBody(Body):
-    """Form of the page of a guest's report. `step`: `forget` deletes, once the report is confirmed, the guest's name
-    and address; an unconfirmed report is confirmed by any `step`.
+    """Form of the page of a guest's report. `step`: `forget` deletes the guest's name and address, and an unconfirmed
+    report with them; any other `step` confirms an unconfirmed report.
     """
 
     step: str | UnsetType = UNSET
@@ -62,8 +62,9 @@ class MailedReportHandler(Handler):
 
     @needs(ANYONE, body=GuestStepBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: GuestStepBody) -> Result:
-        """Confirm the report, so that moderators see it from now on; of a confirmed one, with `forget`, delete name and
-        address. If guests may not see the object any more, nothing is reported, and the page says so.
+        """Confirm the report, so that moderators see it from now on. With `forget`, delete name and address instead; a
+        report that is not confirmed goes with them. If guests may not see the object any more, nothing is reported, and
+        the page says so.
 
         400 for a code that is wrong, used or too old; 429, and the code stays good, if moderators have enough reports.
         """
@@ -78,6 +79,9 @@ class MailedReportHandler(Handler):
         asked = GuestRequest.take(tx, site_id, code)
         if asked is None:
             return _broken(ctx)
+        if given(sent.step, "") == _FORGET:
+            text = "Your name and address are gone. Nothing was reported."
+            return html_answers.message(ctx, "Forgotten", text)
         ref = ItemRef(asked.item_type, asked.item_id)
         found = found_thing(ctx, ref)
         target = found.target

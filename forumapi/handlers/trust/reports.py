@@ -16,6 +16,7 @@ from forumapi.errors import (
     NotImplementedHere,
     known,
 )
+from forumapi.handlers.sites.site_setting_base import lock_own
 from forumapi.itemtypes import ItemRef
 from forumapi.mail import outbox
 from forumapi.models.access import permission_target, rate_counters
@@ -279,6 +280,9 @@ class GuestReportsHandler(Handler):
 
 class ReportKindsHandler(Handler):
     """The kinds of reports that the site offers."""
+
+    def locate(self, ctx: Context) -> Located | None:
+        return lock_own(ctx) if ctx.is_write else None
 
     @needs(ANYONE, answer=list[schemas.ReportKind])
     def get(self, ctx: Context) -> Result:

@@ -25,11 +25,11 @@ from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment, dumps
 from forumapi.wire.paging import Paging
 
-# SQL: the participants of a huddle `i`, by id, with the versions of their documents.
+# SQL: the participants of a huddle `i`, by id, with the versions of their documents; two empty arrays without any.
 PEOPLE: Final = """
       CROSS JOIN LATERAL (
-            SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
-                   array_agg(p.version ORDER BY h.profile_id) AS versions
+            SELECT coalesce(array_agg(h.profile_id ORDER BY h.profile_id), '{}') AS ids,
+                   coalesce(array_agg(p.version ORDER BY h.profile_id), '{}') AS versions
               FROM huddle_participants h
               JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.profile_id
              WHERE h.site_id = i.site_id AND h.item_id = i.item_id) people"""

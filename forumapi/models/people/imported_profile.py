@@ -70,6 +70,7 @@ def claim(tx: Transaction, site_id: int, user_id: int) -> int:
 
     A ban of the profile then bans the user.
     """
+    role_recomputation.lock_roles_shared(tx, site_id)
     row = tx.row(FIND, site_id=site_id, user_id=user_id)
     if row is None:
         return 0

@@ -99,7 +99,7 @@ def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
 
 def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
     """Store these kinds of reports as the own list of the author's site, in place of an earlier one. `checked` has
-    checked them.
+    checked them. The site's row must be locked.
     """
     value = dumps([list(one) for one in kinds]).decode()
     tx.run(PUT, site_id=author.site_id, value=value)
@@ -107,6 +107,8 @@ def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
 
 
 def delete(tx: Transaction, author: Author) -> None:
-    """Delete the own list of the author's site, if there is one, so that the platform's kinds are in force again."""
+    """Delete the own list of the author's site, if there is one, so that the platform's kinds are in force again. The
+    site's row must be locked.
+    """
     if tx.run(DELETE, site_id=author.site_id):
         journal.record_site(tx, author)

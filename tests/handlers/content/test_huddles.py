@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import psycopg
 import pytest
 
+from forumapi.cache.document_cache import Cache
+from forumapi.models.content import huddle_page
+from forumapi.models.pages.document_reader import Documents
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
@@ -712,3 +716,19 @@ def test_a_stranger_waits_for_nobody_who_writes_in_a_huddle(
                 assert (given.status, attached.status, noted.status) == (
                     (404, 400, 404) if by is site.owner else (403, 400, 403)
                 )
+
+
+def test_a_huddle_that_nobody_is_in_any_more_still_has_a_summary(
+    api: Api, make: Factory, site: Site
+) -> None:
+    """As for live events, if the last participant leaves after the event was assigned to them."""
+    talk = make.huddle(site.member)
+    assert api.delete(f"{talk.path}/participants/{site.member.id}", by=site.member).status == 200
+    documents = Documents(Cache(), lambda tx, site_id, place, id, text: (0, ""))
+
+    with make.database.write() as tx:
+        (summary,) = huddle_page.by_ids(tx, documents, site.id, [talk.id]).values()
+
+    shown = json.loads(summary)
+    assert shown["participants"] == []
+    assert shown["meta"]["createdBy"]["id"] == site.member.id

@@ -102,6 +102,7 @@ def test_the_list_is_filtered(api: Api, make: Factory, site: Site, database_url:
     assert [one["action"] for one in about] == ["deleted"] * 3
     of_one = everything(api, owner, itemType="comment", itemId=comments[0])
     assert [one["action"] for one in of_one] == ["deleted", "created"]
+    assert everything(api, owner, itemType="Comment", itemId=comments[0]) == of_one
     since = of_one[0]["created"]
     assert [one["itemId"] for one in everything(api, owner, since=since)] == comments[2::-1]
     older = everything(

@@ -346,7 +346,7 @@ def test_the_queue_is_paged_by_key_and_filtered(api: Api, make: Factory, site: S
     assert len(cases(api, site.moderator, "?itemType=comment")) == 7
     assert len(cases(api, site.moderator, f"?microcosmId={site.root_id}")) == 8
     assert cases(api, site.moderator, "?microcosmId=1") == []
-    for query in ("priority=low", "state=lost", "after=1-2", "itemType=tree"):
+    for query in ("priority=low", "state=lost", "after=1-2", "itemType=tree", "itemType=huddle"):
         assert api.get(f"/api/v1/cases?{query}", by=site.moderator).status == 400
 
 
