@@ -150,6 +150,9 @@ class Outbound:
                 data = response.read(max_bytes + 1)
                 if len(data) > max_bytes:
                     raise TooLongError("The answer is too long")
+                # `read(n)` does not fail where the answer ends before its Content-Length.
+                if response.length:
+                    raise http.client.IncompleteRead(data, response.length)
                 return Fetched(response.status, response.getheader("Location", ""), data)
         except ssl.SSLError as error:
             raise OutboundError(f"No safe connection: {error.reason}") from None
@@ -266,12 +269,17 @@ class Outbound:
 class _Plain(http.client.HTTPConnection):
     """HTTP connection to `address`, a resolved address of `host` that was checked; `host` is not resolved again."""
 
+    # The connected socket, under TLS the wrapped one; `sock` is None while the last body of a connection is read.
+    connected: socket.socket | None = None
+
     def __init__(self, host: str, port: int, address: str, timeout_s: float) -> None:
         super().__init__(host, port, timeout=timeout_s)
         self._address = address
 
     def connect(self) -> None:
-        self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        self.sock = self.connected = socket.create_connection(
+            (self._address, self.port), self.timeout
+        )
 
 
 class _Tls(_Plain):
@@ -282,7 +290,7 @@ class _Tls(_Plain):
     def connect(self) -> None:
         super().connect()
         # The handshake comes last: the socket that is cut at the deadline must be known by then.
-        self.sock = secured = _trusted(ssl.get_default_verify_paths()).wrap_socket(
+        self.sock = self.connected = secured = _trusted(ssl.get_default_verify_paths()).wrap_socket(
             self.sock, server_hostname=self.host, do_handshake_on_connect=False
         )
         secured.do_handshake()
@@ -295,16 +303,19 @@ def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
 
 
 @contextlib.contextmanager
-def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[None]:
-    """Cut the connection off if the with statement still runs at the deadline (monotonic time), so that its calls fail;
-    a socket's own timeout does not stop a server that sends a byte now and then.
+def _until(deadline: float, connection: _Plain) -> Iterator[None]:
+    """Cut the connection off if the with statement still runs at the deadline (monotonic time): its calls then fail or
+    return what came so far, and the with statement raises TimeoutError where they do not fail. A socket's own timeout
+    does not stop a server that sends a byte now and then.
     """
+    is_over = threading.Event()
 
     def cut() -> None:
-        if connection.sock is not None:
+        is_over.set()
+        if connection.connected is not None:
             with contextlib.suppress(OSError):
                 # The socket below TLS: a read or write under way still needs the TLS object.
-                socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(connection.connected, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.01, deadline - time.monotonic()), cut)
     timer.daemon = True
@@ -313,3 +324,5 @@ def _until(deadline: float, connection: http.client.HTTPConnection) -> Iterator[
         yield
     finally:
         timer.cancel()
+    if is_over.is_set():
+        raise TimeoutError

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from forumapi.outbound.safe_http_client import Address, Outbound, OutboundError, is_public
+from tests.auth.forger import self_signed
 from tests.fixtures import PROJECT
 from tests.nameserver import Nameserver, nameserver
 
@@ -166,6 +169,66 @@ def test_a_handshake_that_never_ends_is_left_too() -> None:
 
     assert "OutboundError: No answer in time" in done.stderr
     assert not ended.is_set()
+
+
+@contextlib.contextmanager
+def body_sent(head: str, drips: int, certificate: Path | None) -> Iterator[str]:
+    """Yield the URL of a server that answers one request with `head` and a body of so many bytes, one each 0.05 s."""
+
+    def answer() -> None:
+        with contextlib.suppress(OSError):  # it is cut off
+            taken, _ = listening.accept()
+            if certificate:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(certificate)
+                taken = context.wrap_socket(taken, server_side=True)
+            with taken:
+                taken.recv(4096)
+                taken.sendall(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode())
+                for _ in range(drips):
+                    time.sleep(0.05)
+                    taken.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=answer, daemon=True).start()
+        scheme = "https" if certificate else "http"
+        yield f"{scheme}://127.0.0.1:{listening.getsockname()[1]}/"
+
+
+@pytest.fixture(params=["http", "https"])
+def certificate(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path | None:
+    """The trusted certificate of 127.0.0.1; None for plain HTTP."""
+    if request.param == "http":
+        return None
+    made = self_signed(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    return made
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["Connection: close", "Connection: close\r\nContent-Length: 200", "Content-Length: 200"],
+)
+def test_a_body_that_trickles_is_left(head: str, certificate: Path | None) -> None:
+    client = Outbound(allowed=only_loopback, ports=(), timeout_s=0.5)
+    started = time.monotonic()
+
+    with body_sent(head, 200, certificate) as url, pytest.raises(OutboundError, match="in time"):
+        client.fetch(url)
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("sent", [0, 2])
+def test_a_body_that_ends_too_early_is_no_answer(sent: int, certificate: Path | None) -> None:
+    client = Outbound(allowed=only_loopback, ports=())
+    head = "Content-Length: 5"
+
+    with body_sent(head, sent, certificate) as url, pytest.raises(OutboundError, match="No answer"):
+        client.fetch(url)
+    with body_sent(head, 5, certificate) as url:
+        assert client.fetch(url).body == b"xxxxx"
 
 
 def test_a_port_where_nobody_listens_is_said_so() -> None:
