@@ -202,7 +202,9 @@ class Handler:
         """Find the object that address and body name, on which permission is checked then; a write locks what it is
         going to change.
 
-        Returns None if there is no such object, as here: then only the site's owner has any permission.
+        Returns None, as here, if permission is asked on no object: then only the site's owner has any. An object that
+        is named but missing is a Located too, on whose target permission is asked (LocatedObject: `object` None), so
+        that the method answers 404.
         """
         return None
 

@@ -91,8 +91,8 @@ def _envelope(status: int, text: str, code: int = 0, name: str = "") -> bytes:
 
 
 def application() -> Wsgi:
-    """Make the WSGI application of the API, with the settings in the environment; for plain `gunicorn -c
-    etc/gunicorn.conf.py`.
+    """Make the WSGI application of a web process (API, health endpoints, website), with the settings that `config.load`
+    finds; etc/gunicorn.conf.py names it to gunicorn. Raises ConfigError.
     """
     from forumapi.wsgi import create_app
 

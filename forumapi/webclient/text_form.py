@@ -319,7 +319,8 @@ def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writ
 
 def draft_of(visit: Visit, place: str) -> Writing | None:
     """Return the visitor's draft that belongs to the thing at the path `place` of the API, such as `/polls/4` or
-    `/microcosms/2`; None if there is no draft, and for things of which the visitor can have none. Raises Failure.
+    `/microcosms/2`; None if there is no draft, and for things of which the visitor can have none. Raises Failure
+    for other refusals.
     """
     try:
         return Writing.of_draft(visit.api.get(f"{place}/draft"))

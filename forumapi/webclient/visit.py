@@ -118,9 +118,9 @@ class Visit:
     @cached_property
     def me(self) -> dict[str, Any] | None:
         """The visitor's own profile and account as `/whoami` shows them, read once together with `site`; None for
-        guests. Raises Failure.
+        guests. A session that the API no longer knows is removed from the browser; its visitor is a guest.
 
-        A session that the API no longer knows is removed from the browser; its visitor is a guest.
+        Raises Failure for other refusals.
         """
         if not self.session.token:
             return None
@@ -136,9 +136,10 @@ class Visit:
 
     def listed(self, path: str, **asked: Any) -> dict[str, Any]:
         """Return the document at `path` of the API with its list from the page's query parameter `offset` on. `asked`:
-        further query parameters for the API. Raises Failure.
+        further query parameters for the API.
 
         For an offset that the API refuses, as the list may have become shorter, the list's first page is returned.
+        Raises Failure for other refusals.
         """
         try:
             found: dict[str, Any] = self.api.get(path, offset=self.query.get("offset"), **asked)

@@ -270,8 +270,11 @@ def writers(active: int, rng: Random) -> Iterator[int]:
 
 
 class _Ranks:
-    """Ranks by activity, 0 for the busiest, of the profiles with a special part on the site with this plan. `active`:
-    number of profiles that ever write, those of the ranks below it.
+    """Ranks by activity, 0 for the busiest, of the profiles with a special part, those of `Shape`, on the site with
+    this plan. The lists from `heavy` on are empty for a plan without `bench`.
+
+    `active`: number of profiles that ever write, those of the ranks below it; `long_pool`: ranks from which the authors
+    of the benchmarks' long threads are drawn.
     """
 
     def __init__(self, plan: SitePlan) -> None:

@@ -58,7 +58,10 @@ class SiteRetentionHandler(SiteSettingHandler):
     @needs(OWNER, body=SiteRetentionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: SiteRetentionBody) -> Result:
         """Set periods; keys that are not sent stay as they are, and 0 goes back to the platform's. What is older goes
-        for good within the hour: try it with `dryRun` in the query first.
+        for good within the hour.
+
+        With `dryRun` nothing is stored: the answer says how many things of each kind these periods would remove now,
+        and the time of the oldest.
         """
         limits = _limits(ctx)
         days = {

@@ -82,9 +82,11 @@ class PortingError(Exception):
 
 
 class ImportProgress(NamedTuple):
-    """Progress of an import. `stage`: stream being loaded, or "links", "files", "counters", "done"; `done`, `total`:
-    numbers of its documents, `total` estimated, 0 if unknown; `seconds_left`: estimate for the whole import, None
-    without one.
+    """Progress of an import. `stage`: stream being loaded, or "links", "files", "counters", "done".
+
+    `done`: number of the stream's documents dealt with so far, those included that earlier runs inserted; under "files"
+    of attachments put into their places, 0 in the other stages that are no stream. `total`: estimated number of the
+    stream's documents, 0 if unknown. `seconds_left`: estimate for the whole import, None without one.
     """
 
     stage: str

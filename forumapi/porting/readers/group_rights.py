@@ -94,7 +94,12 @@ class GroupRights:
         raise NotImplementedError
 
     def groups_at(self, forum: int) -> Collection[int]:
-        """Return the ids of the groups for which rights are set in a forum."""
+        """Return the ids of the groups that may have rights in a forum, wherever these are set, guests, all members and
+        administrators among them; without groups that stand for nobody, such as bots.
+
+        Groups without rights there do no harm. The people of a group left out get a role that names them, but guests,
+        and whoever joins later, get none.
+        """
         raise NotImplementedError
 
     def groups(self, person: int) -> frozenset[int]:

@@ -213,8 +213,8 @@ class SmfReader(TableReader):
             )
 
     def _fields(self) -> Mapping[str, str]:
-        """Return the names of the custom profile fields that members may see, by the value of the column `variable`
-        under which table `themes` holds people's values.
+        """Return the attribute keys of the custom profile fields that members may see (`col_name` without "cust_"), by
+        `col_name`, which is the value of `variable` in the rows of table `themes` that hold people's values.
         """
         columns: tuple[str, ...] = ("col_name", "private", "active")
         return {

@@ -295,7 +295,7 @@ class SignOutView(View):
 
 
 def _sign_out(visit: Visit) -> None:
-    """Revoke the session's access token; do nothing if it is not valid any more. Raises Failure."""
+    """Revoke the session's access token; do nothing if it is not valid any more. Raises Failure for other refusals."""
     try:
         visit.api.call("DELETE", "/auth")
     except Failure as failure:

@@ -50,11 +50,15 @@ class SignInMethodView(SettingsView):
         return found
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the name for people of the sign-in method in the URL. Raises Failure."""
+        """Return the name for people of the sign-in method in the URL. Raises Failure if the API refuses to show the
+        method, 404 for an unknown one.
+        """
         return str(plain(self._found(visit, url_values)["title"]))
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL. Raises Failure."""
+        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL. Raises Failure
+        if the API refuses to show the method, 404 for an unknown one.
+        """
         found = self._found(visit, url_values)
         kinds = {"secret": "secret", "urls": "area"}
         return [
@@ -69,7 +73,8 @@ class SignInMethodView(SettingsView):
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return `enabled`, and the settings of the sign-in method in the URL by the fields' names, a list as lines;
-        secrets are not among them, as the API never shows them. Raises Failure.
+        secrets are not among them, as the API never shows them. Raises Failure if the API refuses to show the method,
+        404 for an unknown one.
         """
         found = self._found(visit, url_values)
         values = {
@@ -80,7 +85,8 @@ class SignInMethodView(SettingsView):
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names, as this site's settings of the sign-in method in the
-        URL; a secret whose field is empty stays as it is. Raises Failure.
+        URL; a secret whose field is empty stays as it is. Raises Failure if the API refuses the settings, 404 for an
+        unknown method.
         """
         kinds = {one["name"]: one["kind"] for one in self._found(visit, url_values)["fields"]}
         settings: dict[str, Any] = {}
@@ -96,6 +102,6 @@ class SignInMethodView(SettingsView):
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own settings of the sign-in method in the URL, so that the platform's are in force. Raises
-        Failure.
+        Failure if the API refuses that, 404 for an unknown method.
         """
         visit.api.delete(f"/site/auth/{url_values['method']}")

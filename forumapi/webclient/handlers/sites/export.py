@@ -101,7 +101,7 @@ class ExportArchiveView(View):
 
 
 def _latest(visit: Visit) -> dict[str, Any] | None:
-    """Return the site's latest export as the API shows it; None if there is none. Raises Failure."""
+    """Return the site's latest export as the API shows it; None if there is none. Raises Failure for other refusals."""
     try:
         found: dict[str, Any] = visit.api.get(_EXPORT)
     except Failure as failure:
@@ -113,7 +113,7 @@ def _latest(visit: Visit) -> dict[str, Any] | None:
 
 def _pieces(api: Api, first: int, last: int, etag: str) -> Iterator[bytes]:
     """Yield the archive's bytes from position `first` to `last`, both included, in pieces of PIECE bytes at most; end
-    early if the archive no longer has this entity tag. Raises Failure.
+    early if the archive no longer has this entity tag. Raises Failure if the API refuses a piece.
     """
     while first <= last:
         end = min(first + PIECE - 1, last)

@@ -105,7 +105,7 @@ class ImportLeftoversView(View):
 
 
 def _latest(visit: Visit) -> dict[str, Any] | None:
-    """Return the site's latest import as the API shows it; None if there is none. Raises Failure."""
+    """Return the site's latest import as the API shows it; None if there is none. Raises Failure for other refusals."""
     try:
         found: dict[str, Any] = visit.api.get(_IMPORT)
     except Failure as failure:

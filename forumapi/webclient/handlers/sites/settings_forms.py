@@ -40,19 +40,20 @@ class SettingsView(View):
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the stored values by the fields' names, perhaps with others that the form has no field for: bool for
-        the kind "check", else str. Raises Failure. `url_values`: variable parts of the form's URL by name.
+        the kind "check", else str. Raises Failure if the API refuses to show them. `url_values`: variable parts of the
+        form's URL by name.
         """
         raise NotImplementedError
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure.
-        `url_values`: variable parts of the form's URL by name.
+        """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure if
+        the API refuses them. `url_values`: variable parts of the form's URL by name.
         """
         raise NotImplementedError
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
-        """Delete the site's own settings, so that the platform's are in force. Raises Failure; Refused in a class
-        without `resets`. `url_values`: variable parts of the form's URL by name.
+        """Delete the site's own settings, so that the platform's are in force. Raises Failure if the API refuses that;
+        Refused in a class without `resets`. `url_values`: variable parts of the form's URL by name.
         """
         raise Refused(400)
 

@@ -46,7 +46,9 @@ class SiteView(SettingsView):
         ]
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
-        """Return the site's own values and its options, by the fields' names. Raises Failure."""
+        """Return the site's own values and its options, by the fields' names. Raises Failure if the API refuses to show
+        them.
+        """
         names = ("title", "description", "linkColor", "logoUrl", "domain")
         found = {name: plain(visit.site.get(name, "")) for name in names}
         options: dict[str, Any] = visit.api.get("/site/options")

@@ -23,7 +23,7 @@ def read(visit: Visit, path: str, name: str, key: str = "before", **asked: Any) 
     """Return a page of the list that `path` of the API answers under `name`: the page that the query parameter `key` of
     the visitor's request chooses; the first one without that parameter, or if the API refuses its value.
 
-    `asked`: further query parameters for the API. Raises Failure.
+    `asked`: further query parameters for the API. Raises Failure for other refusals.
     """
     at = visit.query.get(key)
     try:
