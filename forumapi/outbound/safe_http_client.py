@@ -78,8 +78,7 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """HTTP and DNS client. Each call has one deadline, `timeout_s`, for all of its steps; but `head` and `fetch` wait
-    longer for a name server that takes longer to resolve the host.
+    """HTTP and DNS client. Each call has one deadline, `timeout_s`, for all of its steps, from the host's name on.
 
     `allowed(address)`: True for an address that may be connected to; `ports` (empty: any) and `schemes`: those that
     URLs may have; `nameservers`: "host:port" each, empty for the machine's.
@@ -139,7 +138,7 @@ class Outbound:
         deadline: float,
     ) -> Fetched:
         parts, host, port = self._parse(url)
-        address = self._resolve(host, port)
+        address = self._resolve_until(deadline, host, port)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         made = _Tls if parts.scheme == "https" else _Plain
         connection = made(host, port, str(address), max(0.01, deadline - time.monotonic()))
@@ -168,24 +167,7 @@ class Outbound:
         most. Raises OutboundError if a request would be refused, or the name is not resolved by then.
         """
         _, host, port = self._parse(url)
-        found: list[OutboundError | None] = []
-
-        def look() -> None:
-            try:
-                self._resolve(host, port)
-            except OutboundError as error:
-                found.append(error)
-            else:
-                found.append(None)
-
-        # Resolving a name has no deadline of its own: a thread that is not back by then is abandoned.
-        thread = threading.Thread(target=look, name="resolve", daemon=True)
-        thread.start()
-        thread.join(self.timeout_s)
-        if not found:
-            raise OutboundError(f"The name {host} was not found in time")
-        if found[0] is not None:
-            raise found[0]
+        self._resolve_until(time.monotonic() + self.timeout_s, host, port)
 
     def _parse(self, url: str) -> tuple[SplitResult, str, int]:
         """Split `url`; return its parts, its host and its port. Raises OutboundError for a scheme or port that is not
@@ -204,6 +186,28 @@ class Outbound:
         if self._ports and port not in self._ports:
             raise OutboundError(f"Port {port} is not looked at")
         return parts, host, port
+
+    def _resolve_until(self, deadline: float, host: str, port: int) -> Address:
+        """Resolve `host` as `_resolve` does. Raises OutboundError as it does, and if the name is not resolved by the
+        deadline (monotonic time).
+        """
+        found: list[Address | OutboundError] = []
+
+        def look() -> None:
+            try:
+                found.append(self._resolve(host, port))
+            except OutboundError as error:
+                found.append(error)
+
+        # Resolving a name has no deadline of its own: a thread that is not back by then is abandoned.
+        thread = threading.Thread(target=look, name="resolve", daemon=True)
+        thread.start()
+        thread.join(max(0.01, deadline - time.monotonic()))
+        if not found:
+            raise OutboundError(f"The name {host} was not found in time")
+        if isinstance(found[0], OutboundError):
+            raise found[0]
+        return found[0]
 
     def _resolve(self, host: str, port: int) -> Address:
         """Resolve `host` to one address, IPv4 before IPv6. Raises OutboundError for an unknown name, or if any of its

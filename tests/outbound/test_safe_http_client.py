@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -229,6 +229,25 @@ def test_a_body_that_ends_too_early_is_no_answer(sent: int, certificate: Path | 
         client.fetch(url)
     with body_sent(head, 5, certificate) as url:
         assert client.fetch(url).body == b"xxxxx"
+
+
+@pytest.mark.parametrize("ask", [Outbound.head, Outbound.fetch, Outbound.check])
+def test_a_name_that_takes_long_to_resolve_is_left(
+    ask: Callable[[Outbound, str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = threading.Event()
+
+    def unknown(*_: object, **__: object) -> None:
+        answered.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    started = time.monotonic()
+
+    with pytest.raises(OutboundError, match="in time"):
+        ask(Outbound(timeout_s=0.2), "http://slow.example/")
+    assert time.monotonic() - started < 5
+    answered.set()
 
 
 def test_a_port_where_nobody_listens_is_said_so() -> None:
