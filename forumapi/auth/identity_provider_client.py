@@ -139,8 +139,9 @@ def _object(
         raise BadGateway(_FAILED) from None
     if not isinstance(said, dict):
         raise BadGateway(_FAILED)
-    # invalid_client is ours to mend; any other refusal is about what the caller brought.
-    if "error" in said and got.status < 500 and said["error"] not in _OUR_FAULT:
+    # invalid_client is ours to mend; any other refusal is about what the caller brought, if that was sent at all.
+    brought = body is not None or headers
+    if brought and "error" in said and got.status < 500 and said["error"] not in _OUR_FAULT:
         raise Unauthorized("The identity provider refused this sign-in")
     if got.status in (401, 403) and body is None and headers:
         raise Unauthorized("The identity provider refused this sign-in")

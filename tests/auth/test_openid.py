@@ -380,6 +380,8 @@ def test_an_address_that_the_token_leaves_out_comes_from_userinfo(
         ("/token", (401, b'{"error":"invalid_client"}')),
         ("/jwks", (500, b"{}")),
         ("/jwks", (302, b"")),
+        # Nothing of the caller's is sent there that could be refused.
+        ("/jwks", (404, b'{"error":"not_found"}')),
         ("/token", (200, b" " * 300_000)),
     ],
 )
@@ -406,6 +408,12 @@ def test_a_discovery_document_that_is_wrong_is_502(
 ) -> None:
     set_up(stage, forger)
     forger.discovery = document
+    assert begin(stage).status == 502
+
+
+def test_a_discovery_document_that_is_refused_is_502(stage: Stage, forger: Forger) -> None:
+    set_up(stage, forger)
+    forger.broken["/.well-known/openid-configuration"] = (404, b'{"error":"not_found"}')
     assert begin(stage).status == 502
 
 
