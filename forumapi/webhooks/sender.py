@@ -175,36 +175,39 @@ class Deliverer(PollingThread):
         """
         if len(self._busy) >= self._slots:
             return
-        tx = self._app.database.read()
+        reader = self._app.database.read()
         try:
-            for queue in webhook_delivery.due(tx, self._slots * 4):
-                if len(self._busy) >= self._slots:
-                    return
-                if not self._has_room(queue):
-                    continue
-                if queue.claim(tx, self._lease_s):
-                    with self._lock:
-                        self._busy.add(queue)
-                    threading.Thread(
-                        target=self._serve, args=(queue,), name="webhook", daemon=True
-                    ).start()
+            due = webhook_delivery.due(reader, self._slots * 4)
         finally:
-            tx.end()
+            reader.end()
+        for queue in due:
+            if len(self._busy) >= self._slots:
+                return
+            if not self._has_room(queue):
+                continue
+            with self._app.database.write() as tx:
+                claimed = queue.claim(tx, self._lease_s)
+            if claimed is not None:
+                with self._lock:
+                    self._busy.add(queue)
+                threading.Thread(
+                    target=self._serve, args=(queue, claimed), name="webhook", daemon=True
+                ).start()
 
     def _has_room(self, queue: DeliveryQueue) -> bool:
         with self._lock:
             busy = Counter(served.site_id for served in self._busy)
             return queue not in self._busy and busy[queue.site_id] < self._of_one_site
 
-    def _serve(self, queue: DeliveryQueue) -> None:
-        """Send the deliveries of one webhook in order, until one fails, none is left or its turn of _RUN deliveries or
-        _RUN_S is over; then give the claim back.
+    def _serve(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
+        """Send the deliveries of one webhook in order, until one fails, none is left, its turn of _RUN deliveries or
+        _RUN_S is over, or another process has taken it over; then give the claim, that of the time `claimed`, back.
         """
         sent = 0
         try:
             until = time.monotonic() + _RUN_S
             while sent < _RUN and time.monotonic() < until and not self.is_stopping:
-                if not self._deliver(queue):
+                if not self._deliver(queue, claimed):
                     break
                 sent += 1
         except (ApiError, psycopg.Error) as error:
@@ -214,16 +217,16 @@ class Deliverer(PollingThread):
         except Exception:  # noqa: BLE001 - one webhook must not keep the others from being served
             logger.exception("webhook %d of site %d", queue.webhook_id, queue.site_id)
         finally:
-            self._release(queue)
+            self._release(queue, claimed)
             # If nothing was sent though something was due, a poll now would find the same delivery again.
             if sent:
                 self.wake()
 
-    def _release(self, queue: DeliveryQueue) -> None:
+    def _release(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
         try:
             tx = self._app.database.read()
             try:
-                queue.release(tx)
+                queue.release(tx, claimed)
             finally:
                 tx.end()
         except (ApiError, psycopg.Error) as error:
@@ -235,14 +238,14 @@ class Deliverer(PollingThread):
 
     # ------------------------------------------------------------ one delivery
 
-    def _deliver(self, queue: DeliveryQueue) -> bool:
+    def _deliver(self, queue: DeliveryQueue, claimed: datetime.datetime) -> bool:
         """Send the next delivery of a webhook, or drop one that its profile may not see; record the outcome. Return
         True if the next one may follow at once.
         """
         app = self._app
         tx = app.database.read()
         try:
-            delivery = queue.next(tx)
+            delivery = queue.next(tx, claimed)
             if delivery is None:
                 return False
             body = self._body(tx, queue.site_id, delivery)
@@ -256,11 +259,11 @@ class Deliverer(PollingThread):
         if not outcome.error:
             tx = app.database.read()
             try:
-                queue.mark_sent(tx, delivery, outcome.status, self._lease_s)
+                queue.mark_sent(tx, delivery, outcome.status, self._lease_s, claimed=claimed)
             finally:
                 tx.end()
             return True
-        self._failed(queue, delivery, outcome)
+        self._failed(queue, delivery, outcome, claimed)
         return False
 
     def _send(self, delivery: DueDelivery, body: bytes) -> DeliveryOutcome:
@@ -281,7 +284,11 @@ class Deliverer(PollingThread):
         return DeliveryOutcome(got.status, f"The receiver answered {got.status}")
 
     def _failed(
-        self, queue: DeliveryQueue, delivery: DueDelivery, outcome: DeliveryOutcome
+        self,
+        queue: DeliveryQueue,
+        delivery: DueDelivery,
+        outcome: DeliveryOutcome,
+        claimed: datetime.datetime,
     ) -> None:
         config = self._app.config
         with self._app.database.write() as tx:
@@ -295,6 +302,7 @@ class Deliverer(PollingThread):
                 hours=config.webhook_retry_hours,
                 days=config.webhook_failing_days,
                 lease_s=self._lease_s,
+                claimed=claimed,
             )
             if why:
                 queue.bury(tx)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import datetime
 import time
+from typing import Any
 
 import pytest
 
 from forumapi.config import Config
+from forumapi.models.notifications.webhook_delivery import DeliveryQueue
 from forumapi.webhooks import sender
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Site
@@ -341,6 +344,48 @@ def test_a_receiver_that_is_down_holds_up_only_itself(
         assert told == ids
         assert len(silent.at()) == 1
         assert len(hooks.deliveries(slow, "queued")) == 5
+
+
+def test_whose_claim_ran_out_leaves_that_of_another_alone(
+    hooks: Hooks, make: Factory, site: Site, receiver: Receiver
+) -> None:
+    hook = hooks.add(receiver.url(), enabled=False, **COMMENTS)
+    queue = DeliveryQueue(site.id, hook["id"])
+
+    def claimed(lease_s: int) -> datetime.datetime | None:
+        with make.database.write() as tx:
+            return queue.claim(tx, lease_s)
+
+    slow, other = claimed(0), claimed(60)
+    assert slow
+    assert other
+
+    with make.database.write() as tx:
+        queue.ping(tx)
+        ping = queue.next(tx, other)
+        assert ping
+        assert queue.next(tx, slow) is None
+        event = ping._replace(kind="created", number=1)
+        why: dict[str, Any] = {
+            "status": 500,
+            "error": "x",
+            "wait_s": 0,
+            "pause_s": 0,
+            "hours": 1,
+            "days": 1,
+        }
+        queue.mark_failed(tx, event, **why, lease_s=0, claimed=slow)
+        queue.mark_sent(tx, ping, 200, 0, claimed=slow)
+        queue.release(tx, slow)
+    assert claimed(60) is None
+
+    with make.database.write() as tx:
+        queue.mark_sent(tx, event, 200, 0, claimed=other)
+    last = claimed(60)
+    assert last
+    with make.database.write() as tx:
+        queue.release(tx, last)
+    assert claimed(60)
 
 
 def test_one_site_is_served_in_a_quarter_of_the_places(

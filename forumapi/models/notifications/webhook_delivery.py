@@ -141,7 +141,8 @@ CLAIM = Query(
     """
     UPDATE webhooks w
        SET claimed = now(), claimed_until = now() + make_interval(secs => %(lease_s)s::int)
-     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed_until < now()""",
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed_until < now()
+ RETURNING w.claimed""",
 )
 
 RELEASE = Query(
@@ -149,7 +150,7 @@ RELEASE = Query(
     """
     UPDATE webhooks w
        SET claimed_until = '-infinity'
-     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s""",
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed = %(claimed)s""",
 )
 
 NEXT = Query(
@@ -170,7 +171,7 @@ NEXT = Query(
                                   AND b.number < d.number)
              ORDER BY d.number
              LIMIT 1) n
-     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s""",
+     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed = %(claimed)s""",
 )
 
 _THIS: Final = """
@@ -179,6 +180,10 @@ _THIS: Final = """
 
 # For an event that the profile which the webhook acts as may not see: it leaves no trace.
 DROP = Query("webhook_delivery.drop", f"DELETE FROM webhook_deliveries d WHERE {_THIS}")
+
+# A claim that another process has taken over is that process's to renew.
+_RENEWED: Final = """claimed_until = CASE WHEN w.claimed = %(claimed)s
+                                    THEN now() + make_interval(secs => %(lease_s)s::int) ELSE w.claimed_until END"""
 
 _SUCCEEDED: Final = f"""
     at_once AS (
@@ -190,7 +195,7 @@ _SUCCEEDED: Final = f"""
            AND d.number <> %(number)s)
     UPDATE webhooks w
        SET failures = 0, failing_since = NULL, parked_until = NULL, sent_count = w.sent_count + 1, last_sent = now(),
-           last_status = %(status)s, last_error = NULL, claimed_until = now() + make_interval(secs => %(lease_s)s::int)
+           last_status = %(status)s, last_error = NULL, {_RENEWED}
      WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s"""
 DONE = Query(
     "webhook_delivery.done",
@@ -238,7 +243,7 @@ FAIL = Query(
            SET failures = w.failures + 1, failing_since = coalesce(w.failing_since, now()),
                parked_until = now() + make_interval(secs => %(pause_s)s::float8),
                last_status = nullif(%(status)s::int, 0), last_error = %(error)s,
-               claimed_until = now() + make_interval(secs => %(lease_s)s::int),
+               {_RENEWED},
                disabled = CASE WHEN %(status)s::int = 410 THEN 'gone'
                                WHEN w.failing_since < now() - make_interval(days => %(days)s::int) THEN 'failing'
                                ELSE '' END
@@ -410,37 +415,50 @@ class DeliveryQueue(NamedTuple):
         """Queue a test delivery to the webhook, unless one is queued already."""
         tx.run(PUT_PING, **self._asdict())
 
-    def claim(self, tx: Reader, lease_s: int) -> bool:
-        """Claim the queue for this process for `lease_s` seconds; return False if a claim is in force, this process's
-        own too.
+    def claim(self, tx: Transaction, lease_s: int) -> datetime.datetime | None:
+        """Claim the queue for this process for `lease_s` seconds; return the claim's time, by which the other methods
+        know the claim; None if a claim is in force, this process's own too.
         """
-        return bool(tx.run(CLAIM, lease_s=lease_s, **self._asdict()))
+        claimed: datetime.datetime | None = tx.value(CLAIM, lease_s=lease_s, **self._asdict())
+        return claimed
 
-    def release(self, tx: Reader) -> None:
-        """End the claim of the queue, whosever it is, so that another process may take it."""
-        tx.run(RELEASE, **self._asdict())
+    def release(self, tx: Reader, claimed: datetime.datetime) -> None:
+        """End the claim of the time `claimed`, so that another process may take the queue; do nothing if a later claim
+        took the place of this one.
+        """
+        tx.run(RELEASE, claimed=claimed, **self._asdict())
 
-    def next(self, tx: Reader) -> DueDelivery | None:
+    def next(self, tx: Reader, claimed: datetime.datetime) -> DueDelivery | None:
         """Return the delivery with the lowest number that is due and before which no other delivery about its thing
-        waits; None if there is none.
+        waits; None if there is none, or a later claim took the place of that of the time `claimed`.
         """
-        row = tx.row(NEXT, **self._asdict())
+        row = tx.row(NEXT, claimed=claimed, **self._asdict())
         return DueDelivery(*row) if row is not None else None
 
     def drop(self, tx: Reader, number: int) -> None:
         """Delete the delivery of the event `number`, which must not be sent."""
         tx.run(DROP, number=number, **self._asdict())
 
-    def mark_sent(self, tx: Reader, delivery: DueDelivery, status: int, lease_s: int) -> None:
+    def mark_sent(
+        self,
+        tx: Reader,
+        delivery: DueDelivery,
+        status: int,
+        lease_s: int,
+        *,
+        claimed: datetime.datetime,
+    ) -> None:
         """Record that a delivery was sent, with the receiver's status code, end the webhook's pause after failures, and
-        renew the claim for `lease_s` seconds. A test's row stays, to be read; any other is deleted. After DOWN failures
-        or more in a row all other queued deliveries are due at once.
+        renew the claim of the time `claimed` for `lease_s` seconds, if no later one took its place. A test's row stays,
+        to be read; any other is deleted. After DOWN failures or more in a row all other queued deliveries are due at
+        once.
         """
         tx.run(
             DONE_PING if delivery.kind == PING else DONE,
             number=delivery.number,
             status=status,
             lease_s=lease_s,
+            claimed=claimed,
             **self._asdict(),
         )
 
@@ -456,6 +474,7 @@ class DeliveryQueue(NamedTuple):
         hours: int,
         days: int,
         lease_s: int,
+        claimed: datetime.datetime,
     ) -> tuple[int, str]:
         """Record that a delivery failed, with the receiver's status code `status` (0: no answer) and, in words, the
         `error`; return the number of new dead letters, and the reason to disable the webhook, `gone` or `failing`, ""
@@ -463,8 +482,9 @@ class DeliveryQueue(NamedTuple):
 
         `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
         `hours`: age at which a queued delivery, this one or another, becomes a dead letter; `days`: a webhook that
-        fails for longer is to be disabled; `lease_s`: the claim is renewed for so many seconds. A failed test becomes a
-        dead letter at once, with no effect on the webhook and its claim.
+        fails for longer is to be disabled; `lease_s`: the claim of the time `claimed` is renewed for so many seconds,
+        if no later one took its place. A failed test becomes a dead letter at once, with no effect on the webhook and
+        its claim.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,
@@ -474,7 +494,14 @@ class DeliveryQueue(NamedTuple):
         if delivery.kind == PING:
             return tx.run(FAIL_PING, **params), ""
         row = tx.row(
-            FAIL, wait_s=wait_s, pause_s=pause_s, hours=hours, days=days, lease_s=lease_s, **params
+            FAIL,
+            wait_s=wait_s,
+            pause_s=pause_s,
+            hours=hours,
+            days=days,
+            lease_s=lease_s,
+            claimed=claimed,
+            **params,
         )
         assert row is not None  # the statement returns one row
         return row[0], row[1]
