@@ -101,13 +101,14 @@ LEAVE_HUDDLES = Query(
  RETURNING h.item_id""",
 )
 
-# Profiles that a ban from all sites affects.
+# Profiles that a ban from all sites affects; not those of sites' owners (P-26).
 BANNED = Query(
     "admin.banned",
     """
     SELECT p.site_id, p.profile_id
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
+      JOIN sites s ON s.site_id = p.site_id AND s.owned_by IS DISTINCT FROM p.profile_id
      WHERE CASE WHEN %(domain)s::text = '' THEN u.user_id = %(user_id)s
                 ELSE lower(u.email) LIKE '%%@' || %(domain)s::text OR lower(u.email) LIKE '%%.' || %(domain)s::text END
      ORDER BY p.site_id, p.profile_id""",
@@ -295,14 +296,16 @@ class Method(NamedTuple):
 
 
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
-    """Return all sign-in methods, those switched off included, as they are set up on the site with the subdomain `key`,
-    or, for None, on sites without settings of their own, in the order of `backend_list.LISTED`. Secrets are shown as
-    ***. Raises NotFound.
+    """Return all sign-in methods that the platform allows, those switched off included, as they are set up on the site
+    with the subdomain `key`, or, for None, on sites without settings of their own, in the order of
+    `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound.
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
     for name in backend_list.LISTED:
-        one = backends.state(Backend.found[name], rows.get(name), config)
+        if (backend := backends.find(name, config)) is None:
+            continue
+        one = backends.state(backend, rows.get(name), config)
         fields = one.backend.settings
         told = [
             f"{field.name}={'***' if field.kind == 'secret' else one.settings[field.name]}"

@@ -352,6 +352,23 @@ def test_an_email_domain_is_banned_and_let_in_again(forumapi, make: Factory):
     assert forumapi("ban", "lift", "--site", site.key, "--domain", domain)[0] == 1
 
 
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_ban_of_their_domain_is_recorded_of_all_but_the_owner(
+    forumapi, make: Factory, everywhere: bool
+):
+    site = make.site()
+    where = ("--everywhere",) if everywhere else ("--site", site.key)
+    for verb in ("add", "lift"):
+        assert forumapi("ban", verb, *where, "--domain", f"{site.key}.test")[0] == 0
+
+    recorded = make.sql(
+        "SELECT item_id FROM audit_log WHERE site_id = %(id)s AND detail ->> 'verb' IN ('ban', 'lift')",
+        id=site.id,
+    )
+    assert recorded.count((site.member.id,)) == 2
+    assert (site.owner.id,) not in recorded
+
+
 def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Path):
     site = make.site()
     code, shown, _ = forumapi("site", "options", site.key, "--json")
@@ -767,6 +784,9 @@ def test_ways_to_sign_in_are_set_up_for_one_site_or_for_all(
         one["method"]: one for one in json.loads(forumapi("sign-in", "list", "--json")[1])
     }
     assert everywhere["openid"]["set_by"] == "default"
+    # On one's own machine alone: elsewhere it does not exist, nor can it be set up.
+    assert "development" not in shown
+    assert "development" not in everywhere
     assert forumapi("sign-in", "clear", "openid", "--site", site.key)[0] == 0
     _, out, _ = forumapi("sign-in", "list", "--site", site.key, "--json")
     assert {one["method"]: one for one in json.loads(out)}["openid"]["set_by"] == "default"

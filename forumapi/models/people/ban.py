@@ -84,13 +84,14 @@ DELETE_OF_DOMAIN = Query(
     scope=PLATFORM,
 )
 
-# Profiles of a site that a ban affects.
+# Profiles of a site that a ban affects; not its owner's (P-26).
 AFFECTED = Query(
     "ban.affected",
     """
     SELECT p.profile_id
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
+      JOIN sites s ON s.site_id = p.site_id AND s.owned_by IS DISTINCT FROM p.profile_id
      WHERE p.site_id = %(site_id)s
        AND CASE WHEN %(domain)s::text = '' THEN u.user_id = %(user_id)s
                 ELSE lower(u.email) LIKE '%%@' || %(domain)s::text OR lower(u.email) LIKE '%%.' || %(domain)s::text END
@@ -292,8 +293,8 @@ def _mark(tx: Transaction, user_id: int, domain: str, site_id: int) -> None:
 
 def affected(tx: Transaction, site_id: int, *, user_id: int = 0, domain: str = "") -> list[int]:
     """Return the ids of the site's profiles that a ban of the e-mail domain `domain`, a result of `checked_domain`, or
-    with "" of the user `user_id`, concerns, in ascending order; profiles that another ban shuts out already, and the
-    site's owner, are included.
+    with "" of the user `user_id`, concerns, in ascending order; profiles that another ban shuts out already are
+    included, but the site's owner, whom no ban shuts out, is not.
     """
     return [row[0] for row in tx.rows(AFFECTED, site_id=site_id, user_id=user_id, domain=domain)]
 

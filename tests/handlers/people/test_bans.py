@@ -155,9 +155,16 @@ def test_it_is_of_one_site_only(stage: Stage, site: Site) -> None:
 def test_nobody_is_banned_from_a_site_of_their_own(stage: Stage, site: Site) -> None:
     refused = stage.post("/bans", {"profileId": site.owner.id}, by=site.owner)
     assert refused.status == 400
-    ban(stage, site, {"domain": site.owner.email.partition("@")[2]})
+    path = ban(stage, site, {"domain": site.owner.email.partition("@")[2]})
     assert not is_banned(stage, site.owner)
     assert is_banned(stage, site.moderator)
+    stage.request("DELETE", path, by=site.owner)
+    recorded = stage.sql(
+        "SELECT item_id FROM audit_log WHERE site_id = %(id)s AND detail ->> 'verb' IN ('ban', 'lift')",
+        id=site.id,
+    )
+    assert recorded.count((site.moderator.id,)) == 2
+    assert (site.owner.id,) not in recorded
 
 
 def test_a_new_ban_takes_the_place_of_the_old(stage: Stage, site: Site) -> None:
