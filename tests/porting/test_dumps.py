@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.porting.dumps import dump_types, mysql_dump, postgres_dump
+from forumapi.porting.dumps import dump_types, mysql_dump, postgres_dump, row_values
 from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.source import DumpSource
 
@@ -226,6 +226,17 @@ def test_a_number_of_too_many_digits_ends_no_reading(tmp_path: Path, number: str
     with DumpSource(path, ["users"], marker="users") as source:
         assert [row["name"] for row in source.rows("users", ("name",))] == ["x", "y"]
         assert [row["id"] for row in source.rows("users", ("id",))][1] == 7
+
+
+@pytest.mark.parametrize("text", ["9999-12-31 23:00:00-05", "0001-01-01 00:30:00+01"])
+def test_a_time_beyond_the_calendar_in_utc_is_none(text: str) -> None:
+    assert row_values.as_moment(text) is None
+    assert row_values.as_utc(text) is None
+
+
+def test_a_time_of_the_calendars_last_year_is_read() -> None:
+    moment = row_values.as_moment("9999-12-31 23:00:00+01")
+    assert str(moment) == "9999-12-31 22:00:00+00:00"
 
 
 def test_a_table_with_a_column_twice_is_named(tmp_path: Path) -> None:

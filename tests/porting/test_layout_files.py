@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from forumapi.porting.layout import (
     PortedAttachment,
+    PortedBan,
     PortedComment,
     PortedConversation,
     PortedProfile,
@@ -151,3 +154,45 @@ def test_a_plan_says_what_comes_and_what_stays() -> None:
     assert plan.changes["people with another's address, who become one with them"] == 1
     assert plan.changes["moderators with their rights in one forum, not below it"] == 1
     assert ("comment", "306") in {(one.kind, one.id) for one in plan.reasons}
+    # Of banned addresses the plan says no more than the network or domain.
+    assert {one.id for one in plan.reasons if one.kind == "ban"} == {"192.0.2.*", "*@mail.example"}
+
+
+def test_a_plan_counts_a_message_beyond_all_bounds_as_staying() -> None:
+    board = boards.bikes()
+    first = board.streams["messages"][0]
+    long = boards.said("x" * 1_000_001)
+    board.streams["messages"].append(msgspec.structs.replace(first, id="490", versions=long))
+    plan = Planner(board).run()
+
+    assert (plan.come["messages"], plan.stay["messages"]) == (3, 1)
+    assert {one.id: one.reason for one in plan.reasons}["490"].endswith("1,000,000 characters")
+
+
+def test_a_plan_counts_those_bans_as_coming_that_an_import_inserts() -> None:
+    over = datetime.datetime(2001, 1, 1, tzinfo=datetime.UTC)
+    board = boards.bikes()
+    board.streams["bans"] = [
+        PortedBan(profile="3"),
+        PortedBan(profile="2", expires=datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC)),
+        PortedBan(email=" *@Spam.example "),
+        PortedBan(profile="1", expires=over),
+        PortedBan(email="*@old.example", expires=over.replace(tzinfo=None)),
+        PortedBan(profile="2", is_exception=True),
+        PortedBan(email="*@good.example", is_exception=True),
+        PortedBan(profile="99"),
+        PortedBan(email="*@*.example"),
+    ]
+    plan = Planner(board).run()
+
+    assert (plan.come["bans"], plan.stay["bans"]) == (3, 6)
+    assert [
+        (one.id, one.reason.partition(":")[0]) for one in plan.reasons if one.kind == "ban"
+    ] == [
+        ("1", "expires"),
+        ("*@old.example", "expires"),
+        ("2", "isException"),
+        ("*@good.example", "isException"),
+        ("99", "profile"),
+        ("*@*.example", "email"),
+    ]

@@ -21,10 +21,13 @@ from forumapi.porting.layout import (
     PortedAttribute,
     PortedBan,
     PortedComment,
+    PortedForum,
     PortedProfile,
+    PortedRecipient,
     PortedVersion,
 )
 from forumapi.porting.loading import loader
+from forumapi.porting.loading.planning import Planner
 from tests.factories import Factory
 from tests.porting import boards
 from tests.porting.moved import TABLES, Moved
@@ -135,6 +138,80 @@ def test_answers_revisions_and_states_are_kept(moved: Moved) -> None:
         "SELECT markdown FROM comment_revisions WHERE site_id = %(s)s AND comment_id = %(i)s",
         i=ids["300"],
     ) == [("First",)]
+
+
+def test_an_answer_to_what_stands_elsewhere_answers_nothing(make: Factory, config: Config) -> None:
+    # Whether both come at once, or the answer with a later dump; answers in the same place stay.
+    board = boards.bikes()
+    comments, messages = board.streams["comments"], board.streams["messages"]
+    old_comment, old_message = comments[0], messages[0]
+
+    def add(prefix: str, comment: str, message: str) -> None:
+        for id, place in ((f"{prefix}1", "20"), (f"{prefix}2", "21"), (f"{prefix}3", "20")):
+            one = msgspec.structs.replace(old_comment, id=id, on_id=place, in_reply_to=comment)
+            comments.append(one)
+        people = {f"{prefix}1": "2", f"{prefix}2": "3", f"{prefix}3": "2", f"{prefix}4": "3"}
+        for id, person in people.items():
+            to = (PortedRecipient(id=person),)
+            one = msgspec.structs.replace(
+                old_message, id=id, root_id="400", to=to, in_reply_to=message
+            )
+            messages.append(one)
+
+    add("5", "300", "400")
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    add("6", "300", "400")
+    moved.load()
+
+    def answered(ids: dict[str, int], *old: str) -> list[int | None]:
+        answers = dict(
+            moved.rows("SELECT comment_id, in_reply_to FROM comments WHERE site_id = %(s)s")
+        )
+        return [answers[ids[one]] for one in old]
+
+    ids = moved.ids(4)
+    there = ids["300"]
+    assert answered(ids, "51", "52", "53") == [there, None, there]
+    assert answered(ids, "61", "62", "63") == [there, None, there]
+    details = moved.rows(
+        """SELECT old_id, detail FROM imported_items
+            WHERE site_id = %(s)s AND item_type_id = 5 AND detail <> ''"""
+    )
+    copies = {old: int(detail) for old, detail in details}
+    there = copies["400"]
+    assert answered(copies, "51", "52", "53", "54") == [there, None, there, None]
+    assert answered(copies, "61", "62", "63", "64") == [there, None, there, None]
+
+
+def test_a_moderator_without_rights_is_told_so(make: Factory, config: Config) -> None:
+    # Anna and Ben moderate the yard, not the vault below it. The yard inherits the roles of the garage, Anna's rights
+    # among them; a role for Ben would end that.
+    board = boards.bikes()
+    forums = board.streams["forums"]
+    vault = msgspec.structs.replace(forums[2], parent_id="14")
+    yard = PortedForum(id="14", parent_id="10", name="Yard", moderators=boards.refs("1", "2"))
+    forums[2:] = [yard, vault]
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    tx = make.database.read()
+    left = {one.id: one.reason for one in moved.origin.left_out(tx) if one.kind == "moderator"}
+    tree = load_tree(tx, moved.site.id, 0)
+    tx.end()
+    roles = dict(moved.rows("SELECT profile_id, role_ids FROM profiles WHERE site_id = %(s)s"))
+    people, place = moved.ids(3), moved.ids(2)["14"]
+    deleting = [
+        bool(tree.access(tuple(roles[people[old]])).rights[place] & evaluator.DELETE)
+        for old in ("1", "2")
+    ]
+    changes = Planner(board).run().changes
+
+    assert deleting == [True, False]
+    assert left["10:1"].endswith("has the rights in this one alone")
+    assert left["14:1"].endswith("has the rights in this one alone")
+    assert left["14:2"].endswith("has no such rights, since this one inherits its roles")
+    assert changes["moderators with their rights in one forum, not below it"] == 2
+    assert changes["moderators who lose their rights in a forum that inherits its roles"] == 1
 
 
 def test_nobody_sees_a_message_that_they_never_had(moved: Moved) -> None:
@@ -259,7 +336,12 @@ def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> 
 def test_a_ban_that_ends_does_not_become_one_for_good(make: Factory, config: Config) -> None:
     end = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
     board = boards.bikes()
-    board.streams["bans"] = [PortedBan(profile="3", expires=end, reason="a while")]
+    # A time without a zone is in UTC.
+    over = end.replace(year=2001, tzinfo=None)
+    board.streams["bans"] = [
+        PortedBan(profile="3", expires=end, reason="a while"),
+        PortedBan(profile="2", expires=over),
+    ]
     moved = Moved(make, config, make.site(), board)
     moved.load()
 

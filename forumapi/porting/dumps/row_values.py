@@ -53,9 +53,14 @@ def as_time(value: Any) -> datetime.datetime | None:
 
 
 def as_moment(value: Any) -> datetime.datetime | None:
-    """Parse a time with its zone as PostgreSQL writes it; return it in UTC, None for anything else."""
+    """Parse a time with its zone as PostgreSQL writes it; return it in UTC, None for anything else, and for a time that
+    is before the year 1 or after the year 9999 in UTC.
+    """
     moment = _parsed(value)
-    return moment.astimezone(datetime.UTC) if moment and moment.tzinfo else None
+    try:
+        return moment.astimezone(datetime.UTC) if moment and moment.tzinfo else None
+    except OverflowError:
+        return None
 
 
 def as_utc(value: Any) -> datetime.datetime | None:

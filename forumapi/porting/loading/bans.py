@@ -68,24 +68,14 @@ class BanWriter:
                 "admin_reason": value_cleaning.line(one.note),
             }
             user_id = users.get(self._people.id(one.profile)) if one.profile else None
-            domain = _DOMAIN.fullmatch(one.email.strip().lower())
-            if one.expires and one.expires <= self._now:
+            if is_over(one, self._now):
                 continue
-            if one.is_exception:
-                reason = "isException: there are no exceptions from bans here"
+            if reason := reason_against(one, is_there=bool(user_id)):
+                left.append(Unreadable(kind="ban", id=left_out_as(one), reason=reason))
             elif user_id:
                 people.append((("ban", one), row | {"user_id": user_id}))
-                continue
-            elif domain:
-                domains.append((("ban", one), row | {"domain": domain[1]}))
-                continue
-            elif one.profile:
-                reason = f"profile: profile {one.profile} did not come"
-            elif one.email:
-                reason = "email: one address or a pattern is not banned here, a whole domain is"
             else:
-                reason = "ipAddress: addresses of machines are not banned here"
-            left.append(Unreadable(kind="ban", id=left_out_as(one), reason=reason))
+                domains.append((("ban", one), row | {"domain": _domain(one)}))
         self._origin.run(tx, INSERT_BANS, self._origin.unwritten(tx, people))
         made = self._origin.rows(tx, INSERT_DOMAIN_BANS, self._origin.unwritten(tx, domains))
         # By these ids they are removed with the import; those of people go with the people.
@@ -93,6 +83,34 @@ class BanWriter:
             tx, [(itemtypes.USER, f"{BAN}{domain}", id, "ban") for domain, id in made]
         )
         return left
+
+
+def is_over(ban: PortedBan, now: datetime.datetime) -> bool:
+    """Return True if the ban has ended by `now`, so that it is left out; an end without a zone is taken as UTC."""
+    if ban.expires is None:
+        return False
+    return (ban.expires if ban.expires.tzinfo else ban.expires.replace(tzinfo=datetime.UTC)) <= now
+
+
+def reason_against(ban: PortedBan, *, is_there: bool) -> str:
+    """Return the reason for which a ban in force is left out, "" for a ban that is inserted. `is_there`: the ban names
+    a profile, and this profile comes.
+    """
+    if ban.is_exception:
+        return "isException: there are no exceptions from bans here"
+    if is_there or _domain(ban):
+        return ""
+    if ban.profile:
+        return f"profile: profile {ban.profile} does not come"
+    if ban.email:
+        return "email: one address or a pattern is not banned here, a whole domain is"
+    return "ipAddress: addresses of machines are not banned here"
+
+
+def _domain(ban: PortedBan) -> str:
+    """Return in lower case the e-mail domain that a ban is for, "" if the ban is for anything else."""
+    match = _DOMAIN.fullmatch(ban.email.strip().lower())
+    return match[1] if match else ""
 
 
 def left_out_as(ban: PortedBan) -> str:

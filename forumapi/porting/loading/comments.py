@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -78,6 +78,13 @@ SET_LAST_SEQ = Query(
        SET last_seq = r.last_seq
       FROM json_to_recordset(%(rows)s::json) AS r (id bigint, last_seq integer)
      WHERE i.site_id = %(site_id)s AND i.item_id = r.id""",
+)
+PLACES = Query(
+    "comments.places",
+    """
+    SELECT c.comment_id, coalesce(c.item_id, 0), coalesce(c.on_profile_id, 0)
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
 )
 ACL_VERSION = Query(
     "comments.acl_version", "SELECT s.acl_version FROM sites s WHERE s.site_id = %(site_id)s"
@@ -251,7 +258,8 @@ class TextWriter:
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
         """Insert comments in this order, with revisions, mentions and links; return what was stored, in the same order.
-        `answered`: ids here, by old id, of comments of earlier calls that these may answer.
+        `answered`: ids here, by old id, of comments of earlier calls that these may answer. A text that answers a
+        comment on another item or profile is stored as one that answers none.
 
         `waits` True: links `old:comment/<id>` to comments of the import that are not inserted yet stay as they are,
         until `finish`; False: such links are replaced by their words.
@@ -274,7 +282,7 @@ class TextWriter:
                 for one, id in zip(texts, ids, strict=True)
             }
             later = frozenset(key for key in named if key[0] == "comment") - found.keys()
-        by_old = dict(answered)
+        answerable = self._placed(tx, answered)
         seqs = {
             row[0]: row[1]
             for row in tx.rows(
@@ -297,7 +305,8 @@ class TextWriter:
             if place.item_id:
                 seq = seqs[place.item_id] = seqs[place.item_id] + 1
             versions = one.versions[-MOST_REVISIONS:]
-            answers = by_old.get(one.answers, 0) if one.answers else 0
+            stands = (place.item_id, place.on_profile_id)
+            answers = answerable.get((one.answers, *stands), 0) if one.answers else 0
             edited, editor = self._edited(one, versions)
             rows.append(
                 {
@@ -327,7 +336,7 @@ class TextWriter:
                     {"comment_id": id, "profile_id": profile_id}
                     for profile_id in dict.fromkeys((*html.mentioned, *extra))
                 ]
-            by_old[one.old_id] = id
+            answerable[one.old_id, *stands] = id
             stored.append(StoredText(one.old_id, id, self._unfinished(one, answers, later)))
         origin.run(tx, INSERT, rows, renderer=RENDERER_VERSION)
         origin.run(tx, INSERT_REVISIONS, revisions)
@@ -337,6 +346,16 @@ class TextWriter:
             tx, SET_LAST_SEQ, [{"id": id, "last_seq": last} for id, last in sorted(seqs.items())]
         )
         return stored
+
+    def _placed(self, tx: Reader, answered: Mapping[str, int]) -> dict[tuple[str, int, int], int]:
+        """Return the ids here of the `answered` comments, given by old id, by old id and the ids of the item and the
+        profile that each stands on, 0 for none.
+        """
+        if not answered:
+            return {}
+        rows = tx.rows(PLACES, site_id=self._origin.site_id, ids=sorted(answered.values()))
+        places = {id: (item_id, profile_id) for id, item_id, profile_id in rows}
+        return {(old, *places[id]): id for old, id in answered.items() if id in places}
 
     def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
         """Replace texts, revisions and state of stored comments, each given with its id here; the comment that each
@@ -606,8 +625,12 @@ class CommentWriter:
                     below,
                 )
             )
-        answered = {old: thing.id for (kind, old), thing in found.items() if kind == "comment"}
-        stored = self._texts.write(tx, texts, _same_place(tx, origin, answered, texts), waits=True)
+        answered = {
+            one.in_reply_to: found["comment", one.in_reply_to].id
+            for one in fresh.values()
+            if ("comment", one.in_reply_to) in found
+        }
+        stored = self._texts.write(tx, texts, answered, waits=True)
         origin.remember(
             tx,
             [(itemtypes.COMMENT, one.old_id, one.id, one.unfinished) for one in stored],
@@ -733,30 +756,3 @@ def written_note(comment: PortedComment) -> str:
 def is_too_long(versions: Sequence[PortedVersion]) -> bool:
     """Return True if one of the versions has more than MAX_TEXT characters, so that the comment is left out."""
     return any(len(version.text) > MAX_TEXT for version in versions)
-
-
-def _same_place(
-    tx: Reader, origin: Origin, answered: Mapping[str, int], texts: Iterable[NewText]
-) -> dict[str, int]:
-    """Return those of the `answered` comments that stand on the same item or profile as the text that answers them.
-    Both maps: id here by old id.
-    """
-    places = {one.answers: one.place for one in texts if one.answers in answered}
-    if not places:
-        return {}
-    rows = tx.rows(PLACES, site_id=origin.site_id, ids=sorted(answered[old] for old in places))
-    stands = {id: (item_id or 0, profile_id or 0) for id, item_id, profile_id in rows}
-    return {
-        old: answered[old]
-        for old, place in places.items()
-        if stands.get(answered[old]) == (place.item_id, place.on_profile_id)
-    }
-
-
-PLACES = Query(
-    "comments.places",
-    """
-    SELECT c.comment_id, c.item_id, c.on_profile_id
-      FROM comments c
-     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
-)

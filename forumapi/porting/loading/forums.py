@@ -211,13 +211,14 @@ class ForumWriter:
         )
         for grant, id in zip(grants, ids, strict=True):
             left += self._insert_criteria(tx, forum, grant, id)
+        told = f"moderates forum {forum.id} and not all below it: has"
+        reasons = dict.fromkeys(found.reduced, f"{told} the rights in this one alone")
+        reasons |= dict.fromkeys(
+            found.without_rights, f"{told} no such rights, since this one inherits its roles"
+        )
         return left + [
-            Unreadable(
-                kind="moderator",
-                id=f"{forum.id}:{old}",
-                reason=f"moderates forum {forum.id} and not all below it: has the rights in this one alone",
-            )
-            for old in found.reduced
+            Unreadable(kind="moderator", id=f"{forum.id}:{old}", reason=reason)
+            for old, reason in reasons.items()
         ]
 
     def _insert_criteria(

@@ -139,7 +139,7 @@ class HuddleWriter:
                     answers,
                 )
             )
-        stored = self._texts.write(tx, texts, self._in_same_talk(tx, answered, texts), waits=False)
+        stored = self._texts.write(tx, texts, answered, waits=False)
         origin.run(tx, MARK_READ, marks)
         origin.remember(
             tx,
@@ -195,22 +195,6 @@ class HuddleWriter:
         answers = copy.message.in_reply_to
         return answers if answers and ":bcc:" not in copy.old_id else ""
 
-    def _in_same_talk(
-        self, tx: Transaction, answered: dict[str, int], texts: Sequence[NewText]
-    ) -> dict[str, int]:
-        """Return those of the `answered` messages' comments that are in the huddle of the text that answers them. Both
-        maps: id of the comment here, by the message's old id.
-        """
-        if not answered:
-            return {}
-        rows = tx.rows(STANDS, site_id=self._origin.site_id, ids=sorted(answered.values()))
-        stands: dict[int, int] = dict(rows)
-        return {
-            one.answers: answered[one.answers]
-            for one in texts
-            if one.answers in answered and stands.get(answered[one.answers]) == one.place.item_id
-        }
-
     def _talks(
         self, tx: Transaction, copies: Sequence[MessageCopy], known: dict[str, int]
     ) -> dict[str, int]:
@@ -246,12 +230,3 @@ class HuddleWriter:
             [(itemtypes.HUDDLE, key, id, "") for key, id in zip(missing, ids, strict=True)],
         )
         return known | dict(zip(missing, ids, strict=True))
-
-
-STANDS = Query(
-    "huddles.stands",
-    """
-    SELECT c.comment_id, c.item_id
-      FROM comments c
-     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])""",
-)

@@ -41,7 +41,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.loading import attachments, counters, forums
 from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
 from forumapi.porting.loading.attributes import AttributeWriter
-from forumapi.porting.loading.bans import BanWriter
+from forumapi.porting.loading.bans import BanWriter, is_over
 from forumapi.porting.loading.comments import CommentWriter, TextWriter
 from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.forums import ForumWriter
@@ -355,7 +355,7 @@ class Loader:
         named: set[str] = set()
         now = datetime.datetime.now(datetime.UTC)
         for ban in self._reader.bans():
-            if isinstance(ban, PortedBan) and not (ban.is_exception or _is_over(ban, now)):
+            if isinstance(ban, PortedBan) and not (ban.is_exception or is_over(ban, now)):
                 named.add(ban.profile)
             yield ban
         for profile in self._reader.profiles():
@@ -410,10 +410,6 @@ def about(profile: PortedProfile) -> PortedComment:
         date_created=profile.date_created,
         versions=(PortedVersion(text=profile.text),),
     )
-
-
-def _is_over(ban: PortedBan, now: datetime.datetime) -> bool:
-    return ban.expires is not None and ban.expires <= now
 
 
 def rules_of(config: Config, product: str) -> RuleSet | None:

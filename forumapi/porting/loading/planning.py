@@ -4,6 +4,7 @@ would take.
 
 from __future__ import annotations
 
+import datetime
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -22,7 +23,7 @@ from forumapi.porting.layout import (
     PortedRole,
     Unreadable,
 )
-from forumapi.porting.loading import forums, value_cleaning
+from forumapi.porting.loading import bans, forums, value_cleaning
 from forumapi.porting.loading.comments import TOO_LONG, is_too_long
 from forumapi.porting.loading.people import person_key
 from forumapi.porting.loading.role_conversion import Rights
@@ -56,6 +57,7 @@ class Planner:
 
     def __init__(self, reader: ForumReader) -> None:
         self._reader = reader
+        self._now = datetime.datetime.now(datetime.UTC)
         self._come: Counter[str] = Counter()
         self._stay: Counter[str] = Counter()
         self._changes: Counter[str] = Counter()
@@ -140,9 +142,13 @@ class Planner:
         for forum in placed:
             self._come["forums"] += 1
             self._forums.add(forum.id)
+            found = rights.of(forum)
             self._changes["moderators with their rights in one forum, not below it"] += len(
-                rights.of(forum).reduced
+                found.reduced
             )
+            self._changes[
+                "moderators who lose their rights in a forum that inherits its roles"
+            ] += len(found.without_rights)
 
     def _read_conversations(self) -> None:
         for one in self._reader.conversations():
@@ -201,6 +207,9 @@ class Planner:
             assert isinstance(one, PortedMessage)
             having = [person.id for person in (*one.to, *one.bcc) if not person.is_deleted]
             having += [one.author] if not one.is_deleted else []
+            if is_too_long(one.versions):
+                self._left("messages", "message", one.id, TOO_LONG)
+                continue
             if not any(id in self._people for id in having):
                 self._left("messages", "message", one.id, "to: nobody who has a copy would come")
                 continue
@@ -215,13 +224,16 @@ class Planner:
             if name in ("warnings", "reports"):
                 id = getattr(one, "id", "") or getattr(one, "profile", "")
                 self._left(name, name.removesuffix("s"), id, "there is no place for it here")
-            elif isinstance(one, PortedBan) and not one.profile and not one.email.startswith("*@"):
-                told = one.email or one.ip_address
-                self._left(
-                    name, "ban", told, "only people and domains of addresses are banned here"
-                )
+            elif isinstance(one, PortedBan) and (reason := self._reason_against(one)):
+                self._left(name, "ban", bans.left_out_as(one), reason)
             else:
                 self._come[name] += 1
+
+    def _reason_against(self, ban: PortedBan) -> str:
+        """Return the reason for which a ban would be left out, "" for a ban that would come."""
+        if bans.is_over(ban, self._now):
+            return "expires: is over"
+        return bans.reason_against(ban, is_there=ban.profile in self._people)
 
     def _author(self, id: str) -> None:
         if id not in self._people:

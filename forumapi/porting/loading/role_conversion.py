@@ -3,7 +3,8 @@
 - A right that several rights of the old forum share here is given only to those who had all of them: `create` is both
   to begin a conversation and to answer, and no right counts without the right to view.
 - A moderator here moderates and reads everything below too. Somebody who did not moderate all forums below gets the
-  rights of a moderator in this forum alone, in a role of the ordinary kind.
+  rights of a moderator in this forum alone, in a role of the ordinary kind. To a forum that inherits its roles no
+  such role is added.
 - A microcosm with roles of its own inherits none. One in which nobody may do anything has a role without rights.
 """
 
@@ -53,12 +54,13 @@ class ForumRights(NamedTuple):
     """Roles of one forum. `grants`: roles of its microcosm, None or () for none; without one among them that neither
     moderates nor bans, the microcosm inherits such roles from the one above.
 
-    `reduced`: old ids of moderators who do not moderate everywhere below the forum: they get their rights in this forum
-    alone, and none where it inherits its roles.
+    `reduced`: old ids of moderators who do not moderate everywhere below the forum, and have their rights in this forum
+    alone; `without_rights`: old ids of such moderators who get no rights, since the forum inherits its roles.
     """
 
     grants: tuple[Grant, ...] | None
     reduced: tuple[str, ...] = ()
+    without_rights: tuple[str, ...] = ()
 
 
 class Allowed(NamedTuple):
@@ -95,16 +97,27 @@ class Rights:
             return ForumRights(None)
         grants = [grant for role in own or () if (grant := self._grant(role)) is not None]
         full = [id for id in moderators if self._moderates_below(forum.id, id)]
-        reduced = [id for id in moderators if id not in full]
+        others = [id for id in moderators if id not in full]
+        # A role for them would end the inheritance.
+        having = moderators if own is not None else self._inherited(forum)
+        reduced = tuple(id for id in others if id in having)
+        without_rights = tuple(id for id in others if id not in having)
         if full:
             grants.append(
                 Grant("moderators", MODERATORS, ALL, is_moderator=True, members=tuple(full))
             )
         if reduced and own is not None:
-            grants.append(Grant("moderators-here", MODERATORS, ALL, members=tuple(reduced)))
+            grants.append(Grant("moderators-here", MODERATORS, ALL, members=reduced))
         if own is not None and not any(_is_plain(grant) for grant in grants):
             grants.append(Grant("nobody", NOBODY))
-        return ForumRights(tuple(grants), tuple(reduced))
+        return ForumRights(tuple(grants), reduced, without_rights)
+
+    def _inherited(self, forum: PortedForum) -> Collection[str]:
+        """Return the old ids of the moderators of the forum whose roles `forum` inherits, in any order."""
+        above = self._forums.get(forum.parent_id)
+        while above is not None and self._listed(above) is None:
+            above = self._forums.get(above.parent_id)
+        return self._moderators[above.id] if above is not None else ()
 
     def allowed(
         self, forum: PortedForum, has: Callable[[ForumPermissions], bool]

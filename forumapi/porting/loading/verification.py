@@ -36,7 +36,7 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.loading import attachments, forums, huddles, loader, value_cleaning
 from forumapi.porting.loading.attributes import field_key
-from forumapi.porting.loading.bans import left_out_as
+from forumapi.porting.loading.bans import is_over, left_out_as
 from forumapi.porting.loading.comments import TextWriter
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
@@ -839,7 +839,7 @@ class Verifier:
         rows = self._by_id(PROFILES, people.keys() - {0})
         self._count("bans", "source", 0)
         for one in bans:
-            if one.expires and one.expires <= now:
+            if is_over(one, now):
                 continue
             self._count("bans", "source")
             if one.profile:

@@ -198,7 +198,7 @@ class _Reading:
             if match["close"]:
                 self._close(match["close"].lower(), match[0])
             elif match["item"]:
-                position = self._item(match[0], text, position)
+                self._item(match[0])
             else:
                 position = self._open(match, text)
         self._text(text[position:])
@@ -233,19 +233,18 @@ class _Reading:
                 return
         self._text(written)
 
-    def _item(self, written: str, text: str, position: int) -> int:
+    def _item(self, written: str) -> None:
         """Open an item for the sign `written`, such as `[*]`, in the open list, else in a new one; within `[li]`, and
-        for `[X]`, the sign stays as text. Return `position`, that in `text` after the sign.
+        for `[X]`, the sign stays as text.
         """
         if self._is_open("li") or written == "[X]":
             self._text(written)
-            return position
+            return
         while self._stack[-1][0] == "[*]":
             self._stack.pop()
         if self._stack[-1][0] not in ("list", "[list]"):
             self._push("[list]", TextNode("list"))
         self._push("[*]", TextNode("item"))
-        return position
 
     def _text(self, written: str) -> None:
         if not written:

@@ -376,7 +376,7 @@ def _written(tokens: list[_Token]) -> str:
             starts = False
         elif token.kind == "open":
             assert token.node is not None
-            start, end = _delimiters(tokens, place, token.node, links > 0)
+            start, end = _delimiters(tokens, place, token.node)
             links += token.node.kind == "link"
             ends[id(token.node)] = end
             parts.append(start)
@@ -392,10 +392,10 @@ def _written(tokens: list[_Token]) -> str:
     return "".join(parts)
 
 
-def _delimiters(tokens: list[_Token], place: int, node: TextNode, in_link: bool) -> tuple[str, str]:
+def _delimiters(tokens: list[_Token], place: int, node: TextNode) -> tuple[str, str]:
     """Return what is written before and after an inline node: Markdown where it is sure to be parsed as such, else HTML
     tags; for a link whose text is its address the whole link and "", for one without an address "" twice. `place`:
-    index in `tokens` of the node's opening token; `in_link`: the node is within a link's text.
+    index in `tokens` of the node's opening token.
     """
     alone = tokens[place + 1].kind == "text" and tokens[place + 2].kind == "close"
     text = tokens[place + 1].written if alone else ""
