@@ -296,7 +296,7 @@ class ReadOnly(Unavailable):
 
 
 class NoRoom(Unavailable):
-    """503: the database's disk is full. Reads still work."""
+    """503: the database's disk is full. Reads that need no temporary file still work."""
 
     own_name = "no_room"
 

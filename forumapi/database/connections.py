@@ -48,6 +48,15 @@ def _is_end_of_connection(error: psycopg.Error) -> bool:
     return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
 
 
+def _unavailable(error: psycopg.Error) -> Unavailable:
+    """Make the answer to an error of the database: TooSlow, NoRoom, or plain Unavailable."""
+    if isinstance(error, _TOO_MUCH):
+        return TooSlow("The database took too long")
+    if isinstance(error, pgerrors.DiskFull):
+        return NoRoom(_NO_ROOM)
+    return Unavailable("The database is not available right now")
+
+
 class SilenceError(pgerrors.QueryCanceled):
     """Error of a server that sent no answer in time, not even the error of its own statement timeout."""
 
@@ -404,13 +413,13 @@ class Reader:
 
     def rows(self, query: Query, **params: object) -> list[Row]:
         """Return all rows of `query`, tuples in the order of its columns. Raises Unavailable (TooSlow for a cancelled
-        statement), psycopg.Error.
+        statement, NoRoom), psycopg.Error.
         """
         try:
             return self._execute(query, params)[0]
         except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
-            if isinstance(error, _TOO_MUCH):
-                raise TooSlow("The database took too long") from error
+            if isinstance(error, (*_TOO_MUCH, pgerrors.DiskFull)):
+                raise _unavailable(error) from error
             self._lose()
             if isinstance(error, psycopg.OperationalError):
                 self._database._drop_idle()
@@ -418,7 +427,7 @@ class Reader:
                 return self._execute(query, params)[0]
             except psycopg.OperationalError as again:
                 self._lose()
-                raise Unavailable("The database is not available right now") from again
+                raise _unavailable(again) from again
 
     def row(self, query: Query, **params: object) -> Row | None:
         """Return the first row of `query`; None if there is none. Raises as `rows` does."""
@@ -509,21 +518,14 @@ class Transaction(Reader):
         try:
             return self._execute(query, params)[0]
         except psycopg.OperationalError as error:
-            raise self._unavailable(error) from error
+            raise _unavailable(error) from error
 
     def run(self, query: Query, **params: object) -> int:
         """Run `query`; return the number of rows it changed. Raises Unavailable (TooSlow, NoRoom), psycopg.Error."""
         try:
             return self._execute(query, params)[1]
         except psycopg.OperationalError as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: psycopg.OperationalError) -> Unavailable:
-        if isinstance(error, _TOO_MUCH):
-            return TooSlow("The database took too long")
-        if isinstance(error, pgerrors.DiskFull):
-            return NoRoom(_NO_ROOM)
-        return Unavailable("The database is not available right now")
+            raise _unavailable(error) from error
 
     def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
         if not self._begun:
@@ -542,7 +544,7 @@ class Transaction(Reader):
                 self._lose()
                 self._database._drop_idle()
                 if attempt == 2 or isinstance(error, SilenceError):
-                    raise self._unavailable(error) from error
+                    raise _unavailable(error) from error
             except BaseException:
                 self._lose()
                 raise
@@ -566,7 +568,7 @@ class Transaction(Reader):
                 self._lose()
                 if _is_end_of_connection(error):
                     raise OutcomeUnknown from error
-                raise self._unavailable(error) from error
+                raise _unavailable(error) from error
             except BaseException:
                 self._lose()
                 raise

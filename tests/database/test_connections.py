@@ -16,7 +16,7 @@ from psycopg import errors as pgerrors
 
 from forumapi.database.connections import Database
 from forumapi.database.query import Query
-from forumapi.errors import OutcomeUnknown, TooSlow, Unavailable
+from forumapi.errors import NoRoom, OutcomeUnknown, TooSlow, Unavailable
 from tests.fixtures import PROJECT
 
 ONE = Query("test.db.one", "SELECT 1")
@@ -32,6 +32,7 @@ BROKEN = Query("test.db.broken", "SELECT 1 / %(x)s::int")
 ADD = Query("test.db.add", "INSERT INTO db_notes (word) VALUES (%(word)s)")
 WORDS = Query("test.db.words", "SELECT word FROM db_notes WHERE word LIKE %(like)s ORDER BY word")
 HUGE = Query("test.db.huge", "SELECT length(repeat('x', %(n)s::int))")
+FULL = Query("test.db.full", "SELECT db_full()")
 WIDE = Query("test.db.wide", "SELECT n.* FROM db_wide n")
 
 
@@ -41,8 +42,14 @@ def notes(database_url: str) -> Iterator[str]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE db_notes (word text)")
         connection.execute("CREATE TABLE db_wide AS SELECT 1 AS a")
+        # Fails as a statement does that has no room on the disk.
+        connection.execute(
+            "CREATE FUNCTION db_full() RETURNS int LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE disk_full; END$$"
+        )
         yield database_url
         connection.execute("DROP TABLE db_notes, db_wide")
+        connection.execute("DROP FUNCTION db_full")
 
 
 @pytest.fixture
@@ -180,6 +187,28 @@ def test_a_statement_that_asks_for_too_much_is_no_dead_connection(database: Data
     assert reader.statements == 2
     assert reader.value(PID) == before
     reader.end()
+
+
+def test_a_read_that_finds_no_room_on_the_disk_is_no_dead_connection(
+    database: Database, notes: str
+) -> None:
+    reader, other = database.read(), database.read()
+    before, idle = reader.value(PID), other.value(PID)
+    other.end()
+
+    with pytest.raises(NoRoom):
+        reader.rows(FULL)
+    assert reader.statements == 2
+    assert reader.value(PID) == before
+    assert other.value(PID) == idle
+    reader.end()
+    other.end()
+
+    # Also where it was run again, since its first connection was dead.
+    kill(notes, idle)
+    with pytest.raises(NoRoom):
+        other.rows(FULL)
+    other.end()
 
 
 def test_a_transaction_is_whole(database: Database) -> None:
