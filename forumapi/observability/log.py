@@ -21,6 +21,7 @@ import string
 import sys
 import threading
 import time
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
@@ -77,6 +78,8 @@ class _FileTarget:
         # Most bytes of one write, which is atomic: lines of several processes don't mix.
         is_pipe = not stat.S_ISREG(os.fstat(self._fd).st_mode)
         self._most = select.PIPE_BUF if is_pipe else 65_536
+        # What is left of a line whose beginning is written.
+        self._rest = b""
 
     def _open(self) -> int:
         if self._target in ("stderr", "stdout"):
@@ -91,24 +94,31 @@ class _FileTarget:
             os.close(old)
 
     def send(self, lines: Queue) -> None:
-        """Write the lines of the queue and remove them from it. Raises OSError; the lines of a write that failed, or
-        was cut short, stay in the queue.
+        """Write the lines of the queue and remove them from it. Raises OSError; lines of which nothing is written stay
+        in the queue, and the next call writes the rest of a line that was cut short.
         """
-        while lines:
-            data, taken = b"", 0
-            while taken < len(lines):
-                one = (lines[taken].text + "\n").encode("utf-8", "backslashreplace")
+        while lines or self._rest:
+            data = self._rest
+            ends = [len(data)]
+            while len(ends) <= len(lines):
+                one = (lines[len(ends) - 1].text + "\n").encode("utf-8", "backslashreplace")
                 if data and len(data) + len(one) > self._most:
                     break
-                data, taken = data + one, taken + 1
-            while data:
-                waiting = _original("select", "poll")()
-                waiting.register(self._fd, select.POLLOUT)
-                if not waiting.poll(_PATIENCE_MS):
-                    raise TimeoutError("nobody reads the log")
-                data = data[os.write(self._fd, data) :]
-            for _ in range(taken):
-                lines.popleft()
+                data += one
+                ends.append(len(data))
+            written = 0
+            try:
+                while written < len(data):
+                    waiting = _original("select", "poll")()
+                    waiting.register(self._fd, select.POLLOUT)
+                    if not waiting.poll(_PATIENCE_MS):
+                        raise TimeoutError("nobody reads the log")
+                    written += os.write(self._fd, data[written:])
+            finally:
+                begun = bisect_left(ends, written)
+                self._rest = data[written : ends[begun]]
+                for _ in range(begun):
+                    lines.popleft()
 
     def close(self) -> None:
         if self._fd > 2:
@@ -139,9 +149,9 @@ class _SyslogTarget:
     def send(self, lines: Queue) -> None:
         """Send the lines of the queue and remove them from it. Raises OSError; unsent lines stay in the queue."""
         try:
-            if self._socket is None:
-                self._socket = self._connect()
             while lines:
+                if self._socket is None:
+                    self._socket = self._connect()
                 data = self._message(lines[0])
                 if self._kind == "tcp":
                     data = b"%d %b" % (len(data), data)
@@ -221,7 +231,8 @@ class Output:
     """Queue of this process's log lines, and their writer. Before `start` and after `stop` each line is written by its
     caller, at once.
 
-    `target`: as in the setting `log_target`; `lost`: number of lines that were dropped.
+    `target`: as in the setting `log_target`; `lost`: number of lines that were dropped, also by the process's outputs
+    before it.
     """
 
     LIMIT: Final = 20_000  # lines in the queue
@@ -303,8 +314,7 @@ class Output:
                 if self._must_reopen:
                     self._must_reopen = False
                     self._sink.reopen()
-                if lines:
-                    self._sink.send(lines)
+                self._sink.send(lines)
             except OSError:
                 if not is_last:
                     sleep(self.PAUSE_S)
@@ -563,10 +573,11 @@ def configure(
             if _output.is_running:
                 output.start()
             _output.close()
+            output.lost += _output.lost
         _output = output
     if not sentry_dsn:
         _sentry = None
-    elif _sentry is None or _sentry.dsn != sentry_dsn:
+    elif _sentry is None or (_sentry.dsn, _sentry.environment) != (sentry_dsn, environment):
         # Imported late: gevent must patch sockets and threads before the library is imported.
         from forumapi.observability.sentry import Sentry
 
@@ -652,5 +663,5 @@ def reopen() -> None:
 
 
 def lost() -> int:
-    """Return the number of log lines that this process has dropped since its log target was last changed."""
+    """Return the number of log lines that this process has dropped."""
     return _output.lost if _output is not None else 0

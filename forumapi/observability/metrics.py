@@ -379,11 +379,12 @@ def series(name: str, labels: Mapping[str, str]) -> str:
 def labels_of(name: str) -> Labels:
     """Return the label values in the name of a series, the inverse of `series`."""
     return tuple(
-        found.replace('\\"', '"').replace("\\n", "\n").replace("\\\\", "\\")
+        _ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], found)
         for found in _LABEL.findall(name)
     )
 
 
+_ESCAPE: Final = re.compile(r"\\(.)")
 _LABEL: Final = re.compile(r'="((?:[^"\\]|\\.)*)"')
 
 # ---------------------------------------------------------------- the figures

@@ -45,7 +45,7 @@ class Sentry:
 
     def __init__(self, dsn: str, *, environment: str = "") -> None:
         self.dsn = dsn
-        self._environment = environment
+        self.environment = environment
         self._gate = Gate()
         self._client = self._open()
         self._owner = os.getpid()
@@ -94,7 +94,7 @@ class Sentry:
             transport=_Transport,
             transport_queue_size=self.WAITING,
             release=f"forumapi@{__version__}",
-            environment=self._environment,
+            environment=self.environment,
             default_integrations=False,
             auto_enabling_integrations=False,
             include_local_variables=False,

@@ -270,6 +270,13 @@ def test_whatever_is_logged_with_an_exception_is_sent(
     assert second["error"] == "RuntimeError: it failed"
 
 
+def test_crashes_name_the_environment_that_was_set_last(sink: Sink, untouched: None) -> None:
+    for environment in ("dev", "prod"):
+        log.configure(target="/dev/null", sentry_dsn=sink.dsn, environment=environment)
+        log.logger.error("failed", exc_info=ValueError("no luck"))
+        assert sink.got.get(timeout=10).event["environment"] == environment
+
+
 def test_an_exception_that_ends_a_thread_is_logged(untouched: None, tmp_path: Any) -> None:
     before = threading.excepthook, sys.excepthook
     target = tmp_path / "log"

@@ -144,6 +144,16 @@ def test_a_log_that_cannot_be_written_does_not_fail_the_request():
     assert output.lost == 1
 
 
+def test_lost_lines_stay_counted_when_the_log_goes_elsewhere(tmp_path, untouched):
+    log.configure(target="/dev/full")
+    log.logger.warning("lost")
+    lost = log.lost()
+    assert lost
+
+    log.configure(target=str(tmp_path / "log"))
+    assert log.lost() == lost
+
+
 def test_levels_have_the_names_of_the_setting(untouched):
     for level in ("debug", "info", "warning", "error"):
         log.set_level(level)
@@ -390,6 +400,33 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up():
     assert first.endswith(b"x" * 200 + b"\n")
     process.stdout.close()
     process.stderr.close()
+
+
+def test_a_write_that_is_cut_short_tears_and_doubles_no_line(tmp_path):
+    # A limit of a file's size cuts a write short and fails the next, as a full disk does.
+    target = tmp_path / "log"
+    code = (
+        "import resource, sys\n"
+        "from collections import deque\n"
+        "from forumapi.observability.log import LogLine, _FileTarget\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "lines = deque(LogLine(f'line {number} \u00e9', 6, 'event', 0.0) for number in range(4))\n"
+        "target = _FileTarget(sys.argv[1])\n"
+        "for most in (17, 17, 19, 20, 35, 39):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))\n"
+        "    try: target.send(lines)\n"
+        "    except OSError: print(len(lines))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))\n"
+        "target.send(lines)\n"
+        "print(len(lines))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(target)], cwd=PROJECT, capture_output=True, check=True
+    )
+
+    assert target.read_text() == "".join(f"line {number} \u00e9\n" for number in range(4))
+    # Lines of which nothing is written wait.
+    assert done.stdout.split() == [b"2", b"2", b"2", b"2", b"0", b"0", b"0"]
 
 
 def test_what_waits_is_written_at_the_end(tmp_path):

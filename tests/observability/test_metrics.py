@@ -238,6 +238,11 @@ def test_labels_arrive_as_they_were() -> None:
     assert metrics.labels_of(metrics.series("x", {"a": odd, "b": "2"})) == (odd, "2")
 
 
+@pytest.mark.parametrize("value", ["C:\\new", "\\", "\\\\n", '\\"', "\\\n", "n", ""])
+def test_label_values_are_read_back_from_the_name_of_a_series(value: str) -> None:
+    assert metrics.labels_of(metrics.series("x", {"a": value})) == (value,)
+
+
 def test_methods_that_clients_invent_share_a_series() -> None:
     text = run(
         "from forumapi.observability import metrics\n"
