@@ -20,6 +20,7 @@ from pymemcache.exceptions import MemcacheError
 
 from forumapi.cache.lru_cache import Lru
 from forumapi.observability import metrics
+from forumapi.observability.log import logger
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import Fragment
 
@@ -71,6 +72,7 @@ class Cache:
     # After a failure no request asks memcached for this long; then one request asks whether it works again.
     BREAK_S: Final = 5.0
     PROBE_S: Final = 0.05
+    _OPTIONS: Final = {"connect_timeout": TIMEOUT_S, "timeout": TIMEOUT_S, "no_delay": True}
 
     def __init__(
         self, servers: Iterable[str] = (), *, memory_mb: int = 32, prefix: str = ""
@@ -138,20 +140,28 @@ class Cache:
         else:
             self._clients.append(client)
 
-    def delete_many(self, keys: Iterable[Key]) -> None:
-        """Remove documents from memcached, where it is configured and answers, such as those of a text that was removed
-        by law. The memory of each process, this one's too, keeps its copies until it evicts them.
+    def delete_many(self, keys: Iterable[Key]) -> bool:
+        """Remove documents from each memcached, such as those of a text that was removed by law; return False, and log
+        it, if a server did not confirm that: documents there expire within a week. The memory of each process, this
+        one's too, keeps its copies until it evicts them.
+
+        Asks also within BREAK_S of a failure, since what is not deleted now may never be.
         """
         names = [self._name(key) for key in keys]
-        if not self._servers or not names:
-            return
-        client = self._clients.pop() if self._clients else self._connect()
-        try:
-            client.delete_many(names, noreply=False)
-        except _TROUBLE:
-            self._fail(client)
-        else:
-            self._clients.append(client)
+        away = []
+        # While a server is left out, its keys are kept by the others.
+        for server in self._servers if names else ():
+            client = Client(server, **self._OPTIONS)
+            try:
+                client.delete_many(names, noreply=False)
+            except _TROUBLE:
+                metrics.MEMCACHED_FAILED.add()
+                away.append(server)
+            finally:
+                client.close()
+        if away:
+            logger.warning("%d documents were not deleted from %s", len(names), ", ".join(away))
+        return not away
 
     def _name(self, key: Key) -> str:
         return f"{self._prefix}:{key[0]}:{key[1]}:{key[2]}:{key[3]}"
@@ -172,10 +182,9 @@ class Cache:
         return json_fragments.unpack(payload)
 
     def _connect(self) -> Client | HashClient:
-        options = {"connect_timeout": self.TIMEOUT_S, "timeout": self.TIMEOUT_S, "no_delay": True}
         if len(self._servers) == 1:
-            return Client(self._servers[0], **options)
-        return HashClient(self._servers, ignore_exc=True, **options)
+            return Client(self._servers[0], **self._OPTIONS)
+        return HashClient(self._servers, ignore_exc=True, **self._OPTIONS)
 
     def _is_well(self) -> bool:
         """Return True if memcached may be asked. For BREAK_S after a failure it may not; then one request probes it,

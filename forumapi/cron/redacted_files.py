@@ -17,7 +17,7 @@ MOST: Final = 100
 
 def redactions(tx: Transaction, config: Config) -> str:
     """Finish up to MOST redactions, by deleting the files of the removed texts and what caches hold of these; return a
-    line for the job's log. Raises StorageError; the next run tries again.
+    line for the job's log. Raises StorageError; the next run tries again, also where a memcached didn't answer.
 
     A file that another text links to, or that hangs on something else, stays with that.
     """
@@ -31,13 +31,14 @@ def redactions(tx: Transaction, config: Config) -> str:
     file_cleanup.drop_unused(tx, gone)
     file_cleanup.delete_objects(tx, config, objects)
     cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)
-    cache.delete_many(
+    is_forgotten = cache.delete_many(
         (site_id, name, id, version)
         for site_id, item_type, id, newest, _ in rows
         for version in range(1, newest + 1)
         for name in (comment_documents.SUMMARY.name, comment_documents.DETAIL.name)
         if item_type == itemtypes.COMMENT
     )
+    settle = redaction.finish if is_forgotten else redaction.defer
     for site_id, item_type, id, _, _ in rows:
-        redaction.finish(tx, site_id, item_type, id)
-    return f"{len(rows)} redactions"
+        settle(tx, site_id, item_type, id)
+    return f"{len(rows)} redactions{'' if is_forgotten else ' wait for memcached'}"

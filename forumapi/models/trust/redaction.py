@@ -111,6 +111,14 @@ FINISH = Query(
     DELETE FROM redactions r
      WHERE r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s AND r.item_id = %(item_id)s""",
 )
+# At the end of the queue, so that others' files wait for no memcached.
+DEFER = Query(
+    "redaction.defer",
+    """
+    UPDATE redactions r
+       SET created = now(), file_hashes = '{}'
+     WHERE r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s AND r.item_id = %(item_id)s""",
+)
 # Files that hang nowhere any more.
 UNATTACHED = Query(
     "redaction.unattached",
@@ -162,6 +170,11 @@ def waiting(tx: Transaction, most: int) -> list[Row]:
 def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
     """Delete the row of a redaction that has nothing left to remove."""
     tx.run(FINISH, site_id=site_id, item_type=item_type, item_id=item_id)
+
+
+def defer(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
+    """Let a redaction wait behind all others: its files are done with, and a cache may still hold its documents."""
+    tx.run(DEFER, site_id=site_id, item_type=item_type, item_id=item_id)
 
 
 def unattached(tx: Transaction, hashes: Sequence[str]) -> list[str]:

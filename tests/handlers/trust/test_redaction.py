@@ -65,6 +65,20 @@ def test_no_undo_brings_a_redacted_text_back(api: Api, make: Factory, site: Site
     assert stated["ground"] == "DECISION_GROUND_ILLEGAL_CONTENT"
 
 
+def test_a_redaction_waits_until_memcached_has_forgotten_its_documents(
+    api: Api, make: Factory, site: Site, database_url: str, tmp_path: Path
+) -> None:
+    said = make.comment(make.conversation(site), by=site.member, markdown="Illegal words")
+    assert redact(api, site.owner, said).status == 200
+    away = f"127.0.0.1:{services.free_port()}"
+    for servers, waiting in ((away,), 1), ((), 0):
+        config = Config(database_url=database_url, data_dir=str(tmp_path), memcached=servers)
+        with make.database.write() as tx:
+            redacted_files.redactions(tx, config)
+        found = make.sql("SELECT count(*) FROM redactions WHERE site_id = %(id)s", id=site.id)
+        assert found == [(waiting,)]
+
+
 def test_who_may_redact_and_why(api: Api, make: Factory, site: Site) -> None:
     said = make.comment(make.conversation(site), markdown="Lawful")
     assert redact(api, site.moderator, said).status == 403
