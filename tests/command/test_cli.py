@@ -271,7 +271,7 @@ def test_a_site_needs_a_free_and_well_formed_key(forumapi, key):
 def test_a_token_is_made_by_address_or_by_profile_and_works(forumapi, make: Factory, api, bikes):
     by_email = forumapi("token", "create", "--email", bikes.member.email)[1].strip()
     by_profile = json.loads(
-        forumapi("token", "create", "--site", "bikes", "--profile", "member", "--json")[1]
+        forumapi("token", "create", "--site", bikes.key, "--profile", "member", "--json")[1]
     )["token"]
 
     for secret in (by_email, by_profile):
@@ -315,7 +315,7 @@ def test_tokens_are_listed_without_their_secrets_and_revoked(forumapi, bikes):
 def test_the_one_asked_for_must_exist(forumapi, bikes):
     for words in (
         ("token", "create", "--email", "none@example.test"),
-        ("token", "create", "--site", "bikes", "--profile", "nosuchname"),
+        ("token", "create", "--site", bikes.key, "--profile", "nosuchname"),
         ("token", "create", "--site", "nosuchsite", "--profile", "member"),
         ("token", "create", "--profile", "member"),
         ("ban", "add", "--email", bikes.member.email),
