@@ -58,8 +58,6 @@ LONGEST = (
     "chaos",
     "realtime",
     "test_random_actions.py",
-    "test_injection.py",
-    "test_look.py",
     "test_killed.py",
     "test_conditional.py",
     "fuzz",

@@ -152,6 +152,18 @@ def older_postgres() -> list[Path]:
     return [path.parent for path in Path("/usr/lib/postgresql").glob("1[56]/bin/initdb")]
 
 
+# ---------------------------------------------------------------- mail
+
+
+def mailed(folder: Path) -> list[Path]:
+    """Mails that web processes of this test process put into their mailboxes, oldest first: each process on a database
+    sends what it finds there. `folder`: the data folder of one of them.
+    """
+    # Each folder of pytest has a link to it, too.
+    found = {path.resolve() for path in folder.parent.glob("*/mailbox/*.eml")}
+    return sorted(found, key=lambda path: path.name)
+
+
 # ---------------------------------------------------------------- memcached
 
 

@@ -558,6 +558,7 @@ FIXED = """
     webclient.template_environment._nothing wire.html_pages._style
     request.admission.admission_gate.AdmissionGate._weights
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
+    request.routing._matcher
     outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused

@@ -25,6 +25,7 @@ from tests import recorded_examples, schema_check
 from tests.api import Headers, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.fixtures import PROJECT
+from tests.services import mailed
 
 ADDRESS = "192.0.2.1"
 _hosts = itertools.count(1)
@@ -210,9 +211,6 @@ class Stage:
     # ---------------------------------------------------------------- mail
 
     def mails(self) -> list[str]:
-        """Sends what is due; the mails of the mailbox folder, oldest first."""
+        """Sends what is due; all mails of the database, oldest first, also those that other processes on it sent."""
         self.app.mail.flush()
-        folder = self.config.mailbox_path
-        return (
-            [path.read_text() for path in sorted(folder.glob("*.eml"))] if folder.exists() else []
-        )
+        return [path.read_text() for path in mailed(self.config.data_path)]

@@ -11,6 +11,7 @@ import pytest
 from forumapi.auth import email_code
 from tests.api import Response
 from tests.auth.stage import Stage, new_address, staged
+from tests.services import wait_until
 
 _numbers = iter(range(1, 10_000))
 
@@ -28,8 +29,13 @@ def ask(stage: Stage, email: str, ip: str = "", **more: str) -> Response:
 
 def code_of(stage: Stage, email: str) -> str:
     """The digits of the newest mail to `email`."""
-    mine = [mail for mail in stage.mails() if f"To: {email}\n" in mail]
-    found = re.search(r"^ +(\d{4}) (\d{4})$", mine[-1], re.MULTILINE)
+
+    def mine() -> list[str]:
+        return [mail for mail in stage.mails() if f"To: {email}\n" in mail]
+
+    # Another process on the database may be sending it.
+    wait_until(lambda: bool(mine()), f"no mail to {email}")
+    found = re.search(r"^ +(\d{4}) (\d{4})$", mine()[-1], re.MULTILINE)
     assert found is not None
     return found[1] + found[2]
 

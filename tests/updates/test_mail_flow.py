@@ -6,7 +6,6 @@ import email
 import email.policy
 import time
 from email.message import EmailMessage
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,13 +13,13 @@ import pytest
 from tests.api import Api
 from tests.factories import Factory, Person, Site
 from tests.fixtures import Server
+from tests.services import mailed
 
 
 def mails(server: Server, person: Person) -> list[EmailMessage]:
-    """Return what lies in the mailbox of the embedded mode for somebody."""
-    folder: Path = server.log.parent / "mailbox"
+    """Return what lies in the mailboxes of the embedded mode for somebody."""
     found = []
-    for path in sorted(folder.glob("*.eml")) if folder.is_dir() else ():
+    for path in mailed(server.log.parent):
         made = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
         assert isinstance(made, EmailMessage)
         if made["To"] == person.email:
