@@ -32,7 +32,12 @@ class Forked:
         self.args = args
         self.pid = pid
         self.returncode: int | None = None
-        self.ended = threading.Event()
+        self._has_ended = threading.Event()
+
+    def end(self, code: int) -> None:
+        """Note that the process has ended, with this exit code."""
+        self.returncode = code
+        self._has_ended.set()
 
     def poll(self) -> int | None:
         """Return the exit code, negative for a signal; None while the process runs."""
@@ -40,7 +45,7 @@ class Forked:
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end. Raises subprocess.TimeoutExpired."""
-        if not self.ended.wait(timeout):
+        if not self._has_ended.wait(timeout):
             raise subprocess.TimeoutExpired(self.args, timeout or 0)
         assert self.returncode is not None
         return self.returncode
@@ -71,8 +76,8 @@ class Preloaded:
             stdout=subprocess.PIPE,
             preexec_fn=end_with_parent,  # noqa: PLW1509
         )
-        self._forked: dict[int, Forked] = {}
-        self._answers: list[int] = []
+        self._running: dict[int, Forked] = {}
+        self._started: list[Forked] = []
         self._is_answered = threading.Condition()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -83,9 +88,9 @@ class Preloaded:
         with self._is_answered:
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
-            if not self._is_answered.wait_for(lambda: self._answers, 60):
+            if not self._is_answered.wait_for(lambda: self._started, 60):
                 raise RuntimeError("the parent of forks does not answer")
-            return self._forked[self._answers.pop()]
+            return self._started.pop()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -93,13 +98,14 @@ class Preloaded:
             told = json.loads(line)
             with self._is_answered:
                 if "code" not in told:
-                    self._forked[told["pid"]] = Forked(told["args"], told["pid"])
-                    self._answers.append(told["pid"])
+                    forked = self._running[told["pid"]] = Forked(told["args"], told["pid"])
+                    self._started.append(forked)
                     self._is_answered.notify()
                 else:
-                    ended = self._forked.pop(told["pid"])
-                    ended.returncode = told["code"]
-                    ended.ended.set()
+                    self._running.pop(told["pid"]).end(told["code"])
+        # Without their parent all forks get SIGTERM.
+        for forked in self._running.values():
+            forked.end(-signal.SIGTERM)
 
 
 _preloaded: list[Preloaded] = []

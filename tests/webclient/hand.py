@@ -55,12 +55,13 @@ class Hand:
     def sign_in(self, site: Site, person: Person) -> None:
         """Give the browser a session of a person, as the form of signing in would; no page is opened."""
         self.site = site
-        host = f"{site.host}:{self._port}"
-        for name, value in (
-            Visitor(("127.0.0.1", self._port), host).of(site, person).cookies.items()
-        ):
-            cookie = {"name": name, "value": value, "url": f"http://{host}/", "httpOnly": True}
-            self.driver.execute_cdp_cmd("Network.setCookie", cookie)
+        visitor = Visitor(("127.0.0.1", self._port), f"{site.host}:{self._port}")
+        form = {"step": "development", "email": person.email}
+        agent = self.driver.execute_cdp_cmd("Browser.getVersion", {})["userAgent"]
+        page = visitor.post("/login/", form, User_Agent=agent)
+        assert page.status == 303, page.text
+        for name, value in visitor.cookies.items():
+            self._keep(name, value)
 
     def make_stale(self, person: Person) -> None:
         """Let the session of this person be one of an hour ago."""
@@ -71,9 +72,14 @@ class Hand:
         assert self.site is not None
         seal = Seal([WEBSITE_SECRET])
         session = WebSession(person.token, since)
-        value = seal.seal_session(f"{self.site.host}:{self._port}", session)
-        self.driver.delete_cookie("session")
-        self.driver.add_cookie({"name": "session", "value": value, "path": "/", "httpOnly": True})
+        self._keep("session", seal.seal_session(f"{self.site.host}:{self._port}", session))
+
+    def _keep(self, name: str, value: str) -> None:
+        """Let the browser have a cookie of the site."""
+        assert self.site is not None
+        address = f"http://{self.site.host}:{self._port}/"
+        cookie = {"name": name, "value": value, "url": address, "httpOnly": True}
+        assert self.driver.execute_cdp_cmd("Network.setCookie", cookie)["success"]
 
     @property
     def path(self) -> str:

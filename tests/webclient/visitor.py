@@ -67,7 +67,7 @@ class Visitor:
 
     def of(self, site: Site, person: Person | None = None) -> Visitor:
         """Return a visitor of a site, signed in as a person of it."""
-        made = Visitor(self.address, self.host or site.host)
+        made = Visitor(self.address, site.host)
         if person is not None:
             page = made.post("/login/", {"step": "development", "email": person.email})
             assert page.status == 303, page.text
