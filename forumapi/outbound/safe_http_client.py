@@ -40,6 +40,8 @@ _SPECIAL: Final = tuple(
     )
 )
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+# A name server that is away holds a thread for each name, of few that the process has for names and files.
+_LOOK_UPS: Final = threading.Semaphore(5)
 _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Connection": "close"}
 
 
@@ -191,21 +193,28 @@ class Outbound:
         """Resolve `host` as `_resolve` does. Raises OutboundError as it does, and if the name is not resolved by the
         deadline (monotonic time).
         """
-        found: list[Address | OutboundError] = []
+        found: list[Address | Exception] = []
 
         def look() -> None:
             try:
                 found.append(self._resolve(host, port))
-            except OutboundError as error:
+            except Exception as error:  # noqa: BLE001 - the edge of a thread: the caller raises it
                 found.append(error)
+            finally:
+                _LOOK_UPS.release()
 
         # Resolving a name has no deadline of its own: a thread that is not back by then is abandoned.
-        thread = threading.Thread(target=look, name="resolve", daemon=True)
-        thread.start()
-        thread.join(max(0.01, deadline - time.monotonic()))
+        if _LOOK_UPS.acquire(timeout=max(0.01, deadline - time.monotonic())):
+            thread = threading.Thread(target=look, name="resolve", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                _LOOK_UPS.release()
+                raise
+            thread.join(max(0.01, deadline - time.monotonic()))
         if not found:
             raise OutboundError(f"The name {host} was not found in time")
-        if isinstance(found[0], OutboundError):
+        if isinstance(found[0], Exception):
             raise found[0]
         return found[0]
 

@@ -250,6 +250,39 @@ def test_a_name_that_takes_long_to_resolve_is_left(
     answered.set()
 
 
+def test_few_names_are_looked_up_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+    asked = []
+
+    def unknown(host: str, *_: object, **__: object) -> None:
+        asked.append(host)
+        answered.wait(10)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    for number in range(12):
+        with pytest.raises(OutboundError, match="in time"):
+            Outbound(timeout_s=0.05).check(f"http://slow{number}.example/")
+    # Abandoned look-ups leave threads of the process to others.
+    assert 0 < len(asked) <= 5
+
+    answered.set()
+    with pytest.raises(OutboundError, match="not known"):
+        Outbound(timeout_s=5).check("http://slow.example/")
+
+
+def test_a_fault_while_a_name_is_resolved_is_no_late_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def faulty(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(socket, "getaddrinfo", faulty)
+    for _ in range(7):
+        with pytest.raises(ZeroDivisionError):
+            Outbound(timeout_s=5).check("http://good.example/")
+
+
 def test_a_port_where_nobody_listens_is_said_so() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
