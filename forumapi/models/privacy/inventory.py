@@ -710,7 +710,7 @@ NOBODYS_TABLES: Final = {
     "microcosm_deltas": "counts",
     "platform_options": "switches of the platform",
     "platform_secrets": "keys of the platform",
-    "redactions": "which things were removed, for a minute",
+    "redactions": "which things were removed, until every cache has forgotten them",
     "reserved_subdomains": "constants",
     "role_settlings": "roles to work out anew",
     "schema_migrations": "migrations",

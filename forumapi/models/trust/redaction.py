@@ -95,12 +95,13 @@ DROP_EXPORTS = Query(
         ON CONFLICT (file_hash) DO UPDATE SET since = '-infinity'""",
 )
 
+# Those without files last: documents that a memcached keeps do not hold up the files of others.
 WAITING = Query(
     "redaction.waiting",
     """
     SELECT r.site_id, r.item_type_id, r.item_id, r.version, r.file_hashes
       FROM redactions r
-     ORDER BY r.created
+     ORDER BY (r.file_hashes = '{}'), r.created
      LIMIT %(most)s
        FOR UPDATE SKIP LOCKED""",
     scope=PLATFORM,
@@ -111,7 +112,7 @@ FINISH = Query(
     DELETE FROM redactions r
      WHERE r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s AND r.item_id = %(item_id)s""",
 )
-# At the end of the queue, so that others' files wait for no memcached.
+# Of a redaction whose files are done with: it then waits behind those that have some.
 DEFER = Query(
     "redaction.defer",
     """
@@ -160,9 +161,9 @@ def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> Non
 
 
 def waiting(tx: Transaction, most: int) -> list[Row]:
-    """Lock at most `most` redactions of all sites whose files and cached documents are still there, the oldest first,
-    passing over those that others have locked; return them as (site id, type, id, version of the thing, hashes of its
-    files).
+    """Lock at most `most` redactions of all sites whose files and cached documents are still there, those with files
+    first, then the oldest first, passing over those that others have locked; return them as (site id, type, id, version
+    of the thing, hashes of its files).
     """
     return tx.rows(WAITING, most=most)
 

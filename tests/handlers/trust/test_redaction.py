@@ -13,6 +13,7 @@ from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron import file_cleanup, personal_exports, redacted_files
 from forumapi.database.connections import Database
+from forumapi.models.trust import redaction
 from tests import services
 from tests.api import Api, Response
 from tests.cron import test_erased_person as erased
@@ -77,6 +78,24 @@ def test_a_redaction_waits_until_memcached_has_forgotten_its_documents(
             redacted_files.redactions(tx, config)
         found = make.sql("SELECT count(*) FROM redactions WHERE site_id = %(id)s", id=site.id)
         assert found == [(waiting,)]
+
+
+def test_files_do_not_wait_behind_documents_that_no_memcached_forgets(
+    api: Api, make: Factory, site: Site, database_url: str, tmp_path: Path
+) -> None:
+    chat = make.conversation(site)
+    first, second = (
+        make.comment(chat, by=site.member, markdown=f"See /files/{digit * 40}") for digit in "ab"
+    )
+    away = f"127.0.0.1:{services.free_port()}"
+    config = Config(database_url=database_url, data_dir=str(tmp_path), memcached=(away,))
+    assert redact(api, site.owner, first).status == 200
+    with make.database.write() as tx:
+        redacted_files.redactions(tx, config)
+    assert redact(api, site.owner, second).status == 200
+    with make.database.write() as tx:
+        rows = redaction.waiting(tx, 10_000)
+    assert [id for site_id, _, id, _, _ in rows if site_id == site.id] == [second.id, first.id]
 
 
 def test_who_may_redact_and_why(api: Api, make: Factory, site: Site) -> None:
