@@ -239,6 +239,12 @@ def test_a_time_of_the_calendars_last_year_is_read() -> None:
     assert str(moment) == "9999-12-31 22:00:00+00:00"
 
 
+@pytest.mark.parametrize("days", [0, 36_500, -(10**12)])
+def test_no_time_is_beyond_the_calendar_after_days(days: int) -> None:
+    assert row_values.days_after(row_values.as_time(253_402_300_799), days) is None
+    assert row_values.days_after(None, days) is None
+
+
 def test_a_table_with_a_column_twice_is_named(tmp_path: Path) -> None:
     path = tmp_path / "dump.sql"
     path.write_text("CREATE TABLE `p_users` (\n `id` int(8),\n `ID` int(8)\n);\n")

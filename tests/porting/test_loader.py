@@ -31,6 +31,7 @@ from forumapi.porting.loading.planning import Planner
 from tests.factories import Factory
 from tests.porting import boards
 from tests.porting.moved import TABLES, Moved
+from tests.porting.test_verification import verified
 
 
 def test_people_come_without_accounts(moved: Moved) -> None:
@@ -212,6 +213,9 @@ def test_a_moderator_without_rights_is_told_so(make: Factory, config: Config) ->
     assert left["14:2"].endswith("has no such rights, since this one inherits its roles")
     assert changes["moderators with their rights in one forum, not below it"] == 2
     assert changes["moderators who lose their rights in a forum that inherits its roles"] == 1
+    # What was told is no difference.
+    with make.database.write() as tx:
+        assert verified(moved, tx).differences == []
 
 
 def test_nobody_sees_a_message_that_they_never_had(moved: Moved) -> None:

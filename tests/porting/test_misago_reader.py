@@ -36,7 +36,13 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MisagoReader]:
     made.close()
 
 
-@pytest.mark.parametrize("written", ["null", "7", '["a"]', '"a"', "{"])
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("null", "7", '["a"]', '"a"', "{", "[" * 100_000),
+        '{"misago.categories.permissions": 7, "misago.threads.permissions.threads": [1]}',
+    ],
+)
 def test_json_of_another_kind_ends_no_reading(tmp_path: Path, written: str) -> None:
     role = next(line for line in SMALL.splitlines() if line.startswith('3\t{"misago'))
     poll = next(line for line in SMALL.splitlines() if '[{"hash"' in line)
@@ -48,6 +54,17 @@ def test_json_of_another_kind_ends_no_reading(tmp_path: Path, written: str) -> N
     assert len(whole(reader.forums())) == 3
     assert len(everything(reader.polls())) == 1
     assert misago._avatar("1", written) is None
+    reader.close()
+
+
+@pytest.mark.parametrize("days", [10**7, 10**12, -(10**6)])
+def test_a_poll_of_absurd_length_has_no_end(tmp_path: Path, days: int) -> None:
+    spoilt = SMALL.replace("}]\t2\t3\t2021-", f"}}]\t2\t{days}\t2021-")
+    assert spoilt != SMALL
+    (tmp_path / "board.sql").write_text(spoilt)
+    reader = open_misago(tmp_path / "board.sql", tmp_path)
+
+    assert [poll.closes for poll in everything(reader.polls())] == [None]
     reader.close()
 
 

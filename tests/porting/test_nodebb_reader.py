@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from forumapi.porting.layout import ForumReader, Unreadable
-from forumapi.porting.readers import open_reader
+from forumapi.porting.readers import nodebb, open_reader
 from forumapi.porting.readers.nodebb import NodebbReader, open_nodebb
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
@@ -34,6 +34,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodebbReader]:
     made = open_nodebb(folder / "board.sql", folder)
     yield made
     made.close()
+
+
+@pytest.mark.parametrize("written", ["null", "[1]", "{", '{"a":' * 100_000])
+def test_data_that_are_no_object_end_no_reading(written: str) -> None:
+    assert nodebb._parsed(written) == {}
 
 
 def test_people_and_rights(reader: NodebbReader) -> None:

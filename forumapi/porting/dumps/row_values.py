@@ -63,6 +63,14 @@ def as_moment(value: Any) -> datetime.datetime | None:
         return None
 
 
+def days_after(moment: datetime.datetime | None, days: int) -> datetime.datetime | None:
+    """Return the time `days` after `moment`; None without a time, for 0 days, and for a time out of range."""
+    try:
+        return moment + datetime.timedelta(days=days) if moment and days else None
+    except OverflowError:
+        return None
+
+
 def as_utc(value: Any) -> datetime.datetime | None:
     """Parse a time as PostgreSQL or SQLite writes it, one without a zone as UTC; return it in UTC, None for anything
     else, and for a time in the years 1 and 9999.

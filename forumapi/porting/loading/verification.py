@@ -872,7 +872,11 @@ class Verifier:
             if thing is None:
                 continue
             barred = {self.people.id(id) for id in rights.barred(forum)}
-            moderators = {self.people.id(id) for id in rights.moderators(forum)} - {0}
+            # Those whom the import has told that they get no rights here are no difference.
+            told_none = rights.of(forum).without_rights
+            moderators = {
+                self.people.id(id) for id in rights.moderators(forum) if id not in told_none
+            } - {0}
             for what, has, flag in _COMPARED:
                 allowed = rights.allowed(forum, has)
                 if allowed is None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from forumapi.porting.dumps.dump_types import Row
-from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text
+from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text, days_after
 from forumapi.porting.dumps.source import DumpSource, Source
 from forumapi.porting.layout import (
     Board,
@@ -325,7 +325,6 @@ class MisagoReader(TableReader):
                 if person in self._people and (ids := tuple(one for one in ids if one in known)):
                     ballots.append(PortedBallot(author=str(person), choices=ids))
             begun = as_moment(row["posted_on"])
-            days = as_number(row["length"])
             author = self._author(row["poster_id"])
             yield PortedPoll(
                 id=str(row["id"]),
@@ -336,7 +335,7 @@ class MisagoReader(TableReader):
                 author_name="" if author else as_text(row["poster_name"]),
                 date_created=begun,
                 max_choices=as_number(row["allowed_choices"]) or 1,
-                closes=begun + datetime.timedelta(days=days) if begun and days else None,
+                closes=days_after(begun, as_number(row["length"])),
                 is_poll_open=True,
                 is_named=bool(row["is_public"]),
                 choices=choices,
@@ -552,7 +551,7 @@ def _json(written: str, kind: type[_T]) -> _T | None:
     """Return the value of a JSON text; None if the text is no JSON, or its value is none of that type."""
     try:
         value = json.loads(written)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, kind) else None
 
@@ -560,8 +559,10 @@ def _json(written: str, kind: type[_T]) -> _T | None:
 def _rights(written: str) -> Rights:
     """Return the rights that a role of categories gives, from its JSON; 0 for a text that is no JSON object."""
     granted = _json(written, dict) or {}
-    category = granted.get("misago.categories.permissions") or {}
-    threads = granted.get("misago.threads.permissions.threads") or {}
+    category, threads = (
+        value if isinstance(value := granted.get(key), dict) else {}
+        for key in ("misago.categories.permissions", "misago.threads.permissions.threads")
+    )
     # Who sees only their own threads sees none here.
     if not (
         category.get("can_see")

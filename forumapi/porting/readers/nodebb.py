@@ -402,7 +402,7 @@ class NodebbReader(TableReader):
         for _, id, data in self._posts():
             try:
                 uploads = json.loads(as_text(data.get("uploads")) or "[]")
-            except ValueError:
+            except (ValueError, RecursionError):
                 uploads = []
             for path in uploads if isinstance(uploads, list) else []:
                 holders.setdefault(as_text(path).strip("/"), []).append(
@@ -576,7 +576,7 @@ class NodebbRights(GroupRights):
 def _parsed(data: Any) -> _Data:
     try:
         found = json.loads(as_text(data))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

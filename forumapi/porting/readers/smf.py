@@ -570,7 +570,7 @@ class SmfReader(TableReader):
         written = self._settings.get("attachmentUploadDir", "")
         try:
             folders = json.loads(written) if written.startswith("{") else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             folders = {}
         if isinstance(folders, dict):
             named = as_text(folders.get(str(row["id_folder"]))).rstrip("/").rpartition("/")[2]

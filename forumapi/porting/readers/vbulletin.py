@@ -23,6 +23,7 @@ from forumapi.porting.dumps.row_values import (
     as_text,
     as_time,
     as_title,
+    days_after,
     decoded,
 )
 from forumapi.porting.dumps.source import Source
@@ -403,9 +404,7 @@ class VbulletinReader(TableReader):
                 author_name="" if author else decoded(as_text(thread["postusername"])),
                 date_created=begun,
                 max_choices=0 if row["multiple"] else 1,
-                closes=begun + datetime.timedelta(days=min(days, 36_500))
-                if begun and days
-                else None,
+                closes=days_after(begun, min(days, 36_500)),
                 is_poll_open=bool(row["active"]),
                 is_named=bool(row["public"]),
                 choices=choices,
