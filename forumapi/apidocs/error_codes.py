@@ -108,7 +108,11 @@ _UNNUMBERED: Final = {
     "outcome_unknown": (502, "What was asked for may have been done.", _SAME_KEY),
     "unavailable": (503, "A dependency is away; nothing was written.", _AGAIN),
     "site_busy": (503, "The site gets more requests than its share.", _AGAIN),
-    "no_room": (503, "The disk is full; nothing was written.", "Read on; write later."),
+    "no_room": (
+        503,
+        "The disk is full; nothing was written.",
+        "Small reads still work; send others later.",
+    ),
     "read_only": (503, "The site is being moved; nothing was written.", _AGAIN),
     "too_slow": (503, "It took too long; nothing was written.", "Ask for less, or later."),
 }

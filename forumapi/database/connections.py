@@ -426,7 +426,8 @@ class Reader:
             try:
                 return self._execute(query, params)[0]
             except psycopg.OperationalError as again:
-                self._lose()
+                if not isinstance(again, (*_TOO_MUCH, pgerrors.DiskFull)):
+                    self._lose()
                 raise _unavailable(again) from again
 
     def row(self, query: Query, **params: object) -> Row | None:

@@ -208,6 +208,8 @@ def test_a_read_that_finds_no_room_on_the_disk_is_no_dead_connection(
     kill(notes, idle)
     with pytest.raises(NoRoom):
         other.rows(FULL)
+    # That second connection is usable, and stays.
+    assert other._connection is not None
     other.end()
 
 
