@@ -231,8 +231,8 @@ class Output:
     """Queue of this process's log lines, and their writer. Before `start` and after `stop` each line is written by its
     caller, at once.
 
-    `target`: as in the setting `log_target`; `lost`: number of lines that were dropped, also by the process's outputs
-    before it.
+    `target`: as in the setting `log_target`; `lost`: number of lines that this process has dropped, also by its
+    outputs before it.
     """
 
     LIMIT: Final = 20_000  # lines in the queue
@@ -660,6 +660,15 @@ def reopen() -> None:
     """Open this process's log file again by its name, since logrotate has renamed it."""
     if _output is not None:
         _output.reopen()
+
+
+def _count_anew() -> None:
+    if _output is not None:
+        _output.lost = 0
+
+
+# What was lost before a fork is counted by the process that lost it.
+os.register_at_fork(after_in_child=_count_anew)
 
 
 def lost() -> int:

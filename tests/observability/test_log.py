@@ -154,6 +154,20 @@ def test_lost_lines_stay_counted_when_the_log_goes_elsewhere(tmp_path, untouched
     assert log.lost() == lost
 
 
+def test_a_forked_process_has_lost_no_line_yet(untouched):
+    log.configure(target="/dev/full")
+    log.logger.warning("lost")
+    assert log.lost()
+
+    pid = os.fork()
+    if not pid:
+        before = log.lost()
+        log.logger.warning("lost")
+        os._exit(before * 10 + log.lost())
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert log.lost()
+
+
 def test_levels_have_the_names_of_the_setting(untouched):
     for level in ("debug", "info", "warning", "error"):
         log.set_level(level)
