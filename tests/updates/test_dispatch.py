@@ -357,6 +357,27 @@ def test_who_was_not_told_while_a_comment_was_hidden_is_told_by_its_next_edit(
         assert stage.rows(site) == [(ana.id, 3, comment.id, bob.id)]
 
 
+def test_a_mention_that_an_edit_took_out_while_the_comment_was_hidden_tells_nobody(
+    stage, make, site, ana, bob
+):
+    comment = make.comment(make.conversation(site), by=bob, markdown=f"@{ana.name}")
+    for is_hidden in (True, False):
+        make.sql(
+            "UPDATE comments SET is_moderated = %(hidden)s WHERE comment_id = %(comment)s",
+            hidden=is_hidden,
+            comment=comment.id,
+        )
+        edit(make, comment, bob, [])
+        stage.read()
+
+        assert stage.rows(site) == []
+
+    edit(make, comment, bob, [ana.id])
+    stage.read()
+
+    assert stage.rows(site) == [(ana.id, 3, comment.id, bob.id)]
+
+
 def test_imports_tell_nobody(stage, make, site, ana, bob):
     stage.prefer(ana, 3)
     make.comment(make.conversation(site), by=bob, markdown=f"@{ana.name}")

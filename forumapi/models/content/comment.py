@@ -153,6 +153,7 @@ LOCK = Query(
        FOR NO KEY UPDATE""",
 )
 
+# A mention that the new text lacks is deleted unless its profile was notified: nobody is notified of it afterwards.
 UPDATE = Query(
     "comment.update",
     """
@@ -162,7 +163,11 @@ UPDATE = Query(
     mentioned AS (
         INSERT INTO comment_mentions (site_id, comment_id, profile_id)
         SELECT %(site_id)s, %(id)s, m.profile_id FROM unnest(%(mentioned)s::bigint[]) AS m (profile_id)
-            ON CONFLICT DO NOTHING)
+            ON CONFLICT DO NOTHING),
+    unnamed AS (
+        DELETE FROM comment_mentions m
+         WHERE m.site_id = %(site_id)s AND m.comment_id = %(id)s AND NOT m.told
+           AND m.profile_id <> ALL(%(mentioned)s::bigint[]))
     UPDATE comments c
        SET markdown = %(markdown)s, html = %(html)s, renderer = %(renderer)s, revisions = %(revision)s,
            edited = clock_timestamp(), edited_by = %(me)s, version = c.version + 1
