@@ -51,7 +51,10 @@ def _column(world: World, column: str, predicate: str, value: Value, profile: Pr
     if column == "isBanned":
         if not isinstance(value, bool) or predicate not in EQUAL:
             return False
-        return _compare(profile.is_banned_everywhere or profile.has_ban, predicate, value)
+        is_owner = profile.id == world.owned_by
+        return _compare(
+            not is_owner and (profile.is_banned_everywhere or profile.has_ban), predicate, value
+        )
     return False
 
 

@@ -38,6 +38,7 @@ _BANS: Final = """bans b
                                          OR lower(u.email) LIKE '%%.' || b.email_domain)"""
 
 # Values of profiles that criteria compare, except attributes. Addresses and bans are read only if a test needs them.
+# No ban counts for the site's owner (P-26).
 # An address is its person key: how it was spelt on another site is not for the owner of this one.
 FACTS: Final = f"""
         SELECT p.profile_id, p.user_id, p.version, p.role_ids, p.next_change_at, p.created AS joined,
@@ -46,7 +47,9 @@ FACTS: Final = f"""
                CASE WHEN (SELECT bool_or(t.kind = 'email') FROM tests t)
                     THEN (SELECT u.person_key FROM users u WHERE u.user_id = p.user_id) END AS email,
                CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
-                    THEN (SELECT u.is_banned OR EXISTS (SELECT FROM {_BANS})
+                    THEN (SELECT (u.is_banned OR EXISTS (SELECT FROM {_BANS}))
+                                 AND p.profile_id IS DISTINCT FROM (SELECT s.owned_by FROM sites s
+                                                                     WHERE s.site_id = %(site_id)s)
                             FROM users u
                            WHERE u.user_id = p.user_id) END AS is_banned
           FROM profiles p
