@@ -112,6 +112,9 @@ class Website:
             except Failure as failure:
                 # The page that was to say so needed the API too.
                 answer = self._refuse(visit, failure.status, failure=failure)
+            except Moved as moved:
+                # So did that page: the site has moved away.
+                answer = self._moved(visit, moved)
         except Exception:  # noqa: BLE001 - the edge: whatever it is, the visitor gets a page
             logger.exception("page failed: %s %s", visit.method, visit.path)
             visit.forget_site()
@@ -120,7 +123,7 @@ class Website:
 
     def _attempt(self, visit: Visit) -> Answer:
         """Return a kept page or the view's answer; for a refusal, the page or redirect that it leads to. Raises Failure
-        if such a page can't be made either, for want of the API.
+        or Moved if such a page can't be made either, for want of the API.
         """
         try:
             answer = self._kept(visit) or self._answer(visit)
@@ -244,7 +247,8 @@ class Website:
         """Redirect to the same page of the site on the platform to which the site has moved; answer a form, or any
         other request but GET and HEAD, with a page of 410. `location`: any whole address of the site on that platform.
         """
-        if visit.method not in ("GET", "HEAD"):
+        # Of a form that needs a sign-in, `visit` has become a GET.
+        if visit.environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             visit.forget_site()
             return self._refuse(visit, 410)
         there = urlsplit(location)

@@ -168,6 +168,24 @@ def test_a_missing_slash_leads_to_no_other_host(path: str, website: Server, bike
     assert page.status in (301, 302, 303, 308, 404)
 
 
+def test_a_guest_s_form_on_a_site_that_moved_away_is_gone(website: Server, make: Factory) -> None:
+    site = make.site()
+    make.sql("UPDATE sites SET is_deleted = true WHERE site_id = %(s)s", s=site.id)
+    make.sql(
+        """INSERT INTO site_moves (site_id, direction, state, address)
+           VALUES (%(s)s, 'out', 'switched', 'https://bikes.there.test')""",
+        s=site.id,
+    )
+    guest = Visitor(website.address, site.host)
+
+    page = guest.get("/ignored/")
+    # It needs a sign-in, whose page needs the API.
+    sent = guest.post("/profiles/1/ignore/", {"do": "ignore"})
+
+    assert page.status in (301, 303)
+    assert (sent.status, sent.location) == (410, "")
+
+
 # ---------------------------------------------------------------- cookies
 
 

@@ -14,6 +14,7 @@ from selenium.webdriver.common.by import By
 from forumapi.webclient import page_metadata
 from forumapi.webclient.api import Asked
 from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
+from forumapi.webclient.handlers.sites.feeds import FeedDocument, FeedEntry
 from forumapi.webclient.transport import OverHttp, Reply, Unreachable
 from forumapi.webclient.transport import Visitor as Whose
 from forumapi.webclient.website import Website
@@ -148,6 +149,16 @@ def test_a_place_s_feed_has_the_latest_first_whatever_stands_above_them(
     assert titles() == [*latest, "Pinned long ago"]
     make.conversation(site, microcosm=place, title="New")
     assert titles() == ["New", *latest]
+
+
+def test_a_feed_changed_when_its_latest_entry_did() -> None:
+    def entry(updated: str) -> FeedEntry:
+        return FeedEntry("", "", "-", "", updated, updated, "")
+
+    latest = "2026-12-01T10:00:00.5Z"
+    feed = FeedDocument("", "", "", [entry("2026-12-01T10:00:00Z"), entry(latest)])
+
+    assert feed.updated == latest
 
 
 # ---------------------------------------------------------------- search engines

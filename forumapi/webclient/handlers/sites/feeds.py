@@ -24,7 +24,8 @@ _ITEMS: Final = ("conversation", "event", "poll")
 class FeedEntry(NamedTuple):
     """Entry of a feed: an item, or a comment. Times are texts as the API writes them, addresses whole URLs, `title` and
     `author` plain texts. `author`, `author_url`: "-" and "" without an author; `updated`: for an item, the time of its
-    last comment; `html`: the comment, with whole URLs in it, "" for an item.
+    last comment, else of its creation, for a poll always the latter; `html`: the comment, with whole URLs in it, "" for
+    an item.
     """
 
     url: str
@@ -49,7 +50,9 @@ class FeedDocument(NamedTuple):
     @property
     def updated(self) -> str:
         """Time of the latest change to an entry; 1970 for a feed without entries."""
-        return max((one.updated for one in self.entries), default="1970-01-01T00:00:00Z")
+        return max(
+            (one.updated for one in self.entries), key=_moment, default="1970-01-01T00:00:00Z"
+        )
 
 
 class FeedView(View):
@@ -81,7 +84,7 @@ class SiteFeedView(FeedView):
 
 
 class MicrocosmFeedView(FeedView):
-    """Feed of a microcosm: its conversations, events and polls, latest comment first."""
+    """Feed of a microcosm: its conversations, events and polls, latest comment first; polls stand by their creation."""
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
         """Send the microcosm's feed of at most ENTRIES items, in the format `form`, "atom" or "json". Items that stand
@@ -101,8 +104,7 @@ class MicrocosmFeedView(FeedView):
             # Sticky polls stand first in the API's list too.
             polls = visit.api.get("/polls", microcosmId=microcosm, limit=_LISTED[0])["polls"]
             entries += [_found(visit, {"itemType": "poll", "item": one}) for one in polls["items"]]
-        # The API leaves zeros out at the end of a second's fraction.
-        entries.sort(key=lambda one: one.updated.removesuffix("Z"), reverse=True)
+        entries.sort(key=lambda one: _moment(one.updated), reverse=True)
         feed = FeedDocument(plain(found["title"]), page, f"{page}feed", entries[:ENTRIES])
         return self.send(visit, feed, form)
 
@@ -147,6 +149,11 @@ class ProfileFeedView(FeedView):
         entries = [_found(visit, one) for one in found["results"]["items"]]
         feed = FeedDocument(plain(person["profileName"]), page, f"{page}feed", entries)
         return self.send(visit, feed, form)
+
+
+def _moment(time: str) -> str:
+    """Return a text that sorts as this time of the API does, which lacks zeros at the end of a second's fraction."""
+    return time.removesuffix("Z")
 
 
 def _found(visit: Visit, found: dict[str, Any]) -> FeedEntry:
