@@ -103,6 +103,7 @@ def test_who_asks_to_be_forgotten_before_the_report_counts_makes_none(
     said = box.make.comment(box.make.conversation(site))
     assert ask(box, said).status == 200
     path = link(box)
+    assert 'name="step" value="forget"' in page(box, site, path)[1]
     status, shown = page(box, site, path, "forget")
     assert status == 200 and "Forgotten" in shown
     assert cases(box, site.moderator) == []
@@ -271,6 +272,14 @@ def test_the_owner_lists_the_kinds_of_reports(box: Postbox, site: Site) -> None:
     assert report.data["category"] == "STATEMENT_CATEGORY_FRAUD"
     assert box.stage.request("DELETE", at, by=site.owner).status == 200
     assert box.stage.get(at, site=site).data == before
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_change_of_the_kinds_compares_no_version(box: Postbox, site: Site, method: str) -> None:
+    at, kinds = "/site/report-kinds", [{"kind": "illegal", "title": "Against the law"}]
+    sent = kinds if method == "PUT" else None
+    changed = box.stage.request(method, at, sent, by=site.owner, headers={"If-Match": '"999-x"'})
+    assert changed.status == 200
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])

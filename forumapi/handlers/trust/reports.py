@@ -281,9 +281,6 @@ class GuestReportsHandler(Handler):
 class ReportKindsHandler(Handler):
     """The kinds of reports that the site offers."""
 
-    def locate(self, ctx: Context) -> Located | None:
-        return lock_own(ctx) if ctx.is_write else None
-
     @needs(ANYONE, answer=list[schemas.ReportKind])
     def get(self, ctx: Context) -> Result:
         """The kinds, in the order that the site's owner chose; the platform's kinds if the owner has set none."""
@@ -304,11 +301,14 @@ class ReportKindsHandler(Handler):
             }
             for one in sent
         ]
-        site_report_kinds.put(ctx.writer, ctx.author, site_report_kinds.checked(given))
+        checked = site_report_kinds.checked(given)
+        lock_own(ctx)
+        site_report_kinds.put(ctx.writer, ctx.author, checked)
         return Done()
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
         """Delete the site's own kinds, so that the platform's apply again; 200 also if there are none."""
+        lock_own(ctx)
         site_report_kinds.delete(ctx.writer, ctx.author)
         return Done()

@@ -320,7 +320,7 @@ def secret_hash(secret: str) -> bytes:
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
     """Return (id, name) of the profile that the user has on this site; None without a profile here, or if the user is
-    banned here. A ban of the user's e-mail domain is not looked at.
+    banned here.
     """
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None
