@@ -84,7 +84,7 @@ def test_an_operator_sees_all_sites(
     hand.press("For the operator")
 
     hand.see("All communities")
-    hand.fill("Title", "Site bikes")
+    hand.fill("Title", f"Site {bikes.key}")
     hand.press("Find")
     hand.see(bikes.key)
     hand.see("No figures have been taken yet.")
