@@ -165,6 +165,7 @@ def test_two_people_at_one_browser(
     site = near(make)
     there = Browser(receiver)
     hand.sign_in(site, site.member)
+    hand.go(site)
     if hand.mode == NO_SCRIPT:
         hand.go(site, "/updates/settings/")
         hand.see_no("Notify me on this device")
