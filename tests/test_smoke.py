@@ -34,7 +34,7 @@ def run(server: Server, database_url: str, site: Site, other: Site, part: str) -
         },
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()

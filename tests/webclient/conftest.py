@@ -48,6 +48,13 @@ def website(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield started
 
 
+@pytest.fixture(autouse=True)
+def _attempts_of_others(request: pytest.FixtureRequest) -> None:
+    """Forget the attempts to sign in that other tests made from this address within the hour."""
+    if "website" in request.fixturenames:
+        request.getfixturevalue("make").sql("DELETE FROM attempt_counters RETURNING 1")
+
+
 @pytest.fixture
 def api_there(website: Server) -> Iterator[Api]:
     """A client of the API of that process."""

@@ -123,6 +123,17 @@ class Hand:
         """Wait until something is true."""
         self._wait(look, "it does not become true")
 
+    def reload_until(self, look: Callable[[], bool]) -> None:
+        """Load the page anew until something is true: guests may be shown what was true a moment ago."""
+
+        def is_so() -> bool:
+            found = look()
+            if not found:
+                self.driver.refresh()
+            return found
+
+        self._wait(is_so, "it does not become true")
+
     # ------------------------------------------------------------ doing
 
     def press(self, text: str, *, within: str = "body") -> None:

@@ -130,7 +130,7 @@ def test_a_conversation_has_pages(hand: Hand, bikes: Site, make: Factory) -> Non
     comments = make.comments(talk, PAGE + 2)
 
     hand.go(bikes, f"/conversations/{talk.id}/")
-    assert len(hand.driver.find_elements("css selector", "nav.pages")) == 2
+    hand.reload_until(lambda: len(hand.driver.find_elements("css selector", "nav.pages")) == 2)
     hand.press("Next")
     hand.find(f"#comment{comments[-1].id}")
     assert len(hand.driver.find_elements("css selector", "article.comment")) == 2

@@ -119,14 +119,6 @@ def test_a_search_has_pages(hand: Hand, make: Factory) -> None:
     assert "type=conversation" in hand.path
 
 
-def _shows_or_is_loaded_anew(hand: Hand, text: str) -> bool:
-    """Return True if the page shows a text. A database at work may take longer than a page waits for suggestions."""
-    if hand.sees(text):
-        return True
-    hand.driver.refresh()
-    return False
-
-
 @step("suggestions complete what was typed")
 def test_words_are_suggested(hand: Hand, make: Factory) -> None:
     site = make.site()
@@ -138,7 +130,8 @@ def test_words_are_suggested(hand: Hand, make: Factory) -> None:
     if hand.mode == SCRIPT:
         hand.find('#suggestions-q option[value="bent derailleur"]')
     hand.press("Search", within="form.search")
-    hand.wait(lambda: _shows_or_is_loaded_anew(hand, "bent derailleur"))
+    # A database at work may take longer than a page waits for suggestions.
+    hand.reload_until(lambda: hand.sees("bent derailleur"))
     hand.press("bent derailleur", within="#suggestions")
     hand.see("1 found")
 
