@@ -5,13 +5,36 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
+from tests import services
 from tests.factories import Factory, Site
-from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server
+from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server, factory, running
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def database_url(postgres_url: str) -> Iterator[str]:
+    """A database of these tests: a walk reads one process's mailbox, and each on a database sends what it finds."""
+    with services.database(postgres_url, "smoke") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def server(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The web process on that database."""
+    with running(database_url, tmp_path_factory.mktemp("smoke")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def make(database_url: str) -> Iterator[Factory]:
+    """Makes sites and people there."""
+    with factory(database_url) as maker:
+        yield maker
 
 
 def run(server: Server, database_url: str, site: Site, other: Site, part: str) -> list[str]:

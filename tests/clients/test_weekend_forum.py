@@ -19,7 +19,7 @@ import pytest
 from tests.clients.conftest import Node
 from tests.factories import Factory
 from tests.fixtures import PROJECT, Server
-from tests.services import free_port
+from tests.services import free_port, mailed
 
 pytestmark = [pytest.mark.wide, pytest.mark.slow]
 
@@ -78,11 +78,11 @@ def running(command: list[str], folder: Path, **env: str) -> Iterator[httpx.Clie
         process.wait()
 
 
-def code_for(email: str, mailbox: Path) -> str:
+def code_for(email: str, folder: Path) -> str:
     """The code of the mail to an address, once it is there."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        for path in mailbox.glob("*.eml"):
+        for path in mailed(folder):
             text = path.read_text()
             found = re.search(r"^ +(\d{4}) (\d{4})$", text, re.MULTILINE)
             if f"To: {email}" in text and found:
@@ -91,14 +91,14 @@ def code_for(email: str, mailbox: Path) -> str:
     raise AssertionError("no mail")
 
 
-def use(browser: httpx.Client, mailbox: Path, email: str) -> None:
+def use(browser: httpx.Client, folder: Path, email: str) -> None:
     """Sign in, write and read, as the page's forms ask for it."""
     refused = browser.post("/", data={"title": "By nobody"})
     assert refused.status_code == 403 and "By nobody" not in browser.get("/").text
     asked = browser.post("/sign-in", data={"email": email}).text
     action = re.search(r'action="(/sign-in/[^"]+)"', asked)
     assert action is not None, asked
-    code = code_for(email, mailbox)
+    code = code_for(email, folder)
     wrong = browser.post(action[1], data={"code": "00000000"})
     assert wrong.status_code == 401
     assert "Welcome" in browser.post(action[1], data={"code": code}).text
@@ -112,19 +112,12 @@ def use(browser: httpx.Client, mailbox: Path, email: str) -> None:
     assert browser.get("/nowhere").status_code == 404
 
 
-@pytest.fixture
-def mailbox(server: Server) -> Path:
-    """The folder of the server's mails."""
-    return server.log.parent / "mailbox"
-
-
 @pytest.mark.parametrize("language", ["python", "js"])
 def test_a_weekend_forum_of_sixty_lines(
     language: str,
     package: Any,
     request: pytest.FixtureRequest,
     server: Server,
-    mailbox: Path,
     make: Factory,
     tmp_path: Path,
 ) -> None:
@@ -144,4 +137,4 @@ def test_a_weekend_forum_of_sixty_lines(
         command = ["node", "--import", "./names.mjs", "forum.mjs"]
 
     with running(command, tmp_path, **env) as browser:
-        use(browser, mailbox, f"weekend-{language}@forum.test")
+        use(browser, server.log.parent, f"weekend-{language}@forum.test")
