@@ -1,7 +1,7 @@
 """Web processes that are forked from one which has imported everything: such a start takes a third of the CPU.
 
 `serve` and `webclient` run in the fork as `python -m forumapi` runs them, with their own environment and output. Each
-test process has one parent of forks, which ends with it.
+test process has one fork server, which ends with it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from forumapi.concurrency.end_with_parent import end_with_parent
-from forumapi.config import embedded_environ
+from forumapi.config import ENV_RUN
 
-# Descriptor of the parent of forks, on which it says what it has forked and what has ended.
+# Descriptor on which the fork server says what it has forked and what has ended.
 ANSWERS: Final = 63
 PROJECT: Final = Path(__file__).resolve().parent.parent
 
@@ -66,7 +66,7 @@ class Forked:
 
 
 class Preloaded:
-    """Parent of forks."""
+    """Fork server of this test process, as `multiprocessing` calls the like."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -89,7 +89,7 @@ class Preloaded:
             self._process.stdin.write(json.dumps(asked).encode() + b"\n")
             self._process.stdin.flush()
             if not self._is_answered.wait_for(lambda: self._started, 60):
-                raise RuntimeError("the parent of forks does not answer")
+                raise RuntimeError("the fork server does not answer")
             return self._started.pop()
 
     def _read(self) -> None:
@@ -118,7 +118,7 @@ def start(args: Sequence[str], environ: Mapping[str, str], log: Path) -> Forked:
     return _preloaded[0].start(args, environ, log)
 
 
-# ---------------------------------------------------------------- the parent of forks
+# ---------------------------------------------------------------- the fork server
 
 
 def _main() -> None:
@@ -197,8 +197,7 @@ def _run(
         for mine in (nothing, output, *descriptors):
             os.close(mine)
         os.environ.clear()
-        parent = os.getppid()
-        os.environ.update(environ | {name: str(parent) for name in _parents(environ)})
+        os.environ.update(environ | {ENV_RUN: str(os.getppid())})
         sys.argv = ["forumapi", *args]
         from forumapi.command.cli import main
 
@@ -211,12 +210,6 @@ def _run(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-def _parents(environ: Mapping[str, str]) -> list[str]:
-    """Names of variables that hold the id of the parent process."""
-    own = str(os.getpid())
-    return [name for name, value in embedded_environ().items() if value == own and name in environ]
 
 
 if __name__ == "__main__":

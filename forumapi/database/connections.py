@@ -37,6 +37,8 @@ _TOO_MUCH: Final = (
     pgerrors.ProgramLimitExceeded,
     pgerrors.StatementTooComplex,
 )
+# Errors of one statement, after which its connection stays usable.
+_REFUSED: Final = (*_TOO_MUCH, pgerrors.DiskFull)
 
 
 Wait = Callable[[bool], None]
@@ -418,7 +420,7 @@ class Reader:
         try:
             return self._execute(query, params)[0]
         except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
-            if isinstance(error, (*_TOO_MUCH, pgerrors.DiskFull)):
+            if isinstance(error, _REFUSED):
                 raise _unavailable(error) from error
             self._lose()
             if isinstance(error, psycopg.OperationalError):
@@ -426,7 +428,7 @@ class Reader:
             try:
                 return self._execute(query, params)[0]
             except psycopg.OperationalError as again:
-                if not isinstance(again, (*_TOO_MUCH, pgerrors.DiskFull)):
+                if not isinstance(again, _REFUSED):
                     self._lose()
                 raise _unavailable(again) from again
 

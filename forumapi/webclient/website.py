@@ -113,7 +113,7 @@ class Website:
                 # The page that was to say so needed the API too.
                 answer = self._refuse(visit, failure.status, failure=failure)
             except Moved as moved:
-                # So did that page: the site has moved away.
+                # The page of a refusal asks the API too, which redirects all calls of a site that has moved away.
                 answer = self._moved(visit, moved)
         except Exception:  # noqa: BLE001 - the edge: whatever it is, the visitor gets a page
             logger.exception("page failed: %s %s", visit.method, visit.path)
