@@ -21,7 +21,6 @@ from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import StorageError, clear_scratch, open_storage
 from forumapi.files.thumbnails import Box, Thumbnails
 from forumapi.mail.outbox import Sender
-from forumapi.models.content import text_rendering
 from forumapi.models.journal import audit_chain
 from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.document_reader import Documents
@@ -32,6 +31,7 @@ from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.rules.report_worker import ReportRulesWorker
 from forumapi.models.sites import platform_health
 from forumapi.models.sites.site_cache import SiteCache
+from forumapi.models.texts import text_rendering
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability import log
 from forumapi.observability.log import logger

@@ -141,7 +141,7 @@ TESTS: Final = (
         "forumapi/models/*/search*.py",
         "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py",
     ),
-    ("forumapi/models/content/short_link.py", "tests/handlers/content/test_short_links.py"),
+    ("forumapi/models/texts/short_link.py", "tests/handlers/content/test_short_links.py"),
     (
         "forumapi/models/sites/site_validation.py",
         (
@@ -265,7 +265,7 @@ TESTS: Final = (
         ),
     ),
     (
-        "forumapi/models/content/text_rendering.py",
+        "forumapi/models/texts/text_rendering.py",
         "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py",
     ),
     (
@@ -294,7 +294,7 @@ TESTS: Final = (
     ("forumapi/models/access/second_factor_rule.py", "tests/auth/test_second_factor.py"),
     ("forumapi/models/content/geocode_cache.py", "tests/handlers/content/test_geocode.py"),
     (
-        "forumapi/models/content/text_removal.py",
+        "forumapi/models/texts/text_removal.py",
         "tests/cron/test_retention.py tests/handlers/trust/test_redaction.py",
     ),
     (

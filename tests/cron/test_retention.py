@@ -18,9 +18,9 @@ from forumapi.command import backup
 from forumapi.config import Config
 from forumapi.cron import erasures, retention
 from forumapi.cron.audit_chain_maintenance import audit_heads
-from forumapi.models.content import text_removal
 from forumapi.models.journal import journal
 from forumapi.models.privacy import retention_steps
+from forumapi.models.texts import text_removal
 from forumapi.models.trust.action import UNDO_DAYS
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
@@ -171,7 +171,7 @@ from forumapi.command import backup
 from forumapi.config import Config
 from forumapi.cron import retention
 from forumapi.database.connections import Database
-from forumapi.models.content import text_removal
+from forumapi.models.texts import text_removal
 from forumapi.models.journal import journal
 from forumapi.models.privacy import retention_steps
 

@@ -16,8 +16,8 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.content import attendee
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.event import Event
-from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.journal.journal import Author
+from forumapi.models.texts.text_rendering import RenderedText
 from forumapi.updates import mail_enqueue as update_mail
 from forumapi.updates import recipients
 from forumapi.updates.dispatch import NAME, Dispatch

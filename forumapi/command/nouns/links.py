@@ -36,7 +36,7 @@ def add(commands: Commands) -> None:
 
 
 def _block(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.content import short_link
+    from forumapi.models.texts import short_link
 
     listed: list[str] = []
     try:
@@ -53,7 +53,7 @@ def _block(args: argparse.Namespace, current: Config) -> int:
 
 
 def _unblock(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.content import short_link
+    from forumapi.models.texts import short_link
 
     with writing(current) as tx:
         count = short_link.unblock(tx, [short_link.checked_domain(one) for one in args.domain])
@@ -62,7 +62,7 @@ def _unblock(args: argparse.Namespace, current: Config) -> int:
 
 
 def _blocked(args: argparse.Namespace, current: Config) -> int:
-    from forumapi.models.content import short_link
+    from forumapi.models.texts import short_link
 
     with reading(current) as tx:
         found = short_link.list_blocked(tx)

@@ -9,12 +9,13 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import comment_documents, huddle_page, item, item_page, text_rendering
+from forumapi.models.content import comment_documents, huddle_page, item, item_page
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_documents import CommentPage
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile_summary
+from forumapi.models.texts import text_rendering
 from forumapi.models.trust import patched_flags
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target

@@ -9,9 +9,10 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content.last_and_new_comment_redirects import LastCommentHandler
-from forumapi.models.content import comment_documents, huddle_page, text_rendering
+from forumapi.models.content import comment_documents, huddle_page
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.huddle_page import HuddleView, Participants
+from forumapi.models.texts import text_rendering
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located, LocatedObject

@@ -16,18 +16,13 @@ from forumapi.database.query import Query
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import (
-    comment_documents,
-    item_page,
-    item_summary,
-    reaction,
-    text_rendering,
-)
+from forumapi.models.content import comment_documents, item_page, item_summary, reaction
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.item_page import ItemView
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters, microcosm_links
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
+from forumapi.models.texts import text_rendering
 from forumapi.models.trust import patched_flags
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target

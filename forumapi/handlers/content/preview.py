@@ -9,7 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid
 from forumapi.models.access import permission_target
-from forumapi.models.content import comment_documents, text_rendering
+from forumapi.models.content import comment_documents
+from forumapi.models.texts import text_rendering
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import CREATE, Handler, needs

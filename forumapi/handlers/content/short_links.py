@@ -12,8 +12,8 @@ from forumapi.errors import WRONG_TYPE, Invalid, NoRoom, NotFound
 from forumapi.handlers.sites.platform_metrics import check_admin
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.content import short_link
-from forumapi.models.content.short_link import LinkUse, PlatformLink
+from forumapi.models.texts import short_link
+from forumapi.models.texts.short_link import LinkUse, PlatformLink
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Data, Result, TemporaryRedirect

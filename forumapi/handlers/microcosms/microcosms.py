@@ -8,7 +8,6 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, Forbidden, Invalid, known
 from forumapi.handlers.content.item_base import edit_reason
 from forumapi.models.access.identity import WITH_PLACES, IdentityQuery
-from forumapi.models.content import text_rendering
 from forumapi.models.microcosms import (
     microcosm_links,
     microcosm_moderators,
@@ -20,6 +19,7 @@ from forumapi.models.microcosms.microcosm_page import MicrocosmScope, MicrocosmV
 from forumapi.models.people import profile_summary
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
 from forumapi.models.sites.site_validation import check_url
+from forumapi.models.texts import text_rendering
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Node, Target, Tree
 from forumapi.request import patch

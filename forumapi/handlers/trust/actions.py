@@ -11,8 +11,8 @@ from forumapi.handlers.content.item_base import check_place
 from forumapi.handlers.trust import cases, moderation_reach
 from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import text_rendering
 from forumapi.models.people import ban, profile_summary
+from forumapi.models.texts import text_rendering
 from forumapi.models.trust import action_page, dsa_terms, merge_kinds, sanction, targets
 from forumapi.models.trust.action import (
     IN_REQUEST,

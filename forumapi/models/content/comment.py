@@ -13,17 +13,18 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Conflict, TooMany
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import draft, short_link
+from forumapi.models.content import draft
 from forumapi.models.content.comment_documents import HUDDLE_ACCESS
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.content.item import SERIALISE, Item
-from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import watch
 from forumapi.models.people import profile_counters, read_mark, role_recomputation
+from forumapi.models.texts import short_link
+from forumapi.models.texts.text_rendering import RenderedText
 from forumapi.permissions.evaluator import Target
 from forumapi.text.render import RENDERER_VERSION
 

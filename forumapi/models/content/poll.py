@@ -15,12 +15,12 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import CLOSED as IS_CLOSED
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
-from forumapi.models.content import text_rendering
 from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.type_specific_fields_interface import TypeSpecificFields
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites.site_validation import given
+from forumapi.models.texts import text_rendering
 from forumapi.text import rfc3339
 from forumapi.wire import json_fragments
 

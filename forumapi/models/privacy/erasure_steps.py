@@ -20,14 +20,14 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, SITE, Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import access_token
-from forumapi.models.content import text_removal
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.huddle import Huddle
-from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.journal import audit_chain, journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import role_recomputation
 from forumapi.models.privacy import erasure_request
+from forumapi.models.texts import text_removal
+from forumapi.models.texts.text_removal import REMOVED
 from forumapi.text.name_skeletons import looks
 
 # Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.

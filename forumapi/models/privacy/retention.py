@@ -16,9 +16,9 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.texts.text_removal import REMOVED
 from forumapi.models.trust.statement_of_reasons import APPEAL_MONTHS
 from forumapi.wire import json_fragments
 

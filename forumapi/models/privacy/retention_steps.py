@@ -15,9 +15,9 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import text_removal
-from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.privacy.retention import AGED, HELD
+from forumapi.models.texts import text_removal
+from forumapi.models.texts.text_removal import REMOVED
 
 # Rows of a batch, whose locks others wait for.
 MOST: Final = 500

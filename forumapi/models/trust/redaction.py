@@ -12,7 +12,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.itemtypes import ItemRef
-from forumapi.models.content import text_removal
+from forumapi.models.texts import text_removal
 from forumapi.models.trust.targets import ITEMS, ActionTarget
 
 REDACTED = Query(

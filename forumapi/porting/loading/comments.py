@@ -11,10 +11,10 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
-from forumapi.models.content import text_rendering
-from forumapi.models.content.text_rendering import RenderedText
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.sites.site import Site
+from forumapi.models.texts import text_rendering
+from forumapi.models.texts.text_rendering import RenderedText
 from forumapi.permissions.evaluator import Tree
 from forumapi.porting.layout import PortedComment, PortedVersion, Unreadable
 from forumapi.porting.loading import value_cleaning

@@ -13,9 +13,9 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
-from forumapi.models.content.text_removal import REMOVED
 from forumapi.models.privacy import erasure_request
 from forumapi.models.privacy.erasure_steps import ERASED_IMPORT
+from forumapi.models.texts.text_removal import REMOVED
 from forumapi.porting.layout import (
     PortedAlias,
     PortedAttachment,

@@ -16,8 +16,8 @@ from forumapi.config import Config
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.files.storage import open_storage
-from forumapi.models.content import text_rendering
 from forumapi.models.sites.site import Site
+from forumapi.models.texts import text_rendering
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Tree
 from forumapi.porting.layout import (

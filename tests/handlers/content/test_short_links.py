@@ -11,7 +11,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
-from forumapi.models.content import short_link
+from forumapi.models.texts import short_link
 from forumapi.text.sanitise import escape_attribute
 from tests.factories import Person, Site, Thing
 from tests.handlers.platform import Platform, eventually, platform

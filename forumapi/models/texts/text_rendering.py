@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
-from forumapi.models.content import short_link
 from forumapi.models.sites.site import Site
+from forumapi.models.texts import short_link
 from forumapi.permissions.evaluator import GUEST_CALLER, Tree
 from forumapi.text import render, short_text_cleaning
 
