@@ -528,7 +528,7 @@ BRIEF = """
 LISTENERS = """
     realtime.delivery_permissions.Caller.clients realtime.delivery_permissions.Caller.lost
     realtime.live_clients.LiveClient.ended
-    realtime.live_service.SiteListeners.clients realtime.live_service.SiteListeners.callers
+    realtime.site_listeners.SiteListeners.clients realtime.site_listeners.SiteListeners.callers
     realtime.live_service.Live._by_site realtime.live_service.Live._threads
     realtime.live_service.Live._beats realtime.live_service.Live._count realtime.live_clients.LiveClient.follows
     realtime.subscription_index.Index._by_topic

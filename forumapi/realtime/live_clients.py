@@ -6,11 +6,15 @@ log what it has missed when it reconnects.
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forumapi.realtime import websocket
 from forumapi.realtime.topics import Topic
 from forumapi.wire.json_fragments import dumps
+
+if TYPE_CHECKING:
+    from forumapi.realtime.delivery_permissions import Caller
+    from forumapi.realtime.site_listeners import SiteListeners
 
 
 class Frame:
@@ -114,7 +118,9 @@ class LiveClient:
         "typed",
     )
 
-    def __init__(self, listeners: Any, caller: Any, connection: LiveConnection) -> None:
+    def __init__(
+        self, listeners: SiteListeners, caller: Caller, connection: LiveConnection
+    ) -> None:
         self.listeners = listeners
         self.caller = caller
         self.connection = connection

@@ -14,7 +14,7 @@ import collections
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
 
@@ -22,23 +22,12 @@ from forumapi import itemtypes
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import NO_CREATE, ApiError, Forbidden, Invalid, NotFound, TooMany, Unavailable
 from forumapi.events import event_log
-from forumapi.events.event_log import LoggedEvent
-from forumapi.models.access import identity as identities
-from forumapi.models.content import attendee, comment_documents, huddle_page, item_summary
 from forumapi.models.notifications import live_event_queries
-from forumapi.models.notifications.live_event_queries import Fact, ThingKey
-from forumapi.models.people import role_recomputation
 from forumapi.observability.log import logger
+from forumapi.realtime.caller_refresh import CallerRefresh, stale_callers
 from forumapi.realtime.cursor import Cursors
-from forumapi.realtime.delivery_permissions import (
-    Caller,
-    Delivery,
-    DeliveryPolicy,
-    check_topics,
-    deliveries,
-    may_follow,
-    subject,
-)
+from forumapi.realtime.delivery_permissions import Caller, DeliveryPolicy, check_topics, may_follow
+from forumapi.realtime.event_delivery import EventDelivery
 from forumapi.realtime.live_clients import (
     CODES,
     RETRY_MS,
@@ -50,9 +39,9 @@ from forumapi.realtime.live_clients import (
 )
 from forumapi.realtime.postgres_listener import Listener
 from forumapi.realtime.presence import Presence
+from forumapi.realtime.site_listeners import SiteListeners
 from forumapi.realtime.subscription_index import Index
-from forumapi.realtime.topics import SITE, Topic, state_href, topic_name
-from forumapi.wire import json_fragments
+from forumapi.realtime.topics import SITE, Topic, topic_name
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -60,41 +49,15 @@ if TYPE_CHECKING:
     from forumapi.models.pages.document_reader import Documents
     from forumapi.models.sites.site import Site
     from forumapi.models.sites.site_cache import SiteCache
-    from forumapi.permissions.evaluator import Tree
-    from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 
 BATCH: Final = 200
 # Clients that may query the database at once; others wait. When thousands reconnect together, database connections are
 # left for requests, and no client is refused for having waited.
 TURNS: Final = 4
-# Listeners that are sent a frame before other greenlets run.
-TURN: Final = 200
-# Callers looked up in one statement.
-PEOPLE: Final = 1000
 # Least time between two typing notifications of one client.
 TYPING_S: Final = 3.0
 # Closed clients that may stay in the heartbeat queue, beside as many as are connected.
 _GONE: Final = 100
-
-
-class SiteListeners:
-    """Listeners of one site in this process. `tree`: by which rights are decided now; `position`: number of the last
-    event that all live listeners have received; `lock`: guards the listeners and the position; `callers`: by id of
-    their token, 0 for guests.
-    """
-
-    def __init__(self, site: Site, tree: Tree, position: int) -> None:
-        self.site = site
-        self.tree = tree
-        self.position = position
-        # What the subscriptions of all live listeners were checked by; no tree while that is to be done again.
-        self.checked_tree: Tree | None = tree
-        self.checked_position = position
-        self.index = Index()
-        self.clients: set[LiveClient] = set()
-        self.callers: dict[int, Caller] = {}
-        self.lock = threading.RLock()
-        self.left = 0.0  # when the last client went
 
 
 class Live:
@@ -119,7 +82,6 @@ class Live:
     ) -> None:
         self._database = database
         self._sites = sites
-        self._documents = documents
         self._config = config
         self._presence = Presence(database, topic_name)
         self._listener = Listener(url, self.wake, self._presence.receive)
@@ -133,6 +95,8 @@ class Live:
         self._began = 0.0  # when the last successful poll began
         self._beats: collections.deque[tuple[float, LiveClient]] = collections.deque()
         self._cursors: Cursors | None = None
+        self._delivery = EventDelivery(documents, lambda: self.cursors)
+        self._callers = CallerRefresh(database, self._end)
         self._count: collections.Counter[int | str] = collections.Counter()
         self.is_stopping = False
 
@@ -234,7 +198,7 @@ class Live:
                 _, client = self._beats.popleft()
                 if client.is_over:
                     continue
-                listeners: SiteListeners = client.listeners
+                listeners = client.listeners
                 if client.is_live:
                     site_id = listeners.site.id
                     if site_id not in frames:
@@ -294,7 +258,7 @@ class Live:
             if identity.token_id and not is_known:
                 # The identity was read before its changes were watched, and its `more` holds no times.
                 with self._turns:
-                    self._refresh_callers(listeners, [caller])
+                    self._callers.refresh(listeners, [caller])
         except BaseException:
             self.leave(client)
             raise
@@ -307,11 +271,11 @@ class Live:
 
     def leave(self, client: LiveClient) -> None:
         """Remove a client and its subscriptions, since its connection has ended."""
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         client.is_over = True
         listeners.index.leave(client)
         listeners.clients.discard(client)
-        caller: Caller = client.caller
+        caller = client.caller
         caller.clients.discard(client)
         if not caller.clients and listeners.callers.get(caller.token_id) is caller:
             del listeners.callers[caller.token_id]
@@ -350,11 +314,11 @@ class Live:
         Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it.
         """
         self._poll_if_stale()
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         reader = self._database.read()
         try:
             topics = [follow.topic for follow in follows]
-            caller: Caller = client.caller
+            caller = client.caller
             with self._turns:
                 check_topics(reader, listeners.site.id, listeners.tree, caller, topics)
                 if caller.readable is None:
@@ -385,7 +349,7 @@ class Live:
         """Replay events to a client until it has reached the position of its site's listeners, make it live, and
         confirm the topics `new` to it.
         """
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         while not client.is_over:
             with listeners.lock:
                 upto = listeners.position
@@ -428,7 +392,7 @@ class Live:
         if now - client.typed < TYPING_S:
             return
         client.typed = now
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         named = (topic.kind, topic.id, 0)
         reader = self._database.read()
         try:
@@ -445,7 +409,7 @@ class Live:
 
     def cursor(self, client: LiveClient) -> str:
         """Return the cursor after the last event that a client has received."""
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         number = listeners.position if client.is_live else client.position
         return self.cursors.make(listeners.site.id, number)
 
@@ -455,7 +419,7 @@ class Live:
         """
         if not cursor:
             return None
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         number = self.cursors.read(listeners.site.id, cursor)
         if number is None or number > listeners.position:
             if number is not None:
@@ -476,16 +440,16 @@ class Live:
         """Send gaps for those of the topics `follows` of which the client may have missed events before its cursor
         `after`, since it had no right to them then.
         """
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
-        caller: Caller = client.caller
+        caller = client.caller
         with self._turns:
             if live_event_queries.rights_changed(reader, listeners.site.id, caller.user_id, after):
                 holes = dict.fromkeys(follows, 0) | holes
             reader.end()
         for topic, since in holes.items():
             if since < after:
-                self._push_gap(client, topic, since, after, after)
+                self._delivery.push_gap(client, topic, since, after, after)
 
     def _announce_regained(self, listeners: SiteListeners, callers: Iterable[Caller]) -> None:
         """Send gaps to the clients of these callers, if they may read microcosms that they could not at the
@@ -503,7 +467,7 @@ class Live:
                     if topic.kind == SITE or (
                         topic.kind == itemtypes.MICROCOSM and topic.id in parents
                     ):
-                        self._push_gap(client, topic, since, place, place)
+                        self._delivery.push_gap(client, topic, since, place, place)
 
     def _replay(
         self,
@@ -516,53 +480,23 @@ class Live:
         """Send a client the stored events after `after` and up to `upto` of the topics in `follows` that it may see
         now; a gap for events that are no longer stored, or too many.
         """
-        listeners: SiteListeners = client.listeners
+        listeners = client.listeners
         alone = Index()
         for follow in follows.values():
             alone.add(client, follow)
         most = self._config().realtime_replay_events
         if upto - after > most:
-            self._push_gaps(listeners, alone, after, upto - most)
+            self._delivery.push_gaps(listeners, alone, after, upto - most)
             after = upto - most
         while after < upto and not client.is_over:
             with self._turns:
                 events = event_log.between(reader, listeners.site.id, after, upto, BATCH)
                 reached = events[-1].number if len(events) == BATCH else upto
-                self._deliver(listeners, alone, events, after, reached, reader)
+                self._delivery.deliver(listeners, alone, events, after, reached, reader)
                 # No database connection is held while a slow client receives.
                 reader.end()
             after = reached
             client.connection.wait_for_room()
-
-    def _push_gaps(self, listeners: SiteListeners, index: Index, after: int, upto: int) -> None:
-        """Send each follower in `index` a gap for each of its topics: the events after `after` and up to `upto` are
-        left out.
-        """
-        topics: dict[LiveClient, list[Topic]] = {}
-        for topic, followers in index.items():
-            for client in followers:
-                topics.setdefault(client, []).append(topic)
-        for client, gaps in topics.items():
-            for topic in gaps:
-                # Only the last frame carries the new cursor: a client that disconnects earlier resumes before the gap.
-                self._push_gap(client, topic, after, upto, upto if topic is gaps[-1] else after)
-
-    def _push_gap(
-        self, client: LiveClient, topic: Topic, after: int, upto: int, place: int
-    ) -> None:
-        """Send a client a gap in one topic: the events after `after` and up to `upto` are left out. `place`: number in
-        the frame's cursor.
-        """
-        make, site_id = self.cursors.make, client.listeners.site.id
-        client.push(
-            Frame(
-                "gap",
-                make(site_id, place),
-                topic=topic_name(topic),
-                **{"from": make(site_id, after), "to": make(site_id, upto)},
-                href=state_href(topic),
-            )
-        )
 
     # ---------------------------------------------------------------- looking
 
@@ -625,9 +559,9 @@ class Live:
         tree = listeners.tree = self._sites.tree(site, reader)
         # Until all of this is done: after a failure the next poll checks every subscription.
         before, listeners.checked_tree = listeners.checked_tree, None
-        concerned = self._concerned(listeners, changed)
+        concerned = stale_callers(listeners, changed)
         if concerned:
-            self._refresh_callers(listeners, concerned, reader)
+            self._callers.refresh(listeners, concerned, reader)
         # Events up to here were delivered by the former rights; later ones are by the present rights.
         position = listeners.checked_position
         with listeners.lock:
@@ -644,60 +578,6 @@ class Live:
             if some:
                 self._recheck(listeners, some, position, reader)
         listeners.checked_tree, listeners.checked_position = tree, listeners.position
-
-    def _concerned(self, listeners: SiteListeners, changed: set[int]) -> list[Caller]:
-        now = time.time()
-        return [
-            caller
-            for caller in listeners.callers.values()
-            if caller.token_id
-            and (
-                0 in changed
-                or caller.user_id in changed
-                or (caller.expires is not None and caller.expires <= now)
-                or (caller.due is not None and caller.due <= now)
-            )
-        ]
-
-    def _refresh_callers(
-        self, listeners: SiteListeners, callers: Sequence[Caller], reader: Reader | None = None
-    ) -> None:
-        """Read the identities of these callers again; disconnect the clients of callers who are signed out or banned.
-        `reader` None: over a connection taken for this call.
-        """
-        own = reader or self._database.read()
-        try:
-            for at in range(0, len(callers), PEOPLE):
-                some = callers[at : at + PEOPLE]
-                ids = [caller.token_id for caller in some]
-                found = identities.find_many(own, listeners.site.id, ids)
-                due = [one.profile_id for one in found.values() if one.needs_roles]
-                if due:
-                    own.end()
-                    with self._database.write() as tx:
-                        role_recomputation.recompute_roles(tx, listeners.site.id, sorted(set(due)))
-                    found = identities.find_many(own, listeners.site.id, ids)
-                for caller in some:
-                    self._become(caller, found.get(caller.token_id))
-        finally:
-            if reader is None:
-                own.end()
-
-    def _become(self, caller: Caller, identity: Identity | None) -> None:
-        if identity is None or not identity.profile_id:
-            reason = "signedOut"
-        elif identity.ban_reason is not None:
-            reason = "banned"
-        else:
-            caller.become(identity)
-            return
-        for client in list(caller.clients):
-            listeners: SiteListeners = client.listeners
-            # A new connection with the same token reads its identity anew.
-            if listeners.callers.get(caller.token_id) is caller:
-                del listeners.callers[caller.token_id]
-            listeners.index.leave(client)
-            self._end(client, reason)
 
     def _recheck(
         self,
@@ -747,7 +627,7 @@ class Live:
                 reached = events[-1].number if len(events) == BATCH else head
                 if listeners.index:
                     try:
-                        self._deliver(
+                        self._delivery.deliver(
                             listeners, listeners.index, events, listeners.position, reached, reader
                         )
                     except (ApiError, OSError, psycopg.Error):
@@ -756,173 +636,11 @@ class Live:
                         logger.exception(
                             "live events of site %d are not delivered", listeners.site.id
                         )
-                        self._push_gaps(listeners, listeners.index, listeners.position, reached)
+                        self._delivery.push_gaps(
+                            listeners, listeners.index, listeners.position, reached
+                        )
                 moved.update(
                     Topic(event.item_type, event.item_id) for event in events if event.moved_from
                 )
                 listeners.position = reached
         return moved
-
-    def _deliver(
-        self,
-        listeners: SiteListeners,
-        index: Index,
-        events: Sequence[LoggedEvent],
-        after: int,
-        upto: int,
-        reader: Reader,
-    ) -> None:
-        """Deliver `events`, which are all that is still stored after `after` and up to `upto`, to the followers in
-        `index`; for event numbers in between that are no longer stored, send the followers gaps.
-        """
-        missing = collections.deque(_missing(events, after, upto))
-        things = {thing for event in events if (thing := subject(event)) is not None}
-        facts = (
-            live_event_queries.facts(reader, listeners.site.id, listeners.tree, things)
-            if things
-            else {}
-        )
-        made = deliveries(events, facts, index, listeners.tree)
-        documents = self._documents_of(listeners, made, reader)
-        for one in made:
-            while missing and missing[0][1] < one.event.number:
-                self._push_gaps(listeners, index, *missing.popleft())
-            self._push(listeners, one, documents.get(_thing(one)))
-        for gap in missing:
-            self._push_gaps(listeners, index, *gap)
-
-    def _documents_of(
-        self, listeners: SiteListeners, made: Sequence[Delivery], reader: Reader
-    ) -> dict[ThingKey, Callable[[Tree, ReadableMicrocosms], bytes]]:
-        """Read the documents that these deliveries include, one statement for each type; return, by the thing's key,
-        the function that makes its document for a caller: from the tree, and the microcosms that the caller may read.
-        """
-        wanted: dict[int, set[ThingKey]] = {}
-        for one in made:
-            if not one.is_gone and any(wants for _, wants in one.clients):
-                named = _thing(one)
-                wanted.setdefault(named[0], set()).add(named)
-        site_id, kept = listeners.site.id, self._documents
-        found: dict[ThingKey, bytes] = {}
-        for item_type, read in (
-            (itemtypes.COMMENT, comment_documents.by_ids),
-            (itemtypes.HUDDLE, huddle_page.by_ids),
-        ):
-            ids = sorted(id for _, id, _ in wanted.get(item_type, ()))
-            for id, document in read(reader, kept, site_id, ids).items():
-                found[item_type, id, 0] = document
-        answers = sorted((event, id) for _, id, event in wanted.get(itemtypes.ATTENDEE, ()))
-        for (event, id), document in attendee.by_ids(reader, kept, site_id, answers).items():
-            found[itemtypes.ATTENDEE, id, event] = document
-        shown = {named: _alike(document) for named, document in found.items()}
-        kinds = {
-            id: item_type
-            for item_type in itemtypes.IN_MICROCOSM
-            for _, id, _ in wanted.get(item_type, ())
-        }
-        for id, render in item_summary.by_ids(reader, kept, site_id, sorted(kinds)).items():
-            shown[kinds[id], id, 0] = render
-        return shown
-
-    def _push(
-        self,
-        listeners: SiteListeners,
-        one: Delivery,
-        document: Callable[[Tree, ReadableMicrocosms], bytes] | None,
-    ) -> None:
-        plain: Frame | None = None
-        # An item's document has its breadcrumb, which depends on what the reader may read.
-        whole: dict[ReadableMicrocosms, Frame] = {}
-        for place, (client, wants_document) in enumerate(one.clients, 1):
-            if wants_document and document is not None and not one.is_gone:
-                view = listeners.tree.view(client.caller.principal)
-                if view not in whole:
-                    whole[view] = self._frame(listeners, one, document(listeners.tree, view))
-                client.push(whole[view])
-            else:
-                if plain is None:
-                    plain = self._frame(listeners, one, None)
-                client.push(plain)
-            if place % TURN == 0:
-                time.sleep(0)
-
-    def _frame(self, listeners: SiteListeners, one: Delivery, document: bytes | None) -> Frame:
-        return Frame(
-            "event",
-            self.cursors.make(listeners.site.id, one.event.number),
-            **event_members(one.event, one.fact, is_gone=one.is_gone),
-            **({} if document is None else {"document": json_fragments.raw(document)}),
-        )
-
-
-def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """Return the members of a live frame about an event: kind, thing, its address and parent, version and time.
-    `is_gone`: the frame says that the thing has disappeared, and has no version.
-    """
-    kind = itemtypes.BY_ID[event.item_type]
-    ended = "gone" if event.moved_from else "deleted"
-    said: dict[str, Any] = {
-        "kind": ended if is_gone else event.kind,
-        "itemType": kind.name,
-        "itemId": event.item_id,
-    }
-    parent_type, parent_id = fact.parent_type, fact.parent_id
-    if event.item_type != fact.target.item_type:  # a part of the thing
-        parent_type, parent_id = fact.target.item_type, fact.target.item_id
-        said["href"] = _href(parent_type, parent_id)
-    elif event.item_type == itemtypes.ATTENDEE:
-        said["href"] = f"{_href(parent_type, parent_id)}/attendees/{event.item_id}"
-    elif event.item_type == itemtypes.ROLE:
-        said["href"] = f"{_href(parent_type, parent_id)}/roles"
-    else:
-        said["href"] = _href(event.item_type, event.item_id)
-    if parent_id:
-        said["parentType"] = itemtypes.name_of(parent_type)
-        said["parentId"] = parent_id
-    if fact.target.microcosm_id:
-        said["microcosmId"] = fact.target.microcosm_id
-    if event.version and not is_gone:
-        said["version"] = event.version
-    said["at"] = json_fragments.format_time(event.created)
-    return said
-
-
-def _href(item_type: int, id: int) -> str:
-    """Return the address of a thing in its site's API; for an update, which has no address of its own, that of the list
-    of updates.
-    """
-    return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
-
-
-_SHOWN_AT: Final = {itemtypes.SITE: "/api/v1/site", itemtypes.UPDATE: "/api/v1/updates"}
-
-
-def _thing(one: Delivery) -> ThingKey:
-    """Return the key of the thing whose document a delivery may include; zeros if the event is about a part of the
-    thing, which has no document.
-    """
-    event, target = one.event, one.fact.target
-    if event.item_type != target.item_type:
-        return 0, 0, 0
-    is_answer = event.item_type == itemtypes.ATTENDEE
-    return target.item_type, target.item_id, one.fact.parent_id if is_answer else 0
-
-
-def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
-    return lambda tree, view: document
-
-
-def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple[int, int]]:
-    """Return the ranges of event numbers after `after` and up to `upto` that `events` lacks, each as (number before it,
-    last number).
-    """
-    if len(events) == upto - after:
-        return []
-    found = []
-    for event in events:
-        if event.number > after + 1:
-            found.append((after, event.number - 1))
-        after = event.number
-    if after < upto:
-        found.append((after, upto))
-    return found

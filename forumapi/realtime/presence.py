@@ -20,7 +20,7 @@ from forumapi.realtime.live_clients import Frame
 from forumapi.realtime.topics import Topic
 
 if TYPE_CHECKING:
-    from forumapi.realtime.live_service import SiteListeners
+    from forumapi.realtime.site_listeners import SiteListeners
 
 NOTIFY = Query("presence.notify", "SELECT pg_notify('forumapi_presence', %(text)s)")
 

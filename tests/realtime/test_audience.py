@@ -201,6 +201,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
         facts = live_event_queries.facts(loader.reader, world.site_id, loader.tree, named)
         index, clients = Index(), {}
         connection: Any = None
+        nowhere: Any = None
         # Some listen under two tokens.
         for profile_id in (0, *world.profiles, *random.sample(list(world.profiles), 2)):
             person = world.profiles.get(profile_id)
@@ -215,7 +216,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
                 if profile_id
                 else identity.GUEST
             )
-            client = LiveClient(None, caller, connection)
+            client = LiveClient(nowhere, caller, connection)
             topics = _topics(random, world, profile_id)
             for topic in topics:
                 index.add(client, Follow(topic))
