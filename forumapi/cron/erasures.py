@@ -1,25 +1,23 @@
 """Erasing of profiles and accounts whose time has come, and the journal by which a restored backup erases them again.
 
-The journal is a file outside the database, with one JSON object a line: ids of sites, profiles and users, no names. A
-line is synced to disk before the first batch of its erasure.
+A line of the journal (erasure_journal.py) is synced to disk before the first batch of its erasure.
 """
 
 from __future__ import annotations
 
 import datetime
-import fcntl
 import json
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar
+from typing import Annotated, Final, Literal, NamedTuple
 
 import msgspec
 
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
-from forumapi.cron import file_cleanup
+from forumapi.cron import erasure_journal, file_cleanup
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.content import comment_documents
@@ -29,11 +27,6 @@ from forumapi.models.privacy.erasure_steps import Erasing
 
 # How long one run works; the next one, a minute later, goes on.
 WORKING_S: Final = 20.0
-# End of a journal's line that was cut off; no JSON ends so.
-CUT_OFF: Final = b"\tcut off"
-# The highest id, PostgreSQL's bigint.
-MAX_ID: Final = 2**63 - 1
-Line = TypeVar("Line", bound=msgspec.Struct)
 
 # Documents by what `Erasing.stale` calls them.
 _KINDS: Final = {
@@ -93,11 +86,8 @@ def erasures(tx: Transaction, config: Config) -> str:
     """Erase the profiles and accounts whose time has come, working for WORKING_S seconds at most, in transactions of
     its own and not in `tx`; return the result in words.
     """
-    database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
-    try:
+    with closing(Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)) as database:
         done = work_off(database, config, until=time.monotonic() + WORKING_S)
-    finally:
-        database.close()
     return f"{done} profiles erased"
 
 
@@ -166,7 +156,7 @@ def _note(tx: Transaction, path: Path) -> None:
     written.
     """
     entries = [JournalEntry(*row) for row in tx.rows(erasure_steps.UNJOURNALED)]
-    append(path, [entry.line for entry in entries])
+    erasure_journal.append(path, [entry.line for entry in entries])
     for entry in entries:
         if entry.site_id:
             tx.run(erasure_steps.JOURNALED_PROFILE, site_id=entry.site_id, profile_id=entry.id)
@@ -174,58 +164,11 @@ def _note(tx: Transaction, path: Path) -> None:
             tx.run(erasure_steps.JOURNALED_ACCOUNT, user_id=entry.id)
 
 
-def append(path: Path, lines: Sequence[str]) -> None:
-    """Append lines of JSON to the journal at `path` and sync it to disk; nothing happens for no lines. A line there
-    that a crash or a full disk has cut off is ended first, with CUT_OFF, so that readers pass over it.
-    """
-    if not lines:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+b") as journal:
-        fcntl.flock(journal, fcntl.LOCK_EX)
-        if journal.seek(0, os.SEEK_END):
-            journal.seek(-1, os.SEEK_END)
-            if journal.read(1) != b"\n":
-                journal.write(CUT_OFF + b"\n")
-        journal.write("".join(f"{line}\n" for line in lines).encode())
-        journal.flush()
-        os.fsync(journal.fileno())
-
-
-def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the lines of the journal at `path`, each as (place, for messages; the line's object). A line that was cut
-    off is left out: the last one without a newline, and those that `append` has ended since. Raises OSError, and
-    ValueError for a line that is no object.
-    """
-    *lines, _ = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if line.endswith(CUT_OFF):
-            continue
-        place = f"{path}, line {number}"
-        try:
-            known = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{place}: no entry of a journal: {error}") from None
-        if not isinstance(known, dict):
-            raise ValueError(f"{place}: no entry of a journal")
-        yield place, known
-
-
-def converted(place: str, known: dict[str, Any], kind: type[Line]) -> Line:
-    """Return `known`, the object of a journal's line, as a struct of the class `kind`. Raises ValueError, naming
-    `place` (of the line, for messages) and the key, for an object that is none.
-    """
-    try:
-        return msgspec.convert(known, kind)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"{place}: no entry of a journal: {error}") from None
-
-
 class _Line(msgspec.Struct):
     """Line of an erasure, as JSON has it."""
 
-    site: Annotated[int, msgspec.Meta(ge=0, le=MAX_ID)]
-    id: Annotated[int, msgspec.Meta(ge=1, le=MAX_ID)]
+    site: Annotated[int, msgspec.Meta(ge=0, le=erasure_journal.MAX_ID)]
+    id: Annotated[int, msgspec.Meta(ge=1, le=erasure_journal.MAX_ID)]
     created: Annotated[datetime.datetime, msgspec.Meta(tz=True)]
     words: Literal["keep", "remove"]
 
@@ -238,10 +181,10 @@ def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
     """
     seen = set()
     for path in paths:
-        for place, known in read_lines(path):
+        for place, known in erasure_journal.read_lines(path):
             if "retention" in known:
                 continue
-            line = converted(place, known, _Line)
+            line = erasure_journal.converted(place, known, _Line)
             entry = JournalEntry(line.site, line.id, line.created, line.words)
             if entry not in seen:
                 seen.add(entry)

@@ -15,6 +15,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -23,8 +24,8 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
-from forumapi.cron import erasures, file_cleanup
-from forumapi.cron.erasures import MAX_ID
+from forumapi.cron import erasure_journal, file_cleanup
+from forumapi.cron.erasure_journal import MAX_ID
 from forumapi.database.connections import Database, Transaction
 from forumapi.errors import TooSlow
 from forumapi.itemtypes import ItemRef
@@ -59,11 +60,8 @@ def retention(tx: Transaction, config: Config) -> str:
     `audit_heads`), working for WORKING_S seconds at most, in transactions of its own and not in `tx`; return the result
     in words. Raises UnfinishedError.
     """
-    database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
-    try:
+    with closing(Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)) as database:
         done = work_off(database, config, until=time.monotonic() + WORKING_S)
-    finally:
-        database.close()
     return f"{done} rows past the periods of their sites"
 
 
@@ -160,7 +158,7 @@ def _forget(cache: Cache, site_id: int, batch: RemovalBatch) -> None:
 def _note_periods(tx: Transaction, path: Path, sites: Iterable[SitePeriods]) -> None:
     """Append the periods that are not in the journal yet to the file at `path`, and mark them as written."""
     new = [site for site in sites if not site.is_journaled]
-    erasures.append(
+    erasure_journal.append(
         path,
         [_line(site, "periods", set=site.set_at, periods=dict(site.days)) for site in new],
     )
@@ -174,7 +172,7 @@ def _note_gone(path: Path, site: SitePeriods, gone: Sequence[Gone]) -> None:
         [one.ref.type, one.ref.id, (one.created - _EPOCH) // _MICROSECOND, one.version]
         for one in gone
     ]
-    erasures.append(path, [_line(site, "gone", gone=things)] if things else [])
+    erasure_journal.append(path, [_line(site, "gone", gone=things)] if things else [])
 
 
 def _line(site: SitePeriods, what: str, **values: Any) -> str:
@@ -222,13 +220,13 @@ def read_journal(paths: Iterable[Path]) -> Iterator[PeriodsLine | GoneLine]:
     """
     kinds: Mapping[str, type[PeriodsLine | GoneLine]] = {"periods": PeriodsLine, "gone": GoneLine}
     for path in paths:
-        for place, known in erasures.read_lines(path):
+        for place, known in erasure_journal.read_lines(path):
             if "retention" not in known:
                 continue
             kind = kinds.get(str(known["retention"]))
             if kind is None:
                 raise ValueError(f"{place}: no entry of a journal: retention")
-            yield erasures.converted(place, known, kind)
+            yield erasure_journal.converted(place, known, kind)
 
 
 def replay(database: Database, config: Config, lines: Iterable[PeriodsLine | GoneLine]) -> int:

@@ -358,23 +358,6 @@ def test_replay_takes_the_files_of_removed_texts_too(
     assert make.sql("SELECT 1 FROM files WHERE file_hash = %(hash)s", hash=hash) == []
 
 
-def test_a_line_cut_off_is_ended_and_passed_over(config: Config) -> None:
-    path = config.erasure_journal_path
-    line = '{"site":0,"id":1,"created":"2026-12-01T00:00:00+00:00","words":"keep"}'
-    erasures.append(path, [line])
-    for stump in (line[:30], line, '{"retention":"gone","site":1,"gone":[[4'):
-        with path.open("a") as journal:
-            journal.write(stump)
-        assert len(list(erasures.read_lines(path))) == 1
-        erasures.append(path, [line.replace('"id":1', '"id":2')])
-        assert [entry.id for entry in erasures.read_journal([path])] == [1, 2]
-        path.write_text(f"{line}\n")
-    with path.open("a") as journal:
-        journal.write(line[:30] + "\n")
-    with pytest.raises(ValueError, match="line 2: no entry"):
-        list(erasures.read_lines(path))
-
-
 def test_people_are_erased_first_and_no_line_is_replayed_before_all_are_read(
     make: Factory, site: Site, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
