@@ -9,6 +9,7 @@ from typing import Final
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
+from forumapi.updates import message_request
 from forumapi.updates.message_request import MessageRequest
 
 QUEUE: Final = Query(
@@ -32,17 +33,4 @@ def queue(tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]
     mail.
     """
     if mail_requests:
-        causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(
-            *mail_requests, strict=True
-        )
-        tx.run(
-            QUEUE,
-            site_id=site_id,
-            causes=causes,
-            profile_ids=profile_ids,
-            update_type_ids=update_types,
-            item_type_ids=item_types,
-            item_ids=item_ids,
-            comment_ids=comment_ids,
-            by_profile_ids=by_ids,
-        )
+        tx.run(QUEUE, site_id=site_id, **message_request.columns(mail_requests))

@@ -4,7 +4,8 @@ queue it.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 
 class MessageRequest(NamedTuple):
@@ -22,3 +23,11 @@ class MessageRequest(NamedTuple):
     item_id: int
     comment_id: int | None
     by_profile_id: int
+
+
+def columns(requests: Sequence[MessageRequest]) -> dict[str, Sequence[Any]]:
+    """Return `requests`, at least one, as parameters of the statements that queue them: an array for each field, from
+    `causes` to `by_profile_ids`.
+    """
+    arrays = zip(*requests, strict=True)
+    return {f"{name}s": of_all for name, of_all in zip(MessageRequest._fields, arrays, strict=True)}

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
+from forumapi.updates import message_request
 from forumapi.updates.message_request import MessageRequest
 
 # Messages of one subscription in an hour, sent or not.
@@ -143,21 +144,7 @@ def queue(tx: Transaction, site_id: int, requests: Sequence[MessageRequest]) -> 
     without requests.
     """
     if requests:
-        causes, profile_ids, update_types, item_types, item_ids, comment_ids, by_ids = zip(
-            *requests, strict=True
-        )
-        tx.run(
-            QUEUE,
-            site_id=site_id,
-            causes=causes,
-            profile_ids=profile_ids,
-            update_type_ids=update_types,
-            item_type_ids=item_types,
-            item_ids=item_ids,
-            comment_ids=comment_ids,
-            by_profile_ids=by_ids,
-            most=MOST_AN_HOUR,
-        )
+        tx.run(QUEUE, site_id=site_id, most=MOST_AN_HOUR, **message_request.columns(requests))
 
 
 def lease(tx: Transaction, batch: int, lease_s: int) -> list[DueMessage]:

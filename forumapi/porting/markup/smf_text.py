@@ -14,11 +14,10 @@ from typing import Final
 from forumapi.porting.dumps.row_values import decoded
 from forumapi.porting.markup.converted_text import Converted, PostFile
 from forumapi.porting.markup.smilies import EMOJI
-from forumapi.porting.markup.text_tree import TextNode, Unsaid, to_markdown
+from forumapi.porting.markup.text_tree import TextNode, TreeBuilder, Unsaid, to_markdown
 
 _LINE_END = re.compile(r"<br ?/?>\n?|\r\n?")
 _HTML_TAG = re.compile(r"<[^>]*>")
-_MAX_OPEN: Final = 100
 
 # Arguments as the board takes them; a tag with another one is text.
 _QUOTED = r"=(?:&quot;(?P<{0}q>.{{0,1000}}?)&quot;|(?P<{0}p>[^\]\n]{{0,1000}}?))"
@@ -171,7 +170,7 @@ class SmfText:
         return self._smilies.sub(shown, text)
 
 
-class _Reading:
+class _Reading(TreeBuilder):
     """State of reading one text into a tree. `texts`: the board's converter, whose `unsaid` it adds to; `files`: the
     post's, in any order; `smilies` True: their codes become emoji; `is_message`: a private message.
     """
@@ -179,14 +178,11 @@ class _Reading:
     def __init__(
         self, texts: SmfText, files: Sequence[PostFile], smilies: bool, is_message: bool
     ) -> None:
-        self.root = TextNode("block")
-        self.answered: list[str] = []
-        self.shown: set[str] = set()
+        super().__init__()
         self._texts = texts
         self._files = {file.id: file for file in files}
         self._has_smilies = smilies
         self._is_message = is_message
-        self._stack: list[tuple[str, TextNode]] = [("", self.root)]
         # Names of tags that are not closed any more: each is looked for once.
         self._unclosed: set[str] = set()
 
@@ -213,17 +209,6 @@ class _Reading:
         if close is None:
             self._unclosed.add(name)
         return close
-
-    def _add(self, node: TextNode | str) -> None:
-        self._stack[-1][1].children.append(node)
-
-    def _push(self, name: str, node: TextNode) -> None:
-        self._add(node)
-        if len(self._stack) <= _MAX_OPEN:
-            self._stack.append((name, node))
-
-    def _is_open(self, name: str) -> bool:
-        return any(name == one for one, _ in self._stack)
 
     def _close(self, name: str, written: str) -> None:
         for place in range(len(self._stack) - 1, 0, -1):

@@ -20,6 +20,9 @@ INLINE: Final = frozenset(
 MAX_DEPTH: Final = 24
 """Blocks within blocks; deeper ones lose their frame, not their text. The renderer takes 50 elements."""
 
+MAX_OPEN: Final = 100
+"""Tags that are open at once while a text is read."""
+
 
 class TextNode:
     """Node of a formatted text: its kind, attributes that the kind has, and its children, nodes and plain texts.
@@ -51,6 +54,34 @@ class TextNode:
             else:
                 stack.extend(reversed(one.children))
         return "".join(parts)
+
+
+class TreeBuilder:
+    """Builder of the tree of one text with tags, below `root`; a subclass reads the text and knows the tags.
+
+    `answered`: ids of the posts that quotations name; `shown`: ids of the files that the text shows in place.
+    """
+
+    def __init__(self) -> None:
+        self.root = TextNode("block")
+        self.answered: list[str] = []
+        self.shown: set[str] = set()
+        # Tags that are open, the innermost last, each with its node; the first is the root.
+        self._stack: list[tuple[str, TextNode]] = [("", self.root)]
+
+    def _add(self, node: TextNode | str) -> None:
+        self._stack[-1][1].children.append(node)
+
+    def _push(self, name: str, node: TextNode) -> None:
+        """Add the node of the tag `name`, and open it: what follows is added within it. Within MAX_OPEN open tags it is
+        not opened.
+        """
+        self._add(node)
+        if len(self._stack) <= MAX_OPEN:
+            self._stack.append((name, node))
+
+    def _is_open(self, name: str) -> bool:
+        return any(name == one for one, _ in self._stack)
 
 
 _BARE_ADDRESS = re.compile(r"(?:https?|ftp)://[^\s<>\"\[\]{}|\\^`]{2,}", re.I)

@@ -12,7 +12,7 @@ from typing import Final
 
 from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.markup.converted_text import Converted, PostFile
-from forumapi.porting.markup.text_tree import TextNode, Unsaid, linked, to_markdown
+from forumapi.porting.markup.text_tree import TextNode, TreeBuilder, Unsaid, linked, to_markdown
 
 _TAG = re.compile(
     r"\[(?P<close>/)?(?P<name>[a-z]{1,12}|\*)"
@@ -63,7 +63,6 @@ _NAMES: Final = frozenset(
     )
 )
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?![0-9])")
-_MAX_OPEN: Final = 100
 
 
 class XenforoVbulletinText:
@@ -100,19 +99,16 @@ class XenforoVbulletinText:
         return " ".join(reading.root.text().split())
 
 
-class _BbcodeReading:
+class _BbcodeReading(TreeBuilder):
     """State of reading one text into a tree. `unsaid`: counts of what Markdown can't express, added to in place;
     `files`: the post's files by id; `is_message`: a private message.
     """
 
     def __init__(self, unsaid: Unsaid, files: dict[str, PostFile], is_message: bool) -> None:
-        self.root = TextNode("block")
-        self.answered: list[str] = []
-        self.shown: set[str] = set()
+        super().__init__()
         self._unsaid = unsaid
         self._files = files
         self._is_message = is_message
-        self._stack: list[tuple[str, TextNode]] = [("", self.root)]
         # The closing tag found last, by name; None for a name that is not closed any more.
         self._found: dict[str, re.Match[str] | None] = {}
 
@@ -133,17 +129,6 @@ class _BbcodeReading:
             else:
                 position = self._open(name, match, text)
         self._text(text[position:])
-
-    def _add(self, node: TextNode | str) -> None:
-        self._stack[-1][1].children.append(node)
-
-    def _push(self, name: str, node: TextNode) -> None:
-        self._add(node)
-        if len(self._stack) <= _MAX_OPEN:
-            self._stack.append((name, node))
-
-    def _is_open(self, name: str) -> bool:
-        return any(name == one for one, _ in self._stack)
 
     def _close(self, name: str, written: str) -> None:
         for place in range(len(self._stack) - 1, 0, -1):

@@ -7,7 +7,6 @@ private thread is one talk between the people who are in it now.
 from __future__ import annotations
 
 import datetime
-import heapq
 import json
 import re
 from collections import defaultdict
@@ -25,7 +24,6 @@ from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,
     PortedAttribute,
-    PortedBallot,
     PortedBan,
     PortedChoice,
     PortedComment,
@@ -46,7 +44,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.readers import group_rights
 from forumapi.porting.readers.group_rights import GroupRights, Rights
-from forumapi.porting.readers.table_reader import TableReader
+from forumapi.porting.readers.table_reader import TableReader, followed
 
 _T = TypeVar("_T")
 
@@ -201,25 +199,18 @@ class MisagoReader(TableReader):
             for row in self._source.rows(table, (person, other), (person, other)):
                 yield as_number(row[person]), kind, str(row[other])
 
-        merged = heapq.merge(
+        private = {row["id"] for row in self._threads(private=True)}
+        for person, ids in self._by_person(
             pairs("notifications_watchedthread", "user_id", "thread_id", "thread"),
             pairs("users_user_follows", "from_user_id", "to_user_id", "person"),
             pairs("users_user_blocks", "from_user_id", "to_user_id", "blocked"),
-            key=lambda one: one[0],
-        )
-        private = {row["id"] for row in self._threads(private=True)}
-        for person, wishes in groupby(merged, key=lambda one: one[0]):
-            if person not in self._people:
-                continue
-            by_kind: dict[str, list[str]] = defaultdict(list)
-            for _, kind, id in wishes:
-                if kind != "thread" or as_number(id) not in private:
-                    by_kind[kind].append(id)
+        ):
+            threads = (id for id in ids["thread"] if as_number(id) not in private)
             yield PortedFollow(
                 author=str(person),
-                users=tuple(PortedFollowed(id=id) for id in by_kind["person"]),
-                conversations=tuple(PortedFollowed(id=id, notify=True) for id in by_kind["thread"]),
-                users_ignored=tuple(by_kind["blocked"]),
+                users=tuple(PortedFollowed(id=id) for id in ids["person"]),
+                conversations=followed(threads),
+                users_ignored=tuple(ids["blocked"]),
             )
 
     def bans(self) -> Iterator[PortedBan | Unreadable]:
@@ -312,18 +303,12 @@ class MisagoReader(TableReader):
                 )
                 for one in listed
             )
-            known = {choice.id for choice in choices}
             votes = self._source.rows(
                 "threads_pollvote",
                 ("voter_id", "choice_hash"),
                 ("voter_id", "choice_hash"),
                 poll_id=row["id"],
             )
-            ballots = []
-            for person, chosen in groupby(votes, key=lambda vote: as_number(vote["voter_id"])):
-                ids = tuple(dict.fromkeys(as_text(vote["choice_hash"]) for vote in chosen))
-                if person in self._people and (ids := tuple(one for one in ids if one in known)):
-                    ballots.append(PortedBallot(author=str(person), choices=ids))
             begun = as_moment(row["posted_on"])
             author = self._author(row["poster_id"])
             yield PortedPoll(
@@ -339,7 +324,7 @@ class MisagoReader(TableReader):
                 is_poll_open=True,
                 is_named=bool(row["is_public"]),
                 choices=choices,
-                ballots=tuple(ballots),
+                ballots=self._ballots(votes, choices, person="voter_id", choice="choice_hash"),
             )
 
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]:

@@ -8,7 +8,6 @@ Times are seconds since 1970. Titles, names and comments on files are stored HTM
 from __future__ import annotations
 
 import datetime
-import heapq
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -32,7 +31,6 @@ from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,
     PortedAttribute,
-    PortedBallot,
     PortedBan,
     PortedBookmark,
     PortedChoice,
@@ -294,24 +292,14 @@ class PhpbbReader(TableReader):
                 if as_number(row["zebra_id"]) in self._people:
                     yield as_number(row["user_id"]), kind, str(row["zebra_id"])
 
-        merged = heapq.merge(
-            found("forums_watch", "forum_id"),
-            found("topics_watch", "topic_id"),
-            relations(),
-            key=lambda one: one[0],
-        )
-        for person, wishes in groupby(merged, key=lambda one: one[0]):
-            if person not in self._people:
-                continue
-            by_kind: dict[str, list[str]] = {}
-            for _, kind, id in wishes:
-                by_kind.setdefault(kind, []).append(id)
+        watched = found("forums_watch", "forum_id"), found("topics_watch", "topic_id")
+        for person, ids in self._by_person(*watched, relations()):
             yield PortedFollow(
                 author=str(person),
-                users=tuple(PortedFollowed(id=id) for id in by_kind.get("friend", ())),
-                forums=followed(by_kind.get("forum_id", ())),
-                conversations=followed(by_kind.get("topic_id", ())),
-                users_ignored=tuple(by_kind.get("foe", ())),
+                users=tuple(PortedFollowed(id=id) for id in ids["friend"]),
+                forums=followed(ids["forum_id"]),
+                conversations=followed(ids["topic_id"]),
+                users_ignored=tuple(ids["foe"]),
             )
 
     def bans(self) -> Iterator[PortedBan | Unreadable]:
@@ -470,18 +458,12 @@ class PhpbbReader(TableReader):
                 )
                 for option in options
             )
-            known = {choice.id for choice in choices}
             votes = self._source.rows(
                 "poll_votes",
                 ("vote_user_id", "poll_option_id"),
                 ("vote_user_id", "poll_option_id"),
                 topic_id=id,
             )
-            ballots = []
-            for person, chosen in groupby(votes, key=lambda vote: as_number(vote["vote_user_id"])):
-                ids = tuple(dict.fromkeys(str(vote["poll_option_id"]) for vote in chosen))
-                if person in self._people and (ids := tuple(one for one in ids if one in known)):
-                    ballots.append(PortedBallot(author=str(person), choices=ids))
             length = as_number(row["poll_length"])
             author = self._author(row["topic_poster"])
             yield PortedPoll(
@@ -496,7 +478,9 @@ class PhpbbReader(TableReader):
                 closes=as_time(as_number(row["poll_start"]) + length) if length else None,
                 is_poll_open=row["topic_status"] != 1,
                 choices=choices,
-                ballots=tuple(ballots),
+                ballots=self._ballots(
+                    votes, choices, person="vote_user_id", choice="poll_option_id"
+                ),
             )
 
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]:

@@ -8,7 +8,6 @@ beside the database: the address is taken from that of its smilies.
 from __future__ import annotations
 
 import datetime
-import heapq
 import json
 import re
 from collections import defaultdict
@@ -36,7 +35,6 @@ from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,
     PortedAttribute,
-    PortedBallot,
     PortedBan,
     PortedChoice,
     PortedComment,
@@ -314,20 +312,14 @@ class SmfReader(TableReader):
                 for id in sorted(_ids(row["ignore_boards"])):
                     yield as_number(row["id_member"]), "not", str(id)
 
-        merged = heapq.merge(watched(), relations(), key=lambda one: one[0])
-        for person, wishes in groupby(merged, key=lambda one: one[0]):
-            if person not in self._people:
-                continue
-            by_kind: dict[str, list[str]] = {}
-            for _, kind, id in wishes:
-                by_kind.setdefault(kind, []).append(id)
+        for person, ids in self._by_person(watched(), relations()):
             yield PortedFollow(
                 author=str(person),
-                users=tuple(PortedFollowed(id=id) for id in by_kind.get("friend", ())),
-                forums=followed(by_kind.get("board", ())),
-                conversations=followed(by_kind.get("topic", ())),
-                users_ignored=tuple(by_kind.get("foe", ())),
-                forums_ignored=tuple(by_kind.get("not", ())),
+                users=tuple(PortedFollowed(id=id) for id in ids["friend"]),
+                forums=followed(ids["board"]),
+                conversations=followed(ids["topic"]),
+                users_ignored=tuple(ids["foe"]),
+                forums_ignored=tuple(ids["not"]),
             )
 
     def bans(self) -> Iterator[PortedBan | Unreadable]:
@@ -511,15 +503,9 @@ class SmfReader(TableReader):
                     "poll_choices", ("id_choice", "label", "votes"), ("id_choice",), id_poll=id
                 )
             )
-            known = {choice.id for choice in choices}
             votes = self._source.rows(
                 "log_polls", ("id_member", "id_choice"), ("id_member", "id_choice"), id_poll=id
             )
-            ballots = []
-            for person, chosen in groupby(votes, key=lambda vote: as_number(vote["id_member"])):
-                ids = tuple(dict.fromkeys(str(vote["id_choice"]) for vote in chosen))
-                if person in self._people and (ids := tuple(one for one in ids if one in known)):
-                    ballots.append(PortedBallot(author=str(person), choices=ids))
             author = self._author(poll["id_member"])
             yield PortedPoll(
                 id=str(id),
@@ -534,7 +520,7 @@ class SmfReader(TableReader):
                 is_poll_open=not poll["voting_locked"],
                 results=_RESULTS.get(as_number(poll["hide_results"]), "closed"),
                 choices=choices,
-                ballots=tuple(ballots),
+                ballots=self._ballots(votes, choices, person="id_member", choice="id_choice"),
             )
 
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import base64
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any, ClassVar
 
-from forumapi.porting.dumps.row_values import as_number
+from forumapi.porting.dumps.dump_types import Row
+from forumapi.porting.dumps.row_values import as_number, as_text, as_time
 from forumapi.porting.dumps.source import Source
-from forumapi.porting.layout import BaseReader, PortedAttachment, PortedFollowed
+from forumapi.porting.layout import (
+    BaseReader,
+    PortedAttachment,
+    PortedBallot,
+    PortedChoice,
+    PortedFollowed,
+)
 
 
 class TableReader(BaseReader):
@@ -54,6 +64,43 @@ class TableReader(BaseReader):
     def _author(self, id: Any) -> str:
         """Return a person's id as text; "" for guests and for accounts that are gone."""
         return str(id) if as_number(id) in self._people else ""
+
+    def _ballots(
+        self,
+        votes: Iterable[Row],
+        choices: Iterable[PortedChoice],
+        *,
+        person: str,
+        choice: str,
+        date: str = "",
+    ) -> tuple[PortedBallot, ...]:
+        """Return the ballots of one poll: one for each person with a vote for one of `choices`, which are the poll's.
+        `votes`: rows sorted by person; `person`, `choice`, `date`: their columns of the person's id, the choice's id
+        and the time, of which a ballot has that of its first vote; "" for no time.
+        """
+        known = {one.id for one in choices}
+        ballots = []
+        for id, cast in groupby(votes, key=lambda vote: as_number(vote[person])):
+            dates = {as_text(vote[choice]): vote[date] if date else None for vote in cast}
+            chosen = tuple(one for one in dates if one in known)
+            if id in self._people and chosen:
+                when = as_time(dates[chosen[0]])
+                ballots.append(PortedBallot(author=str(id), choices=chosen, date=when))
+        return tuple(ballots)
+
+    def _by_person(
+        self, *relations: Iterable[tuple[int, str, str]]
+    ) -> Iterator[tuple[int, Mapping[str, Sequence[str]]]]:
+        """Yield each person who becomes a profile, by id, with the ids of what the person follows or ignores, by kind;
+        a kind without any has (). `relations`: each sorted by the person's id, as (person's id, kind, id).
+        """
+        merged = heapq.merge(*relations, key=lambda one: one[0])
+        for person, of_person in groupby(merged, key=lambda one: one[0]):
+            if person in self._people:
+                by_kind: dict[str, list[str]] = defaultdict(list)
+                for _, kind, id in of_person:
+                    by_kind[kind].append(id)
+                yield person, by_kind
 
 
 def data_url(data: object) -> str:

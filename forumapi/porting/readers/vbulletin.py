@@ -34,7 +34,6 @@ from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,
     PortedAttribute,
-    PortedBallot,
     PortedBan,
     PortedChoice,
     PortedComment,
@@ -379,20 +378,12 @@ class VbulletinReader(TableReader):
                 )
                 for number, (text, count) in enumerate(zip(texts, counts, strict=False), 1)
             )
-            known = {choice.id for choice in choices}
             votes = self._source.rows(
                 "pollvote",
                 ("userid", "voteoption", "votedate"),
                 ("userid", "voteoption"),
                 pollid=row["pollid"],
             )
-            ballots = []
-            for person, cast in groupby(votes, key=lambda vote: as_number(vote["userid"])):
-                given = {str(vote["voteoption"]): vote["votedate"] for vote in cast}
-                ids = tuple(id for id in given if id in known)
-                if person in self._people and ids:
-                    date = as_time(given[ids[0]])
-                    ballots.append(PortedBallot(author=str(person), choices=ids, date=date))
             begun, days = as_time(row["dateline"]), as_number(row["timeout"])
             author = self._author(thread["postuserid"])
             yield PortedPoll(
@@ -408,7 +399,9 @@ class VbulletinReader(TableReader):
                 is_poll_open=bool(row["active"]),
                 is_named=bool(row["public"]),
                 choices=choices,
-                ballots=tuple(ballots),
+                ballots=self._ballots(
+                    votes, choices, person="userid", choice="voteoption", date="votedate"
+                ),
                 voter_count=as_number(row["voters"]),
             )
 

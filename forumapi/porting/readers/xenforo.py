@@ -25,7 +25,6 @@ from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,
     PortedAttribute,
-    PortedBallot,
     PortedBan,
     PortedBookmark,
     PortedChoice,
@@ -390,16 +389,8 @@ class XenforoReader(TableReader):
                     **of_poll,
                 )
             )
-            known = {choice.id for choice in choices}
             order = ("user_id", "poll_response_id")
             votes = self._source.rows("poll_vote", (*order, "vote_date"), order, **of_poll)
-            ballots = []
-            for person, cast in groupby(votes, key=lambda vote: as_number(vote["user_id"])):
-                given = {str(vote["poll_response_id"]): vote["vote_date"] for vote in cast}
-                ids = tuple(id for id in given if id in known)
-                if person in self._people and ids:
-                    date = as_time(given[ids[0]])
-                    ballots.append(PortedBallot(author=str(person), choices=ids, date=date))
             author = self._author(thread["user_id"])
             yield PortedPoll(
                 id=str(row["poll_id"]),
@@ -415,7 +406,9 @@ class XenforoReader(TableReader):
                 is_named=bool(row["public_votes"]),
                 results="voted" if row["view_results_unvoted"] == 0 else "always",
                 choices=choices,
-                ballots=tuple(ballots),
+                ballots=self._ballots(
+                    votes, choices, person="user_id", choice="poll_response_id", date="vote_date"
+                ),
                 voter_count=as_number(row["voter_count"]),
             )
 
