@@ -63,12 +63,21 @@ class Check:
         self._keep_s = keep_s
         self._probed = float("-inf")
         self._thread: threading.Thread | None = None
+        # Held to start a probe and to record its result: one runs at a time, and no time limit replaces a result.
+        self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """Start the probe in a thread, unless the last result is younger than `keep_s` or a probe is running."""
-        if self._thread is None and time.monotonic() - self._probed > self._keep_s:
-            self._thread = threading.Thread(target=self._run, name="health", daemon=True)
-            self._thread.start()
+        """Start the probe in a thread, unless the last result is younger than `keep_s` or a probe is running. That no
+        thread can be started is the problem until the next probe.
+        """
+        with self._lock:
+            if self._thread is None and time.monotonic() - self._probed > self._keep_s:
+                self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+                try:
+                    self._thread.start()
+                except RuntimeError as error:
+                    self._thread = None
+                    self.problem = str(error)
 
     def end(self, until: float) -> None:
         """Wait until the running probe ends, or up to the time `until` of time.monotonic: then its silence is the
@@ -77,8 +86,9 @@ class Check:
         thread = self._thread
         if thread is not None:
             thread.join(max(0.0, until - time.monotonic()))
-            if thread.is_alive():
-                self.problem = "no answer in time"
+            with self._lock:
+                if self._thread is thread:
+                    self.problem = "no answer in time"
 
     def _run(self) -> None:
         started = time.monotonic()
@@ -86,10 +96,11 @@ class Check:
             problem = self._probe()
         except Exception as error:  # noqa: BLE001 - the edge of a thread: whatever it is, the next probe runs
             problem = str(error) or type(error).__name__
-        self.problem = problem
-        self._probed = time.monotonic()
-        self.took_s = self._probed - started
-        self._thread = None
+        with self._lock:
+            self.problem = problem
+            self._probed = time.monotonic()
+            self.took_s = self._probed - started
+            self._thread = None
 
     def describe(self) -> dict[str, Any]:
         """Return the last result as a dict for JSON: `name`, `ok`, `required`, `ms` that the probe took, `error` (""

@@ -183,18 +183,30 @@ class Deliverer(PollingThread):
         for queue in due:
             if len(self._busy) >= self._slots:
                 return
-            if not self._has_room(queue):
+            if not self.has_room(queue):
                 continue
             with self._app.database.write() as tx:
                 claimed = queue.claim(tx, self._lease_s)
             if claimed is not None:
-                with self._lock:
-                    self._busy.add(queue)
-                threading.Thread(
-                    target=self._serve, args=(queue, claimed), name="webhook", daemon=True
-                ).start()
+                self.begin(queue, claimed)
 
-    def _has_room(self, queue: DeliveryQueue) -> bool:
+    def begin(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
+        """Serve a webhook, whose claim is that of the time `claimed`, in a thread of its own. If no thread can be
+        started, give the claim back and raise RuntimeError.
+        """
+        with self._lock:
+            self._busy.add(queue)
+        thread = threading.Thread(
+            target=self._serve, args=(queue, claimed), name="webhook", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            self._release(queue, claimed)
+            raise
+
+    def has_room(self, queue: DeliveryQueue) -> bool:
+        """Return True if this process serves neither the webhook nor so many of its site as one site may have."""
         with self._lock:
             busy = Counter(served.site_id for served in self._busy)
             return queue not in self._busy and busy[queue.site_id] < self._of_one_site

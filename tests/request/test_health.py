@@ -8,6 +8,7 @@ import http.client
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from forumapi.request.health import SILENCE_S, Check
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
 from tests.services import free_port
+from tests.threads import no_threads
 
 
 class Told(NamedTuple):
@@ -135,6 +137,45 @@ def test_a_dependency_that_is_silent_counts_as_away() -> None:
     check.end(time.monotonic() + 0.05)
 
     assert check.describe()["error"] == "no answer in time"
+
+
+class LateCheck(Check):
+    """Check whose probe ends just as its silence becomes the problem."""
+
+    over = threading.Event()
+
+    def __setattr__(self, name: str, value: object) -> None:
+        probe = self.__dict__.get("_thread")
+        if value == "no answer in time" and probe is not None:
+            self.over.set()
+            probe.join(0.1)
+        super().__setattr__(name, value)
+
+
+def test_a_result_that_comes_late_is_not_overwritten_by_silence() -> None:
+    def look() -> str:
+        LateCheck.over.wait()
+        return ""
+
+    check = LateCheck("late", look, is_required=True, keep_s=60)
+    check.begin()
+    check.end(time.monotonic())
+    check.end(time.monotonic() + 5)
+
+    assert check.describe()["error"] == ""
+
+
+def test_a_check_that_no_thread_can_be_started_for_fails_and_is_made_again() -> None:
+    check = Check("fine", str, is_required=True, keep_s=0)
+    with no_threads():
+        check.begin()
+        check.end(time.monotonic())
+    assert "thread" in check.describe()["error"]
+
+    check.begin()
+    check.end(time.monotonic() + 5)
+
+    assert check.describe()["error"] == ""
 
 
 @pytest.mark.wide

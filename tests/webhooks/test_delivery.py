@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from forumapi.webhooks import sender
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Site
 from tests.services import wait_until
+from tests.threads import no_threads
 from tests.webhooks.conftest import PATH, Hooks, until
 from tests.webhooks.receiver import Message, Receiver, receiving
 
@@ -356,25 +358,28 @@ def test_whose_claim_ran_out_leaves_that_of_another_alone(
         with make.database.write() as tx:
             return queue.claim(tx, lease_s)
 
-    slow, other = claimed(0), claimed(60)
+    why: dict[str, Any] = {
+        "status": 410,
+        "error": "x",
+        "wait_s": 0,
+        "pause_s": 0,
+        "hours": 1,
+        "days": 1,
+    }
+    slow = claimed(0)
     assert slow
-    assert other
-
     with make.database.write() as tx:
         queue.ping(tx)
+        assert queue.next(tx, slow) is None
+        other = queue.claim(tx, 60)
+        assert other
         ping = queue.next(tx, other)
         assert ping
         assert queue.next(tx, slow) is None
         event = ping._replace(kind="created", number=1)
-        why: dict[str, Any] = {
-            "status": 500,
-            "error": "x",
-            "wait_s": 0,
-            "pause_s": 0,
-            "hours": 1,
-            "days": 1,
-        }
-        queue.mark_failed(tx, event, **why, lease_s=0, claimed=slow)
+        for failed in (ping, event):
+            assert queue.mark_failed(tx, failed, **why, lease_s=0, claimed=slow) == (0, "")
+        assert queue.next(tx, other) == ping
         queue.mark_sent(tx, ping, 200, 0, claimed=slow)
         queue.release(tx, slow)
     assert claimed(60) is None
@@ -384,8 +389,25 @@ def test_whose_claim_ran_out_leaves_that_of_another_alone(
     last = claimed(60)
     assert last
     with make.database.write() as tx:
+        assert queue.mark_failed(tx, event, **why, lease_s=60, claimed=last) == (0, "gone")
         queue.release(tx, last)
     assert claimed(60)
+
+
+def test_a_webhook_that_no_thread_can_be_started_for_is_free_again(
+    hooks: Hooks, make: Factory, site: Site, receiver: Receiver
+) -> None:
+    hook = hooks.add(receiver.url(), enabled=False, **COMMENTS)
+    queue = DeliveryQueue(site.id, hook["id"])
+    app: Any = SimpleNamespace(database=make.database)
+    deliverer = sender.Deliverer(app, Config())
+    for _ in range(2):
+        with make.database.write() as tx:
+            claimed = queue.claim(tx, 60)
+        assert claimed
+        with no_threads(), pytest.raises(RuntimeError, match="thread"):
+            deliverer.begin(queue, claimed)
+    assert deliverer.has_room(queue)
 
 
 def test_one_site_is_served_in_a_quarter_of_the_places(

@@ -153,6 +153,10 @@ RELEASE = Query(
      WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed = %(claimed)s""",
 )
 
+# Condition: no other process has claimed the webhook w since %(claimed)s.
+_IS_HELD: Final = """
+               w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed = %(claimed)s"""
+
 NEXT = Query(
     "webhook_delivery.next",
     f"""
@@ -171,7 +175,7 @@ NEXT = Query(
                                   AND b.number < d.number)
              ORDER BY d.number
              LIMIT 1) n
-     WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s AND w.claimed = %(claimed)s""",
+     WHERE {_IS_HELD} AND w.claimed_until > now()""",
 )
 
 _THIS: Final = """
@@ -217,38 +221,40 @@ FAIL_PING = Query(
     f"""
     UPDATE webhook_deliveries d
        SET state = 'dead', attempts = d.attempts + 1, last_status = nullif(%(status)s::int, 0), last_error = %(error)s
-     WHERE {_THIS}""",
+     WHERE {_THIS} AND EXISTS (SELECT FROM webhooks w WHERE {_IS_HELD})""",
 )
 
 # A failed delivery is tried again later, or given up with all others that have waited for too long; the webhook pauses.
+# A webhook that another process has claimed meanwhile is left alone: that process tries the same delivery.
 FAIL = Query(
     "webhook_delivery.fail",
     f"""
-    WITH failed AS (
+    WITH paused AS (
+        UPDATE webhooks w
+           SET failures = w.failures + 1, failing_since = coalesce(w.failing_since, now()),
+               parked_until = now() + make_interval(secs => %(pause_s)s::float8),
+               last_status = nullif(%(status)s::int, 0), last_error = %(error)s,
+               claimed_until = now() + make_interval(secs => %(lease_s)s::int),
+               disabled = CASE WHEN %(status)s::int = 410 THEN 'gone'
+                               WHEN w.failing_since < now() - make_interval(days => %(days)s::int) THEN 'failing'
+                               ELSE '' END
+         WHERE {_IS_HELD}
+     RETURNING w.disabled),
+    failed AS (
         UPDATE webhook_deliveries d
            SET attempts = d.attempts + 1, not_before = now() + make_interval(secs => %(wait_s)s::float8),
                last_status = nullif(%(status)s::int, 0), last_error = %(error)s,
                state = CASE WHEN d.queued < now() - make_interval(hours => %(hours)s::int) THEN 'dead'
                             ELSE 'queued' END
-         WHERE {_THIS}
+         WHERE {_THIS} AND EXISTS (SELECT FROM paused)
      RETURNING d.state),
     late AS (
         UPDATE webhook_deliveries d
            SET state = 'dead', last_error = 'The receiver did not answer in time to be asked'
          WHERE d.site_id = %(site_id)s AND d.webhook_id = %(webhook_id)s AND d.state = 'queued'
            AND d.number <> %(number)s AND d.queued < now() - make_interval(hours => %(hours)s::int)
-     RETURNING 1),
-    paused AS (
-        UPDATE webhooks w
-           SET failures = w.failures + 1, failing_since = coalesce(w.failing_since, now()),
-               parked_until = now() + make_interval(secs => %(pause_s)s::float8),
-               last_status = nullif(%(status)s::int, 0), last_error = %(error)s,
-               {_RENEWED},
-               disabled = CASE WHEN %(status)s::int = 410 THEN 'gone'
-                               WHEN w.failing_since < now() - make_interval(days => %(days)s::int) THEN 'failing'
-                               ELSE '' END
-         WHERE w.site_id = %(site_id)s AND w.webhook_id = %(webhook_id)s
-     RETURNING w.disabled)
+           AND EXISTS (SELECT FROM paused)
+     RETURNING 1)
     SELECT (SELECT count(*) FROM failed WHERE state = 'dead')::int + (SELECT count(*) FROM late)::int,
            coalesce((SELECT p.disabled FROM paused p), '')""",
 )
@@ -430,7 +436,7 @@ class DeliveryQueue(NamedTuple):
 
     def next(self, tx: Reader, claimed: datetime.datetime) -> DueDelivery | None:
         """Return the delivery with the lowest number that is due and before which no other delivery about its thing
-        waits; None if there is none, or a later claim took the place of that of the time `claimed`.
+        waits; None if there is none, or the claim of the time `claimed` has run out or given way to a later one.
         """
         row = tx.row(NEXT, claimed=claimed, **self._asdict())
         return DueDelivery(*row) if row is not None else None
@@ -482,9 +488,10 @@ class DeliveryQueue(NamedTuple):
 
         `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
         `hours`: age at which a queued delivery, this one or another, becomes a dead letter; `days`: a webhook that
-        fails for longer is to be disabled; `lease_s`: the claim of the time `claimed` is renewed for so many seconds,
-        if no later one took its place. A failed test becomes a dead letter at once, with no effect on the webhook and
-        its claim.
+        fails for longer is to be disabled; `lease_s`: the claim of the time `claimed` is renewed for so many seconds.
+        A failed test becomes a dead letter at once, with no effect on the webhook and its claim.
+
+        If a later claim took the place of that of the time `claimed`, nothing is recorded, and (0, "") returned.
         """
         params: dict[str, Any] = self._asdict() | {
             "number": delivery.number,
@@ -492,7 +499,7 @@ class DeliveryQueue(NamedTuple):
             "error": error,
         }
         if delivery.kind == PING:
-            return tx.run(FAIL_PING, **params), ""
+            return tx.run(FAIL_PING, claimed=claimed, **params), ""
         row = tx.row(
             FAIL,
             wait_s=wait_s,
