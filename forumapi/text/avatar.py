@@ -13,7 +13,7 @@ from typing import Final
 
 SIZE: Final = 100  # pixels of each side
 _SQUARES: Final = 5  # of each side
-_NAME: Final = re.compile(r"profile-([1-9][0-9]{0,18})")
+_NAME: Final = re.compile(r"profile-([1-9][0-9]{0,17})")
 _EARLIER: Final = "https://secure.gravatar.com/avatar/"
 
 

@@ -84,6 +84,8 @@ class Api:
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer.
 
+    `failed`: True once a call had no answer, or was answered with 429 or from 500 on: what it asked for may come later.
+
     Every method raises Failure for an answer of 400 or above, and Moved for 301.
     """
 
@@ -97,6 +99,7 @@ class Api:
         # Position in the live stream before the first answer: nothing on the page is older.
         self.live_cursor = ""
         self.asked: list[Asked] | None = []
+        self.failed = False
         # Documents that were read to confirm a kept page, and differ: they are not read again.
         self._read: dict[tuple[str, str], Document] = {}
         self.token = token
@@ -249,7 +252,7 @@ class Api:
         try:
             reply = self._transport.send(self._visitor, method, PREFIX + path, asked, sent, data)
         except Unreachable as error:
-            self.asked = None
+            self.asked, self.failed = None, True
             raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
         self.live_cursor = self.live_cursor or reply.headers.get("live-cursor", "")
         found: dict[str, Any] = {}
@@ -257,6 +260,7 @@ class Api:
             found = msgspec.json.decode(reply.body)
         if reply.status >= 400:
             self.asked = None
+            self.failed = self.failed or reply.status == 429 or reply.status >= 500
             detail = found.get("data")
             code = detail.get("errorCode", 0) if isinstance(detail, dict) else 0
             texts = found.get("error") or [""]

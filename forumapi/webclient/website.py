@@ -371,6 +371,7 @@ class Website:
                 and not visit.session.token
                 and not sets_cookies
                 and not visit.is_personal
+                and not visit.api.failed
                 and method != "POST"
             )
             fields.append(("Cache-Control", PUBLIC if is_public else PRIVATE))

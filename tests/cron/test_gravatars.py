@@ -90,11 +90,20 @@ def test_everybody_has_a_picture_of_their_own(api: Api, make: Factory, bikes: Si
     assert small.body == api.get(avatar(api, people[0]), site=bikes).body
 
 
-def test_a_picture_tells_of_no_profile(api: Api, bikes: Site, trains: Site) -> None:
-    for site in (bikes, trains):
-        answer = api.get("/api/v1/files/profile-987654321.png", site=site)
-        assert answer.status == 200
+def test_a_picture_tells_nothing_of_a_profile_but_that_the_site_has_it(
+    api: Api, make: Factory, bikes: Site, trains: Site
+) -> None:
+    person, hidden = make.person(bikes), make.person(bikes)
+    assert api.put(hidden.path, {"visible": False}, by=hidden).status == 302
+    for one in (person, hidden):
+        for by in (None, bikes.member, bikes.owner):
+            path = f"/api/v1/files/profile-{one.id}.png"
+            assert api.get(path, site=bikes, by=by).status == 200
+        assert api.get(f"/api/v1/files/profile-{one.id}.png", site=trains).status == 404
     for name in (
+        "profile-987654321",
+        "profile-" + "9" * 18,
+        "profile-" + "9" * 19,
         "profile-0",
         "profile-01",
         "profile-",

@@ -482,6 +482,25 @@ def test_a_site_for_members_alone_asks_a_guest_to_sign_in(visitor: Visitor, make
     assert "Among ourselves" in visitor.of(site, site.member).get("/").text
 
 
+def test_who_may_read_a_place_and_not_the_root_sees_its_polls(
+    visitor: Visitor, make: Factory
+) -> None:
+    site = make.site()
+    make.sql(
+        """UPDATE roles SET can_read = false
+            WHERE site_id = %(site)s AND microcosm_id = %(root)s RETURNING 1""",
+        site=site.id,
+        root=site.root_id,
+    )
+    place = make.microcosm(site, "Open")
+    make.role(site, place.id, "All", rights=("read",), guests=True, users=True)
+    poll = make.poll(site, microcosm=place)
+    for by in (None, site.member):
+        page = visitor.of(site, by).get(f"/microcosms/{place.id}/")
+        assert page.status == 200
+        assert f"/polls/{poll.id}/" in page.text
+
+
 def test_somebody_banned_is_told_so(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     talk = make.conversation(site)

@@ -17,7 +17,7 @@ from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
 from forumapi.webclient.handlers.sites.feeds import FeedDocument, FeedEntry
 from forumapi.webclient.transport import OverHttp, Reply, Unreachable
 from forumapi.webclient.transport import Visitor as Whose
-from forumapi.webclient.website import Website
+from forumapi.webclient.website import PUBLIC, Website
 from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server, running
@@ -380,11 +380,13 @@ def test_a_page_that_lacks_something_is_not_kept(server: Server, make: Factory) 
     }
 
     way.path = "/suggestions"
-    assert website.respond(dict(environ)).status == 200
+    lacking = website.respond(dict(environ))
+    assert (lacking.status, dict(lacking.headers)["Cache-Control"]) == (200, "private, no-cache")
     assert "/api/v1/search/suggestions" in [call[1] for call in way.calls]
     assert website.kept.bytes == 0
     way.path = ""
-    assert website.respond(dict(environ)).status == 200
+    whole = website.respond(dict(environ))
+    assert (whole.status, dict(whole.headers)["Cache-Control"]) == (200, PUBLIC)
     assert website.kept.bytes > 0, "a whole one is"
 
 

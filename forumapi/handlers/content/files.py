@@ -19,6 +19,7 @@ from forumapi.files.thumbnails import Box, scratch
 from forumapi.models.content import file
 from forumapi.models.content.file import File, Quota, StoredFile
 from forumapi.models.journal import idempotency
+from forumapi.models.people import profile
 from forumapi.request import multipart
 from forumapi.request.byte_range import byte_range
 from forumapi.request.context import Context
@@ -246,16 +247,18 @@ class FileHandler(Handler):
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """Answer with the generated avatar of the profile `profile_id`, which is not looked up, in the size that the query
-    asks for, but never larger than it is made.
+    """Answer with the generated avatar of the profile `profile_id` of this site, whoever may see the profile, in the
+    size that the query asks for, but never larger than it is made.
 
-    Raises Invalid for a size that is not offered.
+    Raises Invalid for a size that is not offered, NotFound for an id that no profile of the site has.
     """
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
     size = avatar.SIZE
     if any(box):
         _check_offered(ctx, box)
         size = min(size, *box)
+    if not profile.exists(ctx.reader, ctx.site.id, profile_id):
+        raise _none()
     data = avatar.png(profile_id, size)
     download = Download(
         f"profile-{profile_id}-{size}", len(data), "image/png", "", _NEVER_CHANGED, True, 0

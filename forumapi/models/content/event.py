@@ -132,7 +132,8 @@ DUPLICATE = Query(
      WHERE i.site_id = %(site_id)s AND i.created_by = %(me)s AND i.item_type_id = %(item_type)s
        AND i.microcosm_id = %(microcosm_id)s AND i.title = %(title)s AND NOT i.is_deleted
        AND i.created > now() - make_interval(secs => %(window_s)s)
-       AND e.when_local IS NOT DISTINCT FROM %(when_local)s::timestamp AND e.place = %(place)s
+       AND e.when_local IS NOT DISTINCT FROM %(when_local)s::timestamp AND e.tz_name = %(tz_name)s
+       AND e.place = %(place)s
        AND e.lat IS NOT DISTINCT FROM %(lat)s::double precision
        AND e.lon IS NOT DISTINCT FROM %(lon)s::double precision
        AND e.north IS NOT DISTINCT FROM %(north)s::double precision

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from psycopg import errors as pgerrors
 
 from forumapi import itemtypes
-from forumapi.database.connections import Transaction
+from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
@@ -65,6 +65,12 @@ INSERT = Query(
 )
 
 # A change of a profile may change its roles.
+EXISTS = Query(
+    "profile.exists",
+    """
+    SELECT EXISTS (SELECT FROM profiles p WHERE p.site_id = %(site_id)s AND p.profile_id = %(profile_id)s)""",
+)
+
 LOCK = Query(
     "profile.lock",
     f"""
@@ -259,6 +265,11 @@ class Profile(NamedTuple):
         version = tx.value(query, site_id=author.site_id, profile_id=self.id, **writer)
         role_recomputation.recompute_roles(tx, author.site_id, [self.id])
         _record(tx, author, journal.PATCHED, self.id, version)
+
+
+def exists(tx: Reader, site_id: int, profile_id: int) -> bool:
+    """Return True if the site has a profile with this id, visible or not."""
+    return bool(tx.value(EXISTS, site_id=site_id, profile_id=profile_id))
 
 
 def _record(

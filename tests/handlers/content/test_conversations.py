@@ -162,6 +162,37 @@ def test_a_list_of_one_microcosm(api: Api, make: Factory, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["conversation", "event", "poll"])
+def test_who_may_read_a_microcosm_and_not_the_root_gets_its_list(
+    api: Api, make: Factory, kind: str
+) -> None:
+    site = make.site()
+    make.sql(
+        """UPDATE roles SET can_read = false
+            WHERE site_id = %(site)s AND microcosm_id = %(root)s AND NOT is_moderator RETURNING 1""",
+        site=site.id,
+        root=site.root_id,
+    )
+    place, secret = make.microcosm(site, "Open"), make.microcosm(site, "Closed")
+    make.role(site, place.id, "All", rights=("read",), guests=True, users=True)
+    one = getattr(make, kind)(site, microcosm=place)
+    getattr(make, kind)(site, microcosm=secret)
+
+    for by in (site.member, None):
+        found = api.get(f"/api/v1/{kind}s?microcosmId={place.id}", by=by, site=site)
+        assert [item["id"] for item in found.data[f"{kind}s"]["items"]] == [one.id]
+        there = api.get(place.path, by=by, site=site).data["meta"]["permissions"]
+        assert found.data["meta"]["permissions"] == there
+        refused = [
+            api.get(f"/api/v1/{kind}s{query}", by=by, site=site)
+            for query in (
+                "",
+                *(f"?microcosmId={id}" for id in (secret.id, 10**9, 0, "x", "9" * 30)),
+            )
+        ]
+        assert {(answer.status, answer.code) for answer in refused} == {(403, refused[0].code)}
+
+
+@pytest.mark.parametrize("kind", ["conversation", "event", "poll"])
 def test_lists_tell_a_member_what_is_unread(api: Api, make: Factory, kind: str) -> None:
     site = make.site()
     thing = getattr(make, kind)(site, by=site.owner)

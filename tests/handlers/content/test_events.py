@@ -81,6 +81,9 @@ def test_the_same_event_within_minutes_is_the_first_one(api: Api, bikes: Site) -
     assert announce(api, bikes, title="Said twice").location == first.location
     assert announce(api, bikes, title="Said twice", lat=40.0).location != first.location
     assert announce(api, bikes, title="Said twice", when="").location != first.location
+    elsewhere = announce(api, bikes, title="Said twice", tz="Asia/Tokyo").location
+    assert elsewhere != first.location
+    assert announce(api, bikes, title="Said twice", tz="Asia/Tokyo").location == elsewhere
 
 
 @pytest.mark.parametrize(
