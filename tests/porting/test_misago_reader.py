@@ -13,7 +13,6 @@ import pytest
 from forumapi.porting.layout import ForumReader
 from forumapi.porting.markup import foreign_markdown
 from forumapi.porting.readers import misago, open_reader
-from forumapi.porting.readers.misago import MisagoReader, open_misago
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 
@@ -26,12 +25,12 @@ def everything(stream: Iterable[Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MisagoReader]:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForumReader]:
     folder = tmp_path_factory.mktemp("misago")
     (folder / "board.sql").write_text(SMALL)
     (folder / "media/attachments").mkdir(parents=True)
     (folder / "media/attachments/p.png").write_bytes(b"picture")
-    made = open_misago(folder / "board.sql", folder)
+    made = open_reader("misago", folder / "board.sql", folder)
     yield made
     made.close()
 
@@ -49,7 +48,7 @@ def test_json_of_another_kind_ends_no_reading(tmp_path: Path, written: str) -> N
     choices = next(field for field in poll.split("\t") if field.startswith("[{"))
     spoilt = SMALL.replace(role, f"3\t{written}").replace(choices, written)
     (tmp_path / "board.sql").write_text(spoilt)
-    reader = open_misago(tmp_path / "board.sql", tmp_path)
+    reader = open_reader("misago", tmp_path / "board.sql", tmp_path)
 
     assert len(whole(reader.forums())) == 3
     assert len(everything(reader.polls())) == 1
@@ -62,13 +61,13 @@ def test_a_poll_of_absurd_length_has_no_end(tmp_path: Path, days: int) -> None:
     spoilt = SMALL.replace("}]\t2\t3\t2021-", f"}}]\t2\t{days}\t2021-")
     assert spoilt != SMALL
     (tmp_path / "board.sql").write_text(spoilt)
-    reader = open_misago(tmp_path / "board.sql", tmp_path)
+    reader = open_reader("misago", tmp_path / "board.sql", tmp_path)
 
     assert [poll.closes for poll in everything(reader.polls())] == [None]
     reader.close()
 
 
-def test_people_and_rights(reader: MisagoReader) -> None:
+def test_people_and_rights(reader: ForumReader) -> None:
     assert isinstance(reader, ForumReader)
     assert reader.board().title == "Old & co"
     people = {one.id: one for one in whole(reader.profiles())}
@@ -95,7 +94,7 @@ def test_people_and_rights(reader: MisagoReader) -> None:
     assert [[one.id for one in forum.moderators] for forum in forums] == [[], ["1"], []]
 
 
-def test_threads_and_posts(reader: MisagoReader) -> None:
+def test_threads_and_posts(reader: ForumReader) -> None:
     first, hidden = whole(reader.conversations())
     assert (first.name, first.is_sticky, first.is_open) == ("Hello & <b>", True, False)
     assert (hidden.author, hidden.author_name, hidden.is_deleted) == ("", "Gone", True)
@@ -121,7 +120,7 @@ def test_threads_and_posts(reader: MisagoReader) -> None:
     assert (opened.read(), file.mimetype) == (b"picture", "image/png")
 
 
-def test_private_threads_are_seen_by_who_is_in_them(reader: MisagoReader) -> None:
+def test_private_threads_are_seen_by_who_is_in_them(reader: ForumReader) -> None:
     found = whole(reader.messages())
 
     # The one who began it has left.

@@ -12,7 +12,6 @@ import pytest
 
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.readers import nodebb, open_reader
-from forumapi.porting.readers.nodebb import NodebbReader, open_nodebb
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 
@@ -25,13 +24,13 @@ def everything(stream: Iterable[Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodebbReader]:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForumReader]:
     folder = tmp_path_factory.mktemp("nodebb")
     (folder / "board.sql").write_text(SMALL)
     for name in ("files/1649000000001-w.png", "profile/uid-2/2-a.png"):
         (folder / "uploads" / name).parent.mkdir(parents=True)
         (folder / "uploads" / name).write_bytes(name.encode())
-    made = open_nodebb(folder / "board.sql", folder)
+    made = open_reader("nodebb", folder / "board.sql", folder)
     yield made
     made.close()
 
@@ -41,7 +40,7 @@ def test_data_that_are_no_object_end_no_reading(written: str) -> None:
     assert nodebb._parsed(written) == {}
 
 
-def test_people_and_rights(reader: NodebbReader) -> None:
+def test_people_and_rights(reader: ForumReader) -> None:
     assert isinstance(reader, ForumReader)
     assert (reader.board().title, reader.board().owner) == ("Old & co", "1")
     people = {one.id: one for one in whole(reader.profiles())}
@@ -63,7 +62,7 @@ def test_people_and_rights(reader: NodebbReader) -> None:
     assert [[one.id for one in forum.moderators] for forum in forums] == [["1", "2"], [], ["1"]]
 
 
-def test_topics_and_posts(reader: NodebbReader) -> None:
+def test_topics_and_posts(reader: ForumReader) -> None:
     topics = everything(reader.conversations())
     assert [(one.id, getattr(one, "reason", "")) for one in topics] == [
         ("1", ""),
@@ -88,7 +87,7 @@ def test_topics_and_posts(reader: NodebbReader) -> None:
     assert opened.read() == b"files/1649000000001-w.png"
 
 
-def test_chats_are_seen_from_joining_on(reader: NodebbReader) -> None:
+def test_chats_are_seen_from_joining_on(reader: ForumReader) -> None:
     found = {one.id: one for one in everything(reader.messages())}
 
     assert [to.id for to in found["1"].to] == ["1"]
@@ -98,7 +97,7 @@ def test_chats_are_seen_from_joining_on(reader: NodebbReader) -> None:
     assert set(found) == {"1", "2", "4"}
 
 
-def test_votes_wishes_and_reports(reader: NodebbReader) -> None:
+def test_votes_wishes_and_reports(reader: ForumReader) -> None:
     assert [(one.author, one.name) for one in whole(reader.reactions())] == [
         ("3", "👎"),
         ("1", "👍"),

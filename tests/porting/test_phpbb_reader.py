@@ -15,7 +15,7 @@ import pytest
 from forumapi.porting.dumps.row_values import decoded
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup.smilies import EMOJI
-from forumapi.porting.readers.phpbb import PhpbbReader, open_phpbb
+from forumapi.porting.readers import open_reader
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 
@@ -28,7 +28,7 @@ def everything(stream: Iterable[Any]) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhpbbReader]:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForumReader]:
     folder = tmp_path_factory.mktemp("phpbb")
     (folder / "board.sql").write_text(SMALL)
     files = folder / "files"
@@ -37,12 +37,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PhpbbReader]:
     (folder / "secret").write_text("outside")
     (folder / "images/avatars/upload").mkdir(parents=True)
     (folder / "images/avatars/upload/salt_2.png").write_bytes(b"face")
-    made = open_phpbb(folder / "board.sql", folder)
+    made = open_reader("phpbb", folder / "board.sql", folder)
     yield made
     made.close()
 
 
-def test_the_board_and_the_protocol(reader: PhpbbReader) -> None:
+def test_the_board_and_the_protocol(reader: ForumReader) -> None:
     assert isinstance(reader, ForumReader)
     found = reader.board()
     assert (found.title, found.addresses, found.owner) == (
@@ -52,7 +52,7 @@ def test_the_board_and_the_protocol(reader: PhpbbReader) -> None:
     )
 
 
-def test_people_without_guests_and_bots(reader: PhpbbReader) -> None:
+def test_people_without_guests_and_bots(reader: ForumReader) -> None:
     people = {one.id: one for one in whole(reader.profiles())}
 
     assert {id: one.name for id, one in people.items()} == {
@@ -70,7 +70,7 @@ def test_people_without_guests_and_bots(reader: PhpbbReader) -> None:
     assert [one.alias for one in whole(reader.aliases())][:2] == ["@ada <a>", "@bob"]
 
 
-def test_nobody_reads_more_than_the_board_let_them(reader: PhpbbReader) -> None:
+def test_nobody_reads_more_than_the_board_let_them(reader: ForumReader) -> None:
     roles = {one.id: one for one in whole(reader.roles())}
     members = [one.id for one in whole(reader.profiles())]
     forums = whole(reader.forums())
@@ -86,7 +86,7 @@ def test_nobody_reads_more_than_the_board_let_them(reader: PhpbbReader) -> None:
     assert [one.is_moderated for one in forums] == [True, False, False]
 
 
-def test_topics_with_their_state(reader: PhpbbReader) -> None:
+def test_topics_with_their_state(reader: ForumReader) -> None:
     found = everything(reader.conversations())
 
     assert [(one.id, getattr(one, "reason", "")) for one in found] == [
@@ -100,7 +100,7 @@ def test_topics_with_their_state(reader: PhpbbReader) -> None:
     assert (found[1].is_sticky, found[1].is_open, found[1].is_moderated) == (False, False, True)
 
 
-def test_posts_in_reading_order(reader: PhpbbReader) -> None:
+def test_posts_in_reading_order(reader: ForumReader) -> None:
     found = everything(reader.comments())
 
     assert [one.id for one in found] == ["11", "12", "13", "14"]
@@ -118,7 +118,7 @@ def test_posts_in_reading_order(reader: PhpbbReader) -> None:
     assert first.ip_address == "192.0.2.1"
 
 
-def test_polls_with_the_votes_of_members(reader: PhpbbReader) -> None:
+def test_polls_with_the_votes_of_members(reader: ForumReader) -> None:
     (poll,) = whole(reader.polls())
 
     assert [(one.text, one.votes) for one in poll.choices] == [("one", 2), ("two", 5)]
@@ -126,7 +126,7 @@ def test_polls_with_the_votes_of_members(reader: PhpbbReader) -> None:
     assert poll.closes == datetime.datetime.fromtimestamp(1060, datetime.UTC)
 
 
-def test_files_hang_on_what_they_belong_to(reader: PhpbbReader) -> None:
+def test_files_hang_on_what_they_belong_to(reader: ForumReader) -> None:
     found = {one.id: one for one in everything(reader.attachments())}
 
     assert set(found) == {"1", "2", "4", "5"}
@@ -139,7 +139,7 @@ def test_files_hang_on_what_they_belong_to(reader: PhpbbReader) -> None:
     assert isinstance(found["5"], Unreadable)
 
 
-def test_messages_reach_those_who_had_them(reader: PhpbbReader) -> None:
+def test_messages_reach_those_who_had_them(reader: ForumReader) -> None:
     found = {one.id: one for one in everything(reader.messages())}
 
     def people(id: str) -> tuple[list[str], list[str], bool]:
@@ -155,7 +155,7 @@ def test_messages_reach_those_who_had_them(reader: PhpbbReader) -> None:
     assert [to.is_read for to in (*found["21"].to, *found["21"].bcc)] == [True, False]
 
 
-def test_bans_warnings_reports_and_wishes(reader: PhpbbReader) -> None:
+def test_bans_warnings_reports_and_wishes(reader: ForumReader) -> None:
     assert [(one.profile, one.ip_address, one.is_exception) for one in whole(reader.bans())] == [
         ("4", "", False),
         ("", "192.0.2.*", True),
@@ -176,14 +176,14 @@ def test_bans_warnings_reports_and_wishes(reader: PhpbbReader) -> None:
     assert [one.on_id for one in whole(reader.bookmarks())] == ["1"]
 
 
-def test_streams_are_the_same_each_time(reader: PhpbbReader) -> None:
+def test_streams_are_the_same_each_time(reader: ForumReader) -> None:
     assert list(reader.comments()) == list(reader.comments())
     assert list(reader.messages()) == list(reader.messages())
 
 
 def test_forums_in_a_circle_come_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "board.sql").write_text(SMALL.replace("(1,0,1,'All'", "(1,2,1,'All'"))
-    made = open_phpbb(tmp_path / "board.sql")
+    made = open_reader("phpbb", tmp_path / "board.sql")
     found = {one.id: one.parent_id for one in whole(made.forums())}
     made.close()
 
@@ -213,16 +213,16 @@ def _with_emoji(html: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["mysql", "postgresql"])
-def made(request: pytest.FixtureRequest) -> Iterator[tuple[PhpbbReader, Any]]:
+def made(request: pytest.FixtureRequest) -> Iterator[tuple[ForumReader, Any]]:
     fixture = board("phpbb-3.3", request.param)
-    found = open_phpbb(fixture.dump, fixture.files)
+    found = open_reader("phpbb", fixture.dump, fixture.files)
     yield found, fixture.expected
     found.close()
 
 
 @needs_fixtures
 @pytest.mark.wide
-def test_access_of_the_products_board(made: tuple[PhpbbReader, Any]) -> None:
+def test_access_of_the_products_board(made: tuple[ForumReader, Any]) -> None:
     reader, expected = made
     roles = {one.id: one for one in whole(reader.roles())}
     members = [one.id for one in whole(reader.profiles())]
@@ -240,7 +240,7 @@ def test_access_of_the_products_board(made: tuple[PhpbbReader, Any]) -> None:
 
 @needs_fixtures
 @pytest.mark.wide
-def test_posts_of_the_products_board(made: tuple[PhpbbReader, Any]) -> None:
+def test_posts_of_the_products_board(made: tuple[ForumReader, Any]) -> None:
     reader, expected = made
     comments = whole(reader.comments())
     by_id = {one.id: one for one in comments}
@@ -278,7 +278,7 @@ def test_posts_of_the_products_board(made: tuple[PhpbbReader, Any]) -> None:
 
 @needs_fixtures
 @pytest.mark.wide
-def test_files_and_messages_of_the_products_board(made: tuple[PhpbbReader, Any]) -> None:
+def test_files_and_messages_of_the_products_board(made: tuple[ForumReader, Any]) -> None:
     reader, expected = made
     files = {one.id: one for one in whole(reader.attachments())}
     for file in expected["attachments"]:

@@ -16,7 +16,7 @@ from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup.converted_text import PostFile
 from forumapi.porting.markup.smf_text import SmfText
 from forumapi.porting.markup.smilies import EMOJI
-from forumapi.porting.readers.smf import SmfReader, open_smf
+from forumapi.porting.readers import open_reader
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 
@@ -80,7 +80,7 @@ def test_texts_of_any_depth_keep_their_words() -> None:
 
 
 @pytest.fixture(scope="module")
-def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmfReader]:
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForumReader]:
     folder = tmp_path_factory.mktemp("smf")
     (folder / "board.sql").write_text(SMALL)
     files = folder / "files"
@@ -89,12 +89,12 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmfReader]:
     (files / "attachments/1_aa.dat").write_bytes(b"picture")
     (files / "custom_avatar/avatar_2.png").write_bytes(b"face")
     (folder / "secret.dat").write_text("outside")
-    made = open_smf(folder / "board.sql", files)
+    made = open_reader("smf", folder / "board.sql", files)
     yield made
     made.close()
 
 
-def test_the_board_and_its_people(reader: SmfReader) -> None:
+def test_the_board_and_its_people(reader: ForumReader) -> None:
     assert isinstance(reader, ForumReader)
     found = reader.board()
     assert (found.addresses, found.owner) == (("http://old.example.org/smf",), "1")
@@ -116,7 +116,7 @@ def test_the_board_and_its_people(reader: SmfReader) -> None:
     assert [(one.key, one.value) for one in people["2"].attributes] == [("signature", "**hi**")]
 
 
-def test_nobody_reads_more_than_the_board_let_them(reader: SmfReader) -> None:
+def test_nobody_reads_more_than_the_board_let_them(reader: ForumReader) -> None:
     roles = {one.id: one for one in whole(reader.roles())}
     members = [one.id for one in whole(reader.profiles())]
     forums = whole(reader.forums())
@@ -146,7 +146,7 @@ def test_nobody_reads_more_than_the_board_let_them(reader: SmfReader) -> None:
     ]
 
 
-def test_topics_and_posts_with_their_state(reader: SmfReader) -> None:
+def test_topics_and_posts_with_their_state(reader: ForumReader) -> None:
     topics = everything(reader.conversations())
     posts = everything(reader.comments())
 
@@ -171,7 +171,7 @@ def test_topics_and_posts_with_their_state(reader: SmfReader) -> None:
     assert guest.is_moderated
 
 
-def test_polls_files_and_likes(reader: SmfReader) -> None:
+def test_polls_files_and_likes(reader: ForumReader) -> None:
     (poll,) = whole(reader.polls())
     assert [(one.id, one.text, one.votes) for one in poll.choices] == [("0", "a", 5), ("1", "b", 0)]
     assert [one.author for one in poll.ballots] == ["3"]
@@ -185,7 +185,7 @@ def test_polls_files_and_likes(reader: SmfReader) -> None:
     assert [(one.author, one.on_id) for one in whole(reader.reactions())] == [("3", "11")]
 
 
-def test_messages_reach_those_who_had_them(reader: SmfReader) -> None:
+def test_messages_reach_those_who_had_them(reader: ForumReader) -> None:
     found = {one.id: one for one in everything(reader.messages())}
 
     def people(id: str) -> tuple[list[str], list[str], bool]:
@@ -202,7 +202,7 @@ def test_messages_reach_those_who_had_them(reader: SmfReader) -> None:
     assert "old:" not in found["1"].versions[0].text
 
 
-def test_bans_and_wishes(reader: SmfReader) -> None:
+def test_bans_and_wishes(reader: ForumReader) -> None:
     assert [(one.profile, one.email, one.ip_address) for one in whole(reader.bans())] == [
         ("3", "", ""),
         ("", "*@spam.example.com", ""),
@@ -242,7 +242,7 @@ def _with_emoji(html: str) -> str:
 def test_the_products_board(database: str) -> None:
     fixture = board("smf-2.1", database)
     expected = fixture.expected
-    reader = open_smf(fixture.dump, fixture.files)
+    reader = open_reader("smf", fixture.dump, fixture.files)
     roles = {one.id: one for one in whole(reader.roles())}
     members = [one.id for one in whole(reader.profiles())]
     for forum in whole(reader.forums()):

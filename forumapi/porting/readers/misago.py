@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from forumapi.porting.dumps.dump_types import Row
 from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text, days_after
-from forumapi.porting.dumps.source import DumpSource, Source
+from forumapi.porting.dumps.source import Source
 from forumapi.porting.layout import (
     Board,
     Loss,
@@ -63,13 +63,6 @@ TABLES: Final = (
     *("users_user_blocks", "users_user_follows", "users_user_roles"),
 )
 _FIELD = re.compile(r'"((?:[^"\\]|\\.)*)"=>(?:"((?:[^"\\]|\\.)*)"|NULL)')
-
-
-def open_misago(dump: Path, files: Path | None = None) -> MisagoReader:
-    """Open the reader of a dump file; the caller closes it. `files`: the folder that holds `media/`, None without it.
-    Raises DumpError, OSError.
-    """
-    return MisagoReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class MisagoReader(TableReader):

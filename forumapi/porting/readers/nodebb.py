@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from forumapi.porting.dumps.row_values import UNTITLED, as_number, as_text, as_time
-from forumapi.porting.dumps.source import DumpSource, Source
+from forumapi.porting.dumps.source import Source
 from forumapi.porting.layout import (
     Board,
     Loss,
@@ -68,13 +68,6 @@ _PRIVILEGES: Final = {
 _PRIVILEGE = re.compile(
     r"group:cid:(?P<cid>[0-9]+):privileges:(?P<groups>groups:)?(?P<name>[a-z:]+):members"
 )
-
-
-def open_nodebb(dump: Path, files: Path | None = None) -> NodebbReader:
-    """Open the reader of a dump file; the caller closes it. `files`: the folder that holds `uploads/`, None without.
-    Raises DumpError, OSError.
-    """
-    return NodebbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class _Keys:

@@ -23,7 +23,7 @@ from forumapi.porting.dumps.row_values import (
     as_title,
     decoded,
 )
-from forumapi.porting.dumps.source import DumpSource, Source
+from forumapi.porting.dumps.source import Source
 from forumapi.porting.layout import (
     Board,
     Loss,
@@ -109,13 +109,6 @@ _GROUP_NAMES: Final = {
     "NEWLY_REGISTERED": "Newly registered users",
 }
 _FILE_NAME = re.compile(r"[\w.-]{1,200}")
-
-
-def open_phpbb(dump: Path, files: Path | None = None) -> PhpbbReader:
-    """Open the reader of a dump file; the caller closes it. `files`: the board's folder, with `files/` and `images/`,
-    None without. Raises DumpError, OSError.
-    """
-    return PhpbbReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class PhpbbReader(TableReader):

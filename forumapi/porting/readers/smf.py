@@ -27,7 +27,7 @@ from forumapi.porting.dumps.row_values import (
     as_title,
     decoded,
 )
-from forumapi.porting.dumps.source import DumpSource, Source
+from forumapi.porting.dumps.source import Source
 from forumapi.porting.layout import (
     Board,
     Loss,
@@ -91,13 +91,6 @@ _RESULTS: Final[Mapping[int, Literal["always", "voted", "closed"]]] = {
     2: "closed",
 }
 _GENDERS: Final = {"{gender_1}": "Male", "{gender_2}": "Female"}
-
-
-def open_smf(dump: Path, files: Path | None = None) -> SmfReader:
-    """Open the reader of a dump file; the caller closes it. `files`: the folder with `attachments/` and
-    `custom_avatar/`, None without. Raises DumpError, OSError.
-    """
-    return SmfReader(DumpSource(dump, TABLES, marker=MARKER, prefix=PREFIX), files)
 
 
 class SmfReader(TableReader):
