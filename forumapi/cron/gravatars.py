@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from forumapi.config import Config
 from forumapi.database.connections import Database, Transaction
 from forumapi.errors import Invalid
-from forumapi.files import file_types
+from forumapi.files import file_rows, file_types
 from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import open_storage
 from forumapi.files.thumbnails import scratch
@@ -135,17 +135,7 @@ def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
         )
     except Invalid:
         return None
-    ext = file_types.EXTENSIONS[kind]
-    picture = File(
-        made.sha1,
-        made.size,
-        f"gravatar.{ext}",
-        ext,
-        file.PICTURES[kind],
-        made.width,
-        made.height,
-        made.is_animated,
-    )
+    picture = file_rows.picture(made, f"gravatar.{file_types.EXTENSIONS[kind]}", kind)
     return picture, target if made.is_new else path
 
 

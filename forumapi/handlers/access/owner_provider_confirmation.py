@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from forumapi.auth import owner_provider_confirmation
 from forumapi.errors import Forbidden
 from forumapi.models.journal.journal import Author
@@ -11,6 +9,7 @@ from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Done, Result
+from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.wire import html_pages
 
 _CODE = Param("code", str, "What the mail's link carries; signed.")
@@ -32,13 +31,8 @@ class HuddlesConfirmedHandler(Handler):
         return Done()
 
 
-class HuddlesPageHandler(Handler):
+class HuddlesPageHandler(MailedLinkHandler):
     """Page with a button to confirm, to which the mail about a sign-in through the site owner's own provider links."""
-
-    ignores_token = True
-    takes_idempotency_key = False
-    error_form = "Page"
-    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def get(self, ctx: Context) -> Result:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from forumapi.errors import BAD_IMAGE, SIGN_IN, Forbidden, Invalid, NotFound
-from forumapi.files import file_types
+from forumapi.files import file_rows, file_types
 from forumapi.files.storage import MissingError
 from forumapi.files.thumbnails import Box, scratch
 from forumapi.models.content import file
@@ -135,22 +135,10 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
         made = ctx.app.image_worker.make(
             part.path, target, kind, who=_person(ctx), max_width=width, max_height=height
         )
-        received = File(
-            made.sha1,
-            made.size,
-            name,
-            file_types.EXTENSIONS[kind],
-            file.PICTURES[kind],
-            made.width,
-            made.height,
-            made.is_animated,
-        )
-        return received, target if made.is_new else part.path
+        return file_rows.picture(made, name, kind), target if made.is_new else part.path
     if file_types.is_untaken(part.head) or file_types.claims_picture(part.declared, part.name):
         raise Invalid("file", "images must be GIF, JPEG, PNG or WebP", code=BAD_IMAGE)
-    media_type = file_types.sniff(part.head)
-    ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
-    return File(part.sha1, part.size, name, ext, media_type), part.path
+    return file_rows.other(part.sha1, part.size, name, file_types.sniff(part.head)), part.path
 
 
 def _queue_thumbnails(ctx: Context, files: list[File]) -> None:

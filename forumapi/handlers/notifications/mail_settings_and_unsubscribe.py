@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -11,6 +11,7 @@ from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Data, Found, Result
+from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.updates import digest_settings, unsubscribe
 from forumapi.updates.digest_settings import FREQUENCIES
 from forumapi.updates.unsubscribe import MailKind
@@ -81,13 +82,8 @@ class EmailSettingsHandler(Handler):
 # ---------------------------------------------------------------- the link in each mail
 
 
-class UnsubscribeHandler(Handler):
+class UnsubscribeHandler(MailedLinkHandler):
     """The address that the unsubscribe link of each mail leads to; mail programs post to it too (RFC 8058)."""
-
-    ignores_token = True
-    takes_idempotency_key = False
-    error_form = "Page"
-    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
 
     @needs(
         ANYONE,

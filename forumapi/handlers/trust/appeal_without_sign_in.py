@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from html import unescape
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from forumapi.errors import Conflict, Invalid, TooMany
 from forumapi.handlers.trust.appeals import AppealBody, message_text
@@ -14,8 +14,9 @@ from forumapi.models.trust.appeal import Appeal
 from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request import html_answers
 from forumapi.request.context import Context
-from forumapi.request.handler import ANYONE, Handler, Param, needs
+from forumapi.request.handler import ANYONE, Param, needs
 from forumapi.request.handler_results import Result
+from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 
@@ -38,15 +39,10 @@ class _Linked(NamedTuple):
         )
 
 
-class MailedAppealHandler(Handler):
+class MailedAppealHandler(MailedLinkHandler):
     """Page of a mail's link: the appeal against one statement of reasons, by the person to whom the mail was sent. The
     code in the link stands for a token.
     """
-
-    ignores_token = True
-    takes_idempotency_key = False
-    error_form = "Page"
-    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_CODE)
     def get(self, ctx: Context) -> Result:

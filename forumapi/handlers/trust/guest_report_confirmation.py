@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from html import unescape
-from typing import ClassVar
 
 from forumapi import itemtypes
 from forumapi.handlers.trust.reports import found_thing
@@ -17,8 +16,9 @@ from forumapi.permissions.evaluator import READ as MAY_READ
 from forumapi.permissions.evaluator import effective
 from forumapi.request import html_answers
 from forumapi.request.context import Context
-from forumapi.request.handler import ANYONE, Handler, Param, needs
+from forumapi.request.handler import ANYONE, Param, needs
 from forumapi.request.handler_results import Result
+from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 from forumapi.wire.body import UNSET, Body, UnsetType, given
@@ -35,15 +35,10 @@ class GuestStepBody(Body):
     step: str | UnsetType = UNSET
 
 
-class MailedReportHandler(Handler):
+class MailedReportHandler(MailedLinkHandler):
     """Page of a mail's link: the report of a guest, to be confirmed by the guest, or with its outcome. The code in the
     link stands for a token.
     """
-
-    ignores_token = True
-    takes_idempotency_key = False
-    error_form = "Page"
-    also_answers: ClassVar[dict[str, tuple[int, ...]]] = {"GET": (400,), "POST": (400,)}
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_CODE)
     def get(self, ctx: Context) -> Result:

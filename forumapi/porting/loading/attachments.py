@@ -24,7 +24,7 @@ from forumapi.config import Config
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import ApiError
-from forumapi.files import file_types
+from forumapi.files import file_rows, file_types
 from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import open_storage
 from forumapi.files.thumbnails import scratch
@@ -202,6 +202,7 @@ class FileStore:
     ) -> tuple[File, Path]:
         with path.open("rb") as opened:
             head = opened.read(file_types.HEAD)
+        size = path.stat().st_size
         name = file_types.clean_name(value_cleaning.plain(old.name)) or "untitled"
         kind = file_types.picture(head)
         if kind:
@@ -210,25 +211,11 @@ class FileStore:
                 made = self._images.make(path, target, kind, who="import")
             except ApiError:
                 # Nobody could upload it as a picture; as a file it is downloaded and never shown.
-                return self._plain(name, path, sha1, file_types.UNKNOWN), path
-            received = File(
-                made.sha1,
-                made.size,
-                name,
-                file_types.EXTENSIONS[kind],
-                file.PICTURES[kind],
-                made.width,
-                made.height,
-                made.is_animated,
-            )
-            return received, target if made.is_new else path
+                return file_rows.other(sha1, size, name, file_types.UNKNOWN), path
+            return file_rows.picture(made, name, kind), target if made.is_new else path
         if file_types.is_untaken(head):
-            return self._plain(name, path, sha1, file_types.UNKNOWN), path
-        return self._plain(name, path, sha1, file_types.sniff(head)), path
-
-    def _plain(self, name: str, path: Path, sha1: str, media_type: str) -> File:
-        ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
-        return File(sha1, path.stat().st_size, name, ext, media_type)
+            return file_rows.other(sha1, size, name, file_types.UNKNOWN), path
+        return file_rows.other(sha1, size, name, file_types.sniff(head)), path
 
 
 def opened(attachment: PortedAttachment, opener: Opener) -> IO[bytes]:
