@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from forumapi.handlers.access.api_keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
+from forumapi.handlers.access.mcp import McpHandler, McpMetadataHandler
 from forumapi.handlers.access.oauth import (
     OAuthDeviceHandler,
     OAuthIntrospectHandler,
@@ -274,6 +275,8 @@ ROOT: dict[str, type[Handler]] = {
 SITE: dict[str, type[Handler]] = {
     "/": TopHandler,
     "/.well-known/oauth-authorization-server": OAuthMetadataHandler,
+    "/.well-known/oauth-protected-resource": McpMetadataHandler,
+    "/.well-known/oauth-protected-resource/api/v1/mcp": McpMetadataHandler,
     "/api": ApiHandler,
     "/api/v1": V1Handler,
     "/api/v1/actions": ActionsHandler,
@@ -369,6 +372,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/live/events": LiveEventsHandler,
     "/api/v1/live/poll": LivePollHandler,
     "/api/v1/live/tickets": TicketsHandler,
+    "/api/v1/mcp": McpHandler,
     "/api/v1/microcosms": MicrocosmsHandler,
     "/api/v1/microcosms/<microcosm:item>": MicrocosmHandler,
     "/api/v1/microcosms/<microcosm:item>/attributes": AttributesHandler,

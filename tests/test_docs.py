@@ -114,8 +114,8 @@ def test_every_status_is_explained() -> None:
 def test_settings_that_are_named_exist() -> None:
     named = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", "".join(PAGES.values())))
     parameters = {"access_token", "comment_id", "is_member", "xms_edov"}
-    # What the OAuth protocol calls things; settings stand in brackets there.
-    page = PAGES["oauth.md"] + "error_description error_uri"
+    # What the OAuth protocol and the tools of agents call things; settings stand in brackets there.
+    page = PAGES["oauth.md"] + PAGES["agents.md"] + "error_description error_uri"
     protocol = set(re.findall(r"[a-z]+(?:_[a-z]+)+", page)) - set(re.findall(r"\(`(\w+)`\)", page))
 
     updates = set(typing.get_args(UpdateTypeName))

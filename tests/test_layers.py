@@ -16,8 +16,8 @@ MOST_MODULES = 24
 # From the bottom up: a room, or a module of the package's root, imports only from those before it.
 _ORDER = (
     "errors itemtypes templates text observability wire permissions config concurrency database outbound events cache"
-    " models files mail realtime updates checks auth porting request webhooks apidocs handlers routes app webclient"
-    " wsgi server cron command __main__"
+    " models files mail realtime updates checks auth porting request webhooks apidocs agents handlers routes app"
+    " webclient wsgi server cron command __main__"
 )
 ORDER = _ORDER.split()
 # Packages that one module alone imports: what they lack, hook or may change is its affair.

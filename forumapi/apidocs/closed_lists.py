@@ -34,6 +34,7 @@ _REPORTABLE: Final = (
 NAMES: Final[Mapping[str, Iterable[str]]] = {
     "ActionKindName": action_kinds.KINDS,
     "ActionState": ("planned", "running", "done", "undoing", "undone"),
+    "AgentsLevel": ("off", "read", "draft", "write"),
     "AppealOutcome": ("granted", "refused"),
     "AppealState": ("open", "granted", "refused"),
     "AuditAction": audit_page.ACTIONS.values(),

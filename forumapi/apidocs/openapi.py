@@ -83,6 +83,7 @@ change the form of the answer, or the method that is meant, so they are describe
 are those without them. What any address may answer, also one that is not listed, stands under `x-anywhere`."""
 
 _DESCRIPTIONS: Final[dict[int, str]] = {
+    202: "Accepted: a notification, which has no answer.",
     301: "The same address is meant without double slashes, or the site has moved to another platform: at `Location`;"
     " only of reads.",
     303: "A page goes on at `Location`.",
@@ -714,35 +715,50 @@ def _headers(*names: str) -> Schema:
 
 
 def _response(status: int, handler: type[Handler] = Handler) -> Schema:
-    if handler.error_form and status in _FORMED:
+    if status in _FORMED.get(handler.error_form, ()):
         return {"$ref": f"#/components/responses/{handler.error_form}{status}"}
     kind = "Bare" if getattr(handler, "errors_without_data", False) and status != 304 else ""
     return {"$ref": f"#/components/responses/{kind}{status}"}
 
 
-# Statuses of errors with a form of their own in the OAuth protocol or on a page.
-_FORMED: Final = (400, 401, 403, 429, 501)
+# Statuses of errors with a form of their own, by `Handler.error_form`.
+_FORMED: Final[dict[str, tuple[int, ...]]] = {
+    "JsonRpc": (400, 404, 500),
+    "OAuth": (400, 401, 403, 429, 501),
+    "Page": (400, 401, 403, 429, 501),
+}
 
 
 def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
-    """Yield (component's name, response) of the two forms that the error `status` has besides its `usual` response: of
-    the OAuth protocol, and as an HTML page.
+    """Yield (component's name, response) of the forms that the error `status` has besides its `usual` response: of
+    JSON-RPC, of the OAuth protocol, and as an HTML page.
     """
     enveloped = usual["content"][JSON]["schema"]
-    either = {"anyOf": [enveloped, {"$ref": _REF.format(name="OAuthError")}]}
-    yield f"OAuth{status}", {**usual, "content": {JSON: {"schema": either}}}
+    refusal = {"$ref": _REF.format(name="OAuthError")}
+    message = {"type": "object", "description": "An error of JSON-RPC 2.0.", "required": ["error"]}
     page = {HTML: {"schema": {"type": "string"}}}
-    yield f"Page{status}", {**usual, "content": {**usual["content"], **page}}
+    forms = {
+        "JsonRpc": {JSON: {"schema": {"anyOf": [enveloped, message]}}},
+        "OAuth": {JSON: {"schema": {"anyOf": [enveloped, refusal]}}},
+        "Page": {**usual["content"], **page},
+    }
+    for form, content in forms.items():
+        if status in _FORMED[form]:
+            yield f"{form}{status}", {**usual, "content": content}
 
 
 def _responses(schemas: _Schemas) -> Schema:
     """Return the responses of errors that all operations share, as components by name: the status, such as `404`. Each
-    but 303 and 304 also comes in a form whose `data` may be null (`Bare404`), for classes with `errors_without_data`
-    (platform 1.6), and those of _FORMED in the forms of `_formed` too. The envelopes in them are added to `schemas`.
+    but 202, 303 and 304 also comes in a form whose `data` may be null (`Bare404`), for classes with
+    `errors_without_data` (platform 1.6), and those of _FORMED in the forms of `_formed` too. The envelopes in them are
+    added to `schemas`.
     """
     detail = {"$ref": _REF.format(name="ErrorDetail")}
     made: Schema = {}
     for status, description in _DESCRIPTIONS.items():
+        if status == 202:
+            made["202"] = {"description": description, "headers": _headers("X-Request-Id")}
+            continue
         if status == 304:
             made["304"] = {"description": description, "headers": _headers("ETag")}
             continue
@@ -768,8 +784,7 @@ def _responses(schemas: _Schemas) -> Schema:
                     JSON: {"schema": schemas.envelope(f"{kind}Error", status, data, texts)}
                 },
             }
-        if status in _FORMED:
-            made |= _formed(status, made[str(status)])
+        made |= _formed(status, made[str(status)])
     return made
 
 

@@ -124,6 +124,11 @@ TAGS: Final = (
         ("oauth", "oauth_clients", "oauth_pages"),
     ),
     Tag(
+        "Agents",
+        "The MCP server of a site, for agents of its people, and its metadata.",
+        ("mcp",),
+    ),
+    Tag(
         "Platform",
         "Entry points, documents about the API, look-ups of hosts, and metrics of the platform.",
         ("api_index", "api_docs", "host_lookups", "platform_metrics"),

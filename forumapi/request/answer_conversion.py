@@ -205,5 +205,13 @@ def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) 
     headers = status_and_base_headers.base_headers(ctx.switches)
     headers.append(("Cache-Control", NO_CACHE))
     headers.extend(error.headers)
+    if (
+        error.status == 401
+        and site is not None
+        and handler is not None
+        and handler.resource_metadata
+    ):
+        address = f"{site.origin}{handler.resource_metadata}"
+        headers.append(("WWW-Authenticate", f'Bearer resource_metadata="{address}"'))
     text = dumps([error.message])
     return error.status, headers, json_envelope.envelope(error.status, data, text, ctx.switches)

@@ -10,7 +10,7 @@ from forumapi.errors import ApiError, Forbidden, InsufficientScope, TooMany, Una
 from forumapi.models.access import identity as identities
 from forumapi.models.people import caller_profile
 from forumapi.request.context import Context
-from forumapi.request.handler import Handler
+from forumapi.request.handler import AUDIENCE, Handler
 from forumapi.wire import scopes
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     """Set `ctx.identity`, for which a user's first request here makes the profile, and `ctx.site` to a snapshot of the
     site at least as new as the identity; without a token the identity stays a guest's.
 
-    A good token is counted in place of the address from then on. Raises Unauthorized, Forbidden for banned callers,
-    InsufficientScope for the operation `verb`, NotFound for a site that is gone, TooMany, ReadOnly to a newcomer.
+    A good token is counted in place of the address from then on. Raises Unauthorized, also for a token with another
+    audience than the address, Forbidden for banned callers, InsufficientScope for the operation `verb`, NotFound for a
+    site that is gone, TooMany, ReadOnly to a newcomer.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -123,6 +124,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         ctx,
         lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.reader),
     )
+    if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
+        raise Unauthorized("This access token is not for this address", code=errors.TOKEN_INVALID)
     if found.ban_reason is not None and not handler.admits_banned(ctx):
         raise Forbidden(found.ban_reason, code=errors.BANNED)
     if found.scopes is not None:

@@ -20,6 +20,8 @@ B = TypeVar("B")
 
 # Media type of `needs` for answers that have the type of a stored file.
 ANYTHING: Final = "*/*"
+# Member of the WSGI environ by which a call within the process accepts tokens of an audience (`Handler.audience`).
+AUDIENCE: Final = "forumapi.audience"
 VERBS: Final = ("get", "post", "put", "patch", "delete")
 METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -146,7 +148,12 @@ class Handler:
     signs_in: ClassVar[bool] = False
     # True where a bad token must not refuse the request, which is about to make or end one.
     ignores_token: ClassVar[bool] = False
-    # Form of refusals beside the envelope: "OAuth" for those of the protocol, "Page" for HTML pages.
+    # Audience of the tokens that are accepted (RFC 8707): "" the REST API, "mcp" the site's MCP server.
+    audience: ClassVar[str] = ""
+    # Address of the metadata that a 401 names, for a protected resource that has such (RFC 9728).
+    resource_metadata: ClassVar[str] = ""
+    # Form of refusals beside the envelope: "OAuth" and "JsonRpc" for those of protocols, "Page" for
+    # HTML pages.
     error_form: ClassVar[str] = ""
     # False where an answer takes long without much work: it does not count to a guest's concurrency limit.
     is_limited_per_guest: ClassVar[bool] = True

@@ -24,8 +24,12 @@ _OPEN: Final = frozenset(
     (
         "/",
         "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/api/v1/mcp",
         "/api",
         "/api/v1",
+        # Each tool needs the scope of its operation.
+        "/api/v1/mcp",
         "/api/v1/oauth/device",
         "/api/v1/oauth/introspect",
         "/api/v1/oauth/revoke",

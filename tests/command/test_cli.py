@@ -378,15 +378,18 @@ def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Pa
             "members_create_microcosms": False,
             "send_email": True,
             "send_sms": False,
+            "agents": "off",
             "second_factor": False,
         }
     ]
     changed = ("--members-create-microcosms", "yes", "--second-factor", "yes", "--send-email", "no")
-    shown = json.loads(forumapi("site", "options", site.key, *changed, "--json")[1])
+    changed_to = (*changed, "--agents", "draft", "--json")
+    shown = json.loads(forumapi("site", "options", site.key, *changed_to)[1])
     assert shown[0] == {
         "members_create_microcosms": True,
         "send_email": False,
         "send_sms": False,
+        "agents": "draft",
         "second_factor": True,
     }
     assert forumapi("site", "options", "nosuchsite")[0] == 1

@@ -61,6 +61,9 @@ def add(commands: Commands) -> None:
         ),
     ):
         options.add_argument(name, choices=("yes", "no"), help=text)
+    options.add_argument(
+        "--agents", choices=("off", "read", "draft", "write"), help="what agents may do at most"
+    )
     as_json(options)
     law = sites.add("legal", _legal, "show a legal document's template, or replace it")
     law.add_argument("key", help="subdomain of the site; the platform's own is `root`")
@@ -141,12 +144,19 @@ def _options(args: argparse.Namespace, current: Config) -> int:
         wanted(args.members_create_microcosms),
         wanted(args.send_email),
         wanted(args.send_sms),
+        args.agents,
     )
     with writing(current) as tx:
         author = Author(admin.site_id(tx, args.key), 0, "", operator())
-        if given != (None, None, None):
-            create, email, sms = given
-            SiteOptions.update(tx, author, members_create=create, send_email=email, send_sms=sms)
+        if given != (None, None, None, None):
+            create, email, sms, level = given
+            SiteOptions.update(
+                *(tx, author),
+                members_create=create,
+                send_email=email,
+                send_sms=sms,
+                agents=level,
+            )
         if args.second_factor is not None:
             second_factor_rule.set_second_factor(tx, author, args.second_factor == "yes")
         shown = SiteOptions.find(tx, author.site_id)._asdict()

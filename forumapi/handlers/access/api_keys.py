@@ -5,7 +5,9 @@ from __future__ import annotations
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import itemtypes
+from forumapi.agents import tools
 from forumapi.errors import OUT_OF_RANGE, Invalid, NotFound, known
+from forumapi.models.access.access_token import AGENTS
 from forumapi.models.access.api_keys_sessions import (
     DEFAULT_DAYS,
     MOST_NAME,
@@ -27,12 +29,13 @@ _PATH = "/api/v1/keys"
 
 class ApiKeyBody(Struct):
     """API key to make. `days`: its lifetime; when absent 90, or the longest lifetime of tokens of this installation if
-    that is shorter.
+    that is shorter. `forAgents`: it is good at the MCP endpoint of this site and nowhere else.
     """
 
     name: str | UnsetType = UNSET
     scopes: list[str] | UnsetType = UNSET
     days: int | UnsetType = UNSET
+    forAgents: bool | UnsetType = UNSET
 
 
 class KeysHandler(Handler):
@@ -54,7 +57,8 @@ class KeysHandler(Handler):
         """Make an API key with `name` and `scopes` that expires after `days`.
 
         Its secret is in this answer and in no later one. 400 for `days` beyond the lifetime of tokens of this
-        installation, and for a caller who has 50 keys here.
+        installation, for a caller who has 50 keys here, and for a key for agents that could both read huddles and
+        write where others read.
         """
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)
@@ -64,8 +68,18 @@ class KeysHandler(Handler):
             raise Invalid(
                 "days", f"must be between 1 and {app.config.token_days}", code=OUT_OF_RANGE
             )
+        for_agents = given(sent.forAgents, False)
+        if for_agents and tools.HUDDLES in scopes and not tools.PUBLISHING.isdisjoint(scopes):
+            raise Invalid(
+                "scopes",
+                f"a key for agents with {tools.HUDDLES} may not write where others read",
+                code=OUT_OF_RANGE,
+            )
         me = ctx.identity
-        new = ApiKey.insert(ctx.writer, ctx.site.id, me, name, scopes, days, ip=ctx.ip)
+        audience = AGENTS if for_agents else ""
+        new = ApiKey.insert(
+            *(ctx.writer, ctx.site.id, me, name, scopes, days), ip=ctx.ip, audience=audience
+        )
         key = ApiKey.find(ctx.reader, ctx.site.id, me, new.id)
         assert key is not None  # made just now
         journal.record(ctx.writer, ctx.author, journal.CREATED, itemtypes.AUTH, key.id)

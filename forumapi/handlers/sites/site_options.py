@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
+from forumapi.agents import tools
+from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.models.sites.site_options import SiteOptions
 from forumapi.request.context import Context
@@ -13,6 +15,7 @@ from forumapi.request.handler import OWNER, needs
 from forumapi.request.handler_results import Data, Found, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import sites as schemas
 
 _OPTIONS: Final = "/api/v1/site/options"
@@ -21,6 +24,7 @@ _OPTIONS: Final = "/api/v1/site/options"
 class SiteOptionsBody(Struct):
     """Body of PUT /site/options; keys that are not sent stay."""
 
+    agents: Annotated[str, closed(tools.LEVELS)] | UnsetType = UNSET
     membersCreateMicrocosms: bool | UnsetType = UNSET
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
@@ -33,11 +37,14 @@ class SiteOptionsHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteOptions)
     def get(self, ctx: Context) -> Result:
-        """The options: who may create microcosms, and the initial switches of mail and SMS for new profiles."""
+        """The options: how far agents may go, who may create microcosms, and the initial switches of mail and SMS for
+        new profiles.
+        """
         options = SiteOptions.find(ctx.reader, ctx.site.id)
         return Data(
             json_fragments.dumps(
                 {
+                    "agents": options.agents,
                     "membersCreateMicrocosms": options.members_create_microcosms,
                     "sendEmail": options.send_email,
                     "sendSMS": options.send_sms,
@@ -49,15 +56,20 @@ class SiteOptionsHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SiteOptionsBody) -> Result:
         """Set options; those that are not sent stay.
 
-        `membersCreateMicrocosms`: every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`:
+        `agents`: what agents may do at most, with a token of the person that they act for. `membersCreateMicrocosms`:
+        every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`:
         initial values for new profiles.
         """
+        level = given(sent.agents, None)
+        if level is not None and level not in tools.LEVELS:
+            raise Invalid("agents", f"must be one of {', '.join(tools.LEVELS)}", code=OUT_OF_RANGE)
         SiteOptions.update(
             ctx.writer,
             ctx.author,
             members_create=given(sent.membersCreateMicrocosms, None),
             send_email=given(sent.sendEmail, None),
             send_sms=given(sent.sendSMS, None),
+            agents=level,
         )
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Found(_OPTIONS)

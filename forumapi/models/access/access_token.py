@@ -26,6 +26,8 @@ SESSION: Final = "session"
 KEY: Final = "key"
 GRANT: Final = "grant"
 PAGE: Final = "page"
+# Audience of tokens for a site's MCP server (RFC 8707); "" is that of tokens for the REST API.
+AGENTS: Final = "mcp"
 KINDS: Final = (SESSION, KEY, GRANT, PAGE)
 _MOST_AGENT: Final = 300
 _SHOWN: Final = 8  # of the secret, stored in clear so that its owner recognises it
@@ -34,9 +36,10 @@ INSERT = Query(
     "access_token.insert",
     """
     INSERT INTO access_tokens (token_hash, token_prefix, user_id, client_id, site_id, name, kind, scopes, user_agent,
-                               ip, grant_id, by_site, expires)
+                               ip, grant_id, by_site, audience, expires)
     VALUES (%(token_hash)s, %(prefix)s, %(user_id)s, %(client_id)s, %(site_id)s, %(name)s, %(kind)s, %(scopes)s,
-            %(user_agent)s, %(ip)s, %(grant_id)s, %(by_site)s, now() + make_interval(secs => %(life_s)s::int))
+            %(user_agent)s, %(ip)s, %(grant_id)s, %(by_site)s, %(audience)s,
+            now() + make_interval(secs => %(life_s)s::int))
  RETURNING token_id""",
 )
 
@@ -156,12 +159,13 @@ class AccessToken(NamedTuple):
         grant_id: int = 0,
         secret: str = "",
         by_site: bool = False,
+        audience: str = "",
     ) -> NewToken:
         """Store a token of a user, valid for `life_s` seconds; return its id and secret. `kind` is one of KINDS.
 
         `name`: the one that lists of tokens show; `scopes` None: it allows all that its user may do; `client_id` and
         `grant_id`: OAuth client and grant that it belongs to, 0 for none; `site_id` 0: good on every site; `by_site`: a
-        provider that the site's owner configured vouches for the sign-in behind it.
+        provider that the site's owner configured vouches for the sign-in behind it; `audience`: "" or AGENTS.
         `user_agent` and `ip` are those of the request that made it; only the printable part of `user_agent` is stored.
         `secret`: a result of new_secret(), "" for a new one.
         """
@@ -180,6 +184,7 @@ class AccessToken(NamedTuple):
             ip=ip or None,
             grant_id=grant_id or None,
             by_site=by_site,
+            audience=audience,
             life_s=life_s,
         )
         return NewToken(int(id), secret)

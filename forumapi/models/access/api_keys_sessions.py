@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
-from forumapi.models.access.access_token import DAY_S, KEY, SESSION, AccessToken, NewToken
+from forumapi.models.access.access_token import AGENTS, DAY_S, KEY, SESSION, AccessToken, NewToken
 from forumapi.models.pages import page_with_total
 from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments
@@ -30,7 +30,7 @@ DEFAULT_DAYS: Final = 90
 # A full token that an operator made (`forumapi token create`) is listed where it is good.
 _COLUMNS: Final = """
     t.token_id, t.name, t.token_prefix, t.scopes, t.created, t.expires, t.last_used, t.user_agent,
-    host(coalesce(t.last_ip, t.ip))"""
+    host(coalesce(t.last_ip, t.ip)), t.audience"""
 _THEIRS: Final = """t.user_id = %(user_id)s AND t.kind = %(kind)s
        AND (t.site_id = %(site_id)s
             OR t.site_id IS NULL
@@ -87,7 +87,7 @@ DELETE_ALL = Query(
 class OwnToken(NamedTuple):
     """Unexpired token of the caller; base class of API keys and sessions. `prefix`: first characters of its secret;
     `scopes` None: not limited; `last_used` None: never; `user_agent`: that of the request that made it; `ip`: client
-    address of its last use, else of its making; None if unknown.
+    address of its last use, else of its making; None if unknown; `audience`: "", or access_token.AGENTS.
     """
 
     id: int
@@ -99,6 +99,7 @@ class OwnToken(NamedTuple):
     last_used: datetime.datetime | None
     user_agent: str
     ip: str | None
+    audience: str
 
     @classmethod
     def kind(cls) -> str:
@@ -164,10 +165,11 @@ class ApiKey(OwnToken):
         days: int,
         *,
         ip: str,
+        audience: str = "",
     ) -> NewToken:
         """Store an API key of the caller for this site, valid for `days`; return its id and secret. `name` and `scopes`
-        are checked already (`checked_name`, `checked_scopes`); `ip`: address of the request. Raises Invalid if the
-        caller has MOST_KEYS keys that `page` lists. Locks the user's row.
+        are checked already (`checked_name`, `checked_scopes`); `ip`: address of the request; `audience`: "" or
+        access_token.AGENTS. Raises Invalid if the caller has MOST_KEYS keys that `page` lists. Locks the user's row.
         """
         tx.row(LOCK_USER, user_id=identity.user_id)
         if tx.value(COUNT, **cls._own(site_id, identity)) >= MOST_KEYS:
@@ -182,6 +184,7 @@ class ApiKey(OwnToken):
             scopes=scopes,
             ip=ip,
             by_site=identity.is_of_site,
+            audience=audience,
         )
 
     def document(self, secret: str = "") -> dict[str, Any]:
@@ -192,6 +195,7 @@ class ApiKey(OwnToken):
         if secret:
             data["secret"] = secret
         return data | {
+            "forAgents": self.audience == AGENTS,
             "scopes": self.scopes,
             "created": json_fragments.format_time(self.created),
             "expires": json_fragments.format_time(self.expires),

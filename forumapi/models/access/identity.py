@@ -34,7 +34,8 @@ _HEAD: Final = f"""
     t.scopes,
     CASE WHEN s.needs_second_factor
          THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
-         ELSE false END"""
+         ELSE false END,
+    t.audience"""
 _COLUMNS: Final = f"""{_HEAD},
     {user.BY_SITE}, {user.BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
     NOT {user.BY_SITE} AND NOT p.uses_platform"""
@@ -75,7 +76,8 @@ OF_PROFILE = Query(
     "identity.of_profile",
     f"""
     SELECT {_HEAD}, false, false, false, {_PLACES}
-      FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes
+      FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes,
+                   '' AS audience
               FROM profiles q
              WHERE q.site_id = %(site_id)s AND q.profile_id = %(profile_id)s) t {_JOINS}""",
     unrestricted="the viewer's own ignored items, which lists leave out",
@@ -119,7 +121,7 @@ BY_TOKENS = Query(
       {_FROM}
      WHERE t.token_id = ANY(%(token_ids)s) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-_WIDTH: Final = 17
+_WIDTH: Final = 18
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -141,6 +143,7 @@ class Identity:
 
     __slots__ = (
         "acl_version",
+        "audience",
         "ban_reason",
         "huddles_closed",
         "ignored_items",
@@ -170,6 +173,7 @@ class Identity:
             self.ignored_items: list[int] = []
             self.needs_roles = False
             self.scopes: frozenset[str] | None = None
+            self.audience = ""
             self.kinds = itemtypes.ALL
             self.is_of_site = self.huddles_closed = self.is_introduced = False
             self.principal = Principal(0, None)
@@ -200,11 +204,12 @@ class Identity:
         self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
         # None: a token that is not limited.
         self.scopes = None if row[12] is None else frozenset(row[12])
+        self.audience = row[14]
         # The types of things that the token may read: lists of several types leave out all others.
         self.kinds = scopes.kinds(self.scopes)
         # Vouched for by the site's owner, and then without access to huddles; or by the platform, for the first time
         # here.
-        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[14:_WIDTH])
+        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[15:_WIDTH])
         if self.huddles_closed:
             self.kinds -= {itemtypes.HUDDLE}
         self.needs_roles = self.needs_roles or self.is_introduced

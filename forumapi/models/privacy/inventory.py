@@ -87,9 +87,9 @@ PERSON_TABLES: Final = (
         Export(
             _USER,
             "t.kind, t.name, t.token_prefix, t.scopes, t.user_agent, t.ip, t.last_ip, t.created, t.expires,"
-            " t.last_used",
+            " t.last_used, t.audience",
         ),
-        plain="kind scopes",
+        plain="kind scopes audience",
     ),
     PersonTable(
         "refresh_tokens",
@@ -101,9 +101,10 @@ PERSON_TABLES: Final = (
         "oauth_grants",
         (Line("user_id code_hash", DELETED),),
         Export(
-            f"t.site_id = %(site_id)s AND {_USER}", "t.client_id, t.scopes, t.created, t.refreshed"
+            f"t.site_id = %(site_id)s AND {_USER}",
+            "t.client_id, t.scopes, t.audience, t.created, t.refreshed",
         ),
-        plain="scopes",
+        plain="scopes audience",
     ),
     PersonTable(
         "one_time_secrets",

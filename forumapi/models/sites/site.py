@@ -58,7 +58,7 @@ COLUMNS: Final = """
       WHERE r.site_id = s.site_id AND r.mode = 'active' AND r.definition ->> 'action' IN ('hold', 'hide', 'delete')),
     (SELECT v.value::text FROM site_settings v
       WHERE v.site_id = s.site_id AND v.key = 'checks' AND v.value @> '{"beforeShown": true}'),
-    EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id)"""
+    EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id), o.agents"""
 
 FROM: Final = """
       FROM sites s
@@ -259,6 +259,8 @@ class Site:
         self.first_checks: str = row[46] or ""
         # Each write asks whether the site takes it (models/sites/site_move.py).
         self.is_moving: bool = row[47]
+        # How far agents may go (agents/tools.py, LEVELS).
+        self.agents: str = row[48]
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID

@@ -1,4 +1,6 @@
-"""Options of a site that its document does not show: who creates microcosms, and notifications of new profiles."""
+"""Options of a site that its document does not show: who creates microcosms, how far agents may go, and notifications
+of new profiles.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ FIND = Query(
     "site_options.find",
     """
     SELECT NOT o.only_admins_can_create_microcosms, coalesce(o.send_email, f.send_email),
-           coalesce(o.send_sms, f.send_sms)
+           coalesce(o.send_sms, f.send_sms), o.agents
       FROM site_options o
      CROSS JOIN platform_options f
      WHERE o.site_id = %(site_id)s""",
@@ -28,7 +30,8 @@ UPDATE = Query(
            SET only_admins_can_create_microcosms =
                    coalesce(NOT %(members_create)s, o.only_admins_can_create_microcosms),
                send_email = coalesce(%(send_email)s, o.send_email),
-               send_sms = coalesce(%(send_sms)s, o.send_sms)
+               send_sms = coalesce(%(send_sms)s, o.send_sms),
+               agents = coalesce(%(agents)s, o.agents)
          WHERE o.site_id = %(site_id)s
      RETURNING o.site_id)
     UPDATE sites s
@@ -40,12 +43,14 @@ UPDATE = Query(
 
 class SiteOptions(NamedTuple):
     """Options in force on a site: its own, else the platform's. `members_create_microcosms`: every member may;
-    `send_email`, `send_sms`: by which way new profiles are notified, until they choose.
+    `send_email`, `send_sms`: by which way new profiles are notified, until they choose; `agents`: one of
+    the levels of agents/tools.py.
     """
 
     members_create_microcosms: bool
     send_email: bool
     send_sms: bool
+    agents: str
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteOptions:
@@ -62,6 +67,7 @@ class SiteOptions(NamedTuple):
         members_create: bool | None = None,
         send_email: bool | None = None,
         send_sms: bool | None = None,
+        agents: str | None = None,
     ) -> None:
         """Store options of the author's site; None keeps the stored value. Increments version and acl_version of the
         site.
@@ -72,5 +78,6 @@ class SiteOptions(NamedTuple):
             members_create=members_create,
             send_email=send_email,
             send_sms=send_sms,
+            agents=agents,
         )
         journal.record_site(tx, author)

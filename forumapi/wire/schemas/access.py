@@ -30,6 +30,10 @@ class ApiKey(Struct, kw_only=True):
     secret: Annotated[
         str | UnsetType, Meta(description="The token; only in the answer that makes it.")
     ] = UNSET
+    forAgents: Annotated[
+        bool,
+        Meta(description="Good at the MCP endpoint of this site alone, else everywhere but there."),
+    ]
     scopes: list[str] | None
     created: Time
     expires: Time

@@ -195,6 +195,9 @@ class LegalTemplates(Struct, kw_only=True):
 class SiteOptions(Struct, kw_only=True):
     """The options of a site."""
 
+    agents: Annotated[
+        Literal["off", "read", "draft", "write"], Meta(description="What agents may do at most.")
+    ]
     membersCreateMicrocosms: Annotated[bool, Meta(description="Else its owner alone.")]
     sendEmail: Annotated[bool, Meta(description="Of profiles that are made from now on.")]
     sendSMS: Annotated[bool, Meta(description="Likewise.")]

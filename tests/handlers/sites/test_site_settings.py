@@ -42,6 +42,7 @@ def everybody_else(site: Site) -> list[Person | None]:
 def test_an_owner_lets_members_make_microcosms(stage: Stage, site: Site) -> None:
     place = {"title": "Mine", "description": "A place"}
     assert stage.get(OPTIONS, by=site.owner).data == {
+        "agents": "off",
         "membersCreateMicrocosms": False,
         "sendEmail": True,
         "sendSMS": False,
