@@ -105,7 +105,7 @@ def pytest_collection(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark as slow what SLOW_FILE lists, and all but an even choice of the examples of a test that has very many.
 
-    The longest come first.
+    All but an even choice of the examples of a test that is marked `sliced` become wide. The longest come first.
     """
     if not os.environ.get("FORUMAPI_FORUM_FIXTURES"):
         items[:] = [item for item in items if item.get_closest_marker("boards") is None]
@@ -119,16 +119,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
     for _, group in groupby(items, lambda item: item.nodeid.partition("[")[0]):
         examples = list(group)
-        # The number of examples chosen up to each place, which moves at a chosen one.
-        chosen = [place * QUICK_EXAMPLES // len(examples) for place in range(-1, len(examples))]
-        for item, (before, now) in zip(examples, pairwise(chosen), strict=True):
-            if before == now:
-                item.add_marker(pytest.mark.slow)
+        _mark_but(examples, QUICK_EXAMPLES, pytest.mark.slow)
+        if sliced := examples[0].get_closest_marker("sliced"):
+            _mark_but(examples, sliced.args[0], pytest.mark.wide)
     order = {name: place for place, name in enumerate(LONGEST)}
     rank = {
         path: min(order.get(name, len(order)) for name in names) for path, names in parts.items()
     }
     items.sort(key=lambda item: rank[item.path])
+
+
+def _mark_but(examples: list[pytest.Item], count: int, mark: pytest.MarkDecorator) -> None:
+    """Mark all examples of a test but `count`, evenly chosen."""
+    # The number of examples chosen up to each place, which moves at a chosen one.
+    chosen = [place * count // len(examples) for place in range(-1, len(examples))]
+    for item, (before, now) in zip(examples, pairwise(chosen), strict=True):
+        if before == now:
+            item.add_marker(mark)
 
 
 def _function(node_id: str) -> str:

@@ -110,6 +110,7 @@ def test_kept_pages_take_what_is_allowed_however_long_they_are() -> None:
         assert LIMIT * 0.7 < taken(fill) < LIMIT * 1.1, f"{comments} comments"
 
 
+@pytest.mark.wide
 def test_renderings_for_many_viewers_are_bounded_together() -> None:
     most = budget.LIMIT
 
@@ -142,6 +143,7 @@ def test_a_rendering_that_is_made_anew_takes_no_more_room() -> None:
     assert other.cache == {"once": b"kept"}
 
 
+@pytest.mark.wide
 def test_sets_of_roles_without_end_are_bounded_and_answered_right() -> None:
     nodes = [
         Node(id, id > 1, f"M{id}", "", (6,), 1, False, True, False, False, 1, 1, 1)

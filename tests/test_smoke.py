@@ -78,6 +78,7 @@ def test_a_stranger_is_walked_through(server: Server, database_url: str, make: F
     assert any("lacks the scope comments:write" in line for line in lines)
 
 
+@pytest.mark.wide
 def test_two_people_talk(server: Server, database_url: str, make: Factory) -> None:
     site, other = make.site(), make.site()
     make.conversation(other)

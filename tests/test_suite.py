@@ -27,6 +27,7 @@ def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
     ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("required", "outcome"), [("", "1 passed, 1 skipped"), ("all", "1 passed, 1 error")]
 )
@@ -71,6 +72,7 @@ def test_a_skipped_test_fails_where_everything_is_required(
     assert "curl is not installed" in done.stdout
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("unstable", "broken", "code"),

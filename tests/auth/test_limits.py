@@ -50,6 +50,7 @@ def test_assertions_of_one_caller_are_limited(database_url: str, tmp_path: Path)
         assert statuses == [401, 401, 429]
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.usefixtures("within_one_hour")
 def test_two_workers_count_together(database_url: str, tmp_path: Path, make: Factory) -> None:

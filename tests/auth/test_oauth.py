@@ -361,6 +361,7 @@ def test_a_device_is_told_no(device: Client, site: Site) -> None:
     assert _poll(device, asked["device_code"])["error"] == "access_denied"
 
 
+@pytest.mark.wide
 def test_a_code_typed_in_takes_one_connection_of_the_database(
     database_url: str, make: Factory, site: Site, tmp_path: Path
 ) -> None:

@@ -80,6 +80,7 @@ def test_an_owners_provider_opens_no_huddle_that_was_there_before(
     assert stage.get("/whoami", token=token, site=site).status == 200
 
 
+@pytest.mark.wide
 def test_they_are_told_by_mail_and_confirm_once(
     stage: Stage, forger: Forger, victim: Person
 ) -> None:

@@ -102,6 +102,7 @@ def back(stage: Stage, site: Site) -> str:
     return f"{stage.get('/site', site=site).data['siteURL']}/auth0login/"
 
 
+@pytest.mark.wide
 def test_a_code_of_the_tenant_is_exchanged(
     stage: Stage, site: Site, tenant: Forger, client_secret: str
 ) -> None:

@@ -226,6 +226,7 @@ def test_signing_in_again_finds_the_same_user_and_profile(stage: Stage) -> None:
     assert ids[0] == ids[1]
 
 
+@pytest.mark.wide
 def test_however_many_have_the_same_name_in_their_address_each_gets_a_profile(stage: Stage) -> None:
     names = set()
     for _ in range(60):

@@ -128,6 +128,7 @@ def test_a_person_signs_in_reads_what_is_asked_for_and_allows_it(
     assert browser.title.startswith("Sign in - ")
 
 
+@pytest.mark.wide
 def test_the_link_in_a_mail_is_confirmed_by_keys_alone(
     browser: Chrome, api: Api, make: Factory, site: Site
 ) -> None:
@@ -150,6 +151,7 @@ def test_the_link_in_a_mail_is_confirmed_by_keys_alone(
     assert rows == [("none",)]
 
 
+@pytest.mark.wide
 def test_a_person_says_no(
     browser: Chrome, make: Factory, client: Client, callback: Callback, site: Site
 ) -> None:
@@ -163,6 +165,7 @@ def test_a_person_says_no(
     assert callback.visits[0]["error"] == "access_denied"
 
 
+@pytest.mark.wide
 def test_what_is_wrong_is_said_where_it_is_heard(
     browser: Chrome, make: Factory, client: Client, site: Site
 ) -> None:
@@ -177,6 +180,7 @@ def test_what_is_wrong_is_said_where_it_is_heard(
     assert "This code is wrong" in browser.find_element(By.CSS_SELECTOR, "[role=alert]").text
 
 
+@pytest.mark.wide
 def test_no_other_page_can_frame_it(
     browser: Chrome, client: Client, callback: Callback, site: Site
 ) -> None:
@@ -193,6 +197,7 @@ def test_no_other_page_can_frame_it(
     assert any("frame-ancestors" in message for message in said)
 
 
+@pytest.mark.wide
 def test_a_form_elsewhere_can_not_press_the_button(
     browser: Chrome, make: Factory, client: Client, callback: Callback, site: Site
 ) -> None:
@@ -212,6 +217,7 @@ def test_a_form_elsewhere_can_not_press_the_button(
     assert callback.visits == []
 
 
+@pytest.mark.wide
 def test_a_device_is_connected(browser: Chrome, api: Api, make: Factory, site: Site) -> None:
     device = Client.registered(api, make, site, deviceFlow=True, redirectUris=[])
     asked = device.ask("device").json()

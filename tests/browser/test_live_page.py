@@ -112,6 +112,7 @@ def _write(api: Api, site: Site, id: int, text: str) -> str:
     return api.post("/api/v1/comments", body, by=site.member).location.partition("?")[0]
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_curl_line_on_the_page_makes_a_comment_appear(
     browser: Chrome, api: Api, make: Factory, site: Site
@@ -132,6 +133,7 @@ def test_the_curl_line_on_the_page_makes_a_comment_appear(
     assert _complaints(browser) == []
 
 
+@pytest.mark.wide
 def test_what_is_written_changed_and_deleted_shows_at_once(
     browser: Chrome, api: Api, make: Factory, site: Site
 ) -> None:

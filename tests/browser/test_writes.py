@@ -209,6 +209,7 @@ def _writes(url: str) -> bool:
     return bool(set(routes.SITE[url].operations) - {"GET"})
 
 
+@pytest.mark.wide
 def test_each_described_header_may_be_sent_and_read_from_elsewhere(
     browser: Chrome, api: Api, make: Factory, site: Site, callback: Callback
 ) -> None:

@@ -37,6 +37,7 @@ def check_headers(answer: Response) -> None:
     assert answer.headers["X-Request-Id"] == "late"
 
 
+@pytest.mark.wide
 def test_it_is_502_with_the_advice_to_send_it_again(tmp_path: Path) -> None:
     with own_database("commit") as url, factory(url) as make:
         site = make.site()

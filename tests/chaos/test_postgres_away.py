@@ -87,6 +87,7 @@ def send(api: Api, chat: Thing, by: Person, text: str) -> Response:
     return api.post("/api/v1/comments", body, by=by)
 
 
+@pytest.mark.wide
 def test_every_request_is_refused_at_once_and_served_again_without_a_restart(
     postgres: Postgres, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def totals(api: Api, world: World) -> list[Any]:
     ]
 
 
+@pytest.mark.wide
 def test_random_writers_leave_every_count_right(tmp_path: Path) -> None:
     # No cron process runs: whatever is right afterwards is right by the writes alone.
     with own_database("random") as url, factory(url) as make:
@@ -92,6 +93,7 @@ def test_random_writers_leave_every_count_right(tmp_path: Path) -> None:
             server.stop()
 
 
+@pytest.mark.wide
 def test_an_owner_renames_everything_at_once(
     server: Server, make: Factory, database_url: str
 ) -> None:
@@ -135,6 +137,7 @@ def test_an_owner_renames_everything_at_once(
     assert deadlocks(database_url) == before
 
 
+@pytest.mark.wide
 def test_huddles_written_in_at_once_all_count(server: Server, make: Factory) -> None:
     # Each comment counts for everybody in its huddle: the later of two must see the earlier one.
     site = make.site()

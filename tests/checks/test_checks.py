@@ -118,6 +118,7 @@ def is_held(box: Postbox, by: Person, said: Thing) -> bool:
     return box.stage.get(f"/comments/{said.id}", by=by).status == 404
 
 
+@pytest.mark.wide
 def test_first_things_wait_for_a_moderator_who_shows_them(box: Postbox, site: Site) -> None:
     chat = box.make.conversation(site, by=site.owner)
     put(box, site, firstPosts=1)
@@ -332,6 +333,7 @@ def test_services_are_asked_and_named(box: Postbox, site: Site, service: Service
     assert "Stop Forum Spam" not in box.stage.get("/legal/privacy", site=site).data["html"]
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("answer", [b"", b"maybe", b"{" * 70_000, b"\xff\x00"])
 def test_a_service_that_lies_counts_as_failed(
     box: Postbox, site: Site, service: Service, answer: bytes
@@ -345,6 +347,7 @@ def test_a_service_that_lies_counts_as_failed(
         assert is_held(box, site.newcomer, said) is held
 
 
+@pytest.mark.wide
 def test_a_service_that_hangs_costs_two_seconds_once(
     box: Postbox, site: Site, service: Service
 ) -> None:

@@ -43,6 +43,7 @@ def page(number: int, last: int, href: str = "") -> dict[str, Any]:
     return {"conversations": conversations, "meta": {}}
 
 
+@pytest.mark.wide
 def test_a_server_that_is_silent_or_drips_is_left(package: Any, connect: Any) -> None:
     def drip(_: Request) -> Iterator[bytes]:
         yield answer(length=1000)

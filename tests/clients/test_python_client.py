@@ -13,6 +13,7 @@ from tests.factories import Factory
 Clients = Callable[..., Any]
 
 
+@pytest.mark.wide
 def test_a_conversation_is_read_without_its_envelope(make: Factory, client: Clients) -> None:
     site = make.site()
     chat = make.conversation(site)

@@ -55,6 +55,7 @@ def texts(url: str, chat: Thing) -> list[str]:
     return [row[0] for row in rows]
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(missing("pgbouncer"), reason="pgbouncer is not installed")
 def test_behind_a_transaction_pooler_everything_works_on_two_server_connections(
     postgres_url: str, open_folder: Path

@@ -98,6 +98,7 @@ def test_config_get_prints_the_value_alone(forumapi, monkeypatch):
     assert (code, "did you mean workers?" in err) == (1, True)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_config_set_writes_and_says_what_it_takes(forumapi):
     code, out, _ = forumapi("config", "set", "token_days", "30")
@@ -149,6 +150,7 @@ def test_a_broken_settings_file_is_one_line_that_says_where(forumapi, tmp_path, 
     assert "\\u" not in err and "codec" not in err
 
 
+@pytest.mark.wide
 def test_a_folder_that_can_not_be_written_is_one_line(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
     # An address that nobody has: what gets that far ends there.
@@ -159,6 +161,7 @@ def test_a_folder_that_can_not_be_written_is_one_line(forumapi, monkeypatch):
         assert "data_dir" in said
 
 
+@pytest.mark.wide
 def test_an_address_that_is_taken_is_one_line(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -175,6 +178,7 @@ def test_an_address_that_is_taken_is_one_line(forumapi, monkeypatch):
 # ---------------------------------------------------------------- database
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_migrate_check_is_exit_code_1_while_something_is_pending(
     forumapi, monkeypatch, empty_database
@@ -190,6 +194,7 @@ def test_migrate_check_is_exit_code_1_while_something_is_pending(
     assert forumapi("migrate")[1] == "nothing to do\n"
 
 
+@pytest.mark.wide
 def test_a_database_that_is_away_is_said_in_one_line(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     for words in (("migrate",), ("site", "list"), ("cron", "run", "metrics"), ("cron", "list")):
@@ -206,6 +211,7 @@ def test_serve_and_cron_say_what_to_do_without_a_database(forumapi, monkeypatch)
     assert (code, "forumapi run" in err) == (1, True)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_job_can_be_run_by_hand_and_its_runs_are_kept(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
@@ -235,6 +241,7 @@ def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(foru
     assert len(lines) == len(schedule.JOBS)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_what_is_due_can_be_run_without_a_process_that_stays(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
@@ -246,6 +253,7 @@ def test_what_is_due_can_be_run_without_a_process_that_stays(forumapi, monkeypat
 # ---------------------------------------------------------------- sites, bans, tokens
 
 
+@pytest.mark.wide
 def test_a_site_is_made_with_its_owner_and_listed(forumapi):
     code, out, _ = forumapi(
         "site", "create", "gardens", "--title", "Gardens", "--owner", "gardener@example.test"
@@ -311,6 +319,7 @@ def test_tokens_are_listed_without_their_secrets_and_revoked(forumapi, bikes):
     assert forumapi("token", "revoke")[0] == 1
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_one_asked_for_must_exist(forumapi, bikes):
     for words in (
@@ -324,6 +333,7 @@ def test_the_one_asked_for_must_exist(forumapi, bikes):
         assert (code, err.startswith("forumapi: ")) == (1, True), words
 
 
+@pytest.mark.wide
 def test_a_ban_is_made_listed_and_lifted(forumapi, make: Factory):
     site = make.site()
     who = ("--site", site.key, "--profile", "newcomer")
@@ -341,6 +351,7 @@ def test_the_owner_of_a_site_is_not_banned_from_it(forumapi, make: Factory):
     assert forumapi("ban", "add", "--site", site.key, "--profile", "owner")[0] == 1
 
 
+@pytest.mark.wide
 def test_an_email_domain_is_banned_and_let_in_again(forumapi, make: Factory):
     site = make.site()
     domain = f"{site.key}.test"
@@ -369,6 +380,7 @@ def test_a_ban_of_their_domain_is_recorded_of_all_but_the_owner(
     assert (site.owner.id,) not in recorded
 
 
+@pytest.mark.wide
 def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Path):
     site = make.site()
     code, shown, _ = forumapi("site", "options", site.key, "--json")
@@ -409,6 +421,7 @@ def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Pa
     assert forumapi("site", "legal", "root", "service", "--reset")[0] == 0
 
 
+@pytest.mark.wide
 def test_a_site_gets_an_owner_the_platforms_own_too(forumapi, make: Factory):
     site = make.site()
     address = f"root@{site.key}.test"
@@ -461,6 +474,7 @@ def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make
     assert counted == [(1, 1)]
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_posts_that_went_with_a_ban_come_back_by_an_undo(forumapi, make: Factory, api: Api):
     site = make.site()
@@ -508,6 +522,7 @@ def audited(make: Factory, site: Site) -> list[tuple[object, ...]]:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_audit_of_bans_has_an_entry_for_each_thing_and_names_the_operator(
     forumapi, make: Factory
@@ -549,6 +564,7 @@ def test_the_audit_of_bans_has_an_entry_for_each_thing_and_names_the_operator(
     assert sorted(map(str, found)) == sorted(map(str, expected))
 
 
+@pytest.mark.wide
 def test_the_audit_is_verified_listed_and_erased(
     forumapi, make: Factory, database_url: str, monkeypatch, caplog
 ):
@@ -584,6 +600,7 @@ def test_the_audit_is_verified_listed_and_erased(
     assert (code, "site 987654" in out) == (1, True)
 
 
+@pytest.mark.wide
 def test_an_application_is_registered_listed_and_removed(forumapi, make: Factory):
     code, secret, _ = forumapi("client", "create", "Our pages")
     assert code == 0
@@ -658,6 +675,7 @@ def test_routes_prints_every_address_with_its_methods(forumapi):
     ]
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_openapi_prints_the_document(forumapi):
     assert json.loads(forumapi("openapi")[1])["openapi"].startswith("3.1")
@@ -723,6 +741,7 @@ def started(forumapi, *commands: list[str]) -> list[str]:
     return said
 
 
+@pytest.mark.wide
 def test_without_settings_nothing_starts_and_what_is_missing_is_named(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_LISTEN", "0.0.0.0:0")
     assert all("platform_domain" in said for said in started(forumapi, *STARTS))
@@ -732,12 +751,14 @@ def test_without_settings_nothing_starts_and_what_is_missing_is_named(forumapi, 
     assert "platform_domain, database_url" in said
 
 
+@pytest.mark.wide
 def test_the_embedded_mode_is_what_run_starts_and_nothing_else(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "embedded")
     monkeypatch.setenv("FORUMAPI_LISTEN", "127.0.0.1:0")
     assert all("`forumapi run`" in said for said in started(forumapi, *STARTS))
 
 
+@pytest.mark.wide
 def test_run_lets_in_nobody_from_elsewhere_unless_told_twice(forumapi, monkeypatch):
     for name in ("LISTEN", "ADMIN_LISTEN"):
         monkeypatch.setenv(f"FORUMAPI_{name}", "0.0.0.0:0")
@@ -752,6 +773,7 @@ def test_run_lets_in_nobody_from_elsewhere_unless_told_twice(forumapi, monkeypat
         assert run_everything.is_loopback(here), here
 
 
+@pytest.mark.wide
 def test_doctor_says_before_an_upgrade_what_will_not_start_after_it(forumapi, monkeypatch):
     code, out, _ = forumapi("doctor")
     assert code == 1
@@ -765,6 +787,7 @@ def test_doctor_says_before_an_upgrade_what_will_not_start_after_it(forumapi, mo
     assert re.search(r"FAIL  production +.*embedded", forumapi("doctor")[1])
 
 
+@pytest.mark.wide
 def test_ways_to_sign_in_are_set_up_for_one_site_or_for_all(
     forumapi, make: Factory, monkeypatch: pytest.MonkeyPatch
 ):

@@ -237,6 +237,7 @@ def test_what_the_documents_do_with_curl_works(first: Run, page: str, tmp_path: 
             assert status == want if want else int(status) < 400, (got, wanted, said)
 
 
+@pytest.mark.wide
 def test_another_run_on_the_same_folder_is_refused(first: Run, data: Path):
     other = Run(data)
     assert other.process.wait(20) == 1
@@ -255,6 +256,7 @@ def test_the_log_of_its_database_holds_no_values(first: Run):
     assert shown == ("0", "0", "terse")
 
 
+@pytest.mark.wide
 def test_what_ends_unasked_is_started_again(first: Run):
     log = first.data / "log" / "cron.log"
     before = log.read_text().count("cron: started")
@@ -286,6 +288,7 @@ def test_ctrl_c_stops_everything(first: Run):
     assert first.text().rstrip().endswith("stopped")
 
 
+@pytest.mark.wide
 def test_a_second_run_continues_with_the_data_and_the_same_tokens(first: Run, data: Path):
     if first.process.poll() is None:
         first.stop()

@@ -70,6 +70,7 @@ def pages(folder: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.wide
 def test_guests_find_what_they_could_read(archive: Path, stage: Stage, site: Site) -> None:
     found = pages(archive)
     whole = "\n".join(found.values())

@@ -265,6 +265,7 @@ def test_what_fails_is_asked_for_again(
     assert not make.sql("SELECT 1 FROM file_strays s JOIN files f USING (file_hash)")
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     ("status", "size"),
     [(200, 1_000_001), (302, 1), (400, 1), (403, 1), (429, 1), (500, 1), (503, 1)],

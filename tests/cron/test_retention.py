@@ -261,6 +261,7 @@ def test_an_item_with_many_comments_goes_in_batches(
     assert left(make, "deletions", site) == 0
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("where", ["conversation", "huddle"])
 def test_files_of_removed_texts_are_no_more_readable_than_before(
     api: Api, make: Factory, site: Site, config: Config, where: str

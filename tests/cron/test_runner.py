@@ -316,6 +316,7 @@ def test_runs_of_a_clock_that_was_ahead_keep_nothing_back(database_url, notes):
     assert notes() == ["note"] * 3
 
 
+@pytest.mark.wide
 def test_a_leader_whose_clock_is_set_back_plans_anew(database_url, notes):
     every_second = Job("note", "* * * * * *", "every second", note)
     clock = Clock("2027-06-01T05:00:00")
@@ -398,6 +399,7 @@ def test_only_one_leads_and_another_takes_over_when_it_is_gone(database_url):
     second.release()
 
 
+@pytest.mark.wide
 def test_a_leader_whose_connection_was_cut_knows_it(database_url):
     leader, standby = Lease("cron", database_url), Lease("cron", database_url)
     assert leader.take()
@@ -431,6 +433,7 @@ def test_the_process_runs_what_falls_due_and_ends_when_asked(database_url, notes
     assert 2 <= len(notes()) == len(runs(database_url))
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_another_process_takes_over_within_five_seconds_of_a_kill(database_url, tmp_path):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}
@@ -480,6 +483,7 @@ def test_another_process_takes_over_within_five_seconds_of_a_kill(database_url, 
 FAKETIME = shutil.which("faketime")
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed (make testdb installs it)")
 @pytest.mark.parametrize("offset", ["+600s", "-3600s"])
 def test_due_times_are_those_of_the_database_where_the_clock_of_the_machine_is_off(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import psycopg
+import pytest
 
 from forumapi import routes
 from tests.api import Api
@@ -39,6 +40,7 @@ KEPT = frozenset(
 )
 
 
+@pytest.mark.wide
 def test_every_nullable_column_may_be_null(api: Api, make: Factory, database_url: str) -> None:
     site = make.site()
     place = make.microcosm(site)

@@ -107,6 +107,7 @@ def wait_for_all(made: Factory, site: Site) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.wide
 def test_one_of_two_numbers_and_the_other_takes_over(made, site, pair):
     note(made, site, 1)
     wait_for_all(made, site)
@@ -187,6 +188,7 @@ def test_nothing_begins_in_a_turn_that_is_over(url, made):
     second.release()
 
 
+@pytest.mark.wide
 def test_one_that_is_frozen_while_it_numbers_is_replaced_and_can_not_commit(url, made, site):
     name = f"numbering-{site.id}"
     with elsewhere(url, name) as other, services.connect(url) as locking:

@@ -382,6 +382,7 @@ def lenient(database_url: str, server: Server, tmp_path_factory: pytest.TempPath
     return start_server(database_url, tmp_path_factory.mktemp("lenient"), file_access="anyone")
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_hash_alone_may_be_enough(
     lenient: Server, bikes: Site, private: tuple[Thing, Person, Person]
@@ -400,6 +401,7 @@ def test_the_hash_alone_may_be_enough(
 # ---------------------------------------------------------------- other sizes
 
 
+@pytest.mark.wide
 def test_a_picture_in_another_size(api: Api, bikes: Site) -> None:
     for format in ("JPEG", "PNG", "GIF", "WEBP"):
         hash = upload(api, bikes.member, encoded(noise(400, 300, 26), format))
@@ -454,6 +456,7 @@ def test_sizes_are_made_without_being_asked_for(api: Api, make: Factory, bikes: 
 # ---------------------------------------------------------------- by the hand of others
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_behind_nginx_the_proxy_sends_the_bytes(
     database_url: str, make: Factory, tmp_path_factory: pytest.TempPathFactory

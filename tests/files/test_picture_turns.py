@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.wide
 def test_many_large_pictures_of_one_keep_nobody_waiting(
     image_worker: ImageWorker, folder: Path
 ) -> None:

@@ -39,6 +39,7 @@ def storage(gate: Gate, tmp_path: Path) -> S3Storage:
 # ---------------------------------------------------------------- the store
 
 
+@pytest.mark.wide
 def test_an_object_is_written_once_read_in_parts_and_deleted(
     storage: S3Storage, gate: Gate, tmp_path: Path
 ) -> None:
@@ -67,6 +68,7 @@ def test_an_object_is_written_once_read_in_parts_and_deleted(
         storage.fetch(NAME, tmp_path / "c")
 
 
+@pytest.mark.wide
 def test_a_large_file_goes_up_in_parts(storage: S3Storage, gate: Gate, tmp_path: Path) -> None:
     source = tmp_path / "large"
     source.write_bytes(b"x" * (PART + 5))
@@ -77,6 +79,7 @@ def test_a_large_file_goes_up_in_parts(storage: S3Storage, gate: Gate, tmp_path:
     assert sum("partNumber=" in one for one in gate.seen) == 2
 
 
+@pytest.mark.wide
 def test_a_failure_is_tried_again(storage: S3Storage, gate: Gate, tmp_path: Path) -> None:
     storage.check()
     gate.seen.clear()
@@ -88,6 +91,7 @@ def test_a_failure_is_tried_again(storage: S3Storage, gate: Gate, tmp_path: Path
     assert len(gate.seen) == 3
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -111,6 +115,7 @@ def test_doctor_says_what_is_wrong(gate: Gate, change: dict[str, str], said: str
     assert found.mend
 
 
+@pytest.mark.wide
 def test_a_key_that_is_refused_is_named(store: int, tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{store}"
 
@@ -167,6 +172,7 @@ def test_files_are_kept_in_the_bucket(api: Api, gate: Gate, bikes: Site) -> None
     assert api.get(f"/api/v1/files/{upload(api, bikes.member, long)}", site=bikes).body == long
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_without_the_store_texts_stay_and_uploads_are_503(
     api: Api, make: Factory, gate: Gate, bikes: Site

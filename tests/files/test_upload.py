@@ -132,6 +132,7 @@ def test_ten_files_are_taken_at_once_and_not_eleven(api: Api, bikes: Site) -> No
     assert post(api, bikes.member, *files).status == 400
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_limits_of_size_and_quota_are_kept(
     database_url: str, make: Factory, tmp_path_factory: pytest.TempPathFactory
@@ -255,6 +256,7 @@ def test_a_photograph_is_put_upright(api: Api, bikes: Site, orientation: int) ->
     assert [pixel[1] < 100 for pixel in corners] == [True, False, False, False]  # type: ignore[index]
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     ("size", "query", "expected"),
     [

@@ -29,15 +29,11 @@ pytestmark = pytest.mark.slow
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
 
 
-# `make test` asks one operation of so many; `make test-wide` all others.
-ONE_OF = 8
-
 OPERATIONS = [
     pytest.param(
         host,
         f"{verb.upper()} {path}",
         id=f"{host} {verb.upper()} {path}",
-        marks=[pytest.mark.wide] if crc32(f"{verb} {path}".encode()) % ONE_OF else [],
     )
     for host, document in schema_check.host_documents().items()
     for path, item in document["paths"].items()
@@ -246,6 +242,7 @@ def for_reading(make: Factory) -> Stage:
     return set_up(make)
 
 
+@pytest.mark.sliced(24)
 @pytest.mark.parametrize(("host", "label"), OPERATIONS)
 def test_every_answer_is_documented(
     api: Api, make: Factory, for_reading: Stage, host: str, label: str

@@ -172,6 +172,7 @@ def test_a_server_that_is_away_is_no_try(post: Post) -> None:
     assert post.state(cause)[:2] == ("queued", 7)
 
 
+@pytest.mark.wide
 def test_a_mail_that_is_put_off_is_tried_again_later_and_in_the_end_not(post: Post) -> None:
     cause = post.queue()
     sender = post.sender()

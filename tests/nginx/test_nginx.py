@@ -95,6 +95,7 @@ def ask(
         connection.close()
 
 
+@pytest.mark.wide
 def test_a_page_comes_compressed_over_tls(front: Nginx, bikes: Site) -> None:
     got = ask(front, bikes.host, "/api/v1/microcosms", Accept_Encoding="gzip")
 
@@ -338,6 +339,7 @@ def taking(*, closes: bool) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
         upstream.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("closes", "status"), [(True, 502), pytest.param(False, 504, marks=pytest.mark.wide)]
 )
@@ -512,6 +514,7 @@ def states(front: Nginx, path: str, count: int) -> list[str]:
         time.sleep(0.02)
 
 
+@pytest.mark.wide
 def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bikes: Site) -> None:
     path = make.conversation(bikes).path
     first, second = (ask(keeping, bikes.host, path, X_Request_Id=f"r{n}") for n in (1, 2))
@@ -528,6 +531,7 @@ def test_the_micro_cache_is_for_guests_alone(keeping: Nginx, make: Factory, bike
     assert (known.status, known.body) == (304, b"")
 
 
+@pytest.mark.wide
 def test_who_comes_after_a_pause_is_not_shown_what_was_there_before_it(
     keeping: Nginx, direct: Api, make: Factory, bikes: Site
 ) -> None:
@@ -561,6 +565,7 @@ def hang(api: Api, by: Person, to: Thing, data: bytes) -> str:
     return f"/api/v1/files/{hash}"
 
 
+@pytest.mark.wide
 def test_a_small_file_for_everybody_is_kept_and_is_the_same(
     keeping: Nginx, direct: Api, make: Factory, bikes: Site
 ) -> None:
@@ -590,6 +595,7 @@ def test_a_small_file_for_everybody_is_kept_and_is_the_same(
     assert ask_until(keeping, bikes.host, path, "REVALIDATED").body == data
 
 
+@pytest.mark.wide
 def test_of_what_is_kept_parts_and_heads_are_right(
     keeping: Nginx, direct: Api, bikes: Site
 ) -> None:
@@ -617,6 +623,7 @@ def test_of_what_is_kept_parts_and_heads_are_right(
     assert (head.status, head.body, head.headers["Content-Length"]) == (200, b"", str(len(data)))
 
 
+@pytest.mark.wide
 def test_a_large_file_is_not_kept_and_parts_and_tags_of_it_are_right(
     keeping: Nginx, direct: Api, bikes: Site
 ) -> None:
@@ -638,6 +645,7 @@ def test_a_large_file_is_not_kept_and_parts_and_tags_of_it_are_right(
     assert (by_member.status, by_member.body) == (304, b"")
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("change", ["moderated", "deleted", "closed to guests", "taken off"])
 def test_a_file_that_is_no_longer_for_everybody_is_gone_within_a_second(
     keeping: Nginx, direct: Api, make: Factory, bikes: Site, change: str
@@ -723,6 +731,7 @@ def test_a_read_with_a_cookie_or_a_token_never_touches_what_is_kept(
     assert ask(keeping, bikes.host, path, by=bikes.banned).status == 403
 
 
+@pytest.mark.wide
 def test_what_one_site_keeps_is_not_given_at_another(
     keeping: Nginx, direct: Api, bikes: Site, trains: Site
 ) -> None:

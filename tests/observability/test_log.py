@@ -272,6 +272,7 @@ def test_of_a_text_of_any_length_the_beginning_alone_is_looked_at(tmp_path, unto
     assert len(text) < 10_000
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     "secret",
     [
@@ -328,6 +329,7 @@ def test_lines_go_to_syslog_over_udp():
         output.close()
 
 
+@pytest.mark.wide
 def test_lines_go_to_syslog_over_tcp_with_their_length_and_over_a_new_connection_after_a_loss():
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
@@ -374,6 +376,7 @@ def test_lines_go_to_a_local_socket(tmp_path):
 # ---------------------------------------------------------------- slow or away
 
 
+@pytest.mark.wide
 def test_lines_wait_for_a_server_that_is_away_and_beyond_a_limit_they_are_counted():
     port = free_port()
     output = Output(f"tcp://127.0.0.1:{port}")
@@ -504,6 +507,7 @@ def said(web: Server, request_id: str) -> dict[str, object]:
     raise AssertionError(f"nothing was said of {request_id}")
 
 
+@pytest.mark.wide
 def test_a_line_says_route_site_profile_and_statements(web, make, bikes):
     comment = make.comment(make.conversation(bikes))
     web.api().get(

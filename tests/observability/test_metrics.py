@@ -178,6 +178,7 @@ def test_more_processes_than_there_is_room_for_are_told_so() -> None:
     assert text.split() == ["True", "False"]
 
 
+@pytest.mark.wide
 def test_a_series_too_many_is_counted_as_dropped_and_harms_nobody() -> None:
     text = run(
         "from forumapi.observability import metrics\n"
@@ -208,6 +209,7 @@ def test_a_series_without_room_is_not_pushed(monkeypatch: pytest.MonkeyPatch) ->
         del metrics.Metric.all[lost.name]
 
 
+@pytest.mark.wide
 def test_there_is_room_for_every_statement_and_every_answer_of_every_route() -> None:
     # Twice the routes, since there will be more of them; four statuses are common to a method of a route.
     text = run(

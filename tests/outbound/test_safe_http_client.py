@@ -144,6 +144,7 @@ def test_a_server_that_never_ends_its_answer_is_left(port: int) -> None:
     assert time.monotonic() - started < 3
 
 
+@pytest.mark.wide
 def test_a_handshake_that_never_ends_is_left_too() -> None:
     asks = (
         "from gevent import monkey; monkey.patch_all(); import sys; from forumapi.outbound.safe_http_client import *;"
@@ -207,6 +208,7 @@ def certificate(
     return made
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "head",
     ["Connection: close", "Connection: close\r\nContent-Length: 200", "Content-Length: 200"],

@@ -91,6 +91,7 @@ def _asked(scene: Scene) -> list[str]:
     ]
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("name", ["owner", "member"])
 def test_without_huddles_read_no_address_shows_anything_of_a_huddle(
     stage: Stage, scene: Scene, name: str

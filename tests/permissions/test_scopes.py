@@ -151,7 +151,7 @@ def test_every_operation_without_its_scope_and_with_it_alone(stage: Stage) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.wide)])
 def test_every_operation_with_every_scope(stage: Stage, every: int) -> None:
     everything = (*KNOWN, scopes.WHOLE, scopes.OPEN)
 

@@ -309,7 +309,7 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("every", [24, pytest.param(1, marks=pytest.mark.wide)])
 def test_every_route_answers_every_caller_as_the_table_says(
     api: Api, make: Factory, every: int
 ) -> None:

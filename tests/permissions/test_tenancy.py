@@ -162,13 +162,12 @@ def _told(response: Response) -> tuple[int, bytes, int, dict[str, str]]:
     return response.status, response.body, response.statements, headers
 
 
-# `make test` asks at one address of so many; `make test-wide` at all others.
-ONE_OF = 3
+# A part is one address of so many.
+ONE_OF = 6
 
 
-@pytest.mark.parametrize(
-    "part", [0, *(pytest.param(part, marks=pytest.mark.wide) for part in range(1, ONE_OF))]
-)
+@pytest.mark.sliced(1)
+@pytest.mark.parametrize("part", range(ONE_OF))
 def test_a_foreign_id_is_answered_like_none(
     api: Api, bikes: Site, foreign: dict[str, int], part: int
 ) -> None:
@@ -214,6 +213,7 @@ ROLE_BODIES: dict[tuple[str, str], Any] = {
 }
 
 
+@pytest.mark.sliced(8)
 @pytest.mark.parametrize(("method", "url"), SEVERAL)
 def test_a_foreign_id_beside_an_own_one_is_answered_like_none(
     api: Api, bikes: Site, foreign: dict[str, int], own: dict[str, int], method: str, url: str
@@ -435,6 +435,7 @@ def _put_in(value: Any, ids: Mapping[str, int]) -> Any:
     return ids.get(value, value) if isinstance(value, str) else value
 
 
+@pytest.mark.sliced(20)
 @pytest.mark.parametrize(("verb", "url", "place"), IN_BODIES)
 def test_a_foreign_id_in_a_body_is_answered_like_none(
     api: Api,

@@ -104,6 +104,7 @@ def test_who_refuses_gets_a_new_profile(make: Factory, config: Config, address: 
     assert signed_in(moved, address) != ben
 
 
+@pytest.mark.wide
 def test_a_claim_waits_for_a_change_of_roles_before_it_locks_the_profile(
     make: Factory, config: Config, address: str
 ) -> None:
@@ -118,6 +119,7 @@ def test_a_claim_waits_for_a_change_of_roles_before_it_locks_the_profile(
         assert claimed.result() == ben
 
 
+@pytest.mark.wide
 def test_a_dump_says_nothing_of_other_sites(make: Factory, config: Config, address: str) -> None:
     elsewhere: Person = make.person(make.site())
     moved = with_address(make, config, elsewhere.email)

@@ -14,6 +14,7 @@ from tests.porting import boards
 from tests.porting.moved import TABLES, Moved
 
 
+@pytest.mark.wide
 def test_a_later_dump_adds_what_is_new(make: Factory, config: Config) -> None:
     straight = Moved(make, config, make.site(), boards.bikes())
     straight.load()

@@ -191,6 +191,7 @@ def test_names_of_files_and_choices_of_polls() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.wide
 def test_the_board_moves_in(make: Factory, config: Config, reader: ForumReader) -> None:
     moved, plan, table = move_in(make, config, reader)
 

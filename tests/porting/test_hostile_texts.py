@@ -63,6 +63,7 @@ def _discourse(text: str) -> None:
     discourse_text.choices(text, "none")
 
 
+@pytest.mark.sliced(8)
 @pytest.mark.parametrize(
     ("convert", "piece"),
     [
@@ -164,6 +165,7 @@ def test_what_follows_a_beginning_takes_no_longer_either(
     assert time.process_time() - start < MOST
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     ("convert", "piece", "end", "size"),
     [

@@ -79,6 +79,7 @@ def test_a_forum_moves_in_by_commands(
     assert status(stage, site, open_talk) == (404, "")
 
 
+@pytest.mark.wide
 def test_what_cannot_be_is_told(
     site: Site, board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,6 +92,7 @@ def test_what_cannot_be_is_told(
     assert cli.main(["import", "undo", "--site", site.key]) == 1
 
 
+@pytest.mark.wide
 def test_a_code_by_mail_takes_an_imported_profile_over(
     stage: Stage, site: Site, board: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

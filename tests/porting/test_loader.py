@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+import pytest
 
 from forumapi.command.seed import counter_verification
 from forumapi.config import Config
@@ -57,6 +58,7 @@ def test_people_come_without_accounts(moved: Moved) -> None:
     ) == [("anna@example.org", True), ("ben@example.org", False), ("cid@example.org", False)]
 
 
+@pytest.mark.wide
 def test_counters_are_right_and_stay_so_when_it_is_run_again(
     moved: Moved, database_url: str
 ) -> None:

@@ -181,6 +181,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes, told: str) -
         MboxReader(tmp_path / "a.mbox")
 
 
+@pytest.mark.wide
 def test_parts_within_parts_without_end_are_no_text(tmp_path: Path) -> None:
     deep = "".join(
         f"Content-Type: multipart/mixed; boundary=b{n}\n\n--b{n}\n" for n in range(2_000)

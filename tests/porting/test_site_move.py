@@ -191,6 +191,7 @@ def test_every_table_with_a_site_goes_along_or_has_a_reason(platforms: Platforms
     assert sorted(names - set(carried_tables.LEFT_BEHIND)) == CARRIED
 
 
+@pytest.mark.wide
 def test_copies_bring_what_has_changed_and_an_undone_one_leaves_nothing(
     platforms: Platforms, moving: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -460,6 +461,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site_moving, "_READERS_S", 0.0)
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("at_once")
 def test_a_move_waits_for_transactions_that_began_before_it(
     platforms: Platforms, moving: Factory, monkeypatch: pytest.MonkeyPatch
@@ -556,6 +558,7 @@ def test_what_is_unique_may_pass_from_one_row_to_another_between_two_copies(
     assert kept == [({"maxLinks": 3},)]
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("at_once")
 def test_an_action_that_begins_during_the_copies_ends_before_the_site_moves(
     platforms: Platforms, moving: Factory, monkeypatch: pytest.MonkeyPatch
@@ -592,6 +595,7 @@ def test_an_action_that_begins_during_the_copies_ends_before_the_site_moves(
     assert claimed == {"here": True, "there": False}
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("at_once")
 def test_the_wait_for_readers_begins_when_all_events_have_numbers(
     platforms: Platforms, moving: Factory, monkeypatch: pytest.MonkeyPatch

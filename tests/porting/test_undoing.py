@@ -93,6 +93,7 @@ def test_people_whose_marks_a_merge_has_copied_go_too(moved: Moved) -> None:
     assert moved.rows(carried, p=profile_id) == [(0,)]
 
 
+@pytest.mark.wide
 def test_the_command_removes_nothing_while_somebody_has_written_there(
     moved: Moved,
     monkeypatch: pytest.MonkeyPatch,

@@ -164,6 +164,7 @@ def test_tags(typed: str, markdown: str) -> None:
     ).replace("\\]", "]")
 
 
+@pytest.mark.wide
 def test_the_board_moves_in(make: Factory, config: Config, reader: ForumReader) -> None:
     moved, plan, _ = move_in(make, config, reader)
 

@@ -51,6 +51,7 @@ def _all(end: Any) -> bytes:
     return data
 
 
+@pytest.mark.wide
 def test_a_socket_is_told_to_come_back(pushing: Live, site: Site) -> None:
     ours, theirs = socket.socketpair()
     connection = SocketConnection(ours, pushing, Config(), b"")

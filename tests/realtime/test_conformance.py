@@ -63,6 +63,7 @@ def failures(url: str, cases: list[str]) -> tuple[list[str], int]:
     return wrong, len(results)
 
 
+@pytest.mark.wide
 def test_the_protocol_is_spoken_as_autobahn_asks(echo: str) -> None:
     wrong, total = failures(echo, QUICK)
 

@@ -148,6 +148,7 @@ def test_the_way_to_an_item_shows_what_its_reader_may_read(
         assert ["Secret name" in str(one) for one in found] == [False, True]
 
 
+@pytest.mark.wide
 def test_every_address_in_a_frame_answers(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

@@ -72,6 +72,7 @@ def test_the_python_program_goes_on_where_it_was_cut(
     ]
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_shows_what_happens(database_url: str, make: Factory, tmp_path: Path) -> None:
     assert "curl -N" in PAGE

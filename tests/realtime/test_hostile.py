@@ -43,6 +43,7 @@ def site(make: Factory) -> Site:
     return make.site()
 
 
+@pytest.mark.wide
 def test_a_message_beyond_the_limit_is_never_read(strict: Server, site: Site) -> None:
     with Listener(strict.address, site, site.member) as there:
         # The head of a frame of 16 MB, and nothing behind it.
@@ -194,6 +195,7 @@ def test_nobody_has_more_connections_than_the_limit_and_all_together_neither(
         one.close()
 
 
+@pytest.mark.wide
 def test_a_client_that_never_reads_is_dropped_and_others_are_not(
     strict: Server, make: Factory, site: Site
 ) -> None:
@@ -248,6 +250,7 @@ def test_a_client_that_gives_no_sign_of_life_is_cut(strict: Server, site: Site) 
         assert time.monotonic() - began >= 1
 
 
+@pytest.mark.wide
 def test_a_heartbeat_moves_the_cursor_of_those_who_are_told_nothing(
     strict: Server, make: Factory, site: Site
 ) -> None:

@@ -42,6 +42,7 @@ def test_people_are_counted_across_processes(
         people(one, 1)
 
 
+@pytest.mark.wide
 def test_who_writes_is_told_to_the_others(
     server: Server, elsewhere: Server, make: Factory, site: Site
 ) -> None:
@@ -81,6 +82,7 @@ def test_guests_and_those_who_did_not_ask_do_not_write(
         assert member.next("error")["status"] == 400
 
 
+@pytest.mark.wide
 def test_whoever_follows_what_moves_out_of_their_sight_is_told_of_its_readers_no_more(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

@@ -189,6 +189,7 @@ def test_whoever_is_banned_is_let_go(server: Server, make: Factory, site: Site) 
         assert there.close_code() == 4003
 
 
+@pytest.mark.wide
 def test_a_token_that_expires_ends_its_connections(
     server: Server, make: Factory, site: Site
 ) -> None:

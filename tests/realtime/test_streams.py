@@ -302,6 +302,7 @@ def test_a_ticket_is_for_the_origin_that_asked_and_for_the_stream_that_it_names(
         assert api.post("/api/v1/live/tickets", wrong, by=site.member).status == 400
 
 
+@pytest.mark.wide
 def test_an_event_source_comes_back_when_there_is_no_room_right_now(
     database_url: str, make: Factory, site: Site, tmp_path: Path
 ) -> None:

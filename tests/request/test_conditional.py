@@ -462,21 +462,17 @@ CHANGES: dict[str, dict[str, Step]] = {
 AFTER = {"watched without mail": "watched"}
 
 
-# `make test` plays one change of so many; `make test-wide` all others.
-ONE_OF = 3
-
-
 def _cases() -> list[Any]:
     found: list[Any] = []
     for page, changes in CHANGES.items():
         for name, change in changes.items():
             first = changes[AFTER[name]] if name in AFTER else None
-            marks = [pytest.mark.wide] if len(found) % ONE_OF else []
-            found.append(pytest.param(page, first, change, id=f"{page}: {name}", marks=marks))
+            found.append(pytest.param(page, first, change, id=f"{page}: {name}"))
     return found
 
 
 @pytest.mark.slow
+@pytest.mark.sliced(12)
 @pytest.mark.parametrize(("page", "first", "change"), _cases())
 def test_whatever_shows_makes_another_tag(
     api: Api, make: Factory, page: str, first: Step | None, change: Step
@@ -532,6 +528,7 @@ def test_each_form_of_an_answer_has_its_own_tag(api: Api, scene: Scene, path: st
         assert held(api, full + form, now, site=scene.site).status == 304
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_two_viewers_who_see_the_same_bytes_may_share_a_tag_others_never(
     api: Api, make: Factory, scene: Scene
@@ -729,6 +726,7 @@ def told(answer: Response) -> tuple[int, bytes, str]:
     return answer.status, answer.body, answer.headers.get("ETag", "")
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [3, pytest.param(len(MOVES), marks=pytest.mark.wide)])
 def test_a_warm_answer_is_a_cold_one_whatever_was_changed(

@@ -71,6 +71,7 @@ def web(
     started.stop()
 
 
+@pytest.mark.wide
 def test_whoever_asks_learns_the_state_and_no_more(web: Server) -> None:
     assert ask(web.address, "/api/v1/live").data == {"state": "live"}
     assert list(ask(web.address, "/api/v1/version").data) == ["version", "build"]
@@ -257,6 +258,7 @@ def pids(private: tuple[str, int], count: int) -> set[int]:
     return found
 
 
+@pytest.mark.wide
 def test_figures_are_told_on_the_private_address_alone(pair: Any) -> None:
     web, private = pair
 
@@ -264,6 +266,7 @@ def test_figures_are_told_on_the_private_address_alone(pair: Any) -> None:
     assert ("forumapi_database_up", ()) in scrape(private)
 
 
+@pytest.mark.wide
 def test_the_figures_are_those_of_all_workers_and_outlive_them(pair: Any) -> None:
     web, private = pair
     first = pids(private, 2)
@@ -282,6 +285,7 @@ def test_the_figures_are_those_of_all_workers_and_outlive_them(pair: Any) -> Non
     assert scrape(private)["forumapi_worker_starts_total", ()] == 3
 
 
+@pytest.mark.wide
 def test_the_figures_of_the_platform_are_there(pair: Any, make: Factory, bikes: Site) -> None:
     web, private = pair
     conversation = make.conversation(bikes)

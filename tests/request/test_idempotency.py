@@ -184,6 +184,7 @@ def test_concurrent_copies_of_what_no_other_guard_protects(
     assert claims == 1
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_copy_of_a_request_under_way_is_told_to_come_back(
     api: Api, make: Factory, bikes: Site, database_url: str

@@ -169,6 +169,7 @@ def test_head_has_the_headers_of_get_and_no_body(
         assert without_request(head) in (without_request(before), without_request(after))
 
 
+@pytest.mark.wide
 def test_a_post_meant_as_head_leaves_nothing_for_the_next_answer(
     api: Api, make: Factory, chat: Thing, bikes: Site
 ) -> None:
@@ -268,6 +269,7 @@ def _at(url: str) -> str:
     return url
 
 
+@pytest.mark.wide
 def test_options_says_what_a_route_takes_before_any_token_is_looked_at(
     api: Api, bikes: Site
 ) -> None:
@@ -998,6 +1000,7 @@ VECTORS = {
 }
 
 
+@pytest.mark.wide
 def test_pages_are_counted_as_the_vectors_say(
     api: Api, make: Factory, bikes: Site, long: Thing
 ) -> None:
@@ -1177,6 +1180,7 @@ def limited(
     started.stop()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_requests_of_a_token_are_counted_and_the_seventh_is_429(
     limited: Server, make: Factory, bikes: Site

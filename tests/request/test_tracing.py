@@ -83,6 +83,7 @@ def traced(
     started.stop()
 
 
+@pytest.mark.wide
 def test_a_request_is_a_span_with_its_statements_below_it(
     traced: Server, collector: Collector, make: Factory, bikes: Site
 ) -> None:
@@ -135,6 +136,7 @@ def test_the_statements_of_a_write_are_traced_too(
     assert "comment.insert" in names
 
 
+@pytest.mark.wide
 def test_without_an_address_nothing_of_it_is_imported() -> None:
     code = (
         "import sys\nfrom forumapi import config, wsgi\n"

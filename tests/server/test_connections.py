@@ -80,6 +80,7 @@ def until_served(web: Server, source: str = ONE) -> None:
         assert time.monotonic() < deadline
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("drips", [False, True], ids=["silent", "dripping"])
 def test_a_header_that_is_not_complete_in_time_ends_the_connection(
     web: Server, opened: contextlib.ExitStack, drips: bool
@@ -103,6 +104,7 @@ def test_a_header_that_is_not_complete_in_time_ends_the_connection(
     assert ends(connection)
 
 
+@pytest.mark.wide
 def test_the_second_header_of_a_connection_has_the_same_time(
     web: Server, opened: contextlib.ExitStack
 ) -> None:
@@ -112,6 +114,7 @@ def test_the_second_header_of_a_connection_has_the_same_time(
     assert answer(connection)[0] == 408
 
 
+@pytest.mark.wide
 def test_a_silent_connection_stays_as_long_as_before(
     web: Server, opened: contextlib.ExitStack
 ) -> None:

@@ -76,6 +76,7 @@ def until(holds: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.wide
 def test_figures_are_sent_to_a_server_that_is_named_later(
     web: Server, change: Callable[[str], None]
 ) -> None:
@@ -100,6 +101,7 @@ def test_figures_are_sent_to_a_server_that_is_named_later(
             missing = {one for one in missing if not any(line.startswith(one) for line in lines)}
 
 
+@pytest.mark.wide
 def test_a_crash_is_sent_with_its_request_to_a_sentry_that_is_named_later(
     web: Server, change: Callable[[str], None], make: Factory
 ) -> None:

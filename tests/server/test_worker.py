@@ -266,6 +266,7 @@ def test_sighup_applies_settings_in_every_worker_without_closing_a_connection(we
     assert _workers(web) == workers
 
 
+@pytest.mark.wide
 def test_sighup_replaces_the_workers_where_a_setting_needs_it_and_loses_no_request(web, file):
     workers = _workers(web)
     with Load(web) as load:
@@ -372,6 +373,7 @@ def test_a_worker_that_stands_still_with_few_connections_keeps_nobody_waiting(we
     kept.close()
 
 
+@pytest.mark.wide
 def test_a_stop_under_load_loses_no_request(database_url, tmp_path):
     web = start_server(database_url, tmp_path, workers="2")
     failures: list[str] = []
@@ -433,6 +435,7 @@ def test_idle_connections_do_not_hold_up_a_stop(database_url, tmp_path):
     assert "a connection failed" not in web.log.read_text()
 
 
+@pytest.mark.wide
 def test_workers_end_when_their_master_is_killed(database_url, tmp_path):
     web = start_server(database_url, tmp_path)
     workers = _workers(web)
@@ -445,6 +448,7 @@ def test_workers_end_when_their_master_is_killed(database_url, tmp_path):
         time.sleep(0.1)
 
 
+@pytest.mark.wide
 def test_psycopg_imported_too_early_is_refused():
     code = (
         "import psycopg\n"
@@ -480,6 +484,7 @@ def test_gunicorn_alone_reads_the_shipped_file(database_url, tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.wide
 def test_what_a_worker_has_loaded_is_not_looked_through_for_garbage_again(tmp_path):
     (tmp_path / "told.py").write_text(
         """

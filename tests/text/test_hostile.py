@@ -43,6 +43,7 @@ def test_the_list_is_there() -> None:
     assert len(payloads()) > 4_000
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "surrounding",
     [SURROUNDINGS[0], *(pytest.param(one, marks=pytest.mark.slow) for one in SURROUNDINGS[1:])],
@@ -240,12 +241,14 @@ def test_no_repetition_is_slow(fill: str) -> None:
     _measure((fill * 3_000)[:3_000])
 
 
+@pytest.mark.sliced(12)
 @pytest.mark.slow
 @pytest.mark.parametrize("fill", FILLS, ids=ascii)
 def test_no_repetition_of_full_length_is_slow(fill: str) -> None:
     _measure((fill * render.MAX_SOURCE)[: render.MAX_SOURCE])
 
 
+@pytest.mark.sliced(4)
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_no_bomb_goes_off(bomb: str) -> None:

@@ -112,6 +112,7 @@ sources = st.one_of(
 )
 
 
+@pytest.mark.wide
 @settings(max_examples=200, deadline=None)
 @given(sources)
 def test_only_the_allowed_survives_and_the_result_is_final(source: str) -> None:

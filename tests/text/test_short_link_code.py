@@ -32,6 +32,7 @@ def test_the_alphabet_has_no_look_alikes() -> None:
     assert not set("lo0IO1") & set(ALPHABET)
 
 
+@pytest.mark.wide
 @settings(deadline=None)
 @given(st.integers(1, 2**63 - 1), st.sampled_from(ALPHABET))
 def test_a_code_leads_back_to_its_number(number: int, lead: str) -> None:

@@ -68,6 +68,7 @@ def page(box: Postbox, site: Site, path: str, text: str | None = None) -> Respon
     return box.stage.request("POST", path, site=site, below="", form={"text": text})
 
 
+@pytest.mark.wide
 def test_an_author_is_told_why_by_mail_and_in_the_updates(box: Postbox, site: Site) -> None:
     ana, bob = site.newcomer, site.member
     said = box.make.comment(box.make.conversation(site, by=ana), by=bob)

@@ -265,6 +265,7 @@ def test_digests_of_many_readers_take_three_statements_beside_their_facts(
 FAKETIME = shutil.which("faketime")
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(FAKETIME is None, reason="faketime is not installed (make testdb installs it)")
 def test_they_are_due_by_the_clock_of_the_database(box: Postbox, site: Site) -> None:
     # Half a year ahead by the right clock, half a year ago by the other.

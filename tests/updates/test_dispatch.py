@@ -755,6 +755,7 @@ def test_who_was_enrolled_by_the_owner_is_no_news(stage, make, site, ana):
 # ---------------------------------------------------------------- many, and failing
 
 
+@pytest.mark.wide
 def test_more_followers_than_a_statement_returns_all_get_their_mail(stage, make, site, bob):
     count = recipients.MOST + 3
     crowd(make, site, count, itemtypes.MICROCOSM, site.root_id, email=True)

@@ -45,6 +45,7 @@ def has_pages(box: Postbox, site: Site) -> str:
     return url
 
 
+@pytest.mark.wide
 def test_a_reply_is_told_in_text_and_html(box: Postbox, site: Site) -> None:
     at = has_pages(box, site)
     ana, bob = site.newcomer, site.member
@@ -376,6 +377,7 @@ CHANGES: dict[str, tuple[Callable[[Scene], object], str]] = {
 }
 
 
+@pytest.mark.sliced(4)
 @pytest.mark.parametrize("change", CHANGES, ids=lambda name: name.replace(" ", "-"))
 def test_what_happens_in_between_ends_a_mail(box: Postbox, site: Site, change: str) -> None:
     scene, other = Scene(box, site), Scene(box, site)

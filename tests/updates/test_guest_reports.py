@@ -59,6 +59,7 @@ def cases(box: Postbox, by: Person) -> list[dict[str, Any]]:
     return items
 
 
+@pytest.mark.wide
 def test_a_report_counts_once_the_link_of_its_mail_is_confirmed(box: Postbox, site: Site) -> None:
     said = box.make.comment(box.make.conversation(site))
     assert ask(box, said).status == 200
@@ -297,6 +298,7 @@ def test_a_change_of_the_kinds_waits_for_another_change_of_the_site(
         assert change.result().status == 200
 
 
+@pytest.mark.wide
 def test_an_address_that_is_forgotten_counts_for_no_rule_again(box: Postbox, site: Site) -> None:
     stage = box.stage
     said = box.make.comment(box.make.conversation(site, by=site.owner), by=site.member)

@@ -26,6 +26,7 @@ def invite(api: Api, event: Thing, by: Person, *people: Person, rsvp: str = "inv
     assert answer.status == 200, answer.body
 
 
+@pytest.mark.wide
 def test_whoever_is_invited_is_told_in_the_list_by_mail_and_live(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:
@@ -78,6 +79,7 @@ def test_an_invitation_that_is_taken_back_is_gone_and_a_new_one_is_told_anew(
     assert heard(api, site.newcomer) == [("event_invitation", "event", event.id)]
 
 
+@pytest.mark.wide
 def test_nobody_is_told_of_what_they_may_not_read_or_ignore_or_want_no_mail_of(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:
@@ -101,6 +103,7 @@ def test_nobody_is_told_of_what_they_may_not_read_or_ignore_or_want_no_mail_of(
     assert [mails(server, one) for one in (site.newcomer, silent, loner)] == [[], [], []]
 
 
+@pytest.mark.wide
 def test_a_person_invites_another_to_an_event_by_one_mail(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

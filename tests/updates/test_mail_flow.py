@@ -38,6 +38,7 @@ def wait(server: Server, person: Person, count: int) -> list[EmailMessage]:
         time.sleep(0.05)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_reply_is_mailed_until_the_link_in_the_mail_ends_it(
     api: Api, server: Server, make: Factory

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from forumapi.models.notifications import update_types
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.postbox import Postbox, mail_request
@@ -48,6 +50,7 @@ def _shake(box: Postbox, site: Site, draw: random.Random, people: list[Person], 
             )
 
 
+@pytest.mark.wide
 def test_who_may_not_read_a_comment_is_never_mailed_it_and_who_may_is(box: Postbox) -> None:
     draw = random.Random(20261127)
     outcomes = set()

@@ -327,6 +327,7 @@ def wants(world: World, me: int, actor: int, kind: int, id: int, place: int | No
     )
 
 
+@pytest.mark.wide
 def test_a_comment_is_told_to_exactly_those_who_may_read_it_and_want_to(
     make: Factory, worlds
 ) -> None:
@@ -360,6 +361,7 @@ def test_a_comment_is_told_to_exactly_those_who_may_read_it_and_want_to(
     assert mails > 100
 
 
+@pytest.mark.wide
 def test_a_new_item_is_mailed_to_exactly_those_who_may_read_it_and_want_to(
     make: Factory, worlds
 ) -> None:

@@ -178,6 +178,7 @@ def test_a_right_that_is_lost_while_a_message_waits_counts(
     assert len(browser.messages()) == 1
 
 
+@pytest.mark.wide
 def test_a_preference_decides_on_push_alone(
     api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
 ) -> None:

@@ -111,6 +111,7 @@ def test_a_process_that_dies_in_a_batch_leaves_it_to_another(box: Postbox, site:
     assert {one["To"]: one["Message-ID"] for one in box.send()} == first
 
 
+@pytest.mark.wide
 def test_two_senders_at_once_share_the_work(box: Postbox, site: Site) -> None:
     told = many(box, site, 2 * outbox.BATCH)
     app = box.stage.app
@@ -128,6 +129,7 @@ def test_two_senders_at_once_share_the_work(box: Postbox, site: Site) -> None:
     assert len(box.receiver.mails) == len({one["To"] for one in box.receiver.mails}) == len(told)
 
 
+@pytest.mark.wide
 def test_all_that_is_due_goes_over_one_connection(box: Postbox, site: Site) -> None:
     many(box, site, outbox.BATCH + 1)
 
@@ -135,6 +137,7 @@ def test_all_that_is_due_goes_over_one_connection(box: Postbox, site: Site) -> N
     assert len(box.receiver.connections) == 1
 
 
+@pytest.mark.wide
 def test_codes_leave_before_mail_about_updates(box: Postbox, site: Site) -> None:
     many(box, site, outbox.BATCH)
     with box.stage.app.database.write() as tx:
@@ -328,6 +331,7 @@ FALSE: dict[str, Callable[[EmailMessage, EmailMessage], bytes]] = {
 }
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize("kind", FALSE, ids=lambda name: name.replace(" ", "-"))
 def test_other_reports_turn_nothing_off(box: Postbox, site: Site, kind: str) -> None:
     ana, mine = _sent(box, site)
@@ -356,6 +360,7 @@ def command(
     return run
 
 
+@pytest.mark.wide
 def test_dead_mail_is_listed_and_retried(
     box: Postbox, site: Site, command: Callable[..., tuple[int, str]]
 ) -> None:
@@ -392,6 +397,7 @@ def test_what_waits_after_a_failure_can_be_hurried_and_what_is_leased_not(
     assert sorted(state for state, _ in box.states(*told)) == ["sent", "unwritten"]
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("form", ["mbox", "maildir", "folder", "file"])
 def test_reports_are_read_from_any_mailbox(
     box: Postbox,

@@ -80,6 +80,7 @@ def other(build: str) -> str:
 
 
 # Six clients who pause so briefly keep a core busy: `make test` asks less often.
+@pytest.mark.wide
 @pytest.mark.parametrize("pause_s", [0.1, pytest.param(0.02, marks=pytest.mark.wide)])
 def test_reload_upgrade_and_failed_upgrades_under_load_fail_no_request(
     node: Held, releases: dict[str, Path], tmp_path: Path, pause_s: float
@@ -199,6 +200,7 @@ def test_two_releases_side_by_side_take_no_more_connections_than_doctor_counts(
     assert max(found) <= few.connections
 
 
+@pytest.mark.wide
 def test_a_program_that_is_not_there_is_refused(node: Held) -> None:
     before = node.build()
     there = node.current.readlink()
@@ -328,6 +330,7 @@ def test_workers_that_can_not_start_end_none_that_serves(
         assert running.web() == [web]
 
 
+@pytest.mark.wide
 def test_killed_it_leaves_nothing_behind(node: Held) -> None:
     web = node.web()
     node.process.kill()
@@ -410,6 +413,7 @@ def test_sockets_that_systemd_opened_are_used_and_it_is_told(
         assert not any(Path(f"/proc/{pid}").exists() for pid in web)
 
 
+@pytest.mark.wide
 def test_a_socket_that_no_setting_names_is_refused(
     database_url: str, tmp_path: Path, releases: dict[str, Path]
 ) -> None:
@@ -422,6 +426,7 @@ def test_a_socket_that_no_setting_names_is_refused(
     assert b"systemd has opened" in error
 
 
+@pytest.mark.wide
 def test_it_listens_on_a_unix_socket_and_takes_it_away_at_the_end(
     database_url: str, tmp_path: Path, releases: dict[str, Path]
 ) -> None:

@@ -23,7 +23,7 @@ from tests.webclient.visitor import Visitor
 __all__ = ["browser", "chromium"]
 
 # `make test` plays one step of so many, with script; `make test-wide` all others, in every mode.
-ONE_OF = 25
+ONE_OF = 40
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

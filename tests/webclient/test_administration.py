@@ -78,6 +78,7 @@ def test_the_owner_names_the_moderators(
     assert visitor.of(site).get(path).tree.css_first("article .tag") is None
 
 
+@pytest.mark.wide
 @step("owner edits the menu")
 def test_the_owner_edits_the_menu(hand: Hand, site: Site) -> None:
     enter(hand, site, "menu")

@@ -274,6 +274,7 @@ def _planned(visitor: Visitor, do: str, **form: str) -> Any:
     return visitor.post(f"/moderation/act/{do}/", FORM | form)
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "path",
     [
@@ -358,6 +359,7 @@ def test_an_action_that_lacks_something_comes_back(
         assert page.find("#things").text().strip() == form.get("things", "")
 
 
+@pytest.mark.wide
 def test_a_plan_is_for_who_made_it_and_used_once(
     make: Factory, site: Site, visitor: Visitor
 ) -> None:
@@ -438,6 +440,7 @@ def test_a_comment_in_a_huddle_is_shown_alone(make: Factory, site: Site, visitor
     assert "An insult" not in visitor.of(site, site.moderator).get("/moderation/cases/").text
 
 
+@pytest.mark.wide
 def test_an_action_on_many_things_says_how_far_it_is(
     make: Factory, site: Site, visitor: Visitor
 ) -> None:

@@ -185,6 +185,7 @@ def test_events_are_listed_by_date(hand: Hand, make: Factory, event: Event) -> N
     hand.see("Long ago")
 
 
+@pytest.mark.wide
 @step("member creates a poll")
 def test_a_member_creates_a_poll(hand: Hand, bikes: Site, place: Thing) -> None:
     hand.sign_in(bikes, bikes.member)

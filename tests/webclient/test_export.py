@@ -51,6 +51,7 @@ def test_the_owner_exports(hand: Hand, site: Site, database_url: str, website: S
     hand.gone("Download the archive")
 
 
+@pytest.mark.wide
 def test_the_archive_comes_whole_and_is_resumed(
     visitor: Visitor, site: Site, database_url: str, website: Server, api: Api
 ) -> None:

@@ -19,10 +19,6 @@ from tests.webclient.crawl import Crawl, Town, build, crawl, filled, route_of, t
 from tests.webclient.visitor import Page, Visitor
 
 CAST: Final = ("guest", "member", "moderator", "owner")
-# `make test` goes as the first two; `make test-wide` as all.
-EACH_OF_CAST: Final = [
-    pytest.param(name, marks=() if name in CAST[:2] else pytest.mark.wide) for name in CAST
-]
 # Origins of pages that are not this host's. None: the header is not sent, and no proof either.
 ORIGINS: Final = (
     "https://evil.example",
@@ -73,7 +69,8 @@ def test_every_form_of_every_template_carries_the_proof_and_has_a_case() -> None
     assert not without_case
 
 
-@pytest.mark.parametrize("name", EACH_OF_CAST)
+@pytest.mark.sliced(1)
+@pytest.mark.parametrize("name", CAST)
 def test_every_form_that_is_shown_carries_the_proof_and_has_a_case(
     name: str, crawls: Callable[[str], Crawl]
 ) -> None:
@@ -101,7 +98,8 @@ def snapshot(make: Factory) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", EACH_OF_CAST)
+@pytest.mark.sliced(1)
+@pytest.mark.parametrize("name", CAST)
 def test_no_form_is_taken_from_elsewhere(
     name: str, crawls: Callable[[str], Crawl], website: Server, town: Town, make: Factory
 ) -> None:
@@ -131,6 +129,7 @@ def test_no_form_is_taken_from_elsewhere(
     assert snapshot(make) == before
 
 
+@pytest.mark.wide
 def test_no_address_takes_a_form_from_elsewhere(website: Server, town: Town) -> None:
     for name in CAST:
         visitor = Visitor(website.address, town.site.host)
@@ -172,16 +171,10 @@ def test_a_form_of_the_site_itself_is_taken_with_origin_or_with_proof(
     assert [by_origin.status, by_proof.status] == [303, 303]
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     "method",
-    [
-        "GET",
-        "PUT",
-        *(
-            pytest.param(name, marks=pytest.mark.wide)
-            for name in ("HEAD", "OPTIONS", "DELETE", "PATCH")
-        ),
-    ],
+    ["GET", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH"],
 )
 def test_no_other_method_does_what_a_form_does(
     method: str, website: Server, town: Town, make: Factory
@@ -204,7 +197,8 @@ def test_no_other_method_does_what_a_form_does(
 # ---------------------------------------------------------------- frames
 
 
-@pytest.mark.parametrize("name", EACH_OF_CAST)
+@pytest.mark.sliced(2)
+@pytest.mark.parametrize("name", CAST)
 def test_no_page_is_shown_in_a_frame(name: str, crawls: Callable[[str], Crawl]) -> None:
     for path, page in crawls(name).pages.items():
         policy = page.headers["content-security-policy"]

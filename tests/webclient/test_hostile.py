@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import re
 import socket
-import zlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -24,8 +23,6 @@ from tests.webclient.hostile import ATTACKS, Attack
 from tests.webclient.process import FRONT_ENDS, website_of
 from tests.webclient.visitor import Visitor
 
-# `make test` plays one of so many.
-ONE_OF = 5
 # Requests of one address in a minute, where they are counted.
 MOST = 40
 
@@ -108,18 +105,8 @@ def item(bikes: Site, make: Factory) -> Thing:
     return make.conversation(bikes)
 
 
-def _cases() -> list[Any]:
-    return [
-        pytest.param(
-            attack,
-            id=attack.name,
-            marks=[pytest.mark.wide] if zlib.crc32(attack.name.encode()) % ONE_OF else [],
-        )
-        for attack in ATTACKS
-    ]
-
-
-@pytest.mark.parametrize("attack", _cases())
+@pytest.mark.sliced(20)
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_both_ways_answer_alike(
     attack: Attack, both: Both, bikes: Site, cookie: str, item: Thing
 ) -> None:
@@ -286,6 +273,7 @@ def filled(path: str, ids: Mapping[str, int | str]) -> str:
     return re.sub(r"<([^>]+)>", fill, path)
 
 
+@pytest.mark.wide
 def test_the_query_of_a_page_reaches_the_api_as_values_alone(
     server: Server, bikes: Site, make: Factory, item: Thing
 ) -> None:
@@ -343,10 +331,11 @@ def ids(bikes: Site, make: Factory, item: Thing) -> dict[str, int | str]:
     }
 
 
+@pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.wide)])
 def test_the_api_never_accepts_the_cookie(
-    both: Both, bikes: Site, cookie: str, ids: dict[str, int | str]
+    both: Both, bikes: Site, cookie: str, ids: dict[str, int | str], every: int
 ) -> None:
-    for path in list(routes.SITE):
+    for path in list(routes.SITE)[::every]:
         target = filled(path, ids)
         if path == "/":
             continue

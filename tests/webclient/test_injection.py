@@ -183,7 +183,7 @@ def holes(hand: Hand, site: Site, path: str) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("number", "every"),
-    [(0, 12), *(pytest.param(number, 1, marks=pytest.mark.wide) for number in range(PLAYED))],
+    [(0, 36), *(pytest.param(number, 1, marks=pytest.mark.wide) for number in range(PLAYED))],
 )
 def test_no_text_becomes_markup(number: int, every: int, bare: Hand, make: Factory) -> None:
     site, paths = write(make, number)
@@ -207,6 +207,7 @@ def _sign_in(hand: Hand, site: Site, person: Person) -> None:
     hand.driver.add_cookie({"name": "session", "value": visitor.cookies["session"], "path": "/"})
 
 
+@pytest.mark.wide
 def test_what_is_looked_for_would_be_found(bare: Hand, bikes: Site) -> None:
     bare.go(bikes, "/")
     bare.driver.execute_script(
@@ -224,6 +225,7 @@ def test_what_is_looked_for_would_be_found(bare: Hand, bikes: Site) -> None:
 # ---------------------------------------------------------------- what a form gives back
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "part", [0, *(pytest.param(part, marks=pytest.mark.wide) for part in range(1, PARTS))]
 )

@@ -197,6 +197,7 @@ def focused(hand: Hand) -> str:
     return hand.driver.switch_to.active_element.get_attribute("id") or ""
 
 
+@pytest.mark.wide
 def test_times_are_those_of_the_reader(browser: Chrome, website: Server, make: Factory) -> None:
     site = make.site()
     talk = make.conversation(site)
@@ -235,6 +236,7 @@ def test_a_site_has_a_manifest_of_its_own(visitor: Visitor, make: Factory) -> No
         assert guest.get(icon["src"]).headers["content-type"] == icon["type"]
 
 
+@pytest.mark.wide
 def test_pages_say_whose_they_are(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     guest, member = visitor.of(site), visitor.of(site, site.member)

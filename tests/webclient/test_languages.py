@@ -49,6 +49,7 @@ def unmarked(text: str, called: Iterable[str]) -> str:
     return re.sub(rf"\b({_NAMES})(?!\w)", "", text)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", EACH)
 def test_every_text_of_a_page_is_translated(stage: Stage, make: Factory, name: str) -> None:
     page = stage.read(SCENES[name], language=PSEUDO)
@@ -91,6 +92,7 @@ def test_a_catalog_is_whole(code: str) -> None:
     assert said - wanted == set()
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("code", catalogs.LANGUAGES)
 def test_a_translation_has_the_places_of_its_text(code: str) -> None:
     place = re.compile(r"%\(\w+\)[sd]|%(?!\()")

@@ -228,6 +228,7 @@ def test_a_page_that_nobody_sees_closes_its_stream(
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", made)
 
 
+@pytest.mark.wide
 def test_networks_without_websockets_have_the_other_stream(
     browser: Chrome, website: Server, make: Factory, api_there: Api
 ) -> None:

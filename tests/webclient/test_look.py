@@ -12,10 +12,10 @@ from tests.webclient import page_checks
 from tests.webclient.gallery import SCENES, Stage, templates
 from tests.webclient.page_checks import LIGHT, LOOKS, WIDTHS
 
-# `make test` looks at these, in one look; `make test-wide` at all.
-SLICE: Final = ("conversation.html", "sign_in.html")
+# `make test` looks at this one, in one look; `make test-wide` at all.
 EACH: Final = [
-    pytest.param(name, marks=() if name in SLICE else pytest.mark.wide) for name in templates()
+    pytest.param(name, marks=() if name == "conversation.html" else pytest.mark.wide)
+    for name in templates()
 ]
 
 

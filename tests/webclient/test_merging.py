@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.factories import Factory
 from tests.webclient.visitor import Visitor
 
 
+@pytest.mark.wide
 def test_a_moderator_merges_conversations_and_old_addresses_lead_on(
     make: Factory, visitor: Visitor
 ) -> None:

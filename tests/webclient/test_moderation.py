@@ -68,6 +68,7 @@ def test_a_moderator_pins(hand: Hand, bikes: Site, make: Factory) -> None:
     hand.see_no("Pinned")
 
 
+@pytest.mark.wide
 @step("moderator closes a conversation")
 def test_a_moderator_closes(hand: Hand, bikes: Site, make: Factory) -> None:
     conversation = make.conversation(bikes)
@@ -147,6 +148,7 @@ def test_an_owner_creates_a_microcosm(hand: Hand, bikes: Site, make: Factory) ->
     assert f"Outer {hand.mode}" in hand.find(".crumbs").text
 
 
+@pytest.mark.wide
 def test_the_queue_pages_by_where_it_was(make: Factory, visitor: Visitor) -> None:
     site = make.site()
     for one in make.comments(make.conversation(site), 27):
@@ -295,6 +297,7 @@ def test_what_a_new_microcosm_lacks_is_said(bikes: Site, visitor: Visitor) -> No
     assert visitor.of(bikes, bikes.member).get(path).status == 403
 
 
+@pytest.mark.wide
 def test_a_logo_is_uploaded_and_taken_away(make: Factory, bikes: Site, visitor: Visitor) -> None:
     place = make.microcosm(bikes, "Pictured")
     path = f"/microcosms/{place.id}/edit/"

@@ -6,6 +6,7 @@ import io
 import zipfile
 
 import psycopg
+import pytest
 from selenium.webdriver.common.by import By
 
 from forumapi.config import Config
@@ -66,6 +67,7 @@ def test_a_member_deletes_their_profile_and_changes_their_mind(
     assert api_there.get(f"{person.path}/erasure", by=person).status == 404
 
 
+@pytest.mark.wide
 def test_the_file_is_handed_on_to_its_person_alone(
     visitor: Visitor, bikes: Site, make: Factory, database_url: str, website: Server
 ) -> None:

@@ -122,6 +122,7 @@ def test_a_text_by_another_on_the_profile_is_not_ones_own(
     assert said["markdown"] == "Mine"
 
 
+@pytest.mark.wide
 def test_whoever_has_chosen_no_name_is_asked_for_one(
     visitor: Visitor, bikes: Site, make: Factory
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.factories import Factory
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
@@ -105,6 +107,7 @@ def test_own_roles(hand: Hand, make: Factory) -> None:
     hand.see("Nothing has been written here yet.")
 
 
+@pytest.mark.wide
 def test_roles_are_their_holders_own(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     address = f"/profiles/{site.member.id}/roles/"
@@ -141,6 +144,7 @@ def test_nobody_is_found_by_an_unknown_id(visitor: Visitor, make: Factory) -> No
     assert unknown.text == foreign.text.replace(address, "/profiles/999999999/")
 
 
+@pytest.mark.wide
 def test_the_list_of_people_keeps_what_was_asked(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     for number in range(30):

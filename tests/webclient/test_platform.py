@@ -38,6 +38,7 @@ def website(
         yield started
 
 
+@pytest.mark.wide
 @step("platform's front page finds a community")
 def test_a_community_is_found(hand: Hand, make: Factory) -> None:
     name = f"Pigeons & {hand.mode}"
@@ -90,6 +91,7 @@ def test_an_operator_sees_all_sites(
     hand.see("No figures have been taken yet.")
 
 
+@pytest.mark.wide
 def test_nobody_else_is_an_operator(visitor: Visitor, bikes: Site) -> None:
     member = visitor.of(ROOT, bikes.member)
 
@@ -126,6 +128,7 @@ def test_a_guest_signs_in_before_they_begin(visitor: Visitor) -> None:
     assert page.status == 401 and "Later" in page.text
 
 
+@pytest.mark.wide
 def test_own_communities_are_told_from_others(visitor: Visitor, make: Factory) -> None:
     site = make.site(title="Mine <b>alone</b> & so on")
     owner = visitor.of(ROOT, site.owner)
@@ -155,6 +158,7 @@ def test_a_search_without_a_hit_says_so(visitor: Visitor) -> None:
     assert "<script>alert" not in page.text
 
 
+@pytest.mark.wide
 def test_the_owner_of_an_empty_community_is_told_how_to_begin(
     visitor: Visitor, make: Factory
 ) -> None:

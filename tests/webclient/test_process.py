@@ -65,6 +65,7 @@ def test_it_shows_pages_and_takes_what_is_written(
     assert "From afar" in member.get(f"/conversations/{conversation.id}/").text
 
 
+@pytest.mark.wide
 def test_it_is_started_without_a_database_and_imports_none() -> None:
     code = (
         "import sys, forumapi.server.standalone_website;"
@@ -78,6 +79,7 @@ def test_it_is_started_without_a_database_and_imports_none() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.wide
 def test_another_release_takes_over_without_a_refused_page(
     api_alone: Server, tmp_path: Path
 ) -> None:
@@ -138,6 +140,7 @@ def test_the_addresses_of_the_api_are_none_of_its_pages(alone: Server, bikes: Si
     assert ask(alone, "/api/v1/ready")[0] == 200
 
 
+@pytest.mark.wide
 def test_it_finishes_what_is_under_way_when_it_ends(
     api_alone: Server, bikes: Site, tmp_path: Path
 ) -> None:
@@ -155,6 +158,7 @@ def test_it_finishes_what_is_under_way_when_it_ends(
         assert started.process.wait(30) == 0
 
 
+@pytest.mark.wide
 def test_a_reload_applies_settings_in_place(api_alone: Server, bikes: Site, tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text("trusted_proxies = []\n")
@@ -194,6 +198,7 @@ def silent_api() -> Iterator[str]:
             one.close()
 
 
+@pytest.mark.wide
 def test_an_api_that_is_away_is_said_in_a_page(bikes: Site, tmp_path: Path) -> None:
     started = begin_website("http://127.0.0.1:9", tmp_path)
     try:
@@ -215,6 +220,7 @@ def test_an_api_that_is_away_is_said_in_a_page(bikes: Site, tmp_path: Path) -> N
     assert sent.field("/login/", "email") == "x@y.test"
 
 
+@pytest.mark.wide
 def test_no_form_is_lost_while_the_api_is_away(bikes: Site, tmp_path: Path) -> None:
     """Whichever it is, and whoever sends it: its page says so, and holds what was typed."""
     started = begin_website("http://127.0.0.1:9", tmp_path, webclient_secret="secret")

@@ -370,6 +370,7 @@ def test_all_conversations(hand: Hand, bikes: Site, make: Factory) -> None:
     hand.see("One of all")
 
 
+@pytest.mark.wide
 def test_a_place_shows_its_newest_polls(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     place = make.microcosm(site)

@@ -97,6 +97,7 @@ def check(page: Page, host: str) -> None:
     assert not any("planted" in one.partition(";")[0] for one in page.set_cookies)
 
 
+@pytest.mark.sliced(8)
 @pytest.mark.parametrize("target", ELSEWHERE)
 def test_signing_in_leads_to_no_other_host(target: str, website: Server, bikes: Site) -> None:
     wanted = target.replace("{host}", bikes.host)
@@ -127,14 +128,8 @@ def test_only_paths_of_the_host_are_its_own(target: str) -> None:
     assert re.fullmatch(r"/([!-.0-\[\]-~][!-\[\]-~]*)?", made), made
 
 
-@pytest.mark.parametrize(
-    "path",
-    # `make test` asks one of six; `make test-wide` all others.
-    [
-        pytest.param(path, marks=[pytest.mark.wide] if index % 6 else [])
-        for index, path in enumerate(ROUTES)
-    ],
-)
+@pytest.mark.sliced(10)
+@pytest.mark.parametrize("path", ROUTES)
 def test_no_parameter_of_any_page_leads_elsewhere(path: str, website: Server, town: Town) -> None:
     guest = Visitor(website.address, town.site.host)
     member = Visitor(website.address).of(town.site, town.site.member)
@@ -220,6 +215,7 @@ def test_cookies_over_https_are_this_host_s_alone(secure: Server, bikes: Site) -
     assert done.headers["strict-transport-security"] == "max-age=31536000"
 
 
+@pytest.mark.wide
 def test_a_cookie_without_the_prefix_is_none_over_https(secure: Server, bikes: Site) -> None:
     """A neighbour's site, or a page without TLS, could have set it."""
     guest = Visitor(secure.address, bikes.host)

@@ -68,6 +68,7 @@ def test_a_member_reports_what_is_illegal(hand: Hand, make: Factory, api: Api) -
     assert case["priority"] == "high"
 
 
+@pytest.mark.wide
 def test_whatever_may_be_reported_has_the_link(make: Factory, visitor: Visitor) -> None:
     site = make.site()
     things = [make.conversation(site), make.event(site), make.poll(site)]
@@ -222,6 +223,7 @@ def test_a_sites_own_kinds_stand_in_its_forms(make: Factory, visitor: Visitor, a
     assert "Not about wheels & bikes" in queue.get(link).main
 
 
+@pytest.mark.wide
 def test_updates_lead_to_decisions(make: Factory, visitor: Visitor, api: Api) -> None:
     site = make.site()
     thing = make.conversation(site, by=site.member)
@@ -243,6 +245,7 @@ def test_updates_lead_to_decisions(make: Factory, visitor: Visitor, api: Api) ->
         assert who.get(path).status == 200
 
 
+@pytest.mark.wide
 def test_what_else_of_a_huddle_moderators_see_is_the_reporters_choice(
     make: Factory, visitor: Visitor
 ) -> None:

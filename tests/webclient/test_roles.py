@@ -60,6 +60,7 @@ def _role(make: Factory, site: Site, title: str = "Leaders") -> str:
     return f"/microcosms/{place.id}/roles/{role}/"
 
 
+@pytest.mark.wide
 def test_roles_are_listed_with_their_people(make: Factory, visitor: Visitor) -> None:
     site = make.site()
     place = make.microcosm(site)

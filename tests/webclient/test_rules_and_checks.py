@@ -77,6 +77,7 @@ def _fields(page: Page) -> dict[str, str]:
     return {one.attributes["name"] or "": one.attributes["value"] or "" for one in found}
 
 
+@pytest.mark.wide
 def test_every_check_is_stored_and_shown_again(
     site: Site, api: Api, visitor: Visitor, make: Factory
 ) -> None:
@@ -129,6 +130,7 @@ def test_every_check_is_stored_and_shown_again(
     assert api.get(CHECKS, by=site.owner).data["onFailure"] == "pass"
 
 
+@pytest.mark.wide
 def test_a_rule_that_was_changed_after_its_dry_run_is_tried_again(
     site: Site, api: Api, visitor: Visitor, make: Factory
 ) -> None:

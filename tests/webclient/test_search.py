@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import pytest
 
 from forumapi.webclient.template_environment import marked_in
 from forumapi.webclient.transport import Reply
@@ -76,6 +77,7 @@ def test_a_search_by_type(hand: Hand, make: Factory) -> None:
     hand.see_no("Gravel talk")
 
 
+@pytest.mark.wide
 @step("search by author shows that author alone")
 def test_a_search_by_author(hand: Hand, make: Factory) -> None:
     site = make.site()

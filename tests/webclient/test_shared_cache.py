@@ -99,6 +99,7 @@ def marks(visitor: Visitor, page: Page) -> set[str]:
     return found | set(visitor.cookies.values())
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("ignored", "every"),
     [
@@ -150,6 +151,7 @@ def test_nothing_of_a_page_reaches_another_person(
     assert len(seen["member"] & seen["owner"]) == 0
 
 
+@pytest.mark.wide
 def test_only_plain_pages_of_guests_are_public(website: Server, town: Town) -> None:
     site = town.site
     member = Visitor(website.address).of(site, site.member)

@@ -255,6 +255,7 @@ class Trip:
         self.query = dict(parse_qsl(urlsplit(self.back).query))
 
 
+@pytest.mark.wide
 def test_the_way_back_signs_in_the_browser_that_began(
     visitor: Visitor, provider: Provider, with_provider: Site
 ) -> None:
@@ -363,6 +364,7 @@ def test_a_member_adds_a_passkey_and_signs_in_with_it(
     hand.see("You have no passkeys yet")
 
 
+@pytest.mark.wide
 def test_without_script_there_is_no_button(browser: Chrome, at_home: Server, bikes: Site) -> None:
     hand = Hand(browser, at_home.address[1], NO_SCRIPT)
     try:
@@ -501,6 +503,7 @@ def test_a_script_that_is_answered_late_ends_no_newer_session(
     assert "session" not in browser.cookies
 
 
+@pytest.mark.wide
 def test_an_ended_session_reads_public_pages_as_a_guest(
     visitor: Visitor, make: Factory, bikes: Site, website: Server
 ) -> None:

@@ -197,6 +197,7 @@ def test_an_owner_reads_the_transparency_report(
 # ---------------------------------------------------------------- over plain HTTP
 
 
+@pytest.mark.wide
 def test_decisions_and_appeals_are_for_whom_they_concern(
     make: Factory, bikes: Site, trains: Site, visitor: Visitor
 ) -> None:

@@ -227,6 +227,7 @@ def head(page: Page) -> dict[str, str]:
     return found
 
 
+@pytest.mark.wide
 @step("shared link has a title and a picture for others")
 def test_a_shared_link(hand: Hand, website: Server, make: Factory) -> None:
     site = make.site(title="Bikes")
@@ -408,6 +409,7 @@ def test_what_is_kept_is_bounded_and_what_was_shown_the_longest_ago_goes() -> No
     assert pages.find(("host", "/late", "", "en")) is None
 
 
+@pytest.mark.wide
 def test_a_place_that_becomes_private_is_gone_at_once(apart: Server, make: Factory) -> None:
     site = make.site()
     conversation = make.conversation(site, title="Soon hidden")

@@ -342,6 +342,7 @@ def test_marks_do_not_load_the_page(scripted: Hand, bikes: Site, make: Factory) 
     assert focused.get_attribute("name") == "on"
 
 
+@pytest.mark.wide
 def test_a_reply_begun_while_writing_keeps_the_words(
     scripted: Hand, bikes: Site, make: Factory
 ) -> None:

@@ -539,6 +539,7 @@ def test_all_that_is_followed_can_be_left(
     assert "You follow nothing yet." in member.get("/watchers/").text
 
 
+@pytest.mark.wide
 def test_another_page_sends_nothing(
     member: Visitor, make: Factory, bikes: Site, thread: Thing
 ) -> None:
@@ -567,6 +568,7 @@ def test_another_page_sends_nothing(
             assert "planted" not in page.text
 
 
+@pytest.mark.wide
 def test_the_quotation_of_a_comment(member: Visitor, make: Factory, thread: Thing) -> None:
     comment = make.comment(thread, markdown="> older\n\nfirst\n\nsecond >")
 

@@ -151,6 +151,7 @@ def test_who_may_not_read_any_more_at_the_time_of_delivery_is_told_nothing(
     wait_until(lambda: hooks.deliveries(hook, "queued") == [], "something is still queued")
 
 
+@pytest.mark.wide
 def test_where_a_thing_was_is_not_told_to_who_may_not_read_that(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -294,6 +295,7 @@ def test_a_failed_delivery_comes_again_under_the_same_id(
     assert hooks.deliveries(hook, "queued") == []
 
 
+@pytest.mark.wide
 def test_events_of_one_object_keep_their_order_and_others_do_not_wait(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -410,6 +412,7 @@ def test_a_webhook_that_no_thread_can_be_started_for_is_free_again(
     assert deliverer.has_room(queue)
 
 
+@pytest.mark.wide
 def test_one_site_is_served_in_a_quarter_of_the_places(
     hooks: Hooks, make: Factory, site: Site
 ) -> None:
@@ -426,6 +429,7 @@ def test_one_site_is_served_in_a_quarter_of_the_places(
         assert len(silent.messages) == most
 
 
+@pytest.mark.wide
 def test_after_a_day_a_delivery_is_a_dead_letter_and_can_be_replayed(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -478,6 +482,7 @@ def test_what_was_delivered_can_be_sent_again_from_the_log(
     assert [message.data["itemId"] for message in after] == ids[1:]
 
 
+@pytest.mark.wide
 def test_a_webhook_that_fails_for_days_is_disabled_and_its_owner_told(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -551,6 +556,7 @@ def test_an_answer_without_end_is_a_failure(
     assert state["lastError"] == "The answer is too long"
 
 
+@pytest.mark.sliced(4)
 @pytest.mark.parametrize("failures", range(12))
 def test_waits_grow_and_differ(failures: int) -> None:
     waits = [sender.wait_s(failures) for _ in range(50)]

@@ -184,6 +184,7 @@ def test_no_address_of_our_own_network_is_reached_nor_one_without_tls(url: str) 
         outbound.fetch(url, body=b"{}")
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_private_addresses_are_refused_when_registered_and_when_sent_to(
     postgres_url: str, tmp_path: Path, receiver: Receiver
@@ -348,6 +349,7 @@ def test_for_a_day_both_secrets_sign(
     assert one.is_signed_with(third)
 
 
+@pytest.mark.wide
 def test_a_test_is_sent_even_while_the_webhook_pauses(
     api: Api, hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -389,6 +391,7 @@ def _sooner(hooks: Hooks, hook: Any) -> bool:
     return False
 
 
+@pytest.mark.wide
 def test_what_a_full_queue_has_no_room_for_can_be_replayed(
     api: Api, hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -428,6 +431,7 @@ def test_a_replay_names_what_it_is_of(
     assert api.post(f"{PATH}/{hook['id']}/replay", body, by=site.owner).status == 400
 
 
+@pytest.mark.wide
 def test_the_receiver_of_the_documentation_takes_what_is_genuine_alone(
     hooks: Hooks, make: Factory, site: Site, tmp_path: Path
 ) -> None:

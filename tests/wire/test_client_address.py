@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from forumapi import routes
 from tests.api import Api
 from tests.factories import Factory, Person, Site
@@ -27,6 +29,7 @@ def _asked(host: dict[str, Any], ids: dict[str, int], names: dict[str, str]) -> 
     return paths
 
 
+@pytest.mark.wide
 def test_no_route_shows_anybody_elses_address(api: Api, make: Factory) -> None:
     site = make.site()
     place = make.microcosm(site)

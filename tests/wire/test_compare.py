@@ -242,6 +242,7 @@ def objects(value: Any, *, listed: bool = False) -> Iterator[tuple[dict[str, Any
 WITH_JSON = [name for name in names() if recorded_json(name) is not None]
 
 
+@pytest.mark.wide
 def test_a_recording_is_like_itself() -> None:
     for name in WITH_JSON:
         recorded = recorded_json(name)
@@ -259,13 +260,12 @@ def shapes() -> list[tuple[dict[str, Any], bool]]:
     return list(found.values())
 
 
-# `make test` breaks one shape of so many; `make test-wide` all others.
+# A part is one shape of so many.
 ONE_OF = 12
 
 
-@pytest.mark.parametrize(
-    "part", [0, *(pytest.param(part, marks=pytest.mark.wide) for part in range(1, ONE_OF))]
-)
+@pytest.mark.sliced(1)
+@pytest.mark.parametrize("part", range(ONE_OF))
 def test_a_key_lost_renamed_moved_or_made_null_in_any_recorded_object_is_found(part: int) -> None:
     for kept, listed in shapes()[part::ONE_OF]:
         free = OPTIONAL.keys() & kept.keys() if listed else ()

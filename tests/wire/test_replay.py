@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from zlib import crc32
 
 import pytest
 from _pytest.mark.structures import ParameterSet
@@ -25,20 +24,16 @@ ENTRIES = {
 """A recorded list of microcosms and conversations shows its first two entries, both microcosms."""
 
 
-# `make test` replays one recording of so many; `make test-wide` all others.
-ONE_OF = 3
-
-
 def cases() -> Iterator[ParameterSet]:
     """Every recording to replay, its id with the rules that apply."""
     for name in CASES:
         yield pytest.param(
             name,
             id=f"{name} {summary(name)}".strip(),
-            marks=[pytest.mark.wide] if crc32(name.encode()) % ONE_OF else [],
         )
 
 
+@pytest.mark.sliced(60)
 @pytest.mark.parametrize("name", list(cases()))
 def test_the_answer_is_the_recorded_one(world: World, name: str) -> None:
     recording = load(name)

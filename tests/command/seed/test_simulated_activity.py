@@ -76,6 +76,7 @@ def test_tokens_of_the_benchmark_are_always_the_same_and_look_like_tokens():
     )
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_site_has_the_same_shape_every_time():
     corpus = Corpus.read()

@@ -56,6 +56,7 @@ def questions(make: Factory, site: Site) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.wide
 def test_each_is_answered_as_alone(api: Api, make: Factory, bikes: Site) -> None:
     asked = questions(make, bikes)
     for name, by in bikes.cast().items():

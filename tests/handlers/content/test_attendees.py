@@ -192,6 +192,7 @@ def test_hidden_events_have_no_attendees_to_show(api: Api, make: Factory, bikes:
     assert answer(api, ride, "no", by=bikes.newcomer).status == 404
 
 
+@pytest.mark.wide
 def test_an_event_that_may_not_be_read_is_told_from_none_by_nothing(
     api: Api, make: Factory, bikes: Site, trains: Site
 ) -> None:

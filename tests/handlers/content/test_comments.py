@@ -496,6 +496,7 @@ def counts(api: Api, make: Factory, chat: Thing, author: Person) -> tuple[int, i
     return total, in_list, places[microcosm_id]["totalComments"], by_author
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_counts_follow_every_change_at_once_folded_or_not(api: Api, make: Factory) -> None:
     site = make.site()

@@ -71,6 +71,7 @@ def test_a_page_costs_two_statements_for_a_member_and_one_for_a_guest(
     assert api.get(last, by=bikes.newcomer).statements == 2
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_pages_hold_each_comment_once_with_hidden_and_ignored_ones_left_out(
     api: Api, make: Factory, bikes: Site

@@ -89,6 +89,7 @@ def ask(api: Api, place: str, by: Person) -> Any:
     return api.get(f"/api/v1/geocode?q={place}", by=by)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_service_is_asked_once_and_its_best_match_is_the_answer(
     asking: Api, service: Service, bikes: Site
@@ -111,6 +112,7 @@ def test_a_service_is_asked_once_and_its_best_match_is_the_answer(
     assert len(service.asked) == before + 1
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["broken", "garbled", "odd", "slow"])
 def test_a_service_that_fails_is_502_and_asked_again(

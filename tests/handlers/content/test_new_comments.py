@@ -178,6 +178,7 @@ def test_numbers_share_what_is_kept_of_an_item(make: Factory) -> None:
     ]
 
 
+@pytest.mark.wide
 def test_the_count_costs_no_statement(api: Api, make: Factory) -> None:
     site = make.site()
     place = make.microcosm(site)

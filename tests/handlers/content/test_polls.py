@@ -134,6 +134,7 @@ def test_a_poll_closes_by_itself(api: Api, make: Factory, bikes: Site) -> None:
     assert api.get(poll.path, by=bikes.member).data["pollOpen"] is False
 
 
+@pytest.mark.wide
 def test_a_kept_page_knows_when_the_poll_closes(api: Api, make: Factory, bikes: Site) -> None:
     # A machine that needs longer than a second for the first look gets more.
     for ahead_s in (1, 5, 25):

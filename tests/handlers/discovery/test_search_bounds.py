@@ -101,6 +101,7 @@ def blocks(make: Factory, site: Site, word: str, *, comments: bool = True) -> in
     return min(costs)
 
 
+@pytest.mark.wide
 def test_the_work_for_a_word_does_not_grow_with_how_often_it_stands_there(
     make: Factory, site: Site
 ) -> None:
@@ -124,6 +125,7 @@ def titles(make: Factory, site: Site, word: str) -> Thing:
     return chat
 
 
+@pytest.mark.wide
 def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, site: Site) -> None:
     chat = titles(make, site, "grommet")
     write(make, chat, "grommet", 10)
@@ -136,6 +138,7 @@ def test_comments_are_no_work_for_a_word_that_few_titles_hold(make: Factory, sit
     assert blocks(make, site, "grommet", comments=False) < 1.5 * few
 
 
+@pytest.mark.wide
 def test_a_plan_made_when_there_was_little_reads_no_more_when_there_is_much(alone: Factory) -> None:
     analyze(alone)
     site = alone.site()
@@ -151,6 +154,7 @@ def test_a_plan_made_when_there_was_little_reads_no_more_when_there_is_much(alon
     assert max(costs) < 1.5 * costs[0]
 
 
+@pytest.mark.wide
 def test_a_large_site_is_searched_alike_beside_very_many_small_ones(alone: Factory) -> None:
     site = alone.site()
     write(alone, titles(alone, site, "grommet"), "grommet", 100)
@@ -205,6 +209,7 @@ def test_rights_are_asked_about_what_was_found_alone(make: Factory) -> None:
     assert all(nodes and {*nodes} == {"ProjectSet"} for nodes in first.values()), first
 
 
+@pytest.mark.wide
 def test_what_is_counted_no_further_is_said_and_every_page_is_there(
     api: Api, make: Factory, site: Site
 ) -> None:

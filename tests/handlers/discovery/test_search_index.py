@@ -119,6 +119,7 @@ def hurried(database_url: str, tmp_path: Path) -> Iterator[Api]:
         yield started.api()
 
 
+@pytest.mark.wide
 def test_without_time_the_newest_are_found_and_it_is_said(
     make: Factory, site: Site, hurried: Api, database_url: str
 ) -> None:

@@ -43,6 +43,7 @@ def suggestions(api: Api, site: Site, typed: str, by: Person | None = None) -> l
     return found
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "typed",
     [
@@ -250,6 +251,7 @@ def test_words_of_what_is_gone_are_forgotten(api: Api, make: Factory, site: Site
     assert not make.sql("SELECT 1 FROM search_gone WHERE site_id = %(s)s", s=site.id)
 
 
+@pytest.mark.wide
 def test_a_word_that_another_text_holds_stays(api: Api, make: Factory, site: Site) -> None:
     chat = make.conversation(site)
     one, two = (make.comment(chat, markdown="plughword") for _ in range(2))

@@ -162,6 +162,7 @@ def test_reading_one_makes_it_read(api: Api, make: Factory, site: Site) -> None:
     assert not unread(None)
 
 
+@pytest.mark.wide
 def test_at_most_twenty_five_on_pages_that_go_on(api: Api, make: Factory, site: Site) -> None:
     chats = [make.conversation(site, title=str(n)) for n in range(27)]
     for n, chat in enumerate(chats, start=1):

@@ -244,6 +244,7 @@ def test_what_may_not_be_read_any_more_is_neither_listed_nor_counted(api, make):
     assert heard(api, ana) == []
 
 
+@pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "state",
     [
@@ -343,6 +344,7 @@ def test_a_page_costs_two_statements_and_one_round_trip_to_the_cache(api, make, 
     assert warm.cache_trips <= 1
 
 
+@pytest.mark.wide
 def test_a_comment_costs_the_same_however_many_follow_and_they_hear_of_it_at_once(api, make):
     site = make.site()
     fan, bob = make.person(site), make.person(site)

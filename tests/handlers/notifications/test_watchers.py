@@ -589,6 +589,7 @@ def test_a_followed_place_has_no_news_that_one_ignores(stage: Stage, site: Site)
     assert news() == [older.id, None]
 
 
+@pytest.mark.wide
 def test_the_list_costs_three_statements_and_one_round_trip_to_memcached(
     database_url: str, memcached: str, tmp_path: Path
 ) -> None:

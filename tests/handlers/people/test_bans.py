@@ -228,6 +228,7 @@ def test_bans_are_the_owners_and_of_one_site(stage: Stage, site: Site) -> None:
     assert foreign.status == 404
 
 
+@pytest.mark.wide
 def test_somebody_banned_sees_what_the_page_needs_and_nothing_else(
     stage: Stage, site: Site
 ) -> None:

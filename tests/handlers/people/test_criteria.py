@@ -229,6 +229,7 @@ def test_only_the_owner_asks_for_addresses(api: Api, site: Site, place: Thing, r
     assert told[0]["criteria"][0]["actual"] == site.member.email
 
 
+@pytest.mark.wide
 def test_an_owner_sees_and_compares_no_spelling_of_an_address_from_elsewhere(
     api: Api, make: Factory, site: Site, place: Thing, role: Role
 ) -> None:
@@ -431,6 +432,7 @@ def holds(sent: dict[str, Any], one: Somebody) -> bool:
     )
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_members_are_those_whom_the_words_of_the_specification_name(
     api: Api, make: Factory, site: Site, place: Thing, seed: int

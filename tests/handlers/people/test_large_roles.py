@@ -133,6 +133,7 @@ def comment(server: Server, chat: Thing, by: Any, text: str) -> int:
     return post(server, "/api/v1/comments", sent, by).status
 
 
+@pytest.mark.wide
 def test_nobody_waits_for_a_criterion_that_puts_a_crowd_out(
     server: Server, make: Factory, crowd: Site, place: Thing, role: Role, database_url: str
 ) -> None:
@@ -245,6 +246,7 @@ def test_a_change_that_waits_keeps_nobody_waiting_behind_it(
         assert change.result().status == 302
 
 
+@pytest.mark.wide
 def test_rights_that_could_not_be_taken_away_are_not_acknowledged_and_go_soon(
     make: Factory, crowd: Site, role: Role, database_url: str
 ) -> None:

@@ -113,6 +113,7 @@ def test_it_ends_after_a_day(
     assert not object.exists()
 
 
+@pytest.mark.wide
 def test_one_that_is_made_goes_on_and_a_sixth_a_day_is_refused(
     api: Api, me: Person, config: Config
 ) -> None:

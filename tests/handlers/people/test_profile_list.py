@@ -69,6 +69,7 @@ def expected(stage: Stage, site: Site, order: str = "") -> list[str]:
     ]
 
 
+@pytest.mark.wide
 def test_any_page_holds_what_stands_there(stage: Stage, crowd: Site) -> None:
     everybody = expected(stage, crowd)
     for query, order in (
@@ -184,6 +185,7 @@ OTHERS = """
     SELECT site_id, profile_id, lower(profile_name), greatest(profile_id %% 7 - 3, 0) FROM made"""
 
 
+@pytest.mark.wide
 def test_a_large_site_reads_a_page_of_people_beside_very_many_small_ones(postgres_url: str) -> None:
     costs = {}
     with (
@@ -218,6 +220,7 @@ def test_a_large_site_reads_a_page_of_people_beside_very_many_small_ones(postgre
     assert max(costs.values()) < 400, costs
 
 
+@pytest.mark.wide
 def test_counts_are_right_after_writes_at_the_same_time(stage: Stage) -> None:
     site = stage.make.site()
     chat = stage.make.conversation(site)

@@ -252,6 +252,7 @@ def test_a_role_is_found_at_its_own_microcosm_alone(
     assert not api.get(path(place, id), by=site.owner).data["update"]
 
 
+@pytest.mark.wide
 def test_a_foreign_role_is_one_that_never_was(
     api: Api, make: Factory, site: Site, place: Thing, trains: Site
 ) -> None:

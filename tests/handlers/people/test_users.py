@@ -310,6 +310,7 @@ def test_nobody_gets_mail_unless_asked(stage: Stage, site: Site) -> None:
     assert mails() == [f"told@{site.key}.example"]
 
 
+@pytest.mark.wide
 def test_a_large_batch_is_a_fixed_number_of_statements(stage: Stage, site: Site) -> None:
     def sent(count: int, tag: str) -> Response:
         lines = [f"{tag}{n}@{site.key}.example,{n % 2}\n" for n in range(count)]

@@ -82,6 +82,7 @@ def test_analytics_ids_are_looked_at(platform: Platform) -> None:
     assert check_analytics(snapshot(platform, gaWebPropertyId="UA-1"))["valid"] is True
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_what_does_not_come_back_is_left_behind(platform: Platform) -> None:
     site = snapshot(platform, logoUrl="https://slow.example/logo.png", backgroundUrl="")

@@ -290,6 +290,7 @@ def from_before(scene: Scene, site: Site) -> None:
     scene.look()
 
 
+@pytest.mark.wide
 def test_a_domain_from_before_is_served_unproven_for_sixty_days(scene: Scene) -> None:
     from_before(scene, scene.site)
     assert scene.served() is scene.site

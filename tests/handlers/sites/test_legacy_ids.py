@@ -140,6 +140,7 @@ def test_lists_need_nothing_that_was_imported(stage: Stage, site: Site) -> None:
         }
 
 
+@pytest.mark.wide
 def test_old_pages_lead_to_ours_and_never_beyond_the_last(stage: Stage, site: Site) -> None:
     make = stage.make
     place, chat = make.microcosm(site), make.conversation(site)

@@ -29,6 +29,7 @@ def admin(platform: Platform) -> Person:
     return person
 
 
+@pytest.mark.wide
 def test_a_sample_holds_what_there_is_and_what_the_last_day_brought(platform: Platform) -> None:
     keeper, make = admin(platform), platform.make
     busy, quiet, gone = (make.site() for _ in range(3))

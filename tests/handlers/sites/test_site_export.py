@@ -245,6 +245,7 @@ def test_an_owner_deletes_the_archive(stage: Stage, site: Site) -> None:
     assert strays(stage, object)
 
 
+@pytest.mark.wide
 def test_the_next_export_takes_the_place_of_the_one_before(stage: Stage, site: Site) -> None:
     done(stage, site)
     ((object,),) = stage.sql("SELECT object FROM site_exports WHERE site_id = %(id)s", id=site.id)
@@ -292,6 +293,7 @@ ExportThread(sys.argv[1], Settings(Config(environment="embedded", data_dir=sys.a
 """
 
 
+@pytest.mark.wide
 def test_an_export_goes_on_after_its_process_was_killed(stage: Stage, site: Site) -> None:
     assert stage.post(EXPORT, {}, by=site.owner).status == 302
     for attempt in range(2):
@@ -340,6 +342,7 @@ def test_an_export_that_kills_each_process_is_given_up(stage: Stage, site: Site)
     assert state(stage, site) == "failed"
 
 
+@pytest.mark.wide
 def test_the_thread_looks_by_itself(stage: Stage, site: Site) -> None:
     thread = ExportThread(stage.url, Settings(stage.config))
     thread.start()
@@ -370,6 +373,7 @@ def test_the_claim_is_renewed_while_the_archive_is_stored(
     assert state(stage, site) == "done"
 
 
+@pytest.mark.wide
 def test_a_scheduler_of_the_operator_makes_exports_too(
     stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

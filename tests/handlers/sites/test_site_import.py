@@ -97,6 +97,7 @@ def do(stage: Stage, site: Site, task: str, **more: Any) -> dict[str, Any]:
     return shown(stage, site)
 
 
+@pytest.mark.wide
 def test_an_owner_moves_a_forum_in(stage: Stage, site: Site) -> None:
     assert stage.get(IMPORT, by=site.owner).status == 404
 
@@ -662,6 +663,7 @@ def test_files_come_as_far_as_the_site_has_room(stage: Stage, site: Site, tmp_pa
     assert any("no room left" in one["reason"] for one in left)
 
 
+@pytest.mark.wide
 def test_files_that_hang_on_nothing_take_the_site_s_room(stage: Stage, site: Site) -> None:
     def run(id: str, associations: Sequence[dict[str, str]]) -> str:
         packed = io.BytesIO()

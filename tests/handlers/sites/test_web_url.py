@@ -143,6 +143,7 @@ def forumapi(platform: Platform, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.wide
 def test_the_operator_may_name_any_other_address(platform: Platform, forumapi) -> None:
     site = platform.make.site()
     elsewhere = "https://pages.example/velo"

@@ -35,6 +35,7 @@ def ended(api: Api, id: int, by: Person, state: str) -> dict[str, Any]:
         time.sleep(0.1)
 
 
+@pytest.mark.wide
 def test_more_than_a_request_holds_is_hidden_in_the_background_and_back(
     api: Api, make: Factory
 ) -> None:
@@ -64,6 +65,7 @@ def test_more_than_a_request_holds_is_hidden_in_the_background_and_back(
     assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
 
 
+@pytest.mark.wide
 def test_conversations_of_many_comments_are_merged_in_the_background_and_back(
     api: Api, make: Factory
 ) -> None:
@@ -154,6 +156,7 @@ class LostError(Exception):
     """End of a process in the middle of a batch."""
 
 
+@pytest.mark.wide
 def test_a_batch_that_is_lost_is_done_again_and_no_step_twice(make: Factory) -> None:
     site = make.site()
     chat = make.conversation(site)

@@ -199,6 +199,7 @@ def test_a_merge_in_the_background_and_its_undo_end(make: Factory, url: str) -> 
     assert tables(make, site) == before
 
 
+@pytest.mark.wide
 def test_a_report_on_which_the_rules_fail_keeps_no_other_waiting(
     make: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +228,7 @@ def test_a_report_on_which_the_rules_fail_keeps_no_other_waiting(
     assert make.sql("SELECT item_id FROM rule_hits ORDER BY 1") == [(late.id,), (last.id,)]
 
 
+@pytest.mark.wide
 def test_a_report_that_is_dismissed_meanwhile_hides_nothing(make: Factory, url: str) -> None:
     site = make.site("dismissed")
     rule(make, site, "comment.reported", least_reports=1)
@@ -248,6 +250,7 @@ def test_a_report_that_is_dismissed_meanwhile_hides_nothing(make: Factory, url: 
     assert make.sql("SELECT state FROM cases") == [("decided",)]
 
 
+@pytest.mark.wide
 def test_the_record_of_an_open_case_is_kept(make: Factory) -> None:
     site = make.site("longopen")
     rule(make, site, "comment.reported", least_reports=1)

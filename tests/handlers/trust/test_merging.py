@@ -93,6 +93,7 @@ def shown(api: Api, thing: Thing, by: Person | None) -> list[int]:
     return [one["id"] for one in answer.data["comments"]["items"]]
 
 
+@pytest.mark.wide
 def test_a_merge_brings_all_together_and_its_undo_takes_all_back(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -201,6 +202,7 @@ def test_who_may_not_read_the_target_learns_nothing(api: Api, make: Factory, sit
     assert api.get(other.path, by=site.owner).location == into.path
 
 
+@pytest.mark.wide
 def test_what_can_not_be_merged_is_refused_with_the_reason(
     api: Api, make: Factory, site: Site
 ) -> None:

@@ -280,6 +280,7 @@ def _play(api: Api, make: Factory, seed: int) -> None:
 
 
 # In 112 one of two changes that hide a comment is undone, and the other later; in 178 a later action before an earlier.
+@pytest.mark.wide
 @pytest.mark.parametrize("seed", [0, 112, 178])
 def test_undoing_everything_leaves_no_trace(api: Api, make: Factory, seed: int) -> None:
     _play(api, make, seed)

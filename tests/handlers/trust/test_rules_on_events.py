@@ -79,6 +79,7 @@ def is_hidden(api: Api, said: Thing) -> bool:
     return api.get(said.path, by=said.site.newcomer).status == 404
 
 
+@pytest.mark.wide
 def test_reports_by_enough_people_hold_a_comment_once(api: Api, make: Factory, site: Site) -> None:
     chat = make.conversation(site, by=site.owner)
     said, other = (make.comment(chat, by=site.member) for _ in range(2))
@@ -124,6 +125,7 @@ def test_reports_by_enough_people_hold_a_comment_once(api: Api, make: Factory, s
     assert is_hidden(api, said)
 
 
+@pytest.mark.wide
 def test_one_person_does_not_count_as_many(api: Api, make: Factory, site: Site) -> None:
     said = make.comment(make.conversation(site, by=site.owner), by=site.member)
     one, keeper = make.person(site), make.person(site)
@@ -148,6 +150,7 @@ def test_one_person_does_not_count_as_many(api: Api, make: Factory, site: Site) 
     assert tried(api, site.owner, minReports=2, reporterRoleIds=[role]).data["total"] == 0
 
 
+@pytest.mark.wide
 def test_the_owner_does_not_learn_who_reported_them(api: Api, make: Factory, site: Site) -> None:
     chat = make.conversation(site, by=site.owner)
     said, theirs = make.comment(chat, by=site.owner), make.comment(chat, by=site.member)
@@ -182,6 +185,7 @@ def test_the_owner_does_not_learn_who_reported_them(api: Api, make: Factory, sit
     assert [one["shadowed"] for one in listed] == [2, 0]
 
 
+@pytest.mark.wide
 def test_rules_on_reports_spare_the_owner_and_moderators(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -207,6 +211,7 @@ def test_a_report_in_a_huddle_fits_no_rule(api: Api, make: Factory, site: Site) 
     assert tried(api, site.owner, minReports=1).data["total"] == 0
 
 
+@pytest.mark.wide
 def test_reports_of_items_count_and_what_was_reported_before_the_rule_is_left_alone(
     api: Api, make: Factory, site: Site
 ) -> None:

@@ -242,6 +242,7 @@ def address(path: str = "", **query: object) -> str:
 PERIODS = [(0, DAYS + 60), (30, 395), (100, 131), (200, 201), (DAYS + 100, DAYS + 200)]
 
 
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize(("first", "last"), PERIODS)
 def test_the_report_equals_a_recount(
     api: Api, make: Factory, year: Site, first: int, last: int
@@ -327,6 +328,7 @@ def test_only_the_owner_reads_it(api: Api, bikes: Site) -> None:
         assert api.get(address(path), site=bikes).status in (401, 403)
 
 
+@pytest.mark.wide
 def test_an_operator_prints_it(
     api: Api,
     year: Site,

@@ -130,6 +130,7 @@ def stage(api: Api, make: Factory) -> Stage:
     return Stage(api, make)
 
 
+@pytest.mark.wide
 def test_nobody_sees_a_record_that_they_may_not(api: Api, stage: Stage) -> None:
     triples = [
         (name, record, kind)
@@ -151,6 +152,7 @@ def test_nobody_sees_a_record_that_they_may_not(api: Api, stage: Stage) -> None:
                 assert secret.encode() not in answer.body
 
 
+@pytest.mark.wide
 def test_lists_show_what_one_may_see_and_nothing_else(api: Api, stage: Stage) -> None:
     for name, by in stage.people.items():
         for path, kind, list_name in (
@@ -189,6 +191,7 @@ def test_lists_show_what_one_may_see_and_nothing_else(api: Api, stage: Stage) ->
             assert shown <= allowed, (name, path)
 
 
+@pytest.mark.wide
 def test_no_channel_tells_an_author_who_reported(api: Api, make: Factory, stage: Stage) -> None:
     """Every address of the site's host without a parameter, and everything that came of the things, as their authors
     read it.

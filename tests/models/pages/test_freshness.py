@@ -73,6 +73,7 @@ def status_is(status: int) -> Callable[[Response], bool]:
 # ---------------------------------------------------------------- members: the next request
 
 
+@pytest.mark.wide
 def test_a_ban_and_its_end_hold_on_the_next_request(
     there: Api, make: Factory, site: Site, warm: Warm
 ) -> None:
@@ -393,6 +394,7 @@ def test_a_write_wakes_the_other_processes(api: Api, site: Site, database_url: s
         application.app.database.close()
 
 
+@pytest.mark.wide
 def test_guests_are_told_right_where_the_poll_is_dead(
     api: Api, make: Factory, site: Site, warm: Warm, database_url: str
 ) -> None:
@@ -428,6 +430,7 @@ def test_what_is_in_no_list_of_the_poll_guests_see_at_once(
 # ---------------------------------------------------------------- reading what was just written
 
 
+@pytest.mark.wide
 def test_a_write_is_read_on_the_other_worker_at_once(
     api: Api, there: Api, site: Site, warm: Warm
 ) -> None:
@@ -451,6 +454,7 @@ def test_a_write_is_read_on_the_other_worker_at_once(
         here, yonder = yonder, here
 
 
+@pytest.mark.wide
 def test_new_places_and_items_are_there_at_once(api: Api, there: Api, site: Site) -> None:
     here, yonder = api, there
     for number in range(10):

@@ -172,6 +172,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
+@pytest.mark.sliced(4)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_anywhere_is_seen_by_the_next_request(
@@ -356,6 +357,7 @@ IN_A_HUDDLE: dict[str, Callable[[Api, Circle], object]] = {
 }
 
 
+@pytest.mark.wide
 def test_a_change_in_a_huddle_is_seen_by_the_next_request(
     api: Api, there: Api, make: Factory
 ) -> None:
