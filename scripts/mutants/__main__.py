@@ -134,35 +134,45 @@ def testdb(folder: Path, command: str) -> None:
     )
 
 
+def _command(folder: Path, part: str, files: list[str]) -> str:
+    """Return the command that runs one part of the tests in a copy."""
+    python = folder / ".venv/bin/python"
+    return shlex.join(
+        [
+            *("env", "-C", str(folder), f"PYTHONPATH={folder}", str(python), "-m", "pytest"),
+            *("-q", "-x", "-p", "no:cacheprovider", "-m", part, *files),
+        ]
+    )
+
+
 def attempt(folder: Path, mutant: MutationSpec, sound: dict[str, bool]) -> WorkResult | None:
     """Put one mutant into a copy and run its tests there; `sound` remembers by command that they pass without the
-    mutant.
+    mutant. Wide tests run where the others find nothing.
 
     Return None, so that it stays to be tried, if they fail twice without the mutant.
     """
     module = str(mutant.module_path)
     group = plan.group_of(module, mutant.operator_name, sql.SITE)
     files = plan.tests_of(ROOT, module, group)
-    python = folder / ".venv/bin/python"
-    command = shlex.join(
-        [
-            *("env", "-C", str(folder), f"PYTHONPATH={folder}", str(python), "-m", "pytest"),
-            *("-q", "-x", "-p", "no:cacheprovider", "-m", "not wide", *files),
-        ]
-    )
-    if command not in sound:
-        # A second time, as a busy machine can fail tests that wait.
-        sound[command] = any(
-            run_tests(command, LIMIT_S)[0] is TestOutcome.SURVIVED for _ in range(2)
-        )
-    if not sound[command]:
+    commands = [_command(folder, part, files) for part in ("not wide", "wide")]
+    for command in commands:
+        if command not in sound:
+            # A second time, as a busy machine can fail tests that wait.
+            sound[command] = any(
+                run_tests(command, LIMIT_S)[0] is TestOutcome.SURVIVED for _ in range(2)
+            )
+    if not sound[commands[0]]:
         print(f"not tried, without any mutant these fail: {' '.join(files)}", flush=True)
         return None
     operator = operators()[mutant.operator_name]()
     with use_mutation(folder / module, operator, mutant.occurrence) as (before, after):
         if after is None:
             return WorkResult(WorkerOutcome.NO_TEST)
-        outcome, output = run_tests(command, LIMIT_S)
+        # Files without a wide test fail there for want of one, with or without a mutant.
+        for command in filter(sound.__getitem__, commands):
+            outcome, output = run_tests(command, LIMIT_S)
+            if outcome is not TestOutcome.SURVIVED:
+                break
     changed = [
         (old, new)
         for old, new in zip(before.splitlines(), after.splitlines(), strict=False)
