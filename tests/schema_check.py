@@ -226,7 +226,7 @@ def _templates() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 
 def _first_part(path: str) -> str:
-    return path.removeprefix("/api/v1").split("/", 2)[1]
+    return f"{path.removeprefix('/api/v1')}/".split("/", 2)[1]
 
 
 @functools.lru_cache(4096)
