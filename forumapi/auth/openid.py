@@ -138,7 +138,8 @@ class OpenidBackend(RedirectBackend):
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
         """Exchange the code and verify the id_token; return the verified e-mail address in it, or that of userinfo if
-        it has none. Raises as `RedirectBackend.email`.
+        it has none. Raises Unauthorized for an id_token or issuer that is not valid too, and else as
+        `RedirectBackend.email`.
         """
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)

@@ -91,7 +91,7 @@ def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, An
 
 def count(given: Attempt, limit: Limit) -> None:
     """Count a step of a sign-in against `limit` by its client's network; clients on a Unix socket have none and are not
-    counted. Raises TooMany.
+    counted. Raises TooMany once the network is at the limit.
     """
     if given.ip:
         with given.write() as tx:

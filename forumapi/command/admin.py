@@ -144,8 +144,8 @@ def site_id(tx: Reader, key: str) -> int:
 
 
 def lock_site(tx: Transaction, key: str) -> LockedSite:
-    """Lock the row of the live site with the subdomain `key` until the transaction ends, and return it. Raises
-    NotFound.
+    """Lock the row of the live site with the subdomain `key` until the transaction ends, and return it. Raises NotFound
+    if there is no such site.
     """
     locked = Site.lock(tx, site_id(tx, key))
     assert locked is not None  # rows of sites are not deleted
@@ -154,7 +154,7 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
     """Return the id of the user with the address `email` or, if that is None, of the user whose profile on the site has
-    the name or id `profile`; one of both must be given. Raises NotFound.
+    the name or id `profile`; one of both must be given. Raises NotFound if there is no such user or profile.
     """
     if email is not None:
         person = User.find_by_email(tx, email)
@@ -171,7 +171,8 @@ def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
     """Create a site with the subdomain `key`, owned by the user with the e-mail address `owner`, who is created if
-    there is none; return the site's id. Raises Invalid.
+    there is none; return the site's id. Raises Invalid, naming the field, for a value that is not valid or a subdomain
+    that is taken.
     """
     person = User.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)
@@ -183,7 +184,7 @@ def set_owner(tx: Transaction, key: str, address: str, operator: str = "") -> in
     return the id of their profile there, created if there is none.
 
     `operator`: who runs the command, for the audit. The former owner keeps their profile and microcosms. Raises
-    NotFound, Invalid.
+    NotFound if there is no such site, Invalid for a bad address.
     """
     id = site_id(tx, key)
     person = User.find_or_create(tx, user.checked_email(address), is_verified=False)
@@ -298,7 +299,7 @@ class Method(NamedTuple):
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
     """Return all sign-in methods that the platform allows, those switched off included, as they are set up on the site
     with the subdomain `key`, or, for None, on sites without settings of their own, in the order of
-    `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound.
+    `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound if there is no such site.
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
@@ -333,7 +334,7 @@ def set_sign_in(
     None, for all sites without settings of their own, and store its settings; return True if they are complete.
 
     `settings`: values by name, URLs separated by commas; settings that are not given stay. `operator`: who runs the
-    command, for the audit. Raises Invalid, NotFound.
+    command, for the audit. Raises Invalid for a bad value, NotFound for an unknown site or method.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id

@@ -270,8 +270,8 @@ def plain(text: str) -> str:
 
 
 def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
-    """Lease up to `batch` mails that are due, for LEASE_S; return those with a text first, then those that have to be
-    rendered.
+    """Lease up to `batch` mails that are due, for LEASE_S seconds; return two lists: those with a text, which are
+    leased before others, and those that have to be rendered.
     """
     texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
     room = batch - len(texts)

@@ -32,7 +32,7 @@ _PROOFS: Final = 200
 
 
 def decode(text: str) -> bytes:
-    """Decode base64url with or without padding. Raises ValueError."""
+    """Decode base64url with or without padding. Raises ValueError for any other text."""
     return base64.b64decode(
         text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True
     )

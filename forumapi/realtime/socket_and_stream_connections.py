@@ -292,7 +292,9 @@ class _Budget:
 def take(
     live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
-    """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises ApiError, which says why not."""
+    """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises Invalid for a name of no topic
+    and for too many topics, and as `Live.follow` and `Live.typing` do; nothing is subscribed then.
+    """
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):
         live.typing(client, parse_topic(message.topic, me))

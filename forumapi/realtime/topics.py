@@ -50,7 +50,7 @@ def topic_name(topic: Topic) -> str:
 
 def parse_topic(text: str, profile_id: int) -> Topic:
     """Parse the name of a topic on the wire; `huddles` and `updates` are those of the profile `profile_id`. Raises
-    Invalid.
+    Invalid for any other name.
     """
     if text == "site":
         return Topic(SITE, 0)

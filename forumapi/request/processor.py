@@ -101,7 +101,9 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
 
 
 def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answered:
-    """Answer a request whose handler is known: count it for the rate limit, then read or write. Raises ApiError."""
+    """Answer a request whose handler is known: count it for the rate limit, then read or write. Raises MethodNotAllowed
+    for a method that the handler lacks, and the ApiError of any step that refuses the request.
+    """
     if method == "OPTIONS":
         caller.count_address(app, ctx)
         return 200, answer_conversion.options_headers(handler.allow), b""

@@ -87,8 +87,8 @@ def find_site(app: Services, ctx: Context) -> str:
     and `ctx.ip` to the address of the visitor, if a front end asks on behalf of one. Return "".
 
     For a site that has moved to another platform, return its address there, without a slash at its end, and set
-    nothing. A request for a host that is not in memory is counted by its address first. Raises NotFound, Invalid,
-    TooMany.
+    nothing. A request for a host that is not in memory is counted by its address first. Raises NotFound for an unknown
+    host, Invalid for a front end's bad address, TooMany for an address that is at its limit.
     """
     host = ctx.environ.get("HTTP_HOST", "")
     found = app.sites.cached(host)
@@ -129,7 +129,8 @@ def _believe_front_end(app: Services, ctx: Context) -> None:
 def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
     """Answer with 301 to the same address with single slashes, and without an access token in its query.
 
-    The new address begins with one slash, so that it can't name another host. Raises TooMany.
+    The new address begins with one slash, so that it can't name another host. The request is counted by its address:
+    raises TooMany at the limit.
     """
     caller.count_address(app, ctx)
     return _redirect(ctx, "")

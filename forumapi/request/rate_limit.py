@@ -99,7 +99,9 @@ class AddressBuckets(Buckets):
     """Token buckets by client address; addresses of one IPv6 network (/64) share a bucket."""
 
     def take(self, key: str) -> Allowance | None:
-        """Take one request from the bucket of the client address `key`; return as `Buckets.take`."""
+        """Take one request from the bucket of the client address `key`, for IPv6 from that of its network; return as
+        `Buckets.take`, None if there is no limit.
+        """
         return super().take(network(key) if ":" in key else key) if self.limit else None
 
     def give_back(self, key: str) -> None:

@@ -247,7 +247,7 @@ def once(key: str, body: Any) -> str:
 
 def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
     """Upload the bytes `data` to the API, as a file called `name` of the Content-Type `kind`; return the file's hash,
-    and its name as the API has cleaned it. Raises Failure.
+    and its name as the API has cleaned it. Raises Failure if the API refuses the file.
     """
     found = store(visit, name, data, kind)
     return SentFile(found["fileHash"], plain(found["fileName"]))
@@ -255,7 +255,8 @@ def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
 
 def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[str, Any]:
     """Upload the bytes `data` to the API, as a file called `name` of the Content-Type `kind`; return the file as the
-    API shows it. `fit`: `maxWidth` and `maxHeight` in pixels, to which a picture is made smaller. Raises Failure.
+    API shows it. `fit`: `maxWidth` and `maxHeight` in pixels, to which a picture is made smaller. Raises Failure if the
+    API refuses the file.
     """
     name = name.replace("\\", "/").rpartition("/")[2][:255]
     body, content_type = encode_multipart_formdata({"file": (name, data, kind)})
@@ -298,7 +299,8 @@ def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
 
 def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writing:
     """Return the contents of the form for a comment on an item or profile: the contents that were refused in this
-    request, else the draft, else an empty form. Raises Failure.
+    request, else the draft, else an empty form. Raises Failure if the API fails to show the draft or the comment to
+    quote.
 
     `kind`: type of the thing with the id `item`, such as `conversation`; `has_draft` False: the API is not asked for a
     draft. The page's query parameter `reply` names a comment to answer, `quote` one to answer and quote.

@@ -108,7 +108,9 @@ class Visit:
 
     @cached_property
     def site(self) -> dict[str, Any]:
-        """Site of this host as the API shows it, read once. Raises Failure."""
+        """Site of this host as the API shows it, read once. Raises Failure if the API refuses it, such as with 404 on a
+        host without a site.
+        """
         if self.session.token and "me" not in self.__dict__ and self.me is not None:
             known: dict[str, Any] = self.__dict__["site"]
             return known
@@ -166,7 +168,7 @@ class Visit:
     @property
     def reactions(self) -> list[dict[str, Any]]:
         """Reactions that members can give on this site, in the site's order: `name`, by which the API knows it, and
-        `text`, shown on pages, of each. Raises Failure.
+        `text`, shown on pages, of each. Raises Failure as `site` does.
         """
         found: list[dict[str, Any]] = self.site["reactions"]
         return found
@@ -191,7 +193,7 @@ class Visit:
     @property
     def base_url(self) -> str:
         """Scheme and host of the site's pages, without a trailing slash: `webUrl` of the API's answer, else those of
-        this request. Raises Failure.
+        this request. Raises Failure as `site` does.
         """
         scheme = "https" if self.website.is_secure else "http"
         found: str = self.site.get("webUrl") or f"{scheme}://{self.host}"
@@ -319,7 +321,7 @@ class Visit:
     def comment_form(self, kind: str, item: int, *, has_draft: bool = True) -> Writing:
         """Return the contents of the form for a comment on the item or profile with the id `item`: the contents that
         were refused in this request, else the draft, else an empty form; in the latter two cases with the comment to
-        answer or to quote that the query names as `reply` or `quote`. Raises Failure.
+        answer or to quote that the query names as `reply` or `quote`. Raises Failure as `text_form.comment_form` does.
 
         `kind`: type of the item or profile, such as `conversation`. `has_draft` False: the API has said that there is
         no draft.
@@ -378,7 +380,7 @@ class Visit:
         self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
     ) -> Answer:
         """Answer with a rendered template as an HTML page. `retry_after`: seconds for the header Retry-After, 0 for
-        none; `values`: variables of the template besides those that `render` gives. Raises Failure.
+        none; `values`: variables of the template besides those that `render` gives. Raises Failure as `render` does.
         """
         text = self.render(template, **values)
         headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}

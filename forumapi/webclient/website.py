@@ -234,7 +234,8 @@ class Website:
 
     def _moved(self, visit: Visit, moved: Moved) -> Answer:
         """Redirect to the site's new address, or from a merged conversation to the one that holds it now; answer any
-        other page that needs a merged conversation with a page of 404. Raises Failure.
+        other page that needs a merged conversation with a page of 404. Raises Failure if the API refuses what the page
+        of 404 needs.
         """
         if "://" in moved.location:
             return self._moved_away(visit, moved.location)

@@ -34,7 +34,9 @@ class EnvelopeSwitches:
 
     @property
     def key(self) -> tuple[str, bool, bool, str]:
-        """Return the switches that change the bytes of an answer, for its entity tag."""
+        """Return the switches that change the bytes of an answer, for its entity tag: (context, always200, bare,
+        callback).
+        """
         return (self.context, self.always200, self.bare, self.callback)
 
 

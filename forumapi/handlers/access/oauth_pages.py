@@ -230,7 +230,9 @@ def _cookie(ctx: Context) -> str:
 
 
 def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
-    """Return the header Set-Cookie that sets the page session's cookie to `value`; "" deletes the cookie."""
+    """Return the header Set-Cookie, as (name, value), that sets the page session's cookie to `value`; "" deletes the
+    cookie.
+    """
     name = _name(ctx)
     secure = name.startswith("__Host-")
     text = dump_cookie(

@@ -127,7 +127,9 @@ def given(value: T | UnsetType, otherwise: T) -> T:
 
 
 def deleted(body: SiteBody, stored: bool) -> bool:
-    """Return the flag `deleted` of a site once `body` is applied: the one in the body, else the `stored` one."""
+    """Return True if the site is deleted once `body` is applied: by the flag in `body`, or by `stored`, the present
+    flag, if `body` has none.
+    """
     meta = given(body.meta, SiteMeta())
     return given(given(meta.flags, SiteFlags()).deleted, stored)
 

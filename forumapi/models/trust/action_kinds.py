@@ -155,7 +155,7 @@ class ActionKind(ABC):
 
     @property
     def value(self) -> bool:
-        """Return the value to which the kind sets the column `flag`; of no meaning if `flag` is ""."""
+        """Return the value to which the kind sets the column `flag`; False, without a meaning, if `flag` is ""."""
         return False
 
     def is_large(self, tx: Transaction, site_id: int, action_id: int) -> bool:

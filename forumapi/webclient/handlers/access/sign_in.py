@@ -128,7 +128,7 @@ class SignInView(View):
 
     def _call(self, visit: Visit, path: str, body: dict[str, Any]) -> Document:
         """POST `body` to `path` of the API as a guest, even if the visitor is signed in, and return the answer. Raises
-        Failure.
+        Failure if the API refuses it.
         """
         visit.api.token = ""
         try:

@@ -48,7 +48,7 @@ class EventView(View):
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
         """Show the page of the event with the id `item`. `failure`: the API's refusal of the member's answer, whose
-        reason and status the page has; None without a refusal. Raises Failure.
+        reason and status the page has; None without a refusal. Raises Failure if the visitor may not read the event.
         """
         found = visit.api.get(f"/events/{item}", offset=visit.query.get("offset"))
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")

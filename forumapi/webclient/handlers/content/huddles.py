@@ -225,7 +225,8 @@ class People:
     @classmethod
     def of_form(cls, visit: Visit) -> People:
         """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id, space, name; the first
-        100), and names typed into `to`, which are looked up. Raises Failure.
+        100), and names typed into `to`, which are looked up unless they are more than MOST_NAMES. Raises Failure if the
+        API refuses a look-up.
         """
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()

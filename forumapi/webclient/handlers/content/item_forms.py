@@ -219,7 +219,8 @@ def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
 
 def show_form_again(visit: Visit, page: str) -> Answer:
     """Answer a refused form with the page at the path `page`, on which it stands; if the form was sent from this page
-    with a query, such as an offset, with the same query. The page shows `visit.writing`, which is set. Raises Failure.
+    with a query, such as an offset, with the same query. The page shows `visit.writing`, which is set. Raises Failure
+    if the API refuses what that page needs.
     """
     assert visit.writing is not None  # it was read
     back = visit.back(page)

@@ -30,7 +30,7 @@ class PollView(View):
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
         """Show the page of the poll with the id `item`. `failure`: the API's refusal of the member's ballot, whose
-        reason and status the page has; None without a refusal. Raises Failure.
+        reason and status the page has; None without a refusal. Raises Failure if the visitor may not read the poll.
         """
         found = visit.api.get(f"/polls/{item}", offset=visit.query.get("offset"))
         return visit.page(

@@ -132,7 +132,7 @@ def _typed(visit: Visit) -> tuple[dict[str, str], list[str]]:
 
 def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, Any]:
     """Return the API's body of a microcosm: the fields `typed`, the item types `types` and the logo, which is uploaded
-    first if one was chosen. Raises Failure.
+    first if one was chosen. Raises Failure if the API refuses the logo.
     """
     body: dict[str, Any] = {
         "title": typed["title"],

@@ -51,7 +51,8 @@ class NewCommentsView(View):
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
         """Send the comments with ids above `comment` on the thing with the id `item` as HTML: those on the page of its
         list at the query's `offset` and on the pages behind, MOST_PAGES pages at most. `kind`: plural of the thing's
-        type, such as `events`. Raises Failure. Raises Refused with 404 for a huddle that the member takes no part in.
+        type, such as `events`. Raises Failure if the visitor may not read the thing; Refused with 404 for a huddle that
+        the member takes no part in.
         """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]
@@ -84,7 +85,9 @@ class NameView(View):
     """Name of a profile, for the script that shows who is writing."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Answer with JSON: `name`, that of the profile with the id `profile`, as plain text. Raises Failure."""
+        """Answer with JSON: `name`, that of the profile with the id `profile`, as plain text. Raises Failure if the
+        visitor may not see the profile.
+        """
         found = visit.api.get(f"/profiles/{profile}")
         return visit.send(msgspec.json.encode({"name": unescape(found["profileName"])}), JSON)
 

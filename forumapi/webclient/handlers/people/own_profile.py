@@ -49,8 +49,8 @@ class OwnProfileView(View):
 
     def _say(self, visit: Visit, me: dict[str, Any]) -> None:
         """Store the sent text about oneself as the newest comment on the profile: edit that comment if the member wrote
-        it, else add one; an empty text deletes the member's own comment. `me`: the profile as `/whoami` shows it.
-        Raises Failure.
+        it, else add one; an empty text deletes the member's own comment. `me`: the profile as `/whoami` shows it. A
+        text that is the same already is not sent. Raises Failure if the API refuses the text.
         """
         text, said = visit.field("markdown"), me["profileComment"]
         own = said if said and said["meta"]["createdBy"]["id"] == me["id"] else None

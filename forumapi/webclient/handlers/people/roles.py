@@ -148,7 +148,7 @@ class RoleView(View):
         refusal of a form on the page; `typed`: title and rights that were sent, None for the stored ones.
 
         `sought`: name of a person to be added, "" for none; `hits`: the profiles that the name may mean, as the API
-        shows them, None before a search. Raises Failure.
+        shows them, None before a search. Raises Failure if the API does not show the role to the visitor.
         """
         path = f"/microcosms/{microcosm}/roles/{role}"
         found = visit.api.document(path)

@@ -239,7 +239,9 @@ def _instant(text: str) -> str:
 
 
 def moderated_places(visit: Visit) -> list[dict[str, Any]]:
-    """Return the microcosms that the visitor moderates, in the order of the tree. Raises Failure."""
+    """Return the microcosms that the visitor moderates, in the order of the tree. Raises Failure if the API refuses the
+    tree.
+    """
     tree = visit.api.get("/microcosms/tree")
     found = []
     for start in range(0, len(tree), BATCH):

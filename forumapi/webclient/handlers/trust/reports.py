@@ -29,7 +29,7 @@ class ReportThingView(View):
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
         """Show the form to report the thing with the id `item`, and that thing. `things`: plural of its type, such as
-        `comments`. Raises Failure.
+        `comments`. Raises Failure if the visitor may not read the thing.
         """
         return self._show(visit, things, item)
 
@@ -111,7 +111,7 @@ class ReportView(View):
 
 def thing_of(visit: Visit, things: str, item: int) -> dict[str, Any]:
     """Return the comment, item or profile with the id `item` as the API shows it, an item with its first few comments.
-    `things`: plural of the type, such as `comments`. Raises Failure.
+    `things`: plural of the type, such as `comments`. Raises Failure if the visitor may not read the thing.
     """
     found: dict[str, Any] = visit.api.get(f"/{things}/{item}", limit=5)
     return found

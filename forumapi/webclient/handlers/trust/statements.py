@@ -74,7 +74,8 @@ class ReasonsView(View):
 
 def statement_of(visit: Visit, things: str, item: int) -> str:
     """Return the path of the page with the statement about a thing of the visitor's, the one with the id `item`; "" if
-    the API links no statement. `things`: plural of the thing's type, such as `comments`. Raises Failure.
+    the API links no statement. `things`: plural of the thing's type, such as `comments`. Raises Failure if the visitor
+    may not read the thing.
     """
     found = visit.api.get(f"/{things}/{item}", limit=5)
     for link in found["meta"]["links"]:
