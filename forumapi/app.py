@@ -40,6 +40,7 @@ from forumapi.outbound.geocoders import choose as choose_geocoder
 from forumapi.realtime.live_service import Live
 from forumapi.request import routing, tracing
 from forumapi.request.admission.admission_gate import AdmissionGate
+from forumapi.request.admission.plan_limits import PlanLimits
 from forumapi.request.handler import Handler
 from forumapi.request.process_gauges import ProcessGauges
 from forumapi.request.rate_limit import AddressBuckets, Buckets
@@ -150,6 +151,13 @@ class App(Services):
         )
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.usage = UsageCounter(self.database, self.live.connections_by_site)
+        self.plans = PlanLimits(
+            self.database,
+            lambda: self.config,
+            self.usage,
+            self.live.connections_by_site,
+            lambda site_id, tx: self.sites.current(site_id, tx).page(""),
+        )
         self.storage = open_storage(config)
         self.image_worker = ImageWorker(
             time_limit_s=config.picture_timeout_s, pixel_limit=config.picture_pixel_limit
@@ -191,6 +199,7 @@ class App(Services):
         workers = config.worker_count
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
+        self.plans.apply(config)
         self.database.bind_sites(config.database_percent_per_site)
         self.gate.apply(
             address_limit=config.guest_concurrency_per_address,
@@ -228,6 +237,7 @@ class App(Services):
         self.sequencer.start()
         self.live.start()
         self.usage.start()
+        self.plans.start()
         self.reporter.start()
         self._open_files()
         return has_database
@@ -255,6 +265,7 @@ class App(Services):
         self.push.stop()
         self.thumbnails.stop()
         self.image_worker.close()
+        self.plans.stop()
         self.usage.stop()
         self.reporter.stop()
         if self.tracer is not None:
@@ -271,6 +282,11 @@ class App(Services):
     def _queue_mail(
         self, tx: Transaction, site_id: int, mail_requests: Sequence[MessageRequest]
     ) -> None:
+        count = len(mail_requests)
+        if count and not self.plans.may_mail(
+            tx, site_id, lambda: self.sites.current(site_id, tx), count
+        ):
+            return
         mail_enqueue.queue(tx, site_id, mail_requests)
         if mail_requests:
             tx.after_commit(self.mail.wake)

@@ -158,6 +158,36 @@ def site_weights(texts: tuple[str, ...]) -> dict[str, int]:
     return {key: int(weight) for key, weight in pairs}
 
 
+PLAN_LIMITS: Final = (
+    *("members", "storage_mb", "comments_per_day", "calls_per_minute", "sockets", "mails_per_day"),
+    *("invitations_per_day", "webhooks", "imports_per_day"),
+)
+PLAN_NAME: Final = re.compile("[a-z0-9][a-z0-9-]{0,31}")
+_PLAN_LIMIT: Final = re.compile("([a-z_]+)=([0-9]{1,12})")
+
+
+def _plan(value: str) -> str | None:
+    name, *limits = value.split(" ")
+    if not PLAN_NAME.fullmatch(name):
+        return "must look like: free members=100 comments_per_day=500"
+    for limit in limits:
+        match = _PLAN_LIMIT.fullmatch(limit)
+        if match is None or match[1] not in PLAN_LIMITS:
+            return f"must set limits by name=number, of {', '.join(PLAN_LIMITS)}"
+    return None
+
+
+def plans(texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
+    """Return the limits of plans, by their names and PLAN_LIMITS, from the values of the setting `plans`, such as "free
+    members=100"; what a plan does not limit is absent. Of a plan or limit named twice the last counts.
+    """
+    split = (text.split(" ") for text in texts)
+    return {
+        name: {match[1]: int(match[2]) for one in limits if (match := _PLAN_LIMIT.fullmatch(one))}
+        for name, *limits in split
+    }
+
+
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 
@@ -649,6 +679,23 @@ class Config:
         "Share of each site in a busy worker, as 'bikes 3': three times that of a site not named, whose weight is 1.",
         reload=True,
         rule=_each(_site_weight),
+    )
+    plans: tuple[str, ...] = _setting(
+        (),
+        "plans",
+        "Plans of sites, as 'free members=100 comments_per_day=500'; 0: none; what is not named has no limit. Also "
+        "storage_mb, calls_per_minute, sockets, mails_per_day, invitations_per_day, webhooks, imports_per_day.",
+        reload=True,
+        rule=_each(_plan),
+    )
+    default_plan: str = _setting(
+        "",
+        "name",
+        "Plan of sites without one, and of those whose plan is not among `plans`; empty: no limits.",
+        reload=True,
+        rule=lambda value: (
+            None if not value or PLAN_NAME.fullmatch(value) else "must be the name of a plan"
+        ),
     )
     comment_rate_per_minute: int = _setting(
         60,

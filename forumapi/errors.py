@@ -230,6 +230,25 @@ class TooMany(ApiError):
         )
 
 
+class PlanLimit(ApiError):
+    """403: the plan of the site allows no more of something; 429 where it does later. `limit`: name of the limit,
+    `plan`: that of the plan, `most`: what the plan allows; `retry_after_s`: seconds for the header Retry-After, 0 where
+    the limit does not begin anew by itself.
+    """
+
+    status = 403
+    own_name = "plan_limit"
+
+    def __init__(self, limit: str, plan: str, most: int, retry_after_s: int = 0) -> None:
+        super().__init__(
+            f"The plan {plan} of this site allows {limit}: {most}",
+            status=429 if retry_after_s else None,
+            headers=(("Retry-After", str(retry_after_s)),) if retry_after_s else (),
+        )
+        self.limit = limit
+        self.plan = plan
+
+
 class NotImplementedHere(ApiError):
     """501: the API knows this, but it is not implemented, or not configured in this installation."""
 

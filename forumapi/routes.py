@@ -185,6 +185,7 @@ from forumapi.handlers.sites.legal import (
 from forumapi.handlers.sites.legal_editing import SiteLegalDocumentHandler, SiteLegalHandler
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.sites.ownership_transfer import SiteOfferHandler
+from forumapi.handlers.sites.plan import OwnPlanHandler, PlanHandler
 from forumapi.handlers.sites.platform_metrics import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
 from forumapi.handlers.sites.site_options import SiteOptionsHandler
@@ -264,6 +265,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/sites/<site:item>": SiteHandler,
     "/api/v1/sites/<site:item>/menu": MenuHandler,
     "/api/v1/sites/<site:item>/status": StatusHandler,
+    "/api/v1/sites/<site:item>/plan": PlanHandler,
     "/api/v1/sites/<site:item>/usage": UsageHandler,
     "/api/v1/sites/<site:item>/usage/csv": UsageCsvHandler,
     "/api/v1/whoami": WhoamiHandler,
@@ -476,6 +478,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/site/transparency": TransparencyHandler,
     "/api/v1/site/transparency/csv": TransparencyCsvHandler,
+    "/api/v1/site/plan": OwnPlanHandler,
     "/api/v1/site/usage": OwnUsageHandler,
     "/api/v1/site/usage/csv": OwnUsageCsvHandler,
     "/api/v1/statements": StatementsHandler,

@@ -377,7 +377,7 @@ def a_site(app: App, number: int) -> SiteSnapshot:
         (
             10**9 + number, 1, 1, texts_of, texts_of * 4, f"site{number}", f"www.{number}.example", True, NOW, 1, 1, 1,
             1, texts_of, texts_of, texts_of, "#fff", "cover", "#000", "", "", "", False, True, 1,
-            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 11, None, False, None, None, False,
+            1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 11, None, False, None, None, False, "off", "", None,
         ),
         "forum.test",
     )  # fmt: skip
@@ -565,7 +565,11 @@ FIXED = """
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused
     apidocs.openapi.recorded request.handler.Handler.form_fields
-    request.usage_counter.UsageCounter._counts request.usage_counter.UsageCounter._weights"""
+    request.usage_counter.UsageCounter._counts request.usage_counter.UsageCounter._weights
+    request.admission.plan_limits._NO_LIMITS request.admission.plan_limits.PlanLimits._plans
+    request.admission.plan_limits.PlanLimits._calls request.admission.plan_limits.PlanLimits._uses
+    request.admission.plan_limits.PlanLimits._asked request.admission.plan_limits.PlanLimits._notices
+    request.admission.plan_limits.PlanLimits._told request.admission.plan_limits._Use.added"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

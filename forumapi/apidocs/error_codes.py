@@ -86,6 +86,11 @@ _UNNUMBERED: Final = {
         "The site has moved to another platform.",
         "Use the address that a read redirects to; sign in there.",
     ),
+    "plan_limit": (
+        403,
+        "The site's plan allows no more of this; 429 where it does again after `Retry-After`.",
+        "Tell the owner; what the text names is reached.",
+    ),
     "precondition_failed": (
         412,
         "`If-Match` names another version.",

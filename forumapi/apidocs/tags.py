@@ -105,6 +105,7 @@ TAGS: Final = (
             "legal",
             "configuration_checks",
             "usage",
+            "plan",
             "avatar_source",
             "forum_import",
             "erasure_rule",

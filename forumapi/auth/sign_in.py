@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from forumapi import itemtypes
 from forumapi.auth import owner_provider_confirmation, second_factor, spam_check
-from forumapi.database.connections import Database, Reader
+from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import Forbidden, Unauthorized
 from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.access_token import AccessToken
@@ -50,13 +51,15 @@ def complete(
     ip: str,
     user_agent: str = "",
     request_reader: Reader | None = None,
+    take_member: Callable[[Transaction], None] | None = None,
 ) -> str:
     """Make an access token for the person with the proven address `verified`, and their user and profile if there are
     none; return the token's secret.
 
     The token is good on every site, unless only this site vouches for the address. A banned user gets one too, and is
     refused at its next requests. `ip`, `user_agent`: of the client, stored with the token; `request_reader`: reader
-    whose count of statements grows by those of a completed sign-in, None for none. Raises Forbidden for a new address
+    whose count of statements grows by those of a completed sign-in, None for none;
+    `take_member`: as in `Profile.find_or_create`. Raises PlanLimit; Forbidden for a new address
     reported for spam, TooMany for too many new users from one client address, SecondFactorNeeded for a person with a
     second factor that `verified` lacks, ReadOnly or SiteMoved on a site that is being moved or has moved.
     """
@@ -80,6 +83,7 @@ def complete(
             ip=ip,
             uses_platform=not by_site,
             claims=verified.is_platforms,
+            take_member=take_member,
         )
         secret = AccessToken.insert_session(
             tx,

@@ -9,6 +9,7 @@ from forumapi import errors
 from forumapi.errors import ApiError, Forbidden, InsufficientScope, TooMany, Unauthorized
 from forumapi.models.access import identity as identities
 from forumapi.models.people import caller_profile
+from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request.context import Context
 from forumapi.request.handler import AUDIENCE, Handler
 from forumapi.wire import scopes
@@ -23,13 +24,17 @@ def count(app: Services, ctx: Context, handler: Handler) -> None:
     """Set `ctx.token`, and count the request for the rate limit: by its token if that was accepted lately, else by its
     address.
 
-    Raises TooMany; Unauthorized for an Authorization header that is no bearer token.
+    Raises TooMany; PlanLimit for a guest beyond the calls of the site's plan; Unauthorized for an Authorization header
+    that is no bearer token.
     """
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
         _count_token(app, ctx)
     else:
         count_address(app, ctx)
+    # Callers with a token count once they are known: the owner is never refused.
+    if not ctx.token and handler.counts_as_call:
+        app.plans.take_call(ctx.site)
 
 
 def _count_token(app: Services, ctx: Context) -> None:
@@ -87,7 +92,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
     A good token is counted in place of the address from then on. Raises Unauthorized, also for a token with another
     audience than the address, Forbidden for banned callers, InsufficientScope for the operation `verb`, NotFound for a
-    site that is gone, TooMany, ReadOnly to a newcomer.
+    site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -117,6 +122,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
             found,
             is_root=ctx.site.is_root,
             is_moving=ctx.site.is_moving,
+            take_member=app.plans.taking(ctx.site, MEMBERS),
         )
         found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found
@@ -126,6 +132,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     )
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
         raise Unauthorized("This access token is not for this address", code=errors.TOKEN_INVALID)
+    if handler.counts_as_call and found.user_id != ctx.site.owner_user_id:
+        app.plans.take_call(ctx.site)
     if found.ban_reason is not None and not handler.admits_banned(ctx):
         raise Forbidden(found.ban_reason, code=errors.BANNED)
     if found.scopes is not None:

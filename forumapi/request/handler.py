@@ -146,6 +146,8 @@ class Handler:
     form_fields: ClassVar[Mapping[str, str]] = {}
     # True where people sign in: writes through one front end are rate-limited together too.
     signs_in: ClassVar[bool] = False
+    # False where a site's plan may not refuse the call: what a sign-in needs.
+    counts_as_call: ClassVar[bool] = True
     # True where a bad token must not refuse the request, which is about to make or end one.
     ignores_token: ClassVar[bool] = False
     # Audience of the tokens that are accepted (RFC 8707): "" the REST API, "mcp" the site's MCP server.

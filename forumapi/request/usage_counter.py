@@ -17,8 +17,8 @@ from forumapi.models.sites import site_usage
 from forumapi.observability.log import logger
 
 GUEST_READ, MEMBER_READ, WRITE, REFUSED = range(4)
-_BYTES, _CPU, _DATABASE, _LIVE = range(4, 8)
-_COUNTS: Final = 8
+_BYTES, _CPU, _DATABASE, _LIVE, _COMMENTS = range(4, 9)
+_COUNTS: Final = 9
 
 
 class UsageCounter(PollingThread):
@@ -54,6 +54,15 @@ class UsageCounter(PollingThread):
         row[_BYTES] += size
         row[_DATABASE] += database_s * 1000
         self._weights[site_id] = self._weights.get(site_id, 0) + statements + 1
+
+    def count_comment(self, site_id: int) -> None:
+        """Count a new comment, beside its request."""
+        self._row(site_id)[_COMMENTS] += 1
+
+    def unwritten_comments(self, site_id: int) -> int:
+        """Return the number of new comments on a site that are not written to the database yet."""
+        counts = list(self._counts.items())
+        return round(sum(row[_COMMENTS] for (of, _), row in counts if of == site_id))
 
     def poll(self) -> None:
         """Write what was counted. Raises Unavailable, and keeps the counts; OutcomeUnknown, and drops them, since they

@@ -91,6 +91,9 @@ def add(commands: Commands) -> None:
         "--period", choices=("hour", "day", "month"), default="day", help="what a row sums up"
     )
     usage.add_argument("--csv", action="store_true")
+    plan = sites.add("plan", _plan, "show the plan of a site with its limits, after setting it")
+    plan.add_argument("key", help="its subdomain")
+    plan.add_argument("name", nargs="?", help="of the setting `plans`; empty for the default one")
     site_move.add(sites)
 
 
@@ -208,6 +211,28 @@ def _usage(args: argparse.Namespace, current: Config) -> int:
     with reading(current) as tx:
         site_id = admin.site_id(tx, args.key)
         _print_report(args, SiteUsage.find(tx, site_id, args.period, since, until))
+    return OK
+
+
+def _plan(args: argparse.Namespace, current: Config) -> int:
+    from forumapi.command import admin
+    from forumapi.config import plans
+    from forumapi.models.journal.journal import Author
+    from forumapi.models.sites import site_plan
+
+    known = plans(current.plans)
+    if args.name and args.name not in known:
+        raise CommandError(f"the plans of this platform are: {', '.join(known) or 'none'}")
+    if args.name is not None:
+        with writing(current) as tx:
+            site_id = admin.lock_site(tx, args.key).site_id
+            site_plan.set_plan(tx, Author(site_id, 0, "", operator()), args.name)
+    with reading(current) as tx:
+        site_id = admin.site_id(tx, args.key)
+        name, used = site_plan.find(tx, site_id), site_plan.used(tx, site_id)
+    if name not in known:
+        name = current.default_plan
+    print(json.dumps(site_plan.document(name, known.get(name, {}), used), indent=1))
     return OK
 
 

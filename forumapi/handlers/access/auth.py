@@ -16,6 +16,7 @@ from forumapi.models.access import access_token
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.journal import journal
+from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.handler_results import Data, Done, Result
@@ -32,6 +33,7 @@ class AuthHandler(Handler):
     allow = "OPTIONS,POST,HEAD,GET,DELETE"
     errors_without_data = True
     signs_in = True
+    counts_as_call = False
     takes_idempotency_key = False
     also_answers = {"POST": (501, 502)}
 
@@ -61,7 +63,14 @@ class AuthHandler(Handler):
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
         try:
             secret = sign_in.complete(
-                app.database, app.config, ctx.site, verified, ctx.ip, agent, tx
+                app.database,
+                app.config,
+                ctx.site,
+                verified,
+                ctx.ip,
+                agent,
+                tx,
+                app.plans.taking(ctx.site, MEMBERS),
             )
         except SecondFactorNeeded as error:
             # A client that names no method takes whatever is not null for the token.
@@ -80,6 +89,7 @@ class AuthBeginHandler(Handler):
     """The first step of signing in on a provider's page or with a passkey."""
 
     signs_in = True
+    counts_as_call = False
     takes_idempotency_key = False
     also_answers = {"POST": (501, 502)}
 
@@ -159,6 +169,7 @@ class Auth0Handler(Handler):
 
     errors_without_data = True
     signs_in = True
+    counts_as_call = False
     takes_idempotency_key = False
     also_answers = {"POST": (502,)}
 
@@ -187,5 +198,13 @@ class Auth0Handler(Handler):
         # The site's owner chose the tenant: what it says counts there.
         verified = Verified(email, client_id, is_platforms=site.is_root)
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
-        secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+        secret = sign_in.complete(
+            app.database,
+            app.config,
+            site,
+            verified,
+            ctx.ip,
+            agent,
+            take_member=app.plans.taking(site, MEMBERS),
+        )
         return Data(json_fragments.dumps(secret))

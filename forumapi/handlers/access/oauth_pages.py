@@ -27,6 +27,7 @@ from forumapi.models.access.identity import Identity
 from forumapi.models.access.oauth_client import OAuthClient
 from forumapi.models.access.oauth_grant import active_profile
 from forumapi.models.access.rate_counters import Limit
+from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
@@ -61,6 +62,7 @@ class PageHandler(Handler):
 
     ignores_token = True
     signs_in = True
+    counts_as_call = False
     takes_idempotency_key = False
     error_form = "Page"
     also_answers: ClassVar[dict[str, tuple[int, ...]]] = {
@@ -157,7 +159,15 @@ class PageHandler(Handler):
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
         try:
-            secret = sign_in.complete(app.database, app.config, site, verified, ctx.ip, agent)
+            secret = sign_in.complete(
+                app.database,
+                app.config,
+                site,
+                verified,
+                ctx.ip,
+                agent,
+                take_member=app.plans.taking(site, MEMBERS),
+            )
         except SecondFactorNeeded as needed:
             form.flow = needed.flow
             return self._step(ctx, cookie, "factor", form, url=url)

@@ -15,6 +15,7 @@ from forumapi.models.content.comment_documents import CommentPage
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile_summary
+from forumapi.models.sites.site_plan import COMMENTS
 from forumapi.models.texts import text_rendering
 from forumapi.models.trust import patched_flags
 from forumapi.permissions import evaluator
@@ -329,6 +330,7 @@ class CommentsHandler(Handler):
         may_be_held = not parent.is_huddle and holding.is_possible(
             ctx, itemtypes.COMMENT, journal.CREATED
         )
+        ctx.app.plans.check(ctx.writer, ctx.site, COMMENTS)
         is_new = comment.insert(
             ctx.writer,
             ctx.author,
@@ -338,6 +340,7 @@ class CommentsHandler(Handler):
             may_be_held=may_be_held,
         )
         if is_new:
+            ctx.app.plans.add_comment(ctx.writer, ctx.site.id)
             if may_be_held:
                 ref = ItemRef(itemtypes.COMMENT, comment.id)
                 holding.hold(ctx, ref, journal.CREATED, comment.author_id)

@@ -118,7 +118,12 @@ class FilesHandler(Handler):
 
 
 def _quota(ctx: Context) -> Quota:
-    return Quota(ctx.app.config.file_quota_site_mb, ctx.app.config.file_quota_profile_mb)
+    config, plans, site = ctx.app.config, ctx.app.plans, ctx.site
+    return Quota(
+        config.file_quota_site_mb,
+        config.file_quota_profile_mb,
+        lambda size: plans.check_stored(site, size),
+    )
 
 
 def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -> tuple[File, Path]:

@@ -77,6 +77,7 @@ class LiveHandler(Handler):
             headers.append(("Sec-WebSocket-Protocol", protocol))
         app, config = ctx.app, ctx.app.config
         site, identity, limit_key = ctx.site, ctx.identity, _limit_key(ctx)
+        app.plans.check_socket(site)
         app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
@@ -132,6 +133,7 @@ class LiveEventsHandler(Handler):
         ]
         if ctx.is_head:
             return RawResponse(b"", _EVENTS, tuple(headers[1:]))
+        app.plans.check_socket(site)
         app.live.reserve(limit_key)
 
         def run(client: Any, left: bytes) -> None:
@@ -181,6 +183,7 @@ class LivePollHandler(Handler):
         if (clock := ctx.environ.get("forumapi.time_limit")) is not None:
             clock(app.config.request_timeout_s + wait_s)
         limit_key = _limit_key(ctx)
+        app.plans.check_socket(ctx.site)
         app.live.reserve(limit_key)
         try:
             frames, at = long_polling.once(

@@ -22,6 +22,7 @@ from forumapi.models.notifications.webhook import (
     checked_types,
     reading_scopes,
 )
+from forumapi.models.sites.site_plan import WEBHOOKS
 from forumapi.outbound.safe_http_client import OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, Param, needs
@@ -93,6 +94,7 @@ class WebhooksHandler(Handler):
         """
         settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)
+        ctx.app.plans.take(ctx.writer, ctx.site, WEBHOOKS)
         webhook, secret = Webhook.insert(ctx.writer, ctx.author, settings)
         journal.record(ctx.writer, ctx.author, journal.CREATED, itemtypes.AUTH, webhook.id)
         return Data(dumps(_document(ctx, webhook, secret)))

@@ -24,6 +24,7 @@ from forumapi.mail import outbox
 from forumapi.models.access import permission_target
 from forumapi.models.people import bulk_users, user
 from forumapi.models.people.bulk_users import MemberRow
+from forumapi.models.sites.site_plan import INVITATIONS, MEMBERS
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.csv_body import CsvBody
@@ -80,9 +81,13 @@ class UsersHandler(Handler):
         ]
         if wrong:
             raise InvalidRows(wrong, len(sent))
+        # First what the site has, which the new ones are then added to.
+        ctx.app.plans.check(ctx.writer, ctx.site, MEMBERS, 0)
         people = bulk_users.find_or_create(
             ctx.writer, ctx.site, (one.strip() for one in addresses), ctx.author, is_import=False
         )
+        new = sum(one.is_new_profile for one in people.values())
+        ctx.app.plans.take(ctx.writer, ctx.site, MEMBERS, new)
         ids = [one.profile_id for one in people.values()]
         return Data(b"[%b]" % b",".join(profiles.shown(ctx, ids)))
 
@@ -198,9 +203,13 @@ class UsersBatchHandler(Handler):
         invites, reports = bool(ctx.flag("invite")), bool(ctx.flag("report"))
         if invites and not outbox.is_possible(ctx.app.config):
             raise NotImplementedHere("Sending mail is not configured here")
+        plans = ctx.app.plans
+        plans.check(ctx.writer, ctx.site, MEMBERS, 0)
         report = bulk_users.enrol(ctx.writer, ctx.site, rows, ctx.author)
+        plans.take(ctx.writer, ctx.site, MEMBERS, len(report.new))
         invited = report.new if invites else []
         if invited:
+            plans.take(ctx.writer, ctx.site, INVITATIONS, len(invited))
             site_invitation_mail.send(
                 ctx.writer,
                 ctx.app.config,

@@ -34,6 +34,7 @@ from forumapi.models.sites.site_import import (
     ImportRequest,
     SiteImport,
 )
+from forumapi.models.sites.site_plan import IMPORTS
 from forumapi.permissions.evaluator import Target
 from forumapi.porting import readers
 from forumapi.porting.loading.imported_ids import Origin
@@ -93,8 +94,8 @@ class SiteImportHandler(SiteSettingHandler):
 
         What can be refused without the body is refused before any of it is read, the rest before the dump goes into the
         store. Each request that is read counts to PER_DAY, and each code of the second factor as a try. Raises
-        Forbidden for all but the owner, freshly signed in, Conflict while a task is under way, TooMany, Invalid,
-        TooLarge.
+        Forbidden for all but the owner, freshly signed in, PlanLimit, Conflict while a task is under way, TooMany,
+        Invalid, TooLarge.
         """
         ctx.located = Located(Target(itemtypes.SITE, ctx.site.id))
         permission.permit(ctx, OWNER)
@@ -106,9 +107,11 @@ class SiteImportHandler(SiteSettingHandler):
             raise TooLarge("Owners import nothing on this platform", code=FILE_TOO_LARGE)
         length = ctx.environ.get("CONTENT_LENGTH") or ""
         _check_room(ctx, ctx.reader, int(length) - _FORM if length.isdigit() else 0)
+        app.plans.check(ctx.reader, ctx.site, IMPORTS)
         ctx.reader.end()
         with app.database.write() as tx:
             rate_counters.take(tx, PER_DAY, str(ctx.site.id))
+        app.plans.add(ctx.site.id, IMPORTS)
         limits = UploadLimits(config.import_file_limit + _FORM, config.import_file_limit)
         with scratch(app.storage) as folder:
             fields: dict[str, list[str]] = {}
@@ -224,7 +227,8 @@ class ImportLeftoversHandler(SiteSettingHandler):
 
 
 def _quota(ctx: Context) -> Quota:
-    return Quota(ctx.app.config.file_quota_site_mb, 0)
+    plans, site = ctx.app.plans, ctx.site
+    return Quota(ctx.app.config.file_quota_site_mb, 0, lambda size: plans.check_stored(site, size))
 
 
 def _check_room(ctx: Context, tx: Reader, size: int) -> None:

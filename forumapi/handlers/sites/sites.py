@@ -109,6 +109,8 @@ class OwnSiteHandler(SiteSettingHandler):
     """The site that this host belongs to."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
+    # Pages of signing in show it.
+    counts_as_call = False
 
     def admits_banned(self, ctx: Context) -> bool:
         """Return True: banned callers may read the site too."""

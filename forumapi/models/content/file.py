@@ -7,7 +7,7 @@ for callers who may see it, so that one site learns nothing of another's files.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
@@ -123,14 +123,18 @@ class File(NamedTuple):
 
 class Quota(NamedTuple):
     """Limits of what a whole site may store, `site_mb`, and each of its profiles, `profile_mb`, in units of MEGABYTE
-    bytes; 0: no limit.
+    bytes; 0: no limit. `check_site(bytes)` raises PlanLimit beyond what the site's plan allows the site to store.
     """
 
     site_mb: int
     profile_mb: int
+    check_site: Callable[[int], None] = lambda _: None
 
     def check(self, site_bytes: int, profile_bytes: int) -> None:
-        """Raise TooLarge if the stored bytes of the site or of the profile are above their limits."""
+        """Raise TooLarge if the stored bytes of the site or of the profile are above their limits, PlanLimit if the
+        site's are above its plan's.
+        """
+        self.check_site(site_bytes)
         for limit_mb, used, whose in (
             (self.site_mb, site_bytes, "This site"),
             (self.profile_mb, profile_bytes, "You"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from forumapi.database.connections import Database
+from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
@@ -35,12 +36,13 @@ def ensure(
     *,
     is_root: bool,
     is_moving: bool = False,
+    take_member: Callable[[Transaction], None] | None = None,
 ) -> None:
     """Make the caller's profile on this site, or, if there is one, recompute its roles, in a transaction of its own
     (platform 4.4); `identity` stays as it was read. `is_root`: the site is the root site; `is_moving`: it is being
-    moved to another platform, or has been.
+    moved to another platform, or has been; `take_member`: as in `Profile.find_or_create`.
 
-    Raises ReadOnly or SiteMoved where the profile is to be made while the site takes no writes.
+    Raises ReadOnly or SiteMoved where the profile is to be made while the site takes no writes, PlanLimit.
     """
     with database.write() as tx:
         if identity.profile_id:
@@ -59,4 +61,5 @@ def ensure(
                 is_root=is_root,
                 # A session that a site's own provider vouched for has proven no address.
                 claims=not identity.is_of_site,
+                take_member=take_member,
             )

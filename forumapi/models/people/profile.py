@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
@@ -202,9 +202,11 @@ class Profile(NamedTuple):
         ip: str = "",
         uses_platform: bool = True,
         claims: bool = False,
+        take_member: Callable[[Transaction], None] | None = None,
     ) -> int:
         """Return the id of a user's profile on a site; without one, make it under a name suggested from `email`, as
-        `insert` does.
+        `insert` does. `take_member` is called before a profile is made, and raises PlanLimit where the site's plan
+        allows no more; None for no such limit.
 
         `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with the
         user's proven address is handed over instead. `is_root`: the site is the root site; `ip` and `uses_platform` as
@@ -218,6 +220,8 @@ class Profile(NamedTuple):
         if claims and waits and (claimed := imported_profile.claim(tx, site_id, user_id)):
             _record(tx, Author(site_id, claimed, ip), journal.PATCHED, claimed, None)
             return claimed
+        if take_member is not None:
+            take_member(tx)
         name = suggested_name(is_root, user_id, email)
         return cls.insert(tx, site_id, user_id, name, ip=ip, uses_platform=uses_platform)
 

@@ -723,6 +723,8 @@ NOBODYS_TABLES: Final = {
     "site_usage": "counts of requests, bytes and time by hour",
     "site_gravatar": "how far the import of pictures is",
     "site_moves": "how far a move of a site to another platform is",
+    "site_plans": "plan of the site, as the operator set it",
+    "plan_notices": "which limits the owner was told of",
     "site_options": "settings of the site",
     "site_people": "counts",
     "site_settings": "settings of the site",

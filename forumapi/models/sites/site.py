@@ -58,7 +58,9 @@ COLUMNS: Final = """
       WHERE r.site_id = s.site_id AND r.mode = 'active' AND r.definition ->> 'action' IN ('hold', 'hide', 'delete')),
     (SELECT v.value::text FROM site_settings v
       WHERE v.site_id = s.site_id AND v.key = 'checks' AND v.value @> '{"beforeShown": true}'),
-    EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id), o.agents"""
+    EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id), o.agents,
+    coalesce((SELECT v.plan FROM site_plans v WHERE v.site_id = s.site_id), ''),
+    (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'crawling')"""
 
 FROM: Final = """
       FROM sites s
@@ -261,6 +263,10 @@ class Site:
         self.is_moving: bool = row[47]
         # How far agents may go (agents/tools.py, LEVELS).
         self.agents: str = row[48]
+        # Name of the plan that an operator gave it; "" for none.
+        self.plan: str = row[49]
+        # JSON of its policy for crawlers; "" for the platform's.
+        self.crawling: str = row[50] or ""
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID

@@ -13,25 +13,38 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.wire.json_fragments import format_time
 
 # Columns of the table, in the order of `Usage`.
-_COLUMNS: Final = "guest_reads, member_reads, writes, refused, bytes_sent, cpu_ms, database_ms, live_s, mails, pushes"
-_WHOLE: Final = ("guest_reads", "member_reads", "writes", "refused", "bytes_sent")
-_SUMS: Final = ", ".join(f"sum(u.{name})" for name in _COLUMNS.split(", "))
-# Sums of several processes meet in a row: rows are locked in one order.
-_ADD_UP: Final = ", ".join(
-    f"{name} = site_usage.{name} + EXCLUDED.{name}" for name in _COLUMNS.split(", ")[:8]
+_COLUMNS: Final = (
+    *(
+        "guest_reads",
+        "member_reads",
+        "writes",
+        "refused",
+        "bytes_sent",
+        "cpu_ms",
+        "database_ms",
+        "live_s",
+    ),
+    *("mails", "pushes", "comments"),
 )
+# Those that web workers count.
+_COUNTED: Final = (*_COLUMNS[:8], "comments")
+_WHOLE: Final = ("guest_reads", "member_reads", "writes", "refused", "bytes_sent", "comments")
+_SUMS: Final = ", ".join(f"sum(u.{name})" for name in _COLUMNS)
+# Sums of several processes meet in a row: rows are locked in one order.
+_ADD_UP: Final = ", ".join(f"{name} = site_usage.{name} + EXCLUDED.{name}" for name in _COUNTED)
 
 ADD = Query(
     "site_usage.add",
     f"""
     INSERT INTO site_usage (site_id, hour, guest_reads, member_reads, writes, refused, bytes_sent, cpu_ms, database_ms,
-                            live_s)
+                            live_s, comments)
     SELECT n.site_id, to_timestamp(n.hour * 3600.0), n.guest_reads, n.member_reads, n.writes, n.refused, n.bytes_sent,
-           n.cpu_ms, n.database_ms, n.live_s
+           n.cpu_ms, n.database_ms, n.live_s, n.comments
       FROM unnest(%(sites)s::bigint[], %(hours)s::bigint[], %(guest_reads)s::bigint[], %(member_reads)s::bigint[],
                   %(writes)s::bigint[], %(refused)s::bigint[], %(bytes_sent)s::bigint[], %(cpu_ms)s::float8[],
-                  %(database_ms)s::float8[], %(live_s)s::float8[])
-           AS n (site_id, hour, guest_reads, member_reads, writes, refused, bytes_sent, cpu_ms, database_ms, live_s)
+                  %(database_ms)s::float8[], %(live_s)s::float8[], %(comments)s::bigint[])
+           AS n (site_id, hour, guest_reads, member_reads, writes, refused, bytes_sent, cpu_ms, database_ms, live_s,
+                 comments)
       JOIN sites s ON s.site_id = n.site_id
      ORDER BY n.site_id, n.hour
         ON CONFLICT (site_id, hour) DO UPDATE SET {_ADD_UP}""",
@@ -85,7 +98,7 @@ KEPT_DAYS: Final = 800
 # Those of `Usage` on the wire, in its order.
 KEYS: Final = (
     *("guestReads", "memberReads", "writes", "refused", "bytesSent", "cpuMs", "databaseMs"),
-    *("liveSeconds", "mails", "pushes"),
+    *("liveSeconds", "mails", "pushes", "comments"),
 )
 
 
@@ -94,7 +107,8 @@ class Usage(NamedTuple):
     if it was answered with a status of 400 or more, `refused`.
 
     `bytes_sent`: of the bodies of answers; `cpu_ms`: the site's share of the web workers' processor time, in proportion
-    to the statements of its requests; `live_s`: duration of all live connections together.
+    to the statements of its requests; `live_s`: duration of all live connections together; `comments`: new ones,
+    which count in `writes` too.
     """
 
     guest_reads: int = 0
@@ -107,6 +121,7 @@ class Usage(NamedTuple):
     live_s: float = 0.0
     mails: int = 0
     pushes: int = 0
+    comments: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return the numbers by their keys on the wire; durations are rounded to whole units."""
@@ -161,14 +176,13 @@ class SiteUsage(NamedTuple):
 
 def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> None:
     """Add to the usage of sites. `counts`, not empty: numbers to add, `guest_reads` to `live_s` in the order of
-    `Usage`, by (site id, hour, as its number since 1970); sites that no longer exist are left out.
+    `Usage`, then `comments`, by (site id, hour, as its number since 1970); sites that no longer exist are left out.
     """
     keys = sorted(counts)
     columns = list(zip(*(counts[key] for key in keys), strict=True))
-    names = _COLUMNS.split(", ")[:8]
     values = {
         name: [round(one) for one in column] if name in _WHOLE else list(column)
-        for name, column in zip(names, columns, strict=True)
+        for name, column in zip(_COUNTED, columns, strict=True)
     }
     tx.run(
         ADD,

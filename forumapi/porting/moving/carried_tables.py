@@ -60,10 +60,12 @@ LEFT_BEHIND: Final = {
     **dict.fromkeys(
         (
             "personal_exports",
+            "plan_notices",
             "redactions",
             "site_exports",
             "site_imports",
             "site_moves",
+            "site_plans",
             "site_usage",
             "spam_verdicts",
         ),

@@ -126,6 +126,7 @@ class UsageTotals(Struct, kw_only=True):
     liveSeconds: int
     mails: int
     pushes: int
+    comments: int
 
 
 class UsageRow(UsageTotals, kw_only=True):
@@ -143,6 +144,33 @@ class SiteUsage(Struct, kw_only=True):
     totals: UsageTotals
     usage: list[UsageRow]
     storedBytes: int
+
+
+class PlanLimit(Struct, kw_only=True):
+    """Limit of a plan: `most` of what `limit` names, 0 for none; and what the site uses of it. `used` is absent for
+    calls and sockets, which each web process limits by itself.
+    """
+
+    limit: Literal[
+        "members",
+        "storage_mb",
+        "comments_per_day",
+        "calls_per_minute",
+        "sockets",
+        "mails_per_day",
+        "invitations_per_day",
+        "webhooks",
+        "imports_per_day",
+    ]
+    most: int
+    used: int | UnsetType = UNSET
+
+
+class SitePlan(Struct, kw_only=True):
+    """Plan of a site, "" for none, with its limits; what is not among them has no limit."""
+
+    plan: str
+    limits: list[PlanLimit]
 
 
 class Reserved(Struct, kw_only=True):

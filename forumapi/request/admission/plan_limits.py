@@ -1,0 +1,276 @@
+"""Limits of sites' plans in one web process: what sites use is counted here, and read from the database again every few
+seconds, so that a request costs no statement for it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from forumapi.concurrency.background_thread import PollingThread
+from forumapi.config import Config, plans
+from forumapi.database.connections import Database, Reader, Transaction
+from forumapi.errors import PlanLimit
+from forumapi.mail import outbox
+from forumapi.models.sites import site_plan
+from forumapi.models.sites.site_plan import (
+    CALLS,
+    COMMENTS,
+    DAILY,
+    MAILS,
+    SOCKETS,
+    STORAGE,
+    PlanNotice,
+)
+from forumapi.request.rate_limit import Buckets
+from forumapi.request.usage_counter import UsageCounter
+
+if TYPE_CHECKING:
+    from forumapi.models.sites.site import Site
+
+_NO_LIMITS: Final[Mapping[str, int]] = {}
+_MINUTE: Final = 60
+
+
+class _Use:
+    """Use of limits by one site, by their names: `read` on the UTC day `day`, `added` by this process since then."""
+
+    __slots__ = ("added", "day", "read")
+
+    def __init__(self, read: Mapping[str, int], day: datetime.date) -> None:
+        self.read = read
+        self.added: dict[str, int] = {}
+        self.day = day
+
+
+class PlanLimits(PollingThread):
+    """Limits of sites' plans. What a site uses is read when a limit is first asked for, and POLL_S later by a thread,
+    which also queues the notices to owners.
+
+    Exact among the requests of one process, but for those in work at the same time; what other processes took is known
+    POLL_S later, comments POLL_S after their counts are written. Calls and sockets are limited in each process to its
+    share. `config()` returns the settings; `sockets()` the number of live connections of this process by site;
+    `url(site_id, tx)` the address of a site.
+    """
+
+    POLL_S: ClassVar[float] = 10.0
+
+    def __init__(
+        self,
+        database: Database,
+        config: Callable[[], Config],
+        usage: UsageCounter,
+        sockets: Callable[[], Mapping[int, int]],
+        url: Callable[[int, Reader], str],
+    ) -> None:
+        super().__init__("plans", "what sites use is not read")
+        self._database = database
+        self._config = config
+        self._usage = usage
+        self._sockets = sockets
+        self._url = url
+        self._plans: dict[str, dict[str, int]] = {}
+        self._default = ""
+        self._share = 1
+        self._calls: dict[str, Buckets] = {}
+        self._uses: dict[int, _Use] = {}
+        # Ids of sites whose limits were asked for since the last poll.
+        self._asked: set[int] = set()
+        self._notices: dict[tuple[int, str], PlanNotice] = {}
+        self._told: dict[tuple[int, str, int], datetime.date] = {}
+
+    def apply(self, config: Config) -> None:
+        """Take over the plans of the settings `config`; counts of calls begin anew."""
+        self._plans = plans(config.plans)
+        self._default = config.default_plan
+        self._share = config.worker_count
+        self._calls = {
+            name: Buckets(limits[CALLS], self._share)
+            for name, limits in self._plans.items()
+            if limits.get(CALLS)
+        }
+        self._uses = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all plans, in the order of the settings."""
+        return tuple(self._plans)
+
+    def plan(self, site: Site) -> str:
+        """Return the name of the plan that limits a site; "" for none, and for the platform's own site."""
+        if not self._plans or site.is_root:
+            return ""
+        name = site.plan if site.plan in self._plans else self._default
+        return name if name in self._plans else ""
+
+    def limits(self, site: Site) -> Mapping[str, int]:
+        """Return the limits of a site's plan, by their names; what has no limit is absent."""
+        return self._plans.get(self.plan(site), _NO_LIMITS)
+
+    def check(self, tx: Reader, site: Site, limit: str, count: int = 1) -> None:
+        """Check that the site may take `count` more of what `limit` names, one of those that the database counts;
+        nothing is taken. Raises PlanLimit.
+        """
+        most = self.limits(site).get(limit)
+        if most is None:
+            return
+        used = self._used(tx, site.id, limit) if most else 0
+        self._refuse_beyond(site, limit, most, used + count)
+
+    def take(self, tx: Transaction, site: Site, limit: str, count: int = 1) -> None:
+        """Take `count` of what `limit` names, once the transaction is committed. Raises PlanLimit."""
+        self.check(tx, site, limit, count)
+        if self.limits(site).get(limit):
+            tx.after_commit(lambda: self.add(site.id, limit, count))
+
+    def taking(self, site: Site, limit: str) -> Callable[[Transaction], None]:
+        """Return a function that takes one of what `limit` names in a transaction, as `take` does."""
+        return lambda tx: self.take(tx, site, limit)
+
+    def add(self, site_id: int, limit: str, count: int = 1) -> None:
+        """Count `count` more that a site has taken, beyond a limit too."""
+        use = self._uses.get(site_id)
+        if use is not None:
+            use.added[limit] = use.added.get(limit, 0) + count
+
+    def add_comment(self, tx: Transaction, site_id: int) -> None:
+        """Count a new comment, once the transaction is committed: for the plan, and in the site's usage."""
+
+        def count() -> None:
+            self._usage.count_comment(site_id)
+            self.add(site_id, COMMENTS)
+
+        tx.after_commit(count)
+
+    def check_stored(self, site: Site, size: int) -> None:
+        """Check that a site may store `size` bytes in all. Raises PlanLimit."""
+        most = self.limits(site).get(STORAGE)
+        if most is not None:
+            self._refuse_beyond(site, STORAGE, most, -(-size // (1024 * 1024)))
+
+    def check_socket(self, site: Site) -> None:
+        """Check that a site may have one more live connection in this process, which has its share of the limit, one
+        connection at least. Raises PlanLimit.
+        """
+        most = self.limits(site).get(SOCKETS)
+        if most is not None:
+            here = max(1, most // self._share) if most else 0
+            used = self._sockets().get(site.id, 0) + 1
+            self._refuse_beyond(site, SOCKETS, most, used if here == most else used * self._share)
+
+    def take_call(self, site: Site) -> None:
+        """Count one call of a site, whose limit this process has a share of. Raises PlanLimit."""
+        most = self.limits(site).get(CALLS)
+        if most is None:
+            return
+        plan = self.plan(site)
+        if not most:
+            self._note(site.id, CALLS, plan, most, 100)
+            raise PlanLimit(CALLS, plan, most, _MINUTE)
+        allowance = self._calls[plan].take(str(site.id))
+        assert allowance is not None, "the bucket has a limit"
+        if allowance.retry_after_s:
+            self._note(site.id, CALLS, plan, most, 100)
+            raise PlanLimit(CALLS, plan, most, allowance.retry_after_s)
+        if allowance.remaining * 5 < allowance.limit:
+            self._note(site.id, CALLS, plan, most, 80)
+
+    def may_mail(self, tx: Transaction, site_id: int, site: Callable[[], Site], count: int) -> bool:
+        """Return True if the mails about updates to `count` people may be queued, which then count, else False.
+        `site()` returns the site with the id `site_id`.
+        """
+        if not self._plans or not any(MAILS in limits for limits in self._plans.values()):
+            return True
+        try:
+            self.take(tx, site(), MAILS, count)
+        except PlanLimit:
+            return False
+        return True
+
+    def used(self, tx: Reader, site: Site) -> dict[str, int]:
+        """Return what a site uses now of the limits that the database counts, by their names."""
+        return site_plan.used(tx, site.id)
+
+    def _used(self, tx: Reader, site_id: int, limit: str) -> int:
+        self._asked.add(site_id)
+        use = self._uses.get(site_id)
+        if use is None or use.day != _today():
+            use = self._uses[site_id] = self._read(tx, site_id)
+        return use.read[limit] + use.added.get(limit, 0)
+
+    def _read(self, tx: Reader, site_id: int) -> _Use:
+        day = _today()
+        read = site_plan.used(tx, site_id)
+        read[COMMENTS] += self._usage.unwritten_comments(site_id)
+        return _Use(read, day)
+
+    def _refuse_beyond(self, site: Site, limit: str, most: int, used: int) -> None:
+        plan = self.plan(site)
+        if used * 5 >= most * 4:
+            self._note(site.id, limit, plan, most, 100 if used >= most else 80)
+        if used > most:
+            raise PlanLimit(limit, plan, most, _seconds_left() if limit in DAILY else 0)
+
+    def _note(self, site_id: int, limit: str, plan: str, most: int, percent: int) -> None:
+        notice = PlanNotice(site_id, limit, plan, most, percent)
+        known = self._notices.get((site_id, limit))
+        told = self._told.get((site_id, limit, percent))
+        if told != notice.period(_today()) and (known is None or known.percent < percent):
+            self._notices[site_id, limit] = notice
+
+    def poll(self) -> None:
+        """Queue the notices that are due, and read again what those sites use whose limits were asked for lately; what
+        the others use is forgotten. Raises Unavailable.
+        """
+        asked, self._asked = self._asked, set()
+        for site_id in [id for id in self._uses if id not in asked]:
+            self._uses.pop(site_id, None)
+        for site_id in asked & self._uses.keys():
+            reader = self._database.read()
+            try:
+                self._uses[site_id] = self._read(reader, site_id)
+            finally:
+                reader.end()
+        self._tell()
+
+    def _tell(self) -> None:
+        today = _today()
+        self._told = {key: day for key, day in self._told.items() if day.month == today.month}
+        for key, notice in list(self._notices.items()):
+            with self._database.write() as tx:
+                self._queue(tx, notice, today)
+            self._told[(*key, notice.percent)] = notice.period(today)
+            if self._notices.get(key) == notice:
+                del self._notices[key]
+
+    def _queue(self, tx: Transaction, notice: PlanNotice, today: datetime.date) -> None:
+        to = notice.note(tx, today)
+        if to is None or not outbox.is_possible(self._config()):
+            return
+        email, title = to[0], outbox.plain(to[1])
+        what = notice.limit.replace("_", " ")
+        outbox.queue_notice(
+            tx,
+            "plan_limit",
+            cause=f"plan:{':'.join(map(str, notice))}:{notice.period(today)}",
+            recipient=email,
+            subject=f"{title}: {notice.percent} % of {what} are used",
+            site_id=notice.site_id,
+            site_title=title,
+            plan=notice.plan,
+            what=what,
+            most=notice.most,
+            percent=notice.percent,
+            url=self._url(notice.site_id, tx),
+        )
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
+
+
+def _seconds_left() -> int:
+    """Return the seconds until the next midnight, UTC, one at least."""
+    return max(1, 86_400 - int(time.time()) % 86_400)
