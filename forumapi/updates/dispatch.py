@@ -59,7 +59,8 @@ COMMENTS = Query(
            OR i.microcosm_id IS NOT NULL
               AND EXISTS (SELECT 1 FROM watchers w
                            WHERE w.site_id = c.site_id AND w.send_email AND w.item_type_id = {itemtypes.SITE}
-                             AND w.item_id = c.site_id)
+                             AND w.item_id = c.site_id),
+           c.is_unannounced
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
       LEFT JOIN comments r ON r.site_id = c.site_id AND r.comment_id = c.in_reply_to
@@ -81,11 +82,45 @@ MENTIONS = Query(
 ITEMS = Query(
     "dispatch.items",
     f"""
-    SELECT i.item_id, i.item_type_id, i.microcosm_id, i.created_by, i.created
+    SELECT i.item_id, i.item_type_id, i.microcosm_id, i.created_by, i.created, i.is_unannounced
       FROM items i
      WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
          AND i.item_type_id IN ({itemtypes.CONVERSATION}, {itemtypes.POLL}, {itemtypes.EVENT})
        AND NOT i.is_deleted AND NOT i.is_moderated""",
+)
+
+# New comments and items that are hidden, and of which people are notified once they are shown.
+PUT_OFF = Query(
+    "dispatch.put_off",
+    """
+    WITH put_off AS (
+        UPDATE items i
+           SET is_unannounced = true
+         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(items)s::bigint[]) AND NOT i.is_deleted)
+    UPDATE comments c
+       SET is_unannounced = true
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(comments)s::bigint[]) AND NOT c.is_deleted""",
+)
+
+# The same once they are shown, with the comments that were written meanwhile on an item.
+RELEASED = Query(
+    "dispatch.released",
+    """
+    SELECT c.comment_id
+      FROM comments c
+     WHERE c.site_id = %(site_id)s AND c.item_id = ANY(%(items)s::bigint[]) AND c.is_unannounced
+     ORDER BY c.comment_id""",
+)
+TAKE_UP = Query(
+    "dispatch.take_up",
+    """
+    WITH taken_up AS (
+        UPDATE items i
+           SET is_unannounced = false
+         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(items)s::bigint[]))
+    UPDATE comments c
+       SET is_unannounced = false
+     WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(comments)s::bigint[])""",
 )
 
 # Attendees that said yes: all, or those among some profiles.
@@ -135,8 +170,9 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 class LiveComment(NamedTuple):
     """Comment that is neither deleted nor hidden, on an item that is neither or on a profile, as dispatch reads it
     (COMMENTS, MENTIONS). `parent_type` and `parent_id`: the item or profile that it is on; `microcosm_id`: the item's,
-    0 for none; `has_mail`: a follower of parent, microcosm or site wants mail; `mentioned`: profiles that the comment
-    mentions and that were not notified of that yet.
+    0 for none; `has_mail`: a follower of parent, microcosm or site wants mail; `is_unannounced`: it was hidden when
+    people were to be notified of it; `mentioned`: profiles that the comment mentions and that were not notified of that
+    yet.
     """
 
     id: int
@@ -147,6 +183,7 @@ class LiveComment(NamedTuple):
     microcosm_id: int
     reply_to: int  # the author of the comment replied to; 0 for none
     has_mail: bool
+    is_unannounced: bool
     mentioned: Sequence[int] = ()
 
     @property
@@ -164,13 +201,16 @@ class LiveComment(NamedTuple):
 
 
 class LiveItem(NamedTuple):
-    """Item that is neither deleted nor hidden, as dispatch reads it (ITEMS)."""
+    """Item that is neither deleted nor hidden, as dispatch reads it (ITEMS). `is_unannounced`: it was hidden when
+    people were to be notified of it.
+    """
 
     id: int
     item_type: int
     microcosm_id: int
     author_id: int
     created: datetime.datetime
+    is_unannounced: bool
 
     @property
     def target(self) -> Target:
@@ -208,20 +248,21 @@ class Dispatch:
 
 def _concerns(event: LoggedEvent) -> bool:
     """Return True if an event can lead to notifications, by its kind and type of object; an event of an import never
-    does (discovery 13).
+    does (discovery 13). What was hidden may be shown by a PATCHED one.
     """
     if event.is_import:
         return False
     if event.kind == journal.REMINDED:
         return event.item_type == itemtypes.EVENT
     if event.item_type == itemtypes.COMMENT:
-        return event.kind in (journal.CREATED, journal.REPLACED)
+        return event.kind in (journal.CREATED, journal.REPLACED, journal.PATCHED)
     if event.item_type == itemtypes.ATTENDEE:
         return event.kind in (journal.CREATED, journal.REPLACED, journal.PATCHED)
     if event.item_type == itemtypes.PROFILE:
         # A profile made by its own person's first request; nobody is notified of those that others add (platform 4.1).
         return event.kind == journal.CREATED and event.actor_id == event.item_id
-    return event.kind == journal.CREATED and event.item_type in itemtypes.IN_MICROCOSM
+    is_shown = event.kind in (journal.CREATED, journal.PATCHED)
+    return is_shown and event.item_type in itemtypes.IN_MICROCOSM
 
 
 class _EventDispatch:
@@ -252,7 +293,6 @@ class _EventDispatch:
         """Notify people of each event, in order, and of all invitations to calendar events last; events of things that
         are deleted or hidden by now are left out.
         """
-        comments = self._by_id(LiveComment, COMMENTS, _ids(events, {itemtypes.COMMENT}))
         items = self._by_id(
             LiveItem,
             ITEMS,
@@ -260,16 +300,18 @@ class _EventDispatch:
             | {event.parent_id for event in events if event.item_type == itemtypes.ATTENDEE},
         )
         items = {id: item for id, item in items.items() if self._is_live(item)}
+        released = self._released(events, items)
+        written = _ids(events, {itemtypes.COMMENT}) | {
+            id for ids in released.values() for id in ids
+        }
+        comments = self._by_id(LiveComment, COMMENTS, written)
         comments = self._with_mentions(
             {id: one for id, one in comments.items() if self._is_live(one)}
         )
+        self._put_off(events, items, comments)
         for event in events:
             if event.item_type == itemtypes.COMMENT:
-                # Mentions are notified by the first event of a live comment, everything else by its creation.
-                found = comments.get(event.item_id)
-                if found is not None:
-                    self._comment(found, is_new=event.kind == journal.CREATED)
-                    comments[found.id] = found._replace(mentioned=())
+                self._written(comments, event, event.item_id)
             elif event.item_type == itemtypes.PROFILE:
                 self._newcomer(event)
             elif event.item_type == itemtypes.ATTENDEE:
@@ -279,8 +321,11 @@ class _EventDispatch:
                 item = items[event.item_id]
                 if event.kind == journal.REMINDED:
                     self._reminder(item, event)
-                else:
+                elif event.kind == journal.CREATED or item.is_unannounced:
                     self._item(item)
+                    items[item.id] = item._replace(is_unannounced=False)
+                    for id in released.get(item.id, ()):
+                        self._written(comments, event, id)
 
         asked = [
             event
@@ -298,7 +343,56 @@ class _EventDispatch:
             rows = self._tx.rows(query, site_id=self._site_id, ids=sorted(ids))
         return {row[0]: kind(*row) for row in rows}
 
+    def _released(
+        self, events: Sequence[LoggedEvent], items: dict[int, LiveItem]
+    ) -> dict[int, list[int]]:
+        """Return the ids of the comments that were written on each of `items`, by id, while it was hidden, if these
+        events show it for the first time.
+        """
+        shown = {event.item_id for event in events if event.kind == journal.PATCHED}
+        shown &= {item.id for item in items.values() if item.is_unannounced}
+        return {
+            id: [row[0] for row in self._tx.rows(RELEASED, site_id=self._site_id, items=[id])]
+            for id in sorted(shown)
+        }
+
+    def _put_off(
+        self,
+        events: Sequence[LoggedEvent],
+        items: dict[int, LiveItem],
+        comments: dict[int, LiveComment],
+    ) -> None:
+        """Mark what these events have made and what is not among the live `items` and `comments`, by id, so that people
+        are notified of it when it is shown; take the mark from those that are live.
+        """
+        made = [event for event in events if event.kind == journal.CREATED]
+        hidden = _ids(made, itemtypes.IN_MICROCOSM) - items.keys()
+        unseen = _ids(made, {itemtypes.COMMENT}) - comments.keys()
+        site_id = self._site_id
+        if hidden or unseen:
+            self._tx.run(PUT_OFF, site_id=site_id, items=sorted(hidden), comments=sorted(unseen))
+        patched = {event.item_id for event in events if event.kind == journal.PATCHED}
+        shown = [id for id, item in sorted(items.items()) if item.is_unannounced and id in patched]
+        seen = [id for id, comment in sorted(comments.items()) if comment.is_unannounced]
+        if shown or seen:
+            self._tx.run(TAKE_UP, site_id=site_id, items=shown, comments=seen)
+
     # ------------------------------------------------------------ comments
+
+    def _written(self, comments: dict[int, LiveComment], event: LoggedEvent, id: int) -> None:
+        """Notify people of the comment `id`, if it is among the live `comments`, by id: of its mentions by its first
+        event, and of everything else by its creation, or by the event that shows it after it was hidden since then.
+        """
+        found = comments.get(id)
+        if found is None:
+            return
+        is_created = event.kind == journal.CREATED and event.item_id == id
+        is_new = is_created or found.is_unannounced
+        if found.is_unannounced:
+            found = found._replace(created=event.created)
+        if is_new or found.mentioned:
+            self._comment(found, is_new=is_new)
+        comments[id] = found._replace(mentioned=(), is_unannounced=False)
 
     def _with_mentions(self, comments: dict[int, LiveComment]) -> dict[int, LiveComment]:
         """Take the mentions of these comments, by id, that were not notified yet; return the comments with them."""

@@ -16,6 +16,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.content import attendee
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.event import Event
+from forumapi.models.content.item import Item
 from forumapi.models.journal.journal import Author
 from forumapi.models.texts.text_rendering import RenderedText
 from forumapi.updates import mail_enqueue as update_mail
@@ -355,6 +356,74 @@ def test_who_was_not_told_while_a_comment_was_hidden_is_told_by_its_next_edit(
         edit(make, comment, bob, [ana.id])
         stage.read()
         assert stage.rows(site) == [(ana.id, 3, comment.id, bob.id)]
+
+
+def moderate(make, thing, by, *, is_held):
+    """Hold a comment, or release it, as the API does."""
+    with make.database.write() as tx:
+        found = Comment.lock(tx, by.site.id, thing.id, by.id)
+        assert found is not None
+        found.flag(tx, Author(by.site.id, by.id, ""), is_deleted=False, is_moderated=is_held)
+
+
+def test_a_held_comment_tells_whom_it_concerns_when_it_is_released_and_once(
+    stage, make, site, ana, bob
+):
+    chat = make.conversation(site, by=site.owner)
+    first = make.comment(chat, by=site.owner)
+    stage.read()
+    stage.watch(ana, itemtypes.CONVERSATION, chat.id)
+    stage.prefer(ana, 1)
+    before = stage.rows(site)
+    comment = make.comment(chat, by=bob, markdown=f"@{site.member.name}", reply_to=first)
+    gone = make.comment(chat, by=bob, markdown=f"@{site.member.name}")
+    for one in (comment, gone):
+        moderate(make, one, site.owner, is_held=True)
+    stage.read()
+    assert stage.rows(site) == before
+    assert stage.mailed() == []
+
+    edit(make, gone, bob, [])
+    for one in (comment, gone):
+        moderate(make, one, site.owner, is_held=False)
+    assert sorted(stage.mailed()) == [(ana.id, 1)]
+    told = sorted(set(stage.rows(site)) - set(before))
+    assert told == sorted(
+        [(site.member.id, 3, comment.id, bob.id), (site.owner.id, 2, comment.id, bob.id)]
+    )
+
+    for is_held in (True, False):
+        moderate(make, comment, site.owner, is_held=is_held)
+        edit(make, comment, bob, [site.member.id])
+        assert stage.mailed() == []
+    assert sorted(set(stage.rows(site)) - set(before)) == told
+
+
+def test_a_held_item_tells_whom_it_concerns_when_it_is_released_and_once(stage, make, site, ana):
+    stage.watch(ana, itemtypes.MICROCOSM, site.root_id)
+    stage.prefer(ana, 8)
+    chat = make.conversation(site, by=site.owner)
+    comment = make.comment(chat, by=site.owner, markdown=f"@{ana.name}")
+    held(make, chat, site.owner, is_held=True)
+    assert stage.mailed() == []
+    assert stage.rows(site) == []
+
+    for is_held, mails, rows in (
+        (False, [(ana.id, 8)], [(ana.id, 3, comment.id, site.owner.id)]),
+        (True, [], [(ana.id, 3, comment.id, site.owner.id)]),
+        (False, [], [(ana.id, 3, comment.id, site.owner.id)]),
+    ):
+        held(make, chat, site.owner, is_held=is_held)
+        assert [mail for mail in stage.mailed() if mail[1] == 8] == mails
+        assert stage.rows(site) == rows
+
+
+def held(make, thing, by, *, is_held):
+    """Hold an item, or release it, as the API does."""
+    with make.database.write() as tx:
+        found = Item.lock(tx, by.site.id, ItemRef(thing.type, thing.id))
+        assert found is not None
+        found.flag(tx, Author(by.site.id, by.id, ""), {"is_moderated": is_held}, None)
 
 
 def test_a_mention_that_an_edit_took_out_while_the_comment_was_hidden_tells_nobody(
