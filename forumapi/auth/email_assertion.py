@@ -14,7 +14,7 @@ from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.access.rate_counters import Limit
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
-from forumapi.text import email
+from forumapi.text import email_address
 
 if TYPE_CHECKING:
     from forumapi.config import Config
@@ -100,6 +100,10 @@ def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
     if not isinstance(said, dict):
         raise BadGateway("The service that verifies sign-ins failed")
     address = said.get("email")
-    if said.get("status") != "okay" or not isinstance(address, str) or not email.valid(address):
+    if (
+        said.get("status") != "okay"
+        or not isinstance(address, str)
+        or not email_address.valid(address)
+    ):
         raise Unauthorized("This assertion is not valid")
     return address

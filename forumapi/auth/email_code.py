@@ -28,7 +28,7 @@ from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notifications import mail_suppression
 from forumapi.models.people import user
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.wire.client_address import network
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class EmailCodeBackend(Backend):
 
     def _send(self, attempt: Attempt, address: str) -> None:
         config, site = attempt.config, attempt.site
-        key = email.same_person_key(address)
+        key = email_address.same_person_key(address)
         with attempt.write() as tx:
             sends = SENDS_PER_CLIENT_ADDRESS._replace(most=config.sign_in_codes_per_client_address)
             rate_counters.take_client_address(tx, sends, attempt.ip)
@@ -197,7 +197,7 @@ class EmailCodeBackend(Backend):
             )
 
     def _check(self, attempt: Attempt, address: str, given: str) -> None:
-        key, site_id = email.same_person_key(address), attempt.site.id
+        key, site_id = email_address.same_person_key(address), attempt.site.id
         config = attempt.config
         with attempt.write() as tx:
             tries = TRIES_PER_CLIENT_ADDRESS._replace(most=config.sign_in_tries_per_client_address)
@@ -274,7 +274,7 @@ def _settle(tx: Transaction, site_id: int, address: str) -> None:
     """Delete all codes and links of the e-mail address on this site, and end the suppression of mail to it on all
     sites: a mail has just arrived there.
     """
-    key = email.same_person_key(address)
+    key = email_address.same_person_key(address)
     tx.run(FORGET, kinds=[KIND, LINK], subject=key, site_id=site_id)
 
 

@@ -19,7 +19,7 @@ from forumapi.auth import identity_provider_client, sign_in_state
 from forumapi.auth.backends import Attempt, Backend, Begun, Setting, Verified
 from forumapi.auth.identity_provider_client import Metadata, Provider
 from forumapi.errors import Invalid, Unauthorized
-from forumapi.text import email
+from forumapi.text import email_address
 
 CLIENT_ID: Final = Setting("clientId", "The id that the provider gave.", is_required=True)
 CLIENT_SECRET: Final = Setting(
@@ -201,7 +201,7 @@ def verified_email(claims: Mapping[str, Any], *, is_verified: bool) -> str:
     Unauthorized if it is not, or if there is no valid address.
     """
     claimed = claims.get("email")
-    if not isinstance(claimed, str) or not email.valid(claimed):
+    if not isinstance(claimed, str) or not email_address.valid(claimed):
         raise Unauthorized("The identity provider returned no e-mail address")
     if not is_verified:
         raise Unauthorized("The identity provider has not verified this e-mail address")

@@ -17,7 +17,7 @@ from forumapi.cache.lru_cache import Lru, plainly
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.observability.log import logger
-from forumapi.text import email
+from forumapi.text import email_address
 
 URL: Final = "https://api.stopforumspam.org/api"
 TIMEOUT_S: Final = 2.0
@@ -105,7 +105,7 @@ def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> Non
     tx.run(
         RECORD,
         site_id=site_id,
-        address_hash=hashlib.sha256(email.canonical(address).encode()).digest(),
+        address_hash=hashlib.sha256(email_address.canonical(address).encode()).digest(),
         verdict=verdict.word,
         confidence=verdict.confidence,
     )

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from forumapi.database.connections import Transaction
 from forumapi.mail import outbox, smtp
 from forumapi.models.notifications.mail_suppression import REPORTED, Suppression
-from forumapi.text import email as addresses
+from forumapi.text import email_address
 
 # Bytes of a report that are parsed: larger ones quote a whole mail, and the status stands at the beginning.
 MAX_BYTES: Final = 2_000_000
@@ -127,4 +127,4 @@ def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
 
 
 def _is_same(one: str, other: str) -> bool:
-    return addresses.same_person_key(one) == addresses.same_person_key(other)
+    return email_address.same_person_key(one) == email_address.same_person_key(other)

@@ -17,7 +17,7 @@ from html import unescape
 from unicodedata import normalize
 
 from forumapi.text import embeds
-from forumapi.text.chars import block_characters, lower_if_all_caps
+from forumapi.text.character_filters import block_characters, lower_if_all_caps
 from forumapi.text.html_tokenizer import attributes_of, steps
 from forumapi.text.link_target import target, usable_image
 from forumapi.text.markdown import to_html

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from html import unescape
 from unicodedata import normalize
 
-from forumapi.text.chars import (
+from forumapi.text.character_filters import (
     block_characters,
     lower_if_all_caps,
     sentence_characters,

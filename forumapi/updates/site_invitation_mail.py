@@ -19,7 +19,7 @@ from forumapi.models.access.rate_counters import DAY_S, Limit
 from forumapi.models.notifications import mail_suppression
 from forumapi.models.people.bulk_users import Enrolled
 from forumapi.models.sites.site import Site
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.updates import unsubscribe
 from forumapi.wire import json_fragments
 
@@ -178,7 +178,7 @@ def _queue(
         subject=subject,
         profile_ids=[profile_id for profile_id, _ in people],
         emails=[address for _, address in people],
-        person_keys=[email.same_person_key(address) for _, address in people],
+        person_keys=[email_address.same_person_key(address) for _, address in people],
         texts=texts,
         htmls=htmls,
         headers=headers,

@@ -250,9 +250,9 @@ def _list(args: argparse.Namespace, current: Config) -> int:
 def _refuse(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.models.people import imported_profile, user
-    from forumapi.text import email
+    from forumapi.text import email_address
 
-    key = email.same_person_key(user.checked_email(args.email))
+    key = email_address.same_person_key(user.checked_email(args.email))
     with open_database(current) as database, database.write() as tx:
         freed = imported_profile.refuse(tx, admin.site_id(tx, args.site), key)
     print(f"{len(freed)} profiles that {args.email} does not take over")

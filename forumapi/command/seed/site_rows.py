@@ -34,7 +34,7 @@ from forumapi.command.seed.simulated_activity import (
     Shape,
 )
 from forumapi.itemtypes import CONVERSATION, MICROCOSM, PROFILE
-from forumapi.text import email, short_text_cleaning
+from forumapi.text import email_address, short_text_cleaning
 from forumapi.text.render import RENDERER_VERSION
 
 BENCH_WATCHERS: Final = 500
@@ -166,8 +166,8 @@ class SiteWriter:
                 user = SeededUser(following, f"{slug}@{shape.plan.key}.test")
                 following += 1
                 lines.append(
-                    f"{user.id}\t{user.email}\t{email.canonical(user.email)}"
-                    f"\t{email.same_person_key(user.email)}\tt\ten\tvalid"
+                    f"{user.id}\t{user.email}\t{email_address.canonical(user.email)}"
+                    f"\t{email_address.same_person_key(user.email)}\tt\ten\tvalid"
                     f"\t{self._at(shape.joined[who])}\n"
                 )
             self._ids.users.append(user)

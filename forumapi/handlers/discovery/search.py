@@ -18,7 +18,7 @@ from forumapi.models.discovery.search_query import SEARCHABLE, ParsedSearch
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Found, Page, Result
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.wire import paging
 from forumapi.wire.body import UNSET, UnsetType
 from forumapi.wire.json_fragments import dumps
@@ -115,7 +115,7 @@ class SearchHandler(Handler):
         try:
             if asked.emails:
                 sees_people = PROFILE in ctx.identity.kinds
-                canonicals = [email.canonical(one) for one in asked.emails if sees_people]
+                canonicals = [email_address.canonical(one) for one in asked.emails if sees_people]
                 return search.by_email(ctx.reader, who, canonicals, ctx.paging)
             return search.find(
                 ctx.reader,

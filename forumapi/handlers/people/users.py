@@ -30,7 +30,7 @@ from forumapi.request.context import Context, Located
 from forumapi.request.csv_body import CsvBody
 from forumapi.request.handler import ANYONE, OWNER, READ, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Result
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.updates import site_invitation_mail
 from forumapi.wire import json_fragments
 from forumapi.wire.schemas import people as schemas
@@ -77,7 +77,7 @@ class UsersHandler(Handler):
         wrong = [
             (number, "email", _NO_ADDRESS)
             for number, address in enumerate(addresses, 1)
-            if not email.valid(address.strip())
+            if not email_address.valid(address.strip())
         ]
         if wrong:
             raise InvalidRows(wrong, len(sent))
@@ -261,7 +261,7 @@ def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
         count += 1
         if count > MOST_ROWS:
             raise Invalid("body", f"may have at most {MOST_ROWS} rows", code=OUT_OF_RANGE)
-        if not email.valid(address):
+        if not email_address.valid(address):
             wrong.append((number, "email", _NO_ADDRESS))
         if flag is None:
             wrong.append((number, "isMember", _NO_FLAG))

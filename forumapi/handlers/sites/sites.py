@@ -22,7 +22,7 @@ from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Found, Page, Result
-from forumapi.text.chars import sentence_characters
+from forumapi.text.character_filters import sentence_characters
 from forumapi.wire import paging
 from forumapi.wire.schemas import sites as schemas
 

@@ -30,7 +30,7 @@ from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Found, Result
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import body
 from forumapi.wire.body import UNSET, Body, UnsetType
@@ -254,7 +254,7 @@ class GuestReportsHandler(Handler):
         if body.given(sent.shownIds, []):
             raise Invalid("shownIds", "is for comments in huddles")
         tx, site, ref = ctx.writer, ctx.site, ctx.target
-        key = email.same_person_key(address)
+        key = email_address.same_person_key(address)
         rate_counters.take_client_address(tx, _BY_NETWORK, ctx.ip)
         rate_counters.take(tx, _BY_ADDRESS, key)
         asked = GuestRequest(key, address, name, ref.item_type, ref.item_id, *words)

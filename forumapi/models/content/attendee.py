@@ -283,8 +283,8 @@ def csv_rows(tx: Reader, site_id: int, event_id: int, me: int) -> list[Row]:
     """Return (name as HTML, profile id, e-mail address, time of the answer) of all who answered yes, ordered by name,
     ignoring case; [] for nobody.
 
-    The address of the profile `me` is as entered, the others' are the results of `same_person_key` (text/email.py). The
-    caller leaves out those addresses that may not be shown.
+    The address of the profile `me` is as entered, the others' are the results of `same_person_key`
+    (text/email_address.py). The caller leaves out those addresses that may not be shown.
     """
     return tx.rows(CSV, site_id=site_id, event_id=event_id, me=me)
 

@@ -361,7 +361,7 @@ def suggest(tx: Reader, who: Viewer, typed: str, *, limit_ms: int) -> list[str]:
 
 def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> SearchResult:
     """Return the page `at` of the site's profiles whose e-mail address has one of these canonical forms
-    (text/email.py), ordered by name. Only for the site's owner, which the caller checks.
+    (text/email_address.py), ordered by name. Only for the site's owner, which the caller checks.
     """
     rows = tx.rows(
         BY_EMAIL,

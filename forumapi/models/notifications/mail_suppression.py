@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.models.access import platform_secret
-from forumapi.text import email
+from forumapi.text import email_address
 
 # Reasons: a mail server refused the recipient; a delivery report said that a mail bounced.
 REFUSED: Final = "refused"
@@ -70,7 +70,7 @@ class Suppression(NamedTuple):
     @classmethod
     def find(cls, tx: Reader, address: str) -> Suppression | None:
         """Return the suppression of an address; None if there is none."""
-        row = tx.row(FIND, key=email.same_person_key(address))
+        row = tx.row(FIND, key=email_address.same_person_key(address))
         return cls(*row) if row else None
 
     @staticmethod
@@ -80,9 +80,11 @@ class Suppression(NamedTuple):
         """
         platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
         words = " ".join(detail.replace("\0", "").split())[:MAX_DETAIL]
-        return bool(tx.run(INSERT, key=email.same_person_key(address), reason=reason, detail=words))
+        return bool(
+            tx.run(INSERT, key=email_address.same_person_key(address), reason=reason, detail=words)
+        )
 
     @staticmethod
     def delete(tx: Transaction, address: str) -> bool:
         """Delete the suppression of an address, so that all mail is sent there again; return False if there is none."""
-        return bool(tx.run(DELETE, key=email.same_person_key(address)))
+        return bool(tx.run(DELETE, key=email_address.same_person_key(address)))

@@ -17,7 +17,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, role_recomputation
 from forumapi.models.people.profile import Profile
 from forumapi.models.sites.site import Site
-from forumapi.text import email
+from forumapi.text import email_address
 
 MAKE_USERS = Query(
     "bulk_users.make_users",
@@ -118,21 +118,21 @@ class Enrolled(NamedTuple):
 def find_or_create(
     tx: Transaction, site: Site, addresses: Iterable[str], author: Author, *, is_import: bool
 ) -> dict[str, Enrolled]:
-    """Return the users with these valid addresses and their profiles, by person key (text/email.py). Users and profiles
-    that don't exist are made; new profiles get ascending ids in the given order. Of several addresses of one person the
-    last is taken.
+    """Return the users with these valid addresses and their profiles, by person key (text/email_address.py). Users and
+    profiles that don't exist are made; new profiles get ascending ids in the given order. Of several addresses of one
+    person the last is taken.
 
     The audit names `author` as their creator. `is_import`: their events say that they are imported, so that nobody is
     notified of each new profile.
     """
-    wanted = {email.same_person_key(address): address for address in addresses}
+    wanted = {email_address.same_person_key(address): address for address in addresses}
     keys = list(wanted)
     new_users = {
         row[0]
         for row in tx.rows(
             MAKE_USERS,
             emails=list(wanted.values()),
-            canonicals=[email.canonical(address) for address in wanted.values()],
+            canonicals=[email_address.canonical(address) for address in wanted.values()],
             person_keys=keys,
         )
     }
@@ -258,13 +258,13 @@ def enrol(tx: Transaction, site: Site, rows: Sequence[MemberRow], author: Author
 
     Of several rows for one person the last counts (P-28). The audit names `author` as the one who did it.
     """
-    last = {email.same_person_key(row.email): row for row in rows}
+    last = {email_address.same_person_key(row.email): row for row in rows}
     people = find_or_create(tx, site, (row.email for row in last.values()), author, is_import=True)
     wanted = {people[key].profile_id: row.is_member for key, row in last.items()}
     changed = set(set_members(tx, author, wanted))
     told = []
     for row in rows:
-        key = email.same_person_key(row.email)
+        key = email_address.same_person_key(row.email)
         told.append(
             (row.number, people[key].profile_id, _outcome(row, last[key], people[key], changed))
         )

@@ -13,8 +13,8 @@ from forumapi import itemtypes
 
 def compared_text(kind: str, text: str) -> str:
     """Return the SQL expression that a test compares with: its text, or, if its kind is e-mail, the person key
-    (text/email.py) of the address in its text, as FACTS has it. `kind`, `text`: SQL expressions of the test's kind and
-    text.
+    (text/email_address.py) of the address in its text, as FACTS has it. `kind`, `text`: SQL expressions of the test's
+    kind and text.
     """
     address = f"lower({text})"
     local = f"split_part({address}, '@', 1)"

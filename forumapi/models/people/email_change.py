@@ -17,7 +17,7 @@ from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.models.people import role_recomputation
 from forumapi.models.people.user import User, checked_email
-from forumapi.text import email
+from forumapi.text import email_address
 
 KIND: Final = "email-change"
 DIGITS: Final = 8
@@ -109,8 +109,8 @@ class EmailChange(NamedTuple):
                 kind=KIND,
                 user_id=str(self.user_id),
                 email=self.email,
-                canonical=email.canonical(self.email),
-                person_key=email.same_person_key(self.email),
+                canonical=email_address.canonical(self.email),
+                person_key=email_address.same_person_key(self.email),
             )
         except pgerrors.UniqueViolation:
             raise Conflict("This address belongs to another user") from None
@@ -133,7 +133,7 @@ def count_send(tx: Transaction, user_id: int, address: str) -> None:
     Call it in a transaction of its own.
     """
     rate_counters.take(tx, SENDS_PER_USER, str(user_id))
-    rate_counters.take(tx, SENDS_PER_EMAIL, email.same_person_key(address))
+    rate_counters.take(tx, SENDS_PER_EMAIL, email_address.same_person_key(address))
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:

@@ -85,7 +85,7 @@ def claim(tx: Transaction, site_id: int, user_id: int) -> int:
 
 def refuse(tx: Transaction, site_id: int, person_key: str) -> list[int]:
     """Record that nobody may claim the site's imported profiles of an address any more; return their ids in any
-    order, [] if there are none. `person_key`: that of the address (text/email.py).
+    order, [] if there are none. `person_key`: that of the address (text/email_address.py).
     """
     rows = tx.rows(REFUSE, site_id=site_id, person_key=person_key)
     return [row[0] for row in rows]

@@ -8,7 +8,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.errors import Invalid
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.wire import json_fragments
 
 # SQL: a provider that the site's owner set up vouched for the sign-in behind token `t` (docs/decisions/0009).
@@ -77,7 +77,7 @@ class User(NamedTuple):
         """Return the user who signs in with this address, apart from case and Gmail's rules (P-29); None if there is
         none.
         """
-        row = tx.row(FIND_BY_EMAIL, person_key=email.same_person_key(address))
+        row = tx.row(FIND_BY_EMAIL, person_key=email_address.same_person_key(address))
         return cls(row[0], row[1], has_second_factor=row[3]) if row else None
 
     @classmethod
@@ -85,13 +85,13 @@ class User(NamedTuple):
         """Return the user with this valid address, apart from case and Gmail's rules; without one, make the user.
         `is_verified`: a sign-in method has just proven the address, which is recorded.
         """
-        key = email.same_person_key(address)
+        key = email_address.same_person_key(address)
         row = tx.row(FIND_BY_EMAIL, person_key=key)
         if row is None:
             row = tx.row(
                 INSERT,
                 email=address,
-                canonical=email.canonical(address),
+                canonical=email_address.canonical(address),
                 person_key=key,
                 verified=is_verified,
             )
@@ -107,7 +107,7 @@ class User(NamedTuple):
 def checked_email(text: str) -> str:
     """Return `text` without the spaces around it. Raises Invalid if it is no plain e-mail address."""
     address = text.strip()
-    if not email.valid(address):
+    if not email_address.valid(address):
         raise Invalid("email", "must be an e-mail address")
     return address
 
@@ -133,7 +133,7 @@ def document(row: Row) -> dict[str, Any]:
 
 def find_here(tx: Reader, site_id: int, profile_id: int) -> dict[str, Any] | None:
     """Return the user of a profile, as a dict for JSON with only what the site's owner may see: `userId` is the
-    profile's id, and the address the person key (text/email.py). None if there is no such profile.
+    profile's id, and the address the person key (text/email_address.py). None if there is no such profile.
     """
     row = tx.row(FIND_HERE, site_id=site_id, profile_id=profile_id)
     if row is None:

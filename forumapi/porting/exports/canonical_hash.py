@@ -36,7 +36,7 @@ from forumapi.porting.layout import (
     PortedRole,
     PortedVersion,
 )
-from forumapi.text.chars import block_characters
+from forumapi.text.character_filters import block_characters
 
 replace: Final = msgspec.structs.replace
 # Streams that are hashed, in their order. Each of the kind that its documents are of. Roles count by what they allow.

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias
 
-from forumapi.text.chars import block_characters
+from forumapi.text.character_filters import block_characters
 from forumapi.text.markdown_preprocessing import outside_code
 
 _KINDS: Final[Mapping[str, str]] = {

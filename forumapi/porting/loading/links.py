@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from forumapi import itemtypes
 from forumapi.models.content.attachment import file_href
 from forumapi.porting.loading.imported_ids import TYPES, ImportedThing
-from forumapi.text.chars import block_characters
+from forumapi.text.character_filters import block_characters
 from forumapi.text.markdown_preprocessing import outside_code
 from forumapi.wire.legacy_urls import RuleSet
 

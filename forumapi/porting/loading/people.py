@@ -18,7 +18,7 @@ from forumapi.database.query import Query
 from forumapi.porting.layout import PortedProfile, Unreadable
 from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import Origin, allocate
-from forumapi.text import email
+from forumapi.text import email_address
 from forumapi.text.name_skeletons import looks
 
 TAKEN_NAMES = Query(
@@ -286,4 +286,4 @@ def person_key(address: str) -> str:
     "" for an invalid address.
     """
     address = address.strip()
-    return email.same_person_key(address) if email.valid(address) else ""
+    return email_address.same_person_key(address) if email_address.valid(address) else ""

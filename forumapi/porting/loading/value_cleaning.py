@@ -11,7 +11,7 @@ from unicodedata import normalize
 
 from forumapi.porting.layout import MAX_ID
 from forumapi.text import short_text_cleaning
-from forumapi.text.chars import block_characters, sentence_characters, word_characters
+from forumapi.text.character_filters import block_characters, sentence_characters, word_characters
 
 # Characters of a title; the longest of the products is 255.
 MAX_LINE: Final = 1000

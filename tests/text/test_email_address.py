@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forumapi.text.email import canonical, same_person_key, valid
+from forumapi.text.email_address import canonical, same_person_key, valid
 
 
 @pytest.mark.parametrize(
