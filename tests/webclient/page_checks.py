@@ -113,13 +113,14 @@ _HTML_RULES: Final[dict[str, Any]] = {
 }
 
 
-def invalid(html: str, folder: Path) -> list[str]:
-    """Return what html-validate finds wrong."""
+def invalid(pages: dict[str, str], folder: Path) -> list[str]:
+    """Return what html-validate finds wrong in pages by their names, written into a folder."""
     program = checkers() / "html-validate" / "bin" / "html-validate.mjs"
-    (folder / "page.html").write_text(html)
+    for name, html in pages.items():
+        (folder / name).write_text(html)
     (folder / ".htmlvalidate.json").write_text(json.dumps({"root": True, **_HTML_RULES}))
     ended = subprocess.run(
-        ["node", str(program), "--formatter", "json", "page.html"],
+        ["node", str(program), "--formatter", "json", *pages],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -129,9 +130,10 @@ def invalid(html: str, folder: Path) -> list[str]:
         files = json.loads(ended.stdout)
     except ValueError:
         return [f"html-validate: {ended.stdout[-500:]} {ended.stderr[-500:]}"]
-    lines = html.splitlines()
+    lines = {name: html.splitlines() for name, html in pages.items()}
     return [
-        f"{one['ruleId']}: {one['message']}: {lines[one['line'] - 1].strip()[:200]}"
+        f"{name}: {one['ruleId']}: {one['message']}: {lines[name][one['line'] - 1].strip()[:200]}"
         for file in files
+        for name in (Path(file["filePath"]).name,)
         for one in file["messages"]
     ]
