@@ -484,3 +484,13 @@ def described(table: RoutingTable, tool: Tool) -> dict[str, Any]:
             "openWorldHint": False,
         },
     }
+
+
+def consented(scopes_asked: Iterable[str], *, reads_huddles: bool) -> list[str]:
+    """Return the scopes of a grant to an agent, of those that it asked for. Huddles are read only where the person said
+    so by themselves, and then nothing is published.
+    """
+    asked = [scope for scope in scopes_asked if not scope.startswith("huddles:")]
+    if not reads_huddles:
+        return asked
+    return [HUDDLES, *(scope for scope in asked if scope not in PUBLISHING)]

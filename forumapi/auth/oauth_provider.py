@@ -36,7 +36,7 @@ from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challeng
 from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
-from forumapi.auth.oauth_request_validator import DEVICE_GRANT, Rules
+from forumapi.auth.oauth_request_validator import DEVICE_GRANT, RESOURCE_PATH, Rules
 from forumapi.models.access.access_token import new_secret
 from forumapi.models.access.device_code import INTERVAL_S, LIFE_S, DeviceCode, new_user_code
 from forumapi.models.access.oauth_client import OAuthClient
@@ -54,6 +54,7 @@ _ASKED: Final = frozenset(
         "code_challenge",
         "code_challenge_method",
         "redirect_uri",
+        "resource",
         "response_type",
         "scope",
         "state",
@@ -69,6 +70,7 @@ _SENT: Final = frozenset(
         "grant_type",
         "redirect_uri",
         "refresh_token",
+        "resource",
         "scope",
         "token",
         "token_type_hint",
@@ -80,11 +82,14 @@ _MOST_STATE: Final = 2000
 
 
 class AuthorizationRequest(NamedTuple):
-    """Valid authorization request: its client, the scopes that the person may grant to it, and the redirect URI."""
+    """Valid authorization request: its client, the scopes that the person may grant to it, the redirect URI, and the
+    audience of the tokens that it asks for (access_token.AGENTS, "" for the REST API).
+    """
 
     client: OAuthClient
     scopes: list[str]
     redirect_uri: str
+    audience: str
 
 
 class RefusedRequest(NamedTuple):
@@ -125,9 +130,12 @@ class OAuthProvider:
     ) -> None:
         self._tx = tx
         self._site = site
-        self._rules = Rules(tx, site.id, config, known, ip)
+        resources = (f"{site.origin}{RESOURCE_PATH}", f"{site.url}{RESOURCE_PATH}")
+        self._rules = Rules(
+            *(tx, site.id, config, known, ip), () if site.agents == "off" else resources
+        )
         rules: Any = self._rules
-        codes = _Codes(rules, pre_auth=[_check_request])
+        codes = _Codes(rules, pre_auth=[self._check_audience, _check_request])
         bearer: Any = BearerToken(
             rules,
             token_generator=lambda _: new_secret(),
@@ -168,13 +176,20 @@ class OAuthProvider:
                 _sentence(error), self._told(error.in_uri(str(error.redirect_uri)))
             )
         request = found["request"]
-        return AuthorizationRequest(request.client, granted, request.redirect_uri)
+        return AuthorizationRequest(
+            *(request.client, granted, request.redirect_uri), self._rules.audience(request)
+        )
+
+    def _check_audience(self, request: Request) -> dict[str, Any]:
+        """Raise InvalidTargetError for a resource that is not here; return {}, as `_check_request`."""
+        self._rules.audience(request)
+        return {}
 
     def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
         """Issue an authorization code to the client of `asked`, for the account of the user `user_id`; return the
         redirect URI with the code.
 
-        `query`: the one for which `validate` has returned `asked`.
+        `query`: the one for which `validate` has returned `asked`, of whose scopes the caller may have taken some away.
         """
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}

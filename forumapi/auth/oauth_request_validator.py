@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote_plus
 
 from oauthlib.oauth2 import RequestValidator
-from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
+from oauthlib.oauth2.rfc6749.errors import InvalidGrantError, OAuth2Error
 
+from forumapi.models.access.access_token import AGENTS
 from forumapi.models.access.authorization_code import AuthorizationCode
 from forumapi.models.access.device_code import DENIED, PENDING, DevicePoll
 from forumapi.models.access.oauth_client import OAuthClient, hash_secret
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 DEVICE_GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES: Final = ("authorization_code", "refresh_token", DEVICE_GRANT)
+
+# Address of a site's MCP endpoint, the one resource that a token can be limited to (RFC 8707).
+RESOURCE_PATH: Final = "/api/v1/mcp"
 
 # A verifier of RFC 7636.
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9\-._~]{43,128}")
@@ -44,19 +48,32 @@ def basic_credentials(authorization: str) -> tuple[str, str] | None:
     return (unquote_plus(name), unquote_plus(password)) if colon else None
 
 
+class InvalidTargetError(OAuth2Error):
+    """Refusal of a resource that is none of this site's, or not the one that was granted (RFC 8707)."""
+
+    error = "invalid_target"
+
+
 class Rules(RequestValidator):
     """Validator that oauthlib calls about one request of a client of one site. `tx`, `known`, `ip`: as in
-    OAuthProvider.
+    OAuthProvider. `resources`: addresses of the site's MCP endpoint; empty while agents are off there.
     """
 
     def __init__(
-        self, tx: Any, site_id: int, config: Config, known: Iterable[str], ip: str
+        self,
+        tx: Any,
+        site_id: int,
+        config: Config,
+        known: Iterable[str],
+        ip: str,
+        resources: Iterable[str],
     ) -> None:
         self._tx = tx
         self._site_id = site_id
         self._config = config
         self._known = frozenset(known)
         self._ip = ip
+        self._resources = frozenset(resources)
         self.client: OAuthClient | None = None
         self._code: AuthorizationCode | None = None
         self._grant: OAuthGrant | None = None
@@ -167,6 +184,24 @@ class Rules(RequestValidator):
     ) -> bool:
         return grant_type in GRANT_TYPES and (grant_type != DEVICE_GRANT or client.device_flow)
 
+    # ---------------------------------------------------------------- audience
+
+    def audience(self, request: Any) -> str:
+        """Return the audience of the resource that the request names: "" for none, or access_token.AGENTS. Raises
+        InvalidTargetError for several resources and for one that is not here.
+        """
+        named = getattr(request, "resource", None)
+        if named is None:
+            return ""
+        if "resource" in request.duplicate_params or named not in self._resources:
+            raise InvalidTargetError("There is no such resource here", request=request)
+        return AGENTS
+
+    def _check_audience(self, request: Any, granted: str) -> None:
+        """Raise InvalidTargetError if the token request names another resource than that of the grant."""
+        if getattr(request, "resource", None) is not None and self.audience(request) != granted:
+            raise InvalidTargetError("The grant is for another resource", request=request)
+
     # ---------------------------------------------------------------- authorization codes
 
     def is_pkce_required(self, client_id: str, request: Any) -> bool:
@@ -181,6 +216,7 @@ class Rules(RequestValidator):
             request.scopes,
             request.redirect_uri,
             request.code_challenge,
+            self.audience(request),
         )
         consent.insert(self._tx, self._site_id, code["code"])
 
@@ -196,6 +232,7 @@ class Rules(RequestValidator):
         consent = AuthorizationCode.redeem(self._tx, self._site_id, client.id, code)
         if consent is None or not self._may(consent.user):
             return False
+        self._check_audience(request, consent.audience)
         self._code = consent
         request.user = consent.user
         # The client's scopes may have been narrowed meanwhile.
@@ -263,6 +300,7 @@ class Rules(RequestValidator):
         if not self._may(grant.user_id):
             grant.delete(self._tx)
             return False
+        self._check_audience(request, grant.audience)
         self._grant = grant
         request.user = grant.user_id
         return True
@@ -283,6 +321,7 @@ class Rules(RequestValidator):
             request.user,
             request.scopes,
             request.code if self._code else "",
+            self._code.audience if self._code else "",
         )
         grant.add_tokens(
             self._tx,

@@ -23,12 +23,14 @@ NARROWEST = 320
 # Long words and addresses, as people have them.
 VALUES: dict[str, Any] = {
     "action": "/oauth/authorize?client_id=1",
+    "asks_huddles": True,
     "client_name": Markup("Reader &amp; Companion for Everything That Is New"),
     "csrf": "0123456789abcdef",
     "date": "30 November 2026",
     "done": "The moderators have hidden 63 of your comments",
     "email": f"{'very.long.name.' * 4}@mail.example.org",
     "flow": "flow",
+    "for_agents": True,
     "ground": "It breaks a rule of this site:",
     "heading": "This page is too old",
     "host": "forum.example:8080",
@@ -42,6 +44,7 @@ VALUES: dict[str, Any] = {
     "profile_name": Markup("W" * 25),
     "reason": "Insults, " * 20,
     "rule": "Be kind",
+    "publishes": True,
     "purpose": "A program asks to act for you here. Sign in to see what it asks for.",
     "scheme": "https",
     "scopes": ["Read comments", "Start, change and delete conversations"],

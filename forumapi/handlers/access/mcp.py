@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from forumapi.agents import jsonrpc, mcp_server, tools
 from forumapi.agents.jsonrpc import INTERNAL_ERROR, ProtocolError
+from forumapi.auth.oauth_request_validator import RESOURCE_PATH
 from forumapi.errors import TOKEN_INVALID, Forbidden, NotFound, Unauthorized
 from forumapi.models.access.access_token import AGENTS
 from forumapi.observability.log import logger
@@ -19,8 +20,7 @@ from forumapi.request.handler import ANYONE, LOGIN, Handler, needs
 from forumapi.request.handler_results import RawResponse, Result
 from forumapi.wire.json_fragments import dumps
 
-PATH: Final = "/api/v1/mcp"
-METADATA: Final = f"/.well-known/oauth-protected-resource{PATH}"
+METADATA: Final = f"/.well-known/oauth-protected-resource{RESOURCE_PATH}"
 _JSON: Final = "application/json"
 
 
@@ -30,7 +30,7 @@ def resource(ctx: Context) -> str:
     """
     host = ctx.environ.get("HTTP_HOST", "").lower()
     own = ctx.site.url
-    return f"{own if urlsplit(own).netloc.lower() == host else ctx.site.origin}{PATH}"
+    return f"{own if urlsplit(own).netloc.lower() == host else ctx.site.origin}{RESOURCE_PATH}"
 
 
 def _check_on(ctx: Context) -> None:

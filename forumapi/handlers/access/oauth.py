@@ -33,6 +33,7 @@ class TokenBody(Struct):
     code: str | UnsetType = UNSET
     code_verifier: str | UnsetType = UNSET
     redirect_uri: str | UnsetType = UNSET
+    resource: str | UnsetType = UNSET
     refresh_token: str | UnsetType = UNSET
     device_code: str | UnsetType = UNSET
     scope: str | UnsetType = UNSET

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from msgspec import UNSET, Struct, UnsetType
 from werkzeug.http import dump_cookie, parse_cookie
 
+from forumapi.agents import tools
 from forumapi.auth import backends, consent_page_session, email_code, sign_in
 from forumapi.auth.backends import Browser, SignIn, Verified
 from forumapi.auth.oauth_provider import AuthorizationRequest, RefusedRequest
@@ -22,6 +23,7 @@ from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import ApiError, TooMany
 from forumapi.handlers.access.oauth import provider
 from forumapi.models.access import rate_counters
+from forumapi.models.access.access_token import AGENTS
 from forumapi.models.access.device_code import DeviceCode
 from forumapi.models.access.identity import Identity
 from forumapi.models.access.oauth_client import OAuthClient
@@ -51,6 +53,7 @@ class Form(Struct):
     flow: str | UnsetType = UNSET
     user_code: str | UnsetType = UNSET
     scopes: str | UnsetType = UNSET
+    huddles: str | UnsetType = UNSET
 
 
 class PageHandler(Handler):
@@ -311,7 +314,13 @@ def _consent(
     where: str,
     targets: str = "",
     user_code: str = "",
+    for_agents: bool = False,
 ) -> Result:
+    """Answer with the page that asks the signed-in person `me` to let `client` have the scopes `granted`; where the
+    tokens are `for_agents`, reading huddles has a box of its own.
+    """
+    asks_huddles = for_agents and tools.HUDDLES in granted
+    listed = [scope for scope in granted if not (for_agents and scope.startswith("huddles:"))]
     profile = active_profile(ctx.reader, ctx.site.id, me.user_id)
     return _page(
         ctx,
@@ -320,7 +329,10 @@ def _consent(
         targets=targets,
         client_name=Markup(client.name),
         profile_name=Markup(profile[1] if profile else ""),
-        scopes=[scopes.words(scope) for scope in granted],
+        scopes=[scopes.words(scope) for scope in listed],
+        for_agents=for_agents,
+        asks_huddles=asks_huddles,
+        publishes=not tools.PUBLISHING.isdisjoint(granted),
         shown=" ".join(granted),
         user_code=user_code,
         where=where,
@@ -338,6 +350,10 @@ _QUERY: Final = tuple(
         ("redirect_uri", "Where the answer goes: one that is registered, to the letter."),
         ("scope", "Scopes with spaces between; all that the client may ask for when left out."),
         ("state", "Comes back with the answer."),
+        (
+            "resource",
+            "The address of the site's MCP endpoint, for tokens that are good there alone.",
+        ),
         ("code_challenge", "The SHA-256 of the verifier in base64url (RFC 7636)."),
         ("code_challenge_method", "Always `S256`.", "S256"),
     )
@@ -390,6 +406,7 @@ class AuthorizeHandler(PageHandler):
             asked.scopes,
             where=f"Either way you are sent back to {origin}.",
             targets=origin,
+            for_agents=asked.audience == AGENTS,
         )
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
@@ -398,7 +415,13 @@ class AuthorizeHandler(PageHandler):
             if not set(asked.scopes) <= set(given(form.scopes, "").split()):
                 # Without a scope in the URL it is all that the client may ask for, more by now than was shown.
                 return self.shown(ctx, me, cookie)
-            location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
+            if asked.audience == AGENTS:
+                reads = form.huddles == "yes" and tools.HUDDLES in asked.scopes
+                asked = asked._replace(scopes=tools.consented(asked.scopes, reads_huddles=reads))
+            if asked.scopes:
+                location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
+            else:
+                location = provider(ctx).deny(ctx.pairs, asked)
         elif form.step == "deny":
             location = provider(ctx).deny(ctx.pairs, asked)
         else:

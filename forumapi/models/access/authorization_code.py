@@ -40,7 +40,8 @@ END_GRANT = Query(
 
 class AuthorizationCode(NamedTuple):
     """Consent of a user to a client, which redeems it by its code. `client` and `user` are ids; `redirect`: the
-    redirect URI of the request; `challenge`: that of PKCE (RFC 7636).
+    redirect URI of the request; `challenge`: that of PKCE (RFC 7636); `audience`: that of the
+    tokens, "" or access_token.AGENTS.
     """
 
     client: int
@@ -48,6 +49,7 @@ class AuthorizationCode(NamedTuple):
     scopes: list[str]
     redirect: str
     challenge: str
+    audience: str = ""
 
     def insert(self, tx: Transaction, site_id: int, secret: str) -> None:
         """Store the consent under `secret`, the code by which the client can redeem it, once and for a minute."""
@@ -56,7 +58,14 @@ class AuthorizationCode(NamedTuple):
             kind=KIND,
             secret_hash=secret_hash(secret),
             site_id=site_id,
-            payload=json_fragments.dumps(self._asdict()).decode(),
+            # The release before knows no audience: it redeems codes that have none.
+            payload=json_fragments.dumps(
+                {
+                    name: value
+                    for name, value in self._asdict().items()
+                    if name != "audience" or value
+                }
+            ).decode(),
             life_s=LIFE_S,
         )
 

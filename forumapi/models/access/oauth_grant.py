@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
-from forumapi.models.access.access_token import GRANT, AccessToken
+from forumapi.models.access.access_token import AGENTS, GRANT, AccessToken
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import ban
 from forumapi.wire import json_fragments, scopes
@@ -22,8 +22,8 @@ from forumapi.wire.paging import Paging
 INSERT = Query(
     "oauth_grant.insert",
     """
-    INSERT INTO oauth_grants (site_id, client_id, user_id, scopes, code_hash)
-    VALUES (%(site_id)s, %(client_id)s, %(user_id)s, %(scopes)s, %(code_hash)s)
+    INSERT INTO oauth_grants (site_id, client_id, user_id, scopes, code_hash, audience)
+    VALUES (%(site_id)s, %(client_id)s, %(user_id)s, %(scopes)s, %(code_hash)s, %(audience)s)
  RETURNING grant_id""",
 )
 
@@ -33,7 +33,7 @@ LOCK = Query(
     UPDATE oauth_grants g
        SET refreshed = now()
      WHERE g.site_id = %(site_id)s AND g.grant_id = %(grant_id)s AND g.client_id = %(client_id)s
- RETURNING g.user_id, g.scopes""",
+ RETURNING g.user_id, g.scopes, g.audience""",
 )
 
 DELETE = Query(
@@ -122,7 +122,7 @@ ACTIVE_PROFILE = Query(
 PAGE = Query(
     "oauth_grant.page",
     """
-    SELECT g.grant_id, g.client_id, c.name, g.scopes, g.created, g.refreshed, count(*) OVER ()
+    SELECT g.grant_id, g.client_id, c.name, g.scopes, g.created, g.refreshed, g.audience, count(*) OVER ()
       FROM oauth_grants g
       JOIN oauth_clients c ON c.client_id = g.client_id
      WHERE g.site_id = %(site_id)s AND g.user_id = %(user_id)s
@@ -137,13 +137,16 @@ COUNT = Query(
 
 
 class OAuthGrant(NamedTuple):
-    """Grant: consent of a user to a client on one site. The tokens issued under it are deleted with it."""
+    """Grant: consent of a user to a client on one site. The tokens issued under it are deleted with it.
+    `audience`: that of its tokens, "" or access_token.AGENTS.
+    """
 
     site_id: int
     client_id: int
     id: int
     user_id: int
     scopes: Sequence[str]
+    audience: str = ""
 
     @classmethod
     def insert(
@@ -154,9 +157,10 @@ class OAuthGrant(NamedTuple):
         user_id: int,
         scopes: Sequence[str],
         code: str = "",
+        audience: str = "",
     ) -> OAuthGrant:
         """Store a grant of the user to the client and return it. `code`: the authorization code that led to it, "" for
-        a grant without one.
+        a grant without one; `audience`: as the grant has it.
         """
         id = tx.value(
             INSERT,
@@ -165,8 +169,9 @@ class OAuthGrant(NamedTuple):
             user_id=user_id,
             scopes=scopes,
             code_hash=secret_hash(code) if code else None,
+            audience=audience,
         )
-        return cls(site_id, client_id, int(id), user_id, scopes)
+        return cls(site_id, client_id, int(id), user_id, scopes, audience)
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
@@ -186,7 +191,7 @@ class OAuthGrant(NamedTuple):
         state = tx.row(USE_REFRESH, token_hash=token_hash, **params)
         if row is None or state is None:
             return None
-        grant = cls(site_id, client_id, int(grant_id), row[0], row[1])
+        grant = cls(site_id, client_id, int(grant_id), *row)
         was_used, is_expired = state
         if was_used:
             grant.delete(tx)
@@ -224,6 +229,7 @@ class OAuthGrant(NamedTuple):
             grant_id=self.id,
             ip=ip,
             secret=access,
+            audience=self.audience,
         )
         tx.run(
             ADD_REFRESH,
@@ -278,7 +284,8 @@ class ClientToken(NamedTuple):
 
 class GrantedClient(NamedTuple):
     """Grant as the person sees it who gave it. `id`: the grant's; `client_id`, `client_name`: those of the client that
-    got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued or asked for under it.
+    got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued or asked for under it;
+    `audience`: that of its tokens.
     """
 
     id: int
@@ -287,6 +294,7 @@ class GrantedClient(NamedTuple):
     scopes: list[str]
     created: datetime.datetime
     refreshed: datetime.datetime
+    audience: str
 
     @classmethod
     def page(
@@ -304,6 +312,7 @@ class GrantedClient(NamedTuple):
             "id": self.id,
             "clientId": self.client_id,
             "clientName": self.client_name,
+            "forAgents": self.audience == AGENTS,
             "scopes": [
                 {"scope": scope, "description": scopes.words(scope)} for scope in self.scopes
             ],

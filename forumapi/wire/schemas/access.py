@@ -216,6 +216,7 @@ class OAuthGrant(Struct, kw_only=True):
     id: Id
     clientId: Id
     clientName: Text
+    forAgents: Annotated[bool, Meta(description="Its tokens are good at the MCP endpoint alone.")]
     scopes: list[Scope]
     created: Time
     refreshed: Annotated[str, Meta(description="When the client last came for a new token.")]
