@@ -165,7 +165,15 @@ from forumapi.handlers.people.roles import (
 )
 from forumapi.handlers.people.users import UserHandler, UsersBatchHandler, UsersHandler
 from forumapi.handlers.people.whoami import WhoamiHandler
-from forumapi.handlers.sites.api_docs import AsyncapiHandler, DocsHandler, OpenapiHandler
+from forumapi.handlers.sites.api_docs import (
+    AsyncapiHandler,
+    DocsHandler,
+    DocsPageHandler,
+    DocsScriptHandler,
+    DocsSearchHandler,
+    DocsTryHandler,
+    OpenapiHandler,
+)
 from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
 from forumapi.handlers.sites.avatar_source import SiteAvatarsHandler
@@ -245,6 +253,10 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/auth/totp/recovery": RecoveryCodesHandler,
     "/api/v1/auth0": Auth0Handler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/docs/<page>": DocsPageHandler,
+    "/api/v1/docs/<page>/try": DocsTryHandler,
+    "/api/v1/docs/scripts/<name>": DocsScriptHandler,
+    "/api/v1/docs/search.json": DocsSearchHandler,
     "/api/v1/hosts/<host>": HostHandler,
     "/api/v1/legal": LegalHandler,
     "/api/v1/legal/service": ServiceHandler,
@@ -335,6 +347,10 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/conversations/<conversation:item>/reactions": ReactionsHandler,
     "/api/v1/conversations/<conversation:item>/reactions/<key:key>": ReactionHandler,
     "/api/v1/docs": DocsHandler,
+    "/api/v1/docs/<page>": DocsPageHandler,
+    "/api/v1/docs/<page>/try": DocsTryHandler,
+    "/api/v1/docs/scripts/<name>": DocsScriptHandler,
+    "/api/v1/docs/search.json": DocsSearchHandler,
     "/api/v1/drafts": DraftsHandler,
     "/api/v1/events": EventsHandler,
     "/api/v1/events/<event:item>": EventHandler,

@@ -1,1 +1,1 @@
-"""OpenAPI document of the API, AsyncAPI document of the live events, and the reference page."""
+"""OpenAPI document of the API, AsyncAPI document of the live events, and how clients name its operations."""

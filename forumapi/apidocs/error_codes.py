@@ -1,4 +1,4 @@
-"""Stable codes of errors for the OpenAPI document and the reference page: what each means, and what a client does then.
+"""Stable codes of errors for the OpenAPI document and the reference: what each means, and what a client does then.
 
 The codes themselves are in errors.py, and in server/worker.py for what is refused before a request is read.
 docs/api/errors.md says the same; a test holds the three together.

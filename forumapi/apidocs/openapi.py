@@ -63,7 +63,7 @@ _RIGHTS: Final[dict[Need, str]] = {
 _INTRODUCTION: Final = """\
 A hosted, multi-tenant forum platform. Every JSON answer is an envelope: `context` (an echo of the query parameter of
 that name), `status`, `data`, and `error` (null, or a list of texts). A refusal carries in `data` a detail object with
-a stable `code`, which `/api/v1/docs#errors` explains.
+a stable `code`, which `/api/v1/docs/errors` explains.
 
 **Signing in.** Send `Authorization: Bearer <token>`; without a token the caller is a guest.
 
@@ -278,7 +278,9 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
             "summary": "A hosted, multi-tenant forum platform",
             "description": _INTRODUCTION,
             "contact": {"name": "The operator of this host"},
-            "x-error-codes": {one.name: f"/api/v1/docs#error-{one.name}" for one in ERROR_CODES},
+            "x-error-codes": {
+                one.name: f"/api/v1/docs/errors#error-{one.name}" for one in ERROR_CODES
+            },
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": servers,

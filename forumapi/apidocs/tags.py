@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class Tag(NamedTuple):
-    """Tag of operations, a subject of the reference page; `modules`: names of the modules of handlers whose operations
+    """Tag of operations, a page of the reference; `modules`: names of the modules of handlers whose operations
     have the tag, without their folders.
     """
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from forumapi import routes
-from forumapi.apidocs import openapi
-from scripts.clients import python_source, surface, typescript_source
+from forumapi.apidocs import client_operations, openapi
+from scripts.clients import python_source, typescript_source
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -33,7 +33,9 @@ def python(folder: Path, made_from: Mapping[str, Any]) -> Path:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    for name, text in python_source.sources(surface.with_lists_in_place(made_from)).items():
+    for name, text in python_source.sources(
+        client_operations.with_lists_in_place(made_from)
+    ).items():
         (folder / "forumapi_client" / f"{name}.py").write_text(text)
     return folder
 
@@ -46,7 +48,9 @@ def typescript(folder: Path, made_from: Mapping[str, Any]) -> Path:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("node_modules", "dist"),
     )
-    for name, text in typescript_source.sources(surface.with_lists_in_place(made_from)).items():
+    for name, text in typescript_source.sources(
+        client_operations.with_lists_in_place(made_from)
+    ).items():
         (folder / "src" / name).write_text(text)
     package = json.loads((folder / "package.json").read_text())
     package["version"] = made_from["info"]["version"]

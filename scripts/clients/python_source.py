@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import keyword
-import re
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scripts.clients.surface import (
-    Operation,
+from forumapi.apidocs.client_operations import (
+    ClientOperation,
     Parameter,
     Schema,
     camel,
     closure,
+    closure_names,
     error_codes,
     is_page,
     name_of,
     operations,
+    python_option,
+    snake,
 )
 
 _HEAD = '"""{about} Made from the OpenAPI document: change the generator."""\n\n'
@@ -34,18 +36,6 @@ def sources(document: Mapping[str, Any]) -> dict[str, str]:
         "operations": _operations(document, methods),
         "version": f'"""Version of the document."""\n\nVERSION = "{document["info"]["version"]}"\n',
     }
-
-
-def snake(name: str) -> str:
-    """Return a name in snake case that is no keyword: `getICalendar` is `get_i_calendar`."""
-    made = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|-", "_", name).lower()
-    return made + "_" * keyword.iskeyword(made)
-
-
-def option_name(parameter: Parameter) -> str:
-    """Return the name of a parameter as an argument: as on the wire, headers in snake case."""
-    name = snake(parameter.name) if parameter.place == "header" else parameter.name
-    return name + "_" * (keyword.iskeyword(name) or name in ("self", "body"))
 
 
 def annotation(schema: Schema, sequence: str = "list") -> str:
@@ -102,7 +92,7 @@ def nested(schema: Schema) -> Any:
     return None
 
 
-def _documents(document: Mapping[str, Any], methods: Iterable[Operation]) -> str:
+def _documents(document: Mapping[str, Any], methods: Iterable[ClientOperation]) -> str:
     roots = [one.data for one in methods if one.data]
     # Live events bring documents that no answer has by itself.
     known = document["components"]["schemas"]
@@ -160,7 +150,7 @@ def _document(name: str, schema: Schema, known: Mapping[str, Schema]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _bodies(document: Mapping[str, Any], methods: Iterable[Operation]) -> str:
+def _bodies(document: Mapping[str, Any], methods: Iterable[ClientOperation]) -> str:
     known = document["components"]["schemas"]
     made = [
         _HEAD.format(about="Bodies of requests, with the names of the wire."),
@@ -246,8 +236,8 @@ _BASES = (
 )
 
 
-def _operations(document: Mapping[str, Any], methods: list[Operation]) -> str:
-    groups: dict[str, list[Operation]] = {}
+def _operations(document: Mapping[str, Any], methods: list[ClientOperation]) -> str:
+    groups: dict[str, list[ClientOperation]] = {}
     for one in methods:
         groups.setdefault(one.group, []).append(one)
     answered = closure_names(one.data for one in methods)
@@ -283,18 +273,6 @@ def _operations(document: Mapping[str, Any], methods: list[Operation]) -> str:
     return "".join(made)
 
 
-def closure_names(schemas: Iterable[Schema | None]) -> list[str]:
-    """Return the names of the components that the schemas themselves name."""
-    return sorted(
-        {
-            name
-            for schema in schemas
-            if schema
-            for name in re.findall(r"#/components/schemas/(\w+)", repr(schema))
-        }
-    )
-
-
 def _group_class(group: str) -> str:
     return group[0].upper() + group[1:] + "Group"
 
@@ -304,10 +282,12 @@ def is_left_out(parameter: Parameter) -> bool:
     return parameter.name == "If-None-Match"
 
 
-def _method(operation: Operation) -> str:
+def _method(operation: ClientOperation) -> str:
     options = [one for one in operation.options if not is_left_out(one)]
     parts = ["self"]
-    parts += [f"{option_name(one)}: {annotation(one.schema)}" for one in operation.path_parameters]
+    parts += [
+        f"{python_option(one)}: {annotation(one.schema)}" for one in operation.path_parameters
+    ]
     if operation.body is not None:
         parts.append(f"body: {annotation(operation.body, 'Sequence')}")
     elif operation.sends == "files":
@@ -316,18 +296,18 @@ def _method(operation: Operation) -> str:
     for one in options:
         kind = annotation(one.schema)
         kind = f"{kind} | Sequence[{kind}]" if one.is_repeated else kind
-        more.append(f"{option_name(one)}: {kind} | None = None")
+        more.append(f"{python_option(one)}: {kind} | None = None")
     if operation.sends == "files":
         more.append("progress: Progress | None = None")
     if more:
         parts += ["*", *more]
     query = ", ".join(
-        f"{one.name!r}: {option_name(one)}" for one in options if one.place == "query"
+        f"{one.name!r}: {python_option(one)}" for one in options if one.place == "query"
     )
     headers = ", ".join(
-        f"{one.name!r}: {option_name(one)}" for one in options if one.place == "header"
+        f"{one.name!r}: {python_option(one)}" for one in options if one.place == "header"
     )
-    path = "".join(f"{option_name(one)}, " for one in operation.path_parameters)
+    path = "".join(f"{python_option(one)}, " for one in operation.path_parameters)
     gives = _returned(operation)
     lines = [
         f"\n    def {snake(operation.method)}(",
@@ -358,7 +338,7 @@ def _method(operation: Operation) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _returned(operation: Operation) -> str:
+def _returned(operation: ClientOperation) -> str:
     simple = {"location": "str", "text": "str", "bytes": "bytes", "stream": "LiveStream"}
     if operation.gives in simple:
         return simple[operation.gives]

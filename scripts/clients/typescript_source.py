@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from scripts.clients.surface import (
+from forumapi.apidocs.client_operations import (
     GROUPS,
-    Operation,
+    ClientOperation,
     Schema,
     camel,
     closure,
@@ -70,7 +70,7 @@ def sources(document: Mapping[str, Any]) -> dict[str, str]:
     return {"table.ts": _table(document, methods), "operations.ts": _types(document, methods)}
 
 
-def _table(document: Mapping[str, Any], methods: Iterable[Operation]) -> str:
+def _table(document: Mapping[str, Any], methods: Iterable[ClientOperation]) -> str:
     """Return the operations as lines of an address and its methods, each `name:verb and flags`, which core.ts reads."""
     lines: dict[str, list[str]] = {}
     headers: dict[str, str] = {}
@@ -98,13 +98,13 @@ def _table(document: Mapping[str, Any], methods: Iterable[Operation]) -> str:
     )
 
 
-def _group_names(methods: Iterable[Operation]) -> dict[str, str]:
+def _group_names(methods: Iterable[ClientOperation]) -> dict[str, str]:
     """Return the groups by first parts of addresses, where they differ."""
     parts = {one.path.split("/")[3]: one.group for one in methods if one.group != "pages"}
     return {part: group for part, group in parts.items() if part != group} | GROUPS
 
 
-def _flags(operation: Operation) -> str:
+def _flags(operation: ClientOperation) -> str:
     names = {one.name for one in operation.options}
     found = _SENDS[operation.sends] + _GIVES[operation.gives]
     if operation.gives == "data" and operation.data is None:
@@ -116,7 +116,7 @@ def _flags(operation: Operation) -> str:
     return found
 
 
-def _types(document: Mapping[str, Any], methods: list[Operation]) -> str:
+def _types(document: Mapping[str, Any], methods: list[ClientOperation]) -> str:
     known = document["components"]["schemas"]
     roots = [part for one in methods for part in (one.data, one.body) if part]
     roots += [{"$ref": f"#/components/schemas/{name}"} for name in _LIVE]
@@ -126,7 +126,7 @@ def _types(document: Mapping[str, Any], methods: list[Operation]) -> str:
         _FRAME.replace("{documents}", " | ".join(_name(name) for name in _LIVE)),
     ]
     made += [_interface(name, known[name], known) for name in closure(document, roots)]
-    groups: dict[str, list[Operation]] = {}
+    groups: dict[str, list[ClientOperation]] = {}
     for one in methods:
         groups.setdefault(one.group, []).append(one)
     for group, members in groups.items():
@@ -190,7 +190,7 @@ def _interface(name: str, schema: Schema, known: Mapping[str, Schema]) -> str:
     return "\n".join((*lines, "}\n"))
 
 
-def _method(operation: Operation) -> str:
+def _method(operation: ClientOperation) -> str:
     parts = [f"{_argument(one.name)}: {kind(one.schema)}" for one in operation.path_parameters]
     if operation.body is not None:
         parts.append(f"body: {kind(operation.body)}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +17,7 @@ import pytest
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import errors, routes
-from forumapi.apidocs import api_reference_page, closed_lists, openapi, operation_ids, tags
+from forumapi.apidocs import closed_lists, openapi, operation_ids, tags
 from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.openapi import Schema
 from forumapi.config import resource
@@ -280,7 +277,7 @@ def test_error_codes_are_an_enumeration_with_names() -> None:
     assert code["x-enum-varnames"][errors.RATE_LIMITED] == "RATE_LIMITED"
 
 
-def test_every_error_has_a_code_that_document_and_page_explain() -> None:
+def test_every_error_has_a_code_that_the_document_explains() -> None:
     """An error of a class without a code, or with an unknown one, falls here."""
 
     def classes(kind: type[ApiError]) -> Iterator[type[ApiError]]:
@@ -290,7 +287,6 @@ def test_every_error_has_a_code_that_document_and_page_explain() -> None:
 
     known = {one.name: one for one in ERROR_CODES}
     detail = DOCUMENT["components"]["schemas"]["ErrorDetail"]
-    page = api_reference_page.page(host_document("site")).decode()
     nginx = (resource("etc") / "nginx" / "forumapi-site.conf").read_text(encoding="utf-8")
     raised = {
         (kind.own_name, kind.status)
@@ -306,9 +302,8 @@ def test_every_error_has_a_code_that_document_and_page_explain() -> None:
     assert detail["properties"]["code"]["enum"] == [*known]
     assert "code" in detail["required"]
     assert DOCUMENT["info"]["x-error-codes"] == {
-        name: f"/api/v1/docs#error-{name}" for name in known
+        name: f"/api/v1/docs/errors#error-{name}" for name in known
     }
-    assert all(f'id="error-{name}"' in page for name in known)
     assert nginx.count('"code":') == nginx.count('"errorCode":') > 0
     assert set(re.findall('"code":"([a-z_]+)"', nginx)) <= known.keys()
 
@@ -401,9 +396,6 @@ def test_a_body_has_the_keys_that_its_method_requires() -> None:
     assert not accepts("put", {"title": "x", "meta": {}})
     assert not accepts("put", {"title": "x", "meta": None})
     assert openapi.FORM not in item["put"]["requestBody"]["content"]
-    assert b"<code>title</code> and <code>meta.editReason</code>" in api_reference_page.page(
-        document
-    )
 
 
 def test_every_status_of_an_error_is_described() -> None:
@@ -413,67 +405,6 @@ def test_every_status_of_an_error_is_described() -> None:
     shared = {*DOCUMENT["components"]["responses"], *DOCUMENT["x-anywhere"]}
     described = {int(name) for name in shared if name.isdigit()}
     assert statuses(ApiError) <= described
-
-
-# ---------------------------------------------------------------- the page
-
-
-class Outline(HTMLParser):
-    """Tags, ids, targets and attributes of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.ids: list[str] = []
-        self.targets: set[str] = set()
-        self.stack: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        for name, value in attrs:
-            self.attributes.add(name)
-            if name == "id":
-                self.ids.append(value or "")
-            if name in ("href", "src"):
-                self.targets.add(value or "")
-        if tag not in ("meta", "br"):
-            self.stack.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.stack.pop() == tag
-
-
-@pytest.mark.parametrize("host", HOSTS)
-def test_the_page_is_html_without_scripts_or_anything_from_elsewhere(host: str) -> None:
-    page = Outline(api_reference_page.page(host_document(host)).decode())
-
-    assert not page.stack
-    assert not page.tags & {"script", "iframe", "object", "form", "img", "link"}
-    assert not {name for name in page.attributes if name.startswith("on") or name == "style"}
-    assert all(target.startswith(("#", "/api/v1/")) for target in page.targets)
-
-
-@pytest.mark.parametrize("host", HOSTS)
-def test_every_link_within_the_page_leads_somewhere(host: str) -> None:
-    page = Outline(api_reference_page.page(host_document(host)).decode())
-
-    assert len(page.ids) == len(set(page.ids))
-    assert {t.removeprefix("#") for t in page.targets if t.startswith("#")} <= set(page.ids)
-
-
-def test_the_page_has_every_operation_and_object() -> None:
-    html = api_reference_page.page(host_document("site")).decode()
-
-    for path, item in host_document("site")["paths"].items():
-        assert path in html
-        assert all(f'id="{item[verb]["operationId"]}"' in html for verb in item if verb == "get")
-    assert all(
-        f'id="object-{name}"' in html
-        for name in host_document("site")["components"]["schemas"]
-        if not name.endswith("Envelope")
-    )
 
 
 # ---------------------------------------------------------------- the helper
@@ -606,29 +537,9 @@ def test_each_host_serves_its_own_document(api: Api, bikes: Site) -> None:
         assert answer.headers["ETag"] == again.headers["ETag"]
 
 
-def test_each_host_serves_the_page(api: Api, bikes: Site) -> None:
-    page = api.get("/api/v1/docs", site=bikes)
-    other = api.get("/api/v1/docs", host=api.platform_domain)
-
-    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert page.headers["Content-Security-Policy"].startswith(
-        "default-src 'none'; style-src 'sha256-"
-    )
-    assert page.body.startswith(b"<!doctype html>")
-    assert page.headers["ETag"] != other.headers["ETag"]
-
-
 def test_a_token_that_is_no_good_does_not_stand_in_the_way(api: Api, bikes: Site) -> None:
     assert api.get("/api/v1/openapi.json", site=bikes, token="worn-out").status == 200
     assert api.get("/api/v1/docs", by=bikes.banned).status == 200
-
-
-def test_the_style_is_the_one_that_the_policy_allows(api: Api, bikes: Site) -> None:
-    page = api.get("/api/v1/docs", site=bikes)
-    style = page.body.partition(b"<style>")[2].partition(b"</style>")[0]
-    digest = base64.b64encode(hashlib.sha256(style).digest()).decode()
-
-    assert f"'sha256-{digest}'" in page.headers["Content-Security-Policy"]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from functools import cache
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote
 
-from scripts.clients import surface
-from scripts.clients.surface import Operation, Schema
+from forumapi.apidocs import client_operations
+from forumapi.apidocs.client_operations import ClientOperation, Schema
 from tests import schema_check
 from tests.clients.stub import Request, answer
 
@@ -30,7 +30,7 @@ HEADERS = {
 class Case(NamedTuple):
     """Call of an operation: arguments, options by names of the wire, and what must be sent and is answered."""
 
-    operation: Operation
+    operation: ClientOperation
     path: list[int | str]
     body: Any
     options: dict[str, Any]
@@ -43,7 +43,7 @@ class Case(NamedTuple):
 def cases(step: int = 1) -> list[Case]:
     """Return each `step`-th of them; the live stream, which does not end, has none."""
     document = schema_check.document()
-    methods = [one for one in surface.operations(document) if one.gives != "stream"]
+    methods = [one for one in client_operations.operations(document) if one.gives != "stream"]
     return [_case(document, one) for one in methods[::step]]
 
 
@@ -71,12 +71,12 @@ def mismatch(case: Case, sent: Request) -> str:
     return ""
 
 
-def _case(document: Mapping[str, Any], operation: Operation) -> Case:
+def _case(document: Mapping[str, Any], operation: ClientOperation) -> Case:
     """Made of the document, not of what the generators made of it; the names of methods alone are theirs."""
     item = document["paths"][operation.path]
     described = item[operation.verb.lower()]
     parameters = [
-        surface.resolve(document, one)
+        client_operations.resolve(document, one)
         for one in (*item.get("parameters", ()), *described["parameters"])
     ]
     values = {one["name"]: _parameter(one) for one in parameters}
@@ -117,7 +117,7 @@ def _case(document: Mapping[str, Any], operation: Operation) -> Case:
 
 
 def _parameter(described: Schema) -> Any:
-    schema = surface.resolve(schema_check.document(), described["schema"])
+    schema = client_operations.resolve(schema_check.document(), described["schema"])
     kind = schema["type"]
     if kind == "integer":
         return 25 if described["name"] in ("limit", "offset") else 7
@@ -157,7 +157,7 @@ def _answered(document: Mapping[str, Any], described: Schema) -> tuple[bytes, An
 
 def sample(document: Mapping[str, Any], schema: Schema, depth: int = 0) -> Any:
     """A value that the schema allows, with every member that is not too deep."""
-    schema = surface.resolve(document, schema)
+    schema = client_operations.resolve(document, schema)
     if "const" in schema:
         return schema["const"]
     if "enum" in schema:

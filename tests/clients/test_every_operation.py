@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from scripts.clients.python_source import snake
+from forumapi.apidocs.client_operations import snake
 from tests import schema_check
 from tests.clients.cases import LOCATION, Case, cases, mismatch
 from tests.clients.conftest import Node

@@ -1,20 +1,28 @@
-"""Documents that describe the API: OpenAPI, AsyncAPI, and the reference page made of the former. Wire:
-docs/api/README.md.
+"""Documents that describe the API: OpenAPI, AsyncAPI, and the reference pages made of the former. Wire:
+docs/api/docs.md.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, Final
 
-from forumapi.apidocs import api_reference_page, asyncapi, openapi
+from forumapi.apidocs import asyncapi, openapi
 from forumapi.apidocs.openapi import JSON, Schema
+from forumapi.apidocs.reference import reference_pages, viewer
+from forumapi.apidocs.reference.compressed_file import CompressedFile
+from forumapi.apidocs.reference.reference_pages import ReferencePages
+from forumapi.apidocs.reference.search_index import LONGEST_QUERY
+from forumapi.errors import NotFound
 from forumapi.request.context import Context
-from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.handler_results import RawResponse, Result
+from forumapi.request.routing import RoutingTable
 from forumapi.wire.json_fragments import dumps
 
 _HTML: Final = "text/html; charset=utf-8"
+_SCRIPT: Final = "text/javascript; charset=utf-8"
 
 
 def _document(ctx: Context) -> Schema:
@@ -55,19 +63,113 @@ class AsyncapiHandler(Handler):
 
 
 class DocsHandler(Handler):
-    """The reference page of this host's API."""
+    """Contents and search of the reference of this host's API."""
 
     ignores_token = True
-    _answer: RawResponse | None = None
+    tags_bare_answers = True
+
+    @needs(
+        ANYONE,
+        media_type=_HTML,
+        params=(Param("q", str, "Words that are all to occur; without it the contents alone."),),
+    )
+    def get(self, ctx: Context) -> Result:
+        """HTML page with the contents of the reference, and what `q` finds: operations, fields, objects and errors."""
+        pages = _pages(ctx)
+        query = ctx.query.get("q", "")[:LONGEST_QUERY].strip()
+        if not query:
+            return _page(ctx, pages.page[""])
+        return _page(ctx, CompressedFile.of(pages.found(query)))
+
+
+class DocsPageHandler(Handler):
+    """Page of the reference of this host's API."""
+
+    ignores_token = True
+    tags_bare_answers = True
 
     @needs(ANYONE, media_type=_HTML)
     def get(self, ctx: Context) -> Result:
-        """HTML page that describes every call of this host's API, made of its OpenAPI document; without scripts."""
-        if self._answer is None:
-            self._answer = _bare(
-                api_reference_page.page(_document(ctx)),
-                _HTML,
-                ("Content-Security-Policy", api_reference_page.CONTENT_SECURITY_POLICY),
-                ("Referrer-Policy", "no-referrer"),
-            )
-        return self._answer
+        """HTML page of the operations with one tag, such as `conversations`, or of `basics`, `errors` or `objects`.
+
+        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript.
+        """
+        name = ctx.args["page"]
+        if name == viewer.SIGNED_IN:
+            return _page(ctx, CompressedFile.of(viewer.signed_in_page()))
+        found = _pages(ctx).page.get(name)
+        if found is None:
+            raise NotFound("There is no such page of the reference")
+        return _page(ctx, found)
+
+
+class DocsTryHandler(Handler):
+    """Page for trying operations of this host's API."""
+
+    ignores_token = True
+    tags_bare_answers = True
+
+    @needs(ANYONE, media_type=_HTML)
+    def get(self, ctx: Context) -> Result:
+        """HTML page with Swagger UI, which sends requests of one tag's operations, as a guest or with a token."""
+        pages = _pages(ctx)
+        if ctx.args["page"] not in pages.parts:
+            raise NotFound("There is no such page of the reference")
+        made = CompressedFile.of(viewer.try_page(pages, ctx.args["page"]))
+        return _page(ctx, made, viewer.CONTENT_SECURITY_POLICY)
+
+
+class DocsScriptHandler(Handler):
+    """Script of the reference's pages."""
+
+    ignores_token = True
+    tags_bare_answers = True
+
+    @needs(ANYONE, media_type=_SCRIPT)
+    def get(self, ctx: Context) -> Result:
+        """Script of the reference's pages, by its file name."""
+        found = viewer.scripts().get(ctx.args["name"])
+        if found is None:
+            raise NotFound("There is no such script")
+        return _file(ctx, found, _SCRIPT)
+
+
+class DocsSearchHandler(Handler):
+    """Index that the search of the reference uses in browsers."""
+
+    ignores_token = True
+    tags_bare_answers = True
+
+    @needs(ANYONE, answer=dict[str, list[list[Any]]], media_type=JSON)
+    def get(self, ctx: Context) -> Result:
+        """The operations, objects with their fields, and errors of the reference, without the envelope."""
+        return _file(ctx, _pages(ctx).published, JSON)
+
+
+@lru_cache(2)
+def _made(table: RoutingTable) -> ReferencePages:
+    """Return the pages of a host's routing table, which there are two of in a process."""
+    return ReferencePages(openapi.host_document(table.classes))
+
+
+def _pages(ctx: Context) -> ReferencePages:
+    return _made(ctx.app.routes(ctx.site))
+
+
+def _page(
+    ctx: Context, file: CompressedFile, policy: str = reference_pages.CONTENT_SECURITY_POLICY
+) -> RawResponse:
+    headers = (("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"))
+    return _file(ctx, file, _HTML, *headers)
+
+
+def _file(
+    ctx: Context, file: CompressedFile, content_type: str, *headers: tuple[str, str]
+) -> RawResponse:
+    """Return a file as an answer, compressed for clients that take that."""
+    vary = ("Vary", "Accept-Encoding")
+    if "gzip" in ctx.environ.get("HTTP_ACCEPT_ENCODING", ""):
+        tag = ("ETag", f'"{file.tag}-gzip"')
+        how = ("Content-Encoding", "gzip")
+        return RawResponse(file.data, content_type, (tag, vary, how, *headers))
+    return RawResponse(file.content(), content_type, (("ETag", f'"{file.tag}"'), vary, *headers))

@@ -145,7 +145,7 @@ class ErrorDetail(Struct, kw_only=True):
         int, Meta(ge=0, le=26, description="The number of `code`; 0 for those without.")
     ]
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
-    code: Annotated[str, Meta(description="A stable name, explained at /api/v1/docs#errors.")]
+    code: Annotated[str, Meta(description="A stable name, explained at /api/v1/docs/errors.")]
     scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
     rows: Annotated[
         list[RowError] | UnsetType, Meta(description="Of a batch: its wrong rows, at most 1,000.")

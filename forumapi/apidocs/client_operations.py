@@ -7,8 +7,9 @@ group `pages`.
 
 from __future__ import annotations
 
+import keyword
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 Schema = dict[str, Any]
@@ -47,7 +48,7 @@ class Parameter(NamedTuple):
         return first.lower() + "".join(other.capitalize() for other in others)
 
 
-class Operation(NamedTuple):
+class ClientOperation(NamedTuple):
     """Method of a client; `data` is the schema of what it returns (None: nothing), `body` of what is sent."""
 
     id: str
@@ -74,7 +75,7 @@ class Operation(NamedTuple):
         return tuple(one for one in self.parameters if one.place != "path")
 
 
-def operations(document: Mapping[str, Any]) -> list[Operation]:
+def operations(document: Mapping[str, Any]) -> list[ClientOperation]:
     """Return all operations, ordered by group and method; ValueError if two are one method."""
     found = [
         _operation(document, path, verb, item)
@@ -168,6 +169,30 @@ def camel(name: str) -> str:
     return "".join(word.capitalize() for word in name.split("_"))
 
 
+def closure_names(schemas: Iterable[Schema | None]) -> list[str]:
+    """Return the names of the components that the schemas themselves name."""
+    return sorted(
+        {
+            name
+            for schema in schemas
+            if schema
+            for name in re.findall(r"#/components/schemas/(\w+)", repr(schema))
+        }
+    )
+
+
+def snake(name: str) -> str:
+    """Return a name as Python has it, in snake case and no keyword: `getICalendar` is `get_i_calendar`."""
+    made = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|-", "_", name).lower()
+    return made + "_" * keyword.iskeyword(made)
+
+
+def python_option(parameter: Parameter) -> str:
+    """Return the name of a parameter as an argument in Python: as on the wire, headers in snake case."""
+    name = snake(parameter.name) if parameter.place == "header" else parameter.name
+    return name + "_" * (keyword.iskeyword(name) or name in ("self", "body"))
+
+
 def _references(part: Any) -> Iterator[str]:
     if isinstance(part, dict):
         if isinstance(part.get("$ref"), str):
@@ -179,7 +204,7 @@ def _references(part: Any) -> Iterator[str]:
             yield from _references(value)
 
 
-def _operation(document: Mapping[str, Any], path: str, verb: str, item: Schema) -> Operation:
+def _operation(document: Mapping[str, Any], path: str, verb: str, item: Schema) -> ClientOperation:
     described = item[verb]
     group, method = _names(path, described["operationId"])
     parameters = [
@@ -194,7 +219,7 @@ def _operation(document: Mapping[str, Any], path: str, verb: str, item: Schema) 
     parameters.sort(key=lambda one: order.get(one.name, -1) if one.place == "path" else len(order))
     gives, data = _given(document, described)
     sends, body = _sent(described, gives)
-    return Operation(
+    return ClientOperation(
         described["operationId"],
         group,
         method,

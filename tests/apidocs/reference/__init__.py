@@ -1,0 +1,1 @@
+"""Reference pages of the API, in plain HTTP and in Chromium."""
