@@ -962,14 +962,7 @@ def _references(part: Any, kind: str = "schemas") -> set[str]:
     """Return the names of the components of this kind, a key of the document's `components`, that a part of the
     document refers to.
     """
-    if isinstance(part, dict):
-        prefix = f"#/components/{kind}/"
-        target = str(part.get("$ref", ""))
-        own = {target.removeprefix(prefix)} if target.startswith(prefix) else set()
-        return own.union(*(_references(inner, kind) for inner in part.values()))
-    if isinstance(part, list | tuple):
-        return set().union(*(_references(inner, kind) for inner in part))
-    return set()
+    return set(re.findall(rf'"\$ref": "#/components/{kind}/([^"]+)"', json.dumps(part)))
 
 
 def _spoken(schema: Schema) -> str:
