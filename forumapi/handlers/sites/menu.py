@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forumapi.handlers.sites.site_setting_base import LocatedSite, lock_own
+from forumapi.handlers.sites.site_setting_base import LocatedSite, lock_versioned
 from forumapi.handlers.sites.sites import check_owner, find_named, lock_named
 from forumapi.models.sites.menu import EntryBody, Menu
 from forumapi.models.sites.site import Site
@@ -28,7 +28,7 @@ class OwnMenuHandler(Handler):
     """The menu of this host's site."""
 
     def locate(self, ctx: Context) -> Located | None:
-        return lock_own(ctx) if ctx.is_write else None
+        return lock_versioned(ctx) if ctx.is_write else None
 
     @needs(ANYONE, answer=list[schemas.MenuEntry])
     def get(self, ctx: Context) -> Result:

@@ -12,7 +12,7 @@ from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound,
 from forumapi.handlers.sites.site_setting_base import lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import second_factor_rule
-from forumapi.models.people import profile_summary
+from forumapi.models.people import profile_summary, role_recomputation
 from forumapi.models.sites.ownership_transfer import OfferParty, SiteOffer
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
@@ -121,6 +121,9 @@ class SiteOfferHandler(Handler):
         assert was is not None, "profiles are not deleted"
         assert now is not None, "profiles are not deleted"
         offer.accept(ctx.writer, ctx.author)
+        # No ban counts for the owner (P-26), and so for roles by that criterion.
+        for party in (was, now):
+            role_recomputation.mark_user(ctx.writer, party.user_id, site_id=ctx.site.id)
         title, name = outbox.plain(ctx.site.title), outbox.plain(now.name)
         _notify(ctx, was, f"{title} has a new owner", "site_given", name=name)
         _notify(ctx, now, f"{title} is yours", "site_taken")

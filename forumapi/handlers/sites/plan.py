@@ -42,7 +42,10 @@ class PlanHandler(Handler):
         if not ctx.is_write:
             return None
         check_admin(ctx)
-        return lock_named(ctx)
+        located = lock_named(ctx)
+        # The plan has no version of its own, so that If-Match is ignored.
+        located.version = 0
+        return located
 
     @needs(LOGIN, answer=schemas.SitePlan)
     def get(self, ctx: Context) -> Result:

@@ -33,7 +33,17 @@ def no_site() -> NotFound:
 
 
 def lock_own(ctx: Context) -> LocatedSite:
-    """Lock the site of this host until the transaction ends. Raises NotFound for a deleted site."""
+    """Lock the site of this host until the transaction ends. Raises NotFound for a deleted site.
+
+    The site is located without its version, which is not that of any setting, so that If-Match is ignored.
+    """
+    found = lock_versioned(ctx)
+    found.version = 0
+    return found
+
+
+def lock_versioned(ctx: Context) -> LocatedSite:
+    """Lock the site of this host as `lock_own` does, and locate it with its version, for a change of its document."""
     locked = Site.lock(ctx.writer, ctx.site.id)
     if locked is None or locked.is_deleted:
         raise no_site()

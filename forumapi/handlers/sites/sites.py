@@ -11,6 +11,7 @@ from forumapi.handlers.sites.site_setting_base import (
     LocatedSite,
     SiteSettingHandler,
     located,
+    lock_versioned,
     no_site,
 )
 from forumapi.mail import outbox
@@ -111,6 +112,9 @@ class OwnSiteHandler(SiteSettingHandler):
     allow = "OPTIONS,HEAD,GET,PUT"
     # Pages of signing in show it.
     counts_as_call = False
+
+    def locate(self, ctx: Context) -> Located:
+        return lock_versioned(ctx) if ctx.is_write else super().locate(ctx)
 
     def admits_banned(self, ctx: Context) -> bool:
         """Return True: banned callers may read the site too."""

@@ -197,6 +197,39 @@ def test_a_site_is_handed_over_when_the_new_owner_accepts(stage: Stage, site: Si
     assert stage.put(OFFER, ACCEPT, by=new).status == 404
 
 
+def test_whom_a_ban_begins_to_count_for_as_the_owner_goes_is_in_the_roles_for_that(
+    stage: Stage, site: Site
+) -> None:
+    old, new = site.owner, site.member
+    place = f"/microcosms/{stage.make.microcosm(site).id}"
+    role = f"{stage.post(f'{place}/roles', {'title': 'Out'}, by=old).location}"[len("/api/v1") :]
+    sent = {"profileColumn": "isBanned", "predicate": "eq", "value": True}
+    assert stage.post(f"{role}/criteria", sent, by=old).status == 302
+    assert stage.post("/bans", {"domain": old.email.partition("@")[2]}, by=old).status == 302
+    stage.make.sql(
+        "UPDATE users SET email = %(mail)s WHERE user_id = %(id)s",
+        mail=f"{site.key}@x.test",
+        id=new.user_id,
+    )
+
+    def members() -> list[int]:
+        """Those of the role, after a request of each party."""
+        for person in (old, new):
+            stage.get(place, by=person)
+        found = stage.make.sql(
+            """SELECT profile_id FROM profiles
+                WHERE site_id = %(site)s AND role_ids @> ARRAY[%(role)s::bigint] AND next_change_at IS NULL""",
+            site=site.id,
+            role=int(role.rpartition("/")[2]),
+        )
+        return [id for (id,) in found if id in (old.id, new.id)]
+
+    assert members() == []
+    assert offer(stage, site, new).status == 302
+    assert stage.put(OFFER, ACCEPT, by=new).status == 302
+    assert members() == [old.id]
+
+
 def test_an_offer_is_declined_withdrawn_replaced_and_runs_out(stage: Stage, site: Site) -> None:
     for by in (site.member, site.owner):
         offer(stage, site, site.member)

@@ -620,6 +620,25 @@ def test_a_change_says_which_version_it_is_based_on(platform: Platform) -> None:
     assert show(platform, site)["title"] == "A"
 
 
+def test_settings_without_a_version_take_none(platform: Platform) -> None:
+    site = platform.make.site()
+    other = {"If-Match": '"999-a"'}
+    for path, body in (
+        ("avatars", {"gravatar": True}),
+        ("privacy", {"keepsWords": True}),
+        ("retention", {}),
+        ("options", {}),
+        ("legal/terms", {"html": "<p>Be kind</p>"}),
+    ):
+        address = f"{OWN}/{path}"
+        tag = platform.api.get(address, by=site.owner).headers.get("ETag", "")
+        assert tag[:3] in ("", '"0-'), "no version"
+        answer = platform.api.put(address, body, by=site.owner, headers=other)
+        assert answer.status == 302, (path, answer.body)
+    menu = platform.api.put(f"{OWN}/menu", [], by=site.owner, headers=other)
+    assert menu.status == 412, "it has the site's version"
+
+
 def test_a_change_is_audited_with_the_address(platform: Platform) -> None:
     site = platform.make.site()
     change(platform, site, {"title": "Other"})
