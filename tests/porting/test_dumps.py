@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import io
 import sqlite3
@@ -232,6 +233,16 @@ def test_a_number_of_too_many_digits_ends_no_reading(tmp_path: Path, number: str
 def test_a_time_beyond_the_calendar_in_utc_is_none(text: str) -> None:
     assert row_values.as_moment(text) is None
     assert row_values.as_utc(text) is None
+
+
+def test_an_end_before_the_calendar_is_past_and_one_after_it_is_none() -> None:
+    for text in ("0001-01-01 00:30:00+01", "0044-03-15 12:00:00+00 BC", "-infinity"):
+        end = row_values.as_end(text)
+        assert end is not None, text
+        assert (end.year, end.tzinfo) == (1, datetime.UTC)
+    for text in ("9999-12-31 23:00:00-05", "infinity", "", "x"):
+        assert row_values.as_end(text) is None
+    assert str(row_values.as_end("2026-01-01 00:30:00+01")) == "2025-12-31 23:30:00+00:00"
 
 
 def test_a_time_of_the_calendars_last_year_is_read() -> None:

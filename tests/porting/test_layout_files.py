@@ -183,9 +183,14 @@ def test_a_plan_counts_those_bans_as_coming_that_an_import_inserts() -> None:
         PortedBan(profile="99"),
         PortedBan(email="*@*.example"),
     ]
+    # A mark is a permanent ban, unless the profile has one of its own in force.
+    board.streams["profiles"] = [
+        msgspec.structs.replace(one, is_banned=one.id in ("1", "2"))
+        for one in board.streams["profiles"]
+    ]
     plan = Planner(board).run()
 
-    assert (plan.come["bans"], plan.stay["bans"]) == (3, 6)
+    assert (plan.come["bans"], plan.stay["bans"]) == (4, 6)
     assert [
         (one.id, one.reason.partition(":")[0]) for one in plan.reasons if one.kind == "ban"
     ] == [

@@ -11,6 +11,7 @@ UNTITLED: Final = "…"
 """Title of what has none."""
 
 _LATEST: Final = 253_402_300_799
+_FIRST: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 _ENTITY = re.compile(r"&(?:(amp|lt|gt|quot|apos|nbsp)|#0*([0-9]{1,7})|#x([0-9a-f]{1,6}));", re.I)
 _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nbsp": "\xa0"}
 
@@ -61,6 +62,18 @@ def as_moment(value: Any) -> datetime.datetime | None:
         return moment.astimezone(datetime.UTC) if moment and moment.tzinfo else None
     except OverflowError:
         return None
+
+
+def as_end(value: Any) -> datetime.datetime | None:
+    """Parse the end of something as `as_moment` does; return the first moment of the year 1 for an end before that:
+    `-infinity`, a year before Christ, and one that is in the year 1 in its own zone alone.
+    """
+    text = as_text(value)
+    moment = _parsed(text)
+    is_before = (
+        (moment is not None and moment.year == 1) or text == "-infinity" or text.endswith(" BC")
+    )
+    return as_moment(text) or (_FIRST if is_before else None)
 
 
 def days_after(moment: datetime.datetime | None, days: int) -> datetime.datetime | None:

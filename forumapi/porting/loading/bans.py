@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.porting.layout import PortedBan, Unreadable
+from forumapi.porting.layout import ForumReader, PortedBan, PortedProfile, Unreadable
 from forumapi.porting.loading import value_cleaning
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.people import ImportedPeople
@@ -83,6 +83,20 @@ class BanWriter:
             tx, [(itemtypes.USER, f"{BAN}{domain}", id, "ban") for domain, id in made]
         )
         return left
+
+
+def with_marked(reader: ForumReader, now: datetime.datetime) -> Iterator[PortedBan | Unreadable]:
+    """Yield the bans of a source; then a permanent ban for each profile that is marked as banned and has no ban of its
+    own in force at `now`.
+    """
+    named: set[str] = set()
+    for ban in reader.bans():
+        if isinstance(ban, PortedBan) and not (ban.is_exception or is_over(ban, now)):
+            named.add(ban.profile)
+        yield ban
+    for profile in reader.profiles():
+        if isinstance(profile, PortedProfile) and profile.is_banned and profile.id not in named:
+            yield PortedBan(profile=profile.id)
 
 
 def is_over(ban: PortedBan, now: datetime.datetime) -> bool:

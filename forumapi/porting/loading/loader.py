@@ -41,7 +41,7 @@ from forumapi.porting.layout import (
 from forumapi.porting.loading import attachments, counters, forums
 from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
 from forumapi.porting.loading.attributes import AttributeWriter
-from forumapi.porting.loading.bans import BanWriter, is_over
+from forumapi.porting.loading.bans import BanWriter, with_marked
 from forumapi.porting.loading.comments import CommentWriter, TextWriter
 from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.forums import ForumWriter
@@ -352,15 +352,7 @@ class Loader:
         """Yield the bans of the source; then a permanent ban for each profile that is marked as banned and has no ban
         of its own in force.
         """
-        named: set[str] = set()
-        now = datetime.datetime.now(datetime.UTC)
-        for ban in self._reader.bans():
-            if isinstance(ban, PortedBan) and not (ban.is_exception or is_over(ban, now)):
-                named.add(ban.profile)
-            yield ban
-        for profile in self._reader.profiles():
-            if isinstance(profile, PortedProfile) and profile.is_banned and profile.id not in named:
-                yield PortedBan(profile=profile.id)
+        return with_marked(self._reader, datetime.datetime.now(datetime.UTC))
 
     def _polls(self) -> dict[str, tuple[int, str]]:
         """Return id here and title of each imported conversation's poll, by the conversation's old id; titles are

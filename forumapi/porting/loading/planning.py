@@ -218,7 +218,13 @@ class Planner:
     def _read_rest(self, name: str) -> None:
         if name in ("comments", "messages"):
             return
-        for one in getattr(self._reader, name)():
+        is_of_bans = name == "bans"
+        found = (
+            bans.with_marked(self._reader, self._now)
+            if is_of_bans
+            else getattr(self._reader, name)()
+        )
+        for one in found:
             if self._bad(name, one):
                 continue
             if name in ("warnings", "reports"):

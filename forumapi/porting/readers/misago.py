@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, TypeVar
 
 from forumapi.porting.dumps.dump_types import Row
-from forumapi.porting.dumps.row_values import UNTITLED, as_moment, as_number, as_text, days_after
+from forumapi.porting.dumps.row_values import (
+    UNTITLED,
+    as_end,
+    as_moment,
+    as_number,
+    as_text,
+    days_after,
+)
 from forumapi.porting.dumps.source import Source
 from forumapi.porting.layout import (
     Board,
@@ -136,7 +143,7 @@ class MisagoReader(TableReader):
             *("registration_only",),
         )
         for row in self._source.rows("users_ban", columns, ("id",)):
-            expires = as_moment(row["expires_on"])
+            expires = as_end(row["expires_on"])
             if not row["registration_only"] and (expires is None or expires > self._now):
                 yield row
 
@@ -218,7 +225,7 @@ class MisagoReader(TableReader):
                 profile=person,
                 email=value if kind == 1 else "",
                 ip_address=value if kind == 2 else "",
-                expires=as_moment(row["expires_on"]),
+                expires=as_end(row["expires_on"]),
                 reason=as_text(row["user_message"]),
                 note=as_text(row["staff_message"]),
             )
