@@ -9,6 +9,7 @@ second (`start`). A target that is slow or unreachable loses lines, which are co
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -91,7 +92,21 @@ class _FileTarget:
     def reopen(self) -> None:
         if self._fd > 2:
             old, self._fd = self._fd, self._open()
+            # The rest belongs to the file with the line's beginning; it is lost if there is still no room.
+            with contextlib.suppress(OSError):
+                if self._rest and self._has_room(old, 0):
+                    os.write(old, self._rest)
+            self._rest = b""
             os.close(old)
+
+    def begin_anew(self) -> None:
+        """Leave what is left of a line to the process that began it, of which this one is a fork."""
+        self._rest = b""
+
+    def _has_room(self, fd: int, patience_ms: int) -> bool:
+        waiting = _original("select", "poll")()
+        waiting.register(fd, select.POLLOUT)
+        return bool(waiting.poll(patience_ms))
 
     def send(self, lines: Queue) -> None:
         """Write the lines of the queue and remove them from it. Raises OSError; lines of which nothing is written stay
@@ -109,9 +124,7 @@ class _FileTarget:
             written = 0
             try:
                 while written < len(data):
-                    waiting = _original("select", "poll")()
-                    waiting.register(self._fd, select.POLLOUT)
-                    if not waiting.poll(_PATIENCE_MS):
+                    if not self._has_room(self._fd, _PATIENCE_MS):
                         raise TimeoutError("nobody reads the log")
                     written += os.write(self._fd, data[written:])
             finally:
@@ -144,6 +157,10 @@ class _SyslogTarget:
         self._host = socket.gethostname() or "-"
 
     def reopen(self) -> None:
+        self.close()
+
+    def begin_anew(self) -> None:
+        """Leave the connection to the process that made it, of which this one is a fork."""
         self.close()
 
     def send(self, lines: Queue) -> None:
@@ -277,6 +294,13 @@ class Output:
             self._sink.reopen()
         else:
             self._must_reopen = True
+
+    def begin_anew(self) -> None:
+        """Leave to the process of which this one is a fork what that one has lost, the rest of a line that it has
+        begun, and its connection.
+        """
+        self.lost = 0
+        self._sink.begin_anew()
 
     def start(self) -> None:
         """Start the thread that writes from now on. To be called after a fork, since threads do not survive one."""
@@ -662,13 +686,12 @@ def reopen() -> None:
         _output.reopen()
 
 
-def _count_anew() -> None:
+def _begin_anew() -> None:
     if _output is not None:
-        _output.lost = 0
+        _output.begin_anew()
 
 
-# What was lost before a fork is counted by the process that lost it.
-os.register_at_fork(after_in_child=_count_anew)
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def lost() -> int:

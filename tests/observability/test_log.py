@@ -446,6 +446,32 @@ def test_a_write_that_is_cut_short_tears_and_doubles_no_line(tmp_path):
     assert done.stdout.split() == [b"2", b"2", b"2", b"2", b"0", b"0", b"0"]
 
 
+def test_the_rest_of_a_line_stays_with_its_process_and_its_file(tmp_path):
+    target, turned = tmp_path / "log", tmp_path / "log.1"
+    code = (
+        "import os, resource, sys\n"
+        "from forumapi.observability import log\n"
+        "_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n"
+        "log.configure(target=sys.argv[1])\n"
+        "def write(text, most):\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))\n"
+        "    log._output.write(text)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))\n"
+        "write('first line', 5)\n"
+        "if not os.fork():\n"
+        "    log._output.write('of the fork')\n"
+        "    os._exit(0)\n"
+        "os.wait()\n"
+        "os.rename(sys.argv[1], sys.argv[2])\n"
+        "log.reopen()\n"
+        "log._output.write('second line')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(target), str(turned)], cwd=PROJECT, check=True)
+
+    assert target.read_text() == "second line\n"
+    assert turned.read_text() == "firstof the fork\n line\n"
+
+
 def test_what_waits_is_written_at_the_end(tmp_path):
     target = tmp_path / "log"
     output = Output(str(target))
