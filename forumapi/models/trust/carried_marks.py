@@ -28,6 +28,14 @@ _NOTED: Final = """
                             WHERE k.site_id = %(site_id)s AND k.item_id = %(item_id)s AND k.kind = '{kind}'
                               AND k.profile_id = w.profile_id))
             ON CONFLICT DO NOTHING"""
+# One row for each person with marks, named w, on the items that they are copied from; none for who has one already.
+_OF_EACH_PERSON: Final = """
+      JOIN unnest(%(from_types)s::smallint[], %(from_ids)s::bigint[]) AS f (item_type_id, item_id)
+        ON f.item_type_id = w.item_type_id AND f.item_id = w.item_id
+     WHERE w.site_id = %(site_id)s
+     GROUP BY w.profile_id
+     ORDER BY w.profile_id
+        ON CONFLICT DO NOTHING"""
 CARRY_WATCHERS = Query(
     "carried_marks.carry_watchers",
     f"""
@@ -35,12 +43,7 @@ CARRY_WATCHERS = Query(
     INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
     SELECT %(site_id)s, w.profile_id, %(item_type)s, %(item_id)s, bool_or(w.send_email), bool_or(w.send_sms)
       FROM watchers w
-      JOIN unnest(%(from_types)s::smallint[], %(from_ids)s::bigint[]) AS f (item_type_id, item_id)
-        ON f.item_type_id = w.item_type_id AND f.item_id = w.item_id
-     WHERE w.site_id = %(site_id)s
-     GROUP BY w.profile_id
-     ORDER BY w.profile_id
-        ON CONFLICT DO NOTHING""",
+      {_OF_EACH_PERSON}""",
 )
 CARRY_BOOKMARKS = Query(
     "carried_marks.carry_bookmarks",
@@ -49,12 +52,7 @@ CARRY_BOOKMARKS = Query(
     INSERT INTO bookmarks (site_id, profile_id, item_type_id, item_id, created)
     SELECT %(site_id)s, w.profile_id, %(item_type)s, %(item_id)s, min(w.created)
       FROM bookmarks w
-      JOIN unnest(%(from_types)s::smallint[], %(from_ids)s::bigint[]) AS f (item_type_id, item_id)
-        ON f.item_type_id = w.item_type_id AND f.item_id = w.item_id
-     WHERE w.site_id = %(site_id)s
-     GROUP BY w.profile_id
-     ORDER BY w.profile_id
-        ON CONFLICT DO NOTHING""",
+      {_OF_EACH_PERSON}""",
 )
 CARRY_READ_MARKS = Query(
     "carried_marks.carry_read_marks",

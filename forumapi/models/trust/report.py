@@ -93,48 +93,25 @@ INSERT = Query(
  RETURNING report_id""",
 )
 
-_COLUMNS: Final = """
-    r.report_id, r.item_type_id, r.item_id, r.kind, r.category, r.text, r.created, k.state, k.outcome, k.decided"""
-
-FIND = Query(
-    "report.find",
-    f"""
-    SELECT {_COLUMNS}
+_REPORTS: Final = """
+    SELECT r.report_id, r.item_type_id, r.item_id, r.kind, r.category, r.text, r.created, k.state, k.outcome, k.decided
       FROM reports r
       JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id
-     WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s AND r.report_id = %(id)s""",
-)
-
+     WHERE r.site_id = %(site_id)s"""
+_OWN: Final = f"{_REPORTS} AND r.reporter_id = %(me)s"
+FIND = Query("report.find", f"{_OWN} AND r.report_id = %(id)s")
 OWN = Query(
     "report.own",
     f"""
-    SELECT {_COLUMNS}
-      FROM reports r
-      JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id
-     WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s
+    {_OWN}
        AND (%(before)s::bigint = 0 OR r.report_id < %(before)s::bigint)
      ORDER BY r.report_id DESC
      LIMIT %(limit)s""",
 )
-
-
-OWN_BY_ID = Query(
-    "report.own_by_id",
-    f"""
-    SELECT {_COLUMNS}
-      FROM reports r
-      JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id
-     WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s AND r.report_id = ANY(%(ids)s::bigint[])""",
-)
-
-
+OWN_BY_ID = Query("report.own_by_id", f"{_OWN} AND r.report_id = ANY(%(ids)s::bigint[])")
 FIND_OF_GUEST = Query(
     "report.find_of_guest",
-    f"""
-    SELECT {_COLUMNS}
-      FROM reports r
-      JOIN cases k ON k.site_id = r.site_id AND k.case_id = r.case_id
-     WHERE r.site_id = %(site_id)s AND r.guest_key IS NOT NULL AND r.report_id = %(id)s""",
+    f"{_REPORTS} AND r.guest_key IS NOT NULL AND r.report_id = %(id)s",
 )
 FORGET_GUEST = Query(
     "report.forget_guest",

@@ -44,27 +44,23 @@ REVOKE = Query(
                           AND x.author_id = s.profile_id AND x.state IN ('done', 'conflict'))""",
 )
 
-_COLUMNS: Final = """
-    s.statement_id, s.created, s.revoked, a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
+_OWN: Final = """
+    SELECT s.statement_id, s.created, s.revoked, a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
            a.is_automated,
            (SELECT count(*) FROM action_changes n
              WHERE n.site_id = s.site_id AND n.action_id = s.action_id AND n.author_id = s.profile_id
-               AND n.statement_id = s.statement_id)"""
-FIND = Query(
-    "statement_of_reasons.find",
-    f"""
-    SELECT {_COLUMNS}
+               AND n.statement_id = s.statement_id)
       FROM statements s
       JOIN actions a ON a.site_id = s.site_id AND a.action_id = s.action_id
-     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = %(id)s""",
+     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s"""
+FIND = Query(
+    "statement_of_reasons.find",
+    f"{_OWN} AND s.statement_id = %(id)s",
 )
 OWN = Query(
     "statement_of_reasons.own",
     f"""
-    SELECT {_COLUMNS}
-      FROM statements s
-      JOIN actions a ON a.site_id = s.site_id AND a.action_id = s.action_id
-     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s
+    {_OWN}
        AND (%(before)s::bigint = 0 OR s.statement_id < %(before)s::bigint)
      ORDER BY s.statement_id DESC
      LIMIT %(limit)s""",
@@ -80,11 +76,7 @@ APPEALABLE = Query(
 )
 OWN_BY_ID = Query(
     "statement_of_reasons.own_by_id",
-    f"""
-    SELECT {_COLUMNS}
-      FROM statements s
-      JOIN actions a ON a.site_id = s.site_id AND a.action_id = s.action_id
-     WHERE s.site_id = %(site_id)s AND s.profile_id = %(me)s AND s.statement_id = ANY(%(ids)s::bigint[])""",
+    f"{_OWN} AND s.statement_id = ANY(%(ids)s::bigint[])",
 )
 THINGS = Query(
     "statement_of_reasons.things",
