@@ -123,6 +123,15 @@ class Api:
         """
         return self.document(path, **query).data
 
+    def find(self, path: str, **query: Any) -> Any:
+        """GET `path` as `get` does; return None if the API answers 404. Raises Failure for other refusals."""
+        try:
+            return self.get(path, **query)
+        except Failure as failure:
+            if failure.status != 404:
+                raise
+            return None
+
     def document(self, path: str, *, etag: str = "", **query: Any) -> Document:
         """GET `path` below /api/v1 and return the answer with its headers. With `etag`, an entity tag, the answer is
         conditional: status 304 and data None if the document still has that tag. `query`: parameters by name; None and

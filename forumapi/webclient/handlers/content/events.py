@@ -54,11 +54,7 @@ class EventView(View):
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")
         own = None
         if visit.me is not None:
-            try:
-                own = visit.api.get(f"/events/{item}/attendees/{visit.me['id']}")
-            except Failure as missing:
-                if missing.status != 404:
-                    raise
+            own = visit.api.find(f"/events/{item}/attendees/{visit.me['id']}")
         return visit.page(
             "event.html",
             status=failure.status if failure else 200,

@@ -65,12 +65,7 @@ class OwnDataView(View):
 
     @staticmethod
     def _show(visit: Visit, failure: Failure | None = None) -> Answer:
-        copy = None
-        try:
-            copy = visit.api.get(f"/profiles/{visit.member()['id']}/export")
-        except Failure as none:
-            if none.status != 404:
-                raise
+        copy = visit.api.find(f"/profiles/{visit.member()['id']}/export")
         return visit.page(
             "own_data.html",
             status=failure.status if failure else 200,

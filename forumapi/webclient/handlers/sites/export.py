@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from forumapi.webclient.api import FORM_REFUSALS, Api, Failure
 from forumapi.webclient.handlers.sites.administration import owner
@@ -54,7 +54,7 @@ class ExportView(View):
             "admin_export.html",
             status=failure.status if failure else 200,
             failure=failure,
-            export=_latest(visit),
+            export=visit.api.find(_EXPORT),
             has_factor=visit.api.get("/auth/totp")["enabled"],
         )
 
@@ -68,7 +68,7 @@ class ExportArchiveView(View):
         SignInFirst for guests and if the sign-in is older than 30 minutes or than the API wants.
         """
         owner(visit)
-        found = _latest(visit)
+        found = visit.api.find(_EXPORT)
         if found is None or "archive" not in found:
             raise Refused(404)
         size, etag = found["size"], f'"{found["sha256"]}"'
@@ -98,17 +98,6 @@ class ExportArchiveView(View):
         if status == 206:
             headers.append(("Content-Range", f"bytes {first}-{last}/{size}"))
         return Answer(status, headers, b"", _joined(begin, pieces))
-
-
-def _latest(visit: Visit) -> dict[str, Any] | None:
-    """Return the site's latest export as the API shows it; None if there is none. Raises Failure for other refusals."""
-    try:
-        found: dict[str, Any] = visit.api.get(_EXPORT)
-    except Failure as failure:
-        if failure.status != 404:
-            raise
-        return None
-    return found
 
 
 def _pieces(api: Api, first: int, last: int, etag: str) -> Iterator[bytes]:

@@ -81,7 +81,7 @@ class ImportView(View):
             "admin_import.html",
             status=failure.status if failure else 200,
             failure=failure,
-            found=_latest(visit),
+            found=visit.api.find(_IMPORT),
             megabytes=visit.website.upload_limit // 1_000_000,
             has_factor=visit.api.get("/auth/totp")["enabled"],
             typed={name: visit.field(name) for name in ("product", "title", *_LISTS)}
@@ -98,18 +98,7 @@ class ImportLeftoversView(View):
         an import; SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
-        if _latest(visit) is None:
+        if visit.api.find(_IMPORT) is None:
             raise Refused(404)
         found = visit.api.get(f"{_IMPORT}/leftovers", offset=visit.query.get("offset"))
         return visit.page("admin_import_leftovers.html", found=found["leftovers"])
-
-
-def _latest(visit: Visit) -> dict[str, Any] | None:
-    """Return the site's latest import as the API shows it; None if there is none. Raises Failure for other refusals."""
-    try:
-        found: dict[str, Any] = visit.api.get(_IMPORT)
-    except Failure as failure:
-        if failure.status != 404:
-            raise
-        return None
-    return found
