@@ -64,7 +64,7 @@ def answer(
     if verb == "GET" and reply.status == 301 and location.startswith(_BELOW):
         path, _, query = location.partition("?")
         reply = in_process_call.call(ctx, verb, unquote(path), query, dict(headers or {}), body)
-    return _result_of(reply)
+    return _result_of(reply, is_read=verb == "GET")
 
 
 # ---------------------------------------------------------------- arguments into a request
@@ -148,14 +148,16 @@ def _text(name: str, value: Any) -> str:
 # ---------------------------------------------------------------- an answer into a result
 
 
-def _result_of(reply: ToolReply) -> dict[str, Any]:
-    """Return the API's answer as the result of a tool."""
+def _result_of(reply: ToolReply, *, is_read: bool) -> dict[str, Any]:
+    """Return the API's answer as the result of a tool. A redirect after a write is success: the token may not read what
+    was written.
+    """
     try:
         data = loads(reply.body)["data"]
     except (msgspec.DecodeError, KeyError, TypeError):
         data = None
     error: dict[str, Any] | None = None
-    if reply.status >= 300:
+    if reply.status >= (300 if is_read else 400):
         found = data if isinstance(data, dict) else {}
         error = {"code": str(found.get("code") or f"http_{reply.status}")}
         if "scope" in found:

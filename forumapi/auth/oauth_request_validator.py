@@ -158,7 +158,13 @@ class Rules(RequestValidator):
         *args: Any,
         **kwargs: Any,
     ) -> bool:
+        """Set `request.scopes` to the scopes, each once; return False for none and for one that the client may not ask
+        for. Agents ask for all that the metadata of their resource lists, so for them those are left out in place of
+        refusing the request (RFC 6749, 3.3).
+        """
         asked = dict.fromkeys(scopes)
+        if self.audience(request) == AGENTS:
+            asked = {s: None for s in asked if s in client.scopes and s in self._known}
         request.scopes = list(asked)
         return bool(asked) and all(s in client.scopes and s in self._known for s in asked)
 

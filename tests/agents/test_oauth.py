@@ -133,5 +133,13 @@ def test_huddles_need_a_consent_of_their_own(
     }
     assert {"get_huddle", "save_draft"} <= names and "create_comment" not in names
 
+    more = client.address(resource=where, scope=f"{client.scope} search:read offline_access")
+    page = client.open(more, page_cookie(make, site.member))
+    assert page.status == 200 and b"search:read" not in page.body
+    plain = client.open(
+        client.address(scope=f"{client.scope} search:read"), page_cookie(make, site.member)
+    )
+    assert query_of(plain.location)["error"] == "invalid_scope"
+
     only = Client.registered(api, make, site, scopes=[tools.HUDDLES])
     assert query_of(only.decided(site.member, resource=where))["error"] == "access_denied"
