@@ -16,11 +16,14 @@ not checked. Functions are taken at their word: those that get the readable ids 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from pglast import ast, enums, parse_sql
+from pglast.parser import parse_sql_json
 
 # Columns by which a row's thing is found.
 THINGS: Final[Mapping[str, frozenset[str]]] = {
@@ -470,18 +473,9 @@ class _Equation:
 
 def writes(text: str) -> bool:
     """Return if a statement is anything but a SELECT that changes no row."""
-
-    def has_write(node: Any) -> bool:
-        if isinstance(node, list | tuple):
-            return any(map(has_write, node))
-        if isinstance(node, ast.Node):
-            return isinstance(node, ast.InsertStmt | ast.UpdateStmt | ast.DeleteStmt) or any(
-                has_write(getattr(node, name)) for name in node
-            )
-        return False
-
-    statements = [raw.stmt for raw in parse_sql(text)]
-    return not all(isinstance(one, ast.SelectStmt) for one in statements) or has_write(statements)
+    parsed = parse_sql_json(text)
+    kinds = {next(iter(one["stmt"])) for one in json.loads(parsed)["stmts"]}
+    return kinds != {"SelectStmt"} or bool(re.search(r'"(?:Insert|Update|Delete)Stmt"', parsed))
 
 
 def _is_equation(node: Any) -> bool:

@@ -8,6 +8,7 @@ import os
 import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -191,6 +192,7 @@ def _compare_aliases(saved: str, found: dict[str, list[str]]) -> None:
     assert text == (SAVED / saved).read_text()
 
 
+@cache
 def _reads() -> dict[str, Query]:
     return {
         name: query
@@ -276,12 +278,15 @@ def test_a_list_that_loses_its_condition_on_what_is_readable_is_found() -> None:
     queries = {name: query for name, query in _reads().items() if name not in ANCHORED}
     mutants = list(_without_readable(queries))
 
+    whole = {
+        name: len(_unrestricted(queries[name], queries[name].text.decode()))
+        for name in {name for name, _, _ in mutants}
+    }
     assert len(mutants) >= 15
     assert [
         (name, condition)
         for name, condition, text in mutants
-        if len(_unrestricted(queries[name], text))
-        <= len(_unrestricted(queries[name], queries[name].text.decode()))
+        if len(_unrestricted(queries[name], text)) <= whole[name]
     ] == []
 
 
@@ -305,8 +310,9 @@ def _bare_numbers(module: ast.Module) -> Iterator[str]:
 
 
 def test_numbers_of_types_come_from_itemtypes_and_update_types() -> None:
-    modules = sorted(Path(forumapi.__file__).parent.rglob("*.py"))
-    bare = {path.name: found for path in modules if (found := list(_bare_numbers(tree(path))))}
+    modules = Path(forumapi.__file__).parent.rglob("*.py")
+    typed = [path for path in sorted(modules) if "_type" in path.read_text()]
+    bare = {path.name: found for path in typed if (found := list(_bare_numbers(tree(path))))}
 
     assert bare == {}
 
