@@ -564,7 +564,8 @@ FIXED = """
     outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused
-    apidocs.openapi.recorded apidocs.reference.viewer.scripts handlers.sites.api_docs._made
+    apidocs.openapi.recorded apidocs.reference.viewer.scripts apidocs.reference.viewer.try_page
+    apidocs.reference.viewer.signed_in_page handlers.sites.api_docs._made
     request.handler.Handler.form_fields
     request.usage_counter.UsageCounter._counts request.usage_counter.UsageCounter._weights
     request.admission.plan_limits._NO_LIMITS request.admission.plan_limits.PlanLimits._plans

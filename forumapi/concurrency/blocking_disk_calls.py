@@ -1,4 +1,6 @@
-"""Running of blocking disk calls in a real thread, so that they don't block a worker's other requests."""
+"""Running of blocking disk calls, and of rare long computations, in a real thread, so that they don't block a worker's
+other requests.
+"""
 
 from __future__ import annotations
 

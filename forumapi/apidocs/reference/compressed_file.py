@@ -17,7 +17,7 @@ class CompressedFile(NamedTuple):
     def of(cls, content: bytes) -> CompressedFile:
         """Return the file with this content."""
         tag = hashlib.blake2b(content, digest_size=9).hexdigest()
-        return cls(gzip.compress(content, 9, mtime=0), tag)
+        return cls(gzip.compress(content, 6, mtime=0), tag)
 
     def content(self) -> bytes:
         """Return the bytes of the file, not compressed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +24,13 @@ _OWN: Final = ("search.js", "try.js")
 _OF_SWAGGER: Final = ("swagger-ui-bundle.js", "oauth2-redirect.js")
 
 
-def try_page(pages: ReferencePages, slug: str) -> bytes:
-    """Return the page, as HTML, for trying the operations of the tag with this `slug`; KeyError for another slug."""
+@lru_cache(64)
+def try_page(pages: ReferencePages, slug: str) -> CompressedFile:
+    """Return the page, as HTML, for trying the operations of the tag with this `slug`; KeyError for another slug. Two
+    kinds of hosts have fewer than 64 tags.
+    """
     document = pages.parts[slug].text().replace("<", "\\u003c")
-    return templates.render(
+    html = templates.render(
         "reference/try.html",
         style=Markup(STYLE),
         viewer_style=Markup(_swagger("swagger-ui.css")),
@@ -37,12 +40,15 @@ def try_page(pages: ReferencePages, slug: str) -> bytes:
         document=Markup(document),
         has_oauth=pages.has_oauth,
         signed_in=f"{HOME}/{SIGNED_IN}",
-    ).encode()
+    )
+    return CompressedFile.of(html.encode())
 
 
-def signed_in_page() -> bytes:
-    """Return the page that hands the OAuth provider's answer to the page that opened it, as HTML."""
-    return templates.render("reference/signed_in.html", home=HOME, style=Markup(STYLE)).encode()
+@cache
+def signed_in_page() -> CompressedFile:
+    """Return the page, as HTML, that hands the OAuth provider's answer to the page that opened it."""
+    html = templates.render("reference/signed_in.html", home=HOME, style=Markup(STYLE))
+    return CompressedFile.of(html.encode())
 
 
 @cache

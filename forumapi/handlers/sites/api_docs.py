@@ -5,6 +5,7 @@ docs/api/docs.md.
 from __future__ import annotations
 
 import hashlib
+import threading
 from functools import lru_cache
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from forumapi.apidocs.reference import reference_pages, viewer
 from forumapi.apidocs.reference.compressed_file import CompressedFile
 from forumapi.apidocs.reference.reference_pages import ReferencePages
 from forumapi.apidocs.reference.search_index import LONGEST_QUERY
+from forumapi.concurrency.blocking_disk_calls import offload
 from forumapi.errors import NotFound
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
@@ -74,7 +76,7 @@ class DocsHandler(Handler):
         params=(Param("q", str, "Words that are all to occur; without it the contents alone."),),
     )
     def get(self, ctx: Context) -> Result:
-        """HTML page with the contents of the reference, and what `q` finds: operations, fields, objects and errors."""
+        """HTML page with the contents of the reference, or with what `q` finds: operations, fields, objects, errors."""
         pages = _pages(ctx)
         query = ctx.query.get("q", "")[:LONGEST_QUERY].strip()
         if not query:
@@ -96,7 +98,7 @@ class DocsPageHandler(Handler):
         """
         name = ctx.args["page"]
         if name == viewer.SIGNED_IN:
-            return _page(ctx, CompressedFile.of(viewer.signed_in_page()))
+            return _page(ctx, viewer.signed_in_page())
         found = _pages(ctx).page.get(name)
         if found is None:
             raise NotFound("There is no such page of the reference")
@@ -115,7 +117,7 @@ class DocsTryHandler(Handler):
         pages = _pages(ctx)
         if ctx.args["page"] not in pages.parts:
             raise NotFound("There is no such page of the reference")
-        made = CompressedFile.of(viewer.try_page(pages, ctx.args["page"]))
+        made = viewer.try_page(pages, ctx.args["page"])
         return _page(ctx, made, viewer.CONTENT_SECURITY_POLICY)
 
 
@@ -146,14 +148,19 @@ class DocsSearchHandler(Handler):
         return _file(ctx, _pages(ctx).published, JSON)
 
 
+_making: Final = threading.Lock()
+
+
 @lru_cache(2)
 def _made(table: RoutingTable) -> ReferencePages:
     """Return the pages of a host's routing table, which there are two of in a process."""
-    return ReferencePages(openapi.host_document(table.classes))
+    # A second of computation, or more on a busy machine, during which the worker's other requests go on.
+    return offload(lambda: ReferencePages(openapi.host_document(table.classes)))
 
 
 def _pages(ctx: Context) -> ReferencePages:
-    return _made(ctx.app.routes(ctx.site))
+    with _making:
+        return _made(ctx.app.routes(ctx.site))
 
 
 def _page(
