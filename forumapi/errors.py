@@ -5,6 +5,7 @@ Models and handlers raise these; only request/answer_conversion.py turns them in
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Sequence
 from typing import ClassVar, Final, TypeVar
 
@@ -129,6 +130,35 @@ class Forbidden(ApiError):
 
     status = 403
     own_name = "forbidden"
+
+
+class SiteReadOnly(Forbidden):
+    """403: a write to a site that operators of the platform have made read-only, until they allow writes again."""
+
+    own_name = "site_read_only"
+
+    def __init__(self) -> None:
+        super().__init__("The platform's operators have made this site read-only")
+
+
+class SiteSuspended(Forbidden):
+    """403: the site is suspended by operators of the platform; only its owner still gets in, to export it."""
+
+    own_name = "site_suspended"
+
+    def __init__(self) -> None:
+        super().__init__("The platform's operators have suspended this site")
+
+
+class SiteClosing(Forbidden):
+    """403: the site is in its export window, and will be deleted at `due`; only its owner still gets in."""
+
+    own_name = "site_closing"
+
+    def __init__(self, due: datetime.datetime) -> None:
+        super().__init__(
+            f"This site will be deleted on {due:%-d %B %Y}; until then its owner can export or keep it"
+        )
 
 
 class InsufficientScope(Forbidden):

@@ -197,6 +197,7 @@ from forumapi.handlers.sites.plan import OwnPlanHandler, PlanHandler
 from forumapi.handlers.sites.platform_metrics import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
 from forumapi.handlers.sites.site_options import SiteOptionsHandler
+from forumapi.handlers.sites.site_states import SiteDeletionHandler, SiteStateHandler
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
 from forumapi.handlers.sites.usage import (
     OwnUsageCsvHandler,
@@ -276,6 +277,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/sites": SitesHandler,
     "/api/v1/sites/<site:item>": SiteHandler,
     "/api/v1/sites/<site:item>/menu": MenuHandler,
+    "/api/v1/sites/<site:item>/state": SiteStateHandler,
     "/api/v1/sites/<site:item>/status": StatusHandler,
     "/api/v1/sites/<site:item>/plan": PlanHandler,
     "/api/v1/sites/<site:item>/usage": UsageHandler,
@@ -476,6 +478,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,
     "/api/v1/site/checks": ChecksHandler,
+    "/api/v1/site/deletion": SiteDeletionHandler,
     "/api/v1/site/export": SiteExportHandler,
     "/api/v1/site/export/archive": ExportArchiveHandler,
     "/api/v1/site/import": SiteImportHandler,

@@ -16,6 +16,7 @@ from forumapi.models.journal import audit_page
 from forumapi.models.notifications import watcher, webhook
 from forumapi.models.people import criterion, ignore, read_mark
 from forumapi.models.rules import definition
+from forumapi.models.sites import site_state
 from forumapi.models.trust import action_kinds, dsa_terms
 from forumapi.updates import digest_settings
 from forumapi.wire.openapi_enums import COMMENTABLE, type_names
@@ -61,6 +62,7 @@ NAMES: Final[Mapping[str, Iterable[str]]] = {
     "ResultsVisibility": poll.RESULTS,
     "Rsvp": attendee.STATES,
     "SignInKind": ("code", "redirect", "assertion", "passkey", "development"),
+    "SiteStateName": site_state.STATES,
     "StatementCategory": dsa_terms.CATEGORIES,
     "UpdateTypeName": get_args(UpdateTypeName),
     "Visibility": ("public", "protected", "private"),

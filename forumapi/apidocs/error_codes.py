@@ -73,6 +73,21 @@ _UNNUMBERED: Final = {
         "Ask for its code, and send it with `flow`.",
     ),
     "forbidden": (403, "This is not permitted.", "Show the text."),
+    "site_read_only": (
+        403,
+        "Operators have made the site read-only; nothing was written.",
+        "Reads work; send writes when its state changes.",
+    ),
+    "site_suspended": (
+        403,
+        "Operators have suspended the site.",
+        "Only its owner can still sign in and export it.",
+    ),
+    "site_closing": (
+        403,
+        "The site will be deleted soon.",
+        "Only its owner can still sign in, export it, or keep it.",
+    ),
     "not_found": (404, "There is no such address or resource.", "Drop what you hold of it."),
     "method_not_allowed": (405, "The address has no such method.", "Read `Allow`."),
     "request_timeout": (408, "The header did not arrive in time.", "Send it again."),

@@ -98,6 +98,7 @@ TAGS: Final = (
         "This host's site with its settings and legal texts; on the platform's host all sites.",
         (
             "sites",
+            "site_states",
             "site_options",
             "legal_editing",
             "ownership_transfer",

@@ -54,8 +54,9 @@ SITES = Query(
     "admin.sites",
     """
     SELECT s.site_id, s.subdomain_key, coalesce(s.domain, ''), s.title, coalesce(u.email, ''),
-           CASE WHEN s.is_deleted THEN 'deleted' ELSE 'live' END, s.created
+           coalesce(held.state, CASE WHEN s.is_deleted THEN 'deleted' ELSE 'live' END), s.created
       FROM sites s
+      LEFT JOIN site_states held ON held.site_id = s.site_id
       LEFT JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
       LEFT JOIN users u ON u.user_id = p.user_id
      ORDER BY s.site_id""",
@@ -116,9 +117,16 @@ BANNED = Query(
 )
 
 
+ANY_SITE_ID = Query(
+    "admin.any_site_id",
+    "SELECT s.site_id FROM sites s WHERE s.subdomain_key = %(key)s",
+    scope=PLATFORM,
+)
+
+
 class Listed(NamedTuple):
     """Row of `site list`. `key`: subdomain; `domain`: custom domain, "" without one; `owner`: e-mail address, ""
-    without one; `state`: live or deleted.
+    without one; `state`: live, deleted, or what holds the site back.
     """
 
     id: int
@@ -138,6 +146,16 @@ def list_sites(tx: Reader) -> list[Listed]:
 def site_id(tx: Reader, key: str) -> int:
     """Return the id of the live site with the subdomain `key`. Raises NotFound for a key without a live site."""
     found = tx.value(SITE_ID, key=key)
+    if found is None:
+        raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
+    return int(found)
+
+
+def any_site_id(tx: Reader, key: str) -> int:
+    """Return the id of the site with the subdomain `key`, be it deleted, suspended or in its export window. Raises
+    NotFound.
+    """
+    found = tx.value(ANY_SITE_ID, key=key)
     if found is None:
         raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
     return int(found)

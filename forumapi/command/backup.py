@@ -27,7 +27,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from forumapi import __version__
 from forumapi.config import Config
-from forumapi.cron import erasures, retention
+from forumapi.cron import erasures, retention, site_deletions
 from forumapi.cron.retention import UnfinishedError
 from forumapi.database import embedded_postgres
 from forumapi.database.connections import Database
@@ -296,22 +296,25 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
 
 
 def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
-    """Erase in a restored database, and in the store, the profiles and accounts that these journals of erasures name,
-    and remove again what the retention periods of sites had removed; return the number of profiles erased. `config`:
-    settings with the restored database.
+    """Delete in a restored database, and in the store, the sites that these journals of erasures name, erase the
+    profiles and accounts, and remove again what the retention periods of sites had removed; return the number of
+    profiles erased. `config`: settings with the restored database.
 
-    All lines are read before anything is written, and people are erased first. A database of an earlier release has to
-    be migrated first. Raises OSError, ValueError, BackupError.
+    All lines are read before anything is written; sites come first, then people. A database of an earlier release has
+    to be migrated first. Raises OSError, ValueError, BackupError.
     """
     entries = list(erasures.read_journal(journals))
     removals = list(retention.read_journal(journals))
+    deleted = list(site_deletions.read_journal(journals))
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=600_000)
-    whose = "people who were erased are"
+    whose = "sites that were deleted are"
     try:
+        site_deletions.replay(database, config, deleted)
+        whose = "people who were erased are"
         erased = erasures.replay(database, config, entries)
         whose = "texts that were removed may be"
         retention.replay(database, config, removals)
-    except (ApiError, UnfinishedError) as error:
+    except (ApiError, UnfinishedError, site_deletions.DeletionFailedError) as error:
         raise BackupError(f"{whose} in the database again: {error}") from error
     else:
         return erased

@@ -1,7 +1,7 @@
 """Journal of erasures: a file outside the database, by which a restored backup erases again what was erased.
 
 It has one JSON object a line, with ids of sites, profiles, users and things, and no names; the lines' kinds stand with
-the jobs that write them, erasures.py and retention.py.
+the jobs that write them, erasures.py, retention.py and site_deletions.py.
 """
 
 from __future__ import annotations

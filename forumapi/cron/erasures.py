@@ -175,14 +175,14 @@ class _Line(msgspec.Struct):
 
 def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
     """Yield the entries of the journals at `paths`, each once, without the lines about retention periods
-    (cron/retention.py).
+    (cron/retention.py) and whole sites (cron/site_deletions.py).
 
     Raises OSError, and ValueError for a line that is no entry.
     """
     seen = set()
     for path in paths:
         for place, known in erasure_journal.read_lines(path):
-            if "retention" in known:
+            if "retention" in known or "deletion" in known:
                 continue
             line = erasure_journal.converted(place, known, _Line)
             entry = JournalEntry(line.site, line.id, line.created, line.words)

@@ -9,6 +9,7 @@ from forumapi import errors
 from forumapi.errors import ApiError, Forbidden, InsufficientScope, TooMany, Unauthorized
 from forumapi.models.access import identity as identities
 from forumapi.models.people import caller_profile
+from forumapi.models.sites import site_state
 from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request.context import Context
 from forumapi.request.handler import AUDIENCE, Handler
@@ -92,10 +93,12 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
     A good token is counted in place of the address from then on. Raises Unauthorized, also for a token with another
     audience than the address, Forbidden for banned callers, InsufficientScope for the operation `verb`, NotFound for a
-    site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer.
+    site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer; SiteReadOnly, SiteSuspended or
+    SiteClosing where the site's state forbids the operation.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
+        _check_state(ctx.site, handler, verb)
         return
     site_id = ctx.site.id
     was_known = app.token_buckets.knows(ctx.token)
@@ -114,6 +117,9 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         app.address_buckets.give_back(ctx.ip)
         _count_token(app, ctx)
     if not found.profile_id or found.needs_roles:
+        if not found.profile_id:
+            # Nobody becomes a member of a site that takes no writes.
+            site_state.check(ctx.site)
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
         ctx.reader.end()
         caller_profile.ensure(
@@ -130,6 +136,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         ctx,
         lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.reader),
     )
+    _check_state(ctx.site, handler, verb)
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
         raise Unauthorized("This access token is not for this address", code=errors.TOKEN_INVALID)
     if handler.counts_as_call and found.user_id != ctx.site.owner_user_id:
@@ -140,6 +147,16 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         _check_scope(app, ctx, found.scopes, verb)
     app.activity.active(site_id, found.profile_id)
     app.activity.used(found.token_id, ctx.ip)
+
+
+def _check_state(site: Site, handler: Handler, verb: str) -> None:
+    """Check that the site, which may be held back, serves this operation: all while it is active, reads while it is
+    read-only, else sign-in and what its owner needs. Raises SiteReadOnly, SiteSuspended, SiteClosing.
+    """
+    if site.state == site_state.ACTIVE or verb in handler.serves_held_sites or handler.signs_in:
+        return
+    if verb != "GET" or site.state != site_state.READ_ONLY:
+        site_state.check(site)
 
 
 def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str) -> None:

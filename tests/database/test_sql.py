@@ -102,6 +102,8 @@ WITHOUT_SITE = frozenset(
         "schema_migrations",
         "sign_in_places",
         "single_use",
+        "site_deletion_files",
+        "site_deletions",
         "sites",
         "task_runs",
         "themes",

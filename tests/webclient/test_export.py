@@ -109,3 +109,24 @@ def test_an_older_session_signs_in_again(visitor: Visitor, site: Site, make: Fac
     assert answer.status == 401
     assert "Sign in" in answer.main
     assert make.sql("SELECT 1 FROM site_exports WHERE site_id = %(id)s", id=site.id) == []
+
+
+def test_a_site_that_will_be_deleted_says_so_and_its_owner_still_exports_it(
+    site: Site, website: Server, api: Api
+) -> None:
+    assert api.post("/api/v1/site/deletion", {}, by=site.owner).status == 302
+    guest, owner = Visitor(website.address, site.host), Visitor(website.address, site.host)
+
+    closed = guest.get("/")
+    signed_in = owner.post(
+        "/login/", {"step": "development", "email": site.owner.email, "next": PAGE}
+    )
+    shown = owner.get(PAGE)
+
+    assert closed.status == 403
+    assert "This site is closed" in closed.text
+    assert "will be deleted on" in closed.text
+    assert signed_in.status in (302, 303)
+    assert shown.status == 200
+    assert owner.post(PAGE, {"do": "begin"}).status in (302, 303)
+    assert "The export has not begun yet" in owner.get(PAGE).text

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forumapi.command.nouns import site_move
+from forumapi.command.nouns import site_life_cycle, site_move
 from forumapi.command.nouns.common import (
     OK,
     CommandError,
@@ -94,6 +94,7 @@ def add(commands: Commands) -> None:
     plan = sites.add("plan", _plan, "show the plan of a site with its limits, after setting it")
     plan.add_argument("key", help="its subdomain")
     plan.add_argument("name", nargs="?", help="of the setting `plans`; empty for the default one")
+    site_life_cycle.add(sites)
     site_move.add(sites)
 
 

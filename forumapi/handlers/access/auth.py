@@ -116,6 +116,8 @@ class AuthBeginHandler(Handler):
 class TokenHandler(Handler):
     """The token that the request was sent with, named in the address too; 404 if the address names another."""
 
+    serves_held_sites = ("GET", "DELETE")
+
     allow = "OPTIONS,HEAD,GET,DELETE"
     takes_idempotency_key = False
 

@@ -36,6 +36,8 @@ class CodeBody(Struct):
 class OneTimeHandler(Handler):
     """The caller's second factor."""
 
+    serves_held_sites = ("GET",)
+
     allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
     takes_idempotency_key = False
     also_answers = {"POST": (409,)}

@@ -33,6 +33,8 @@ _SITE_AUTH: Final = "/api/v1/site/auth"
 class AuthMethodsHandler(Handler):
     """The methods by which people can sign in on this site."""
 
+    serves_held_sites = ("GET",)
+
     allow = "OPTIONS,HEAD,GET"
 
     @needs(ANYONE, answer=schemas.SignInMethods)

@@ -17,6 +17,8 @@ from forumapi.wire.schemas import people as schemas
 class WhoamiHandler(Handler):
     """The caller's own profile, which the statement that identifies the caller reads as well."""
 
+    serves_held_sites = ("GET",)
+
     identity = IdentityQuery(WHOAMI)
 
     def admits_banned(self, ctx: Context) -> bool:

@@ -37,6 +37,8 @@ _V1: Final = _index(
 class TopHandler(Handler):
     """Entry point `/` of a site's host."""
 
+    serves_held_sites = ("GET",)
+
     @needs(ANYONE, answer=schemas.Index)
     def get(self, ctx: Context) -> Result:
         """A link to the API."""

@@ -45,6 +45,8 @@ class ExportBody(Struct):
 class SiteExportHandler(SiteSettingHandler):
     """The site's latest export, for the owner who began it."""
 
+    serves_held_sites = ("GET", "POST", "DELETE")
+
     takes_idempotency_key = False
     also_answers: ClassVar = {"POST": (409, 429)}
 
@@ -89,6 +91,8 @@ class SiteExportHandler(SiteSettingHandler):
 
 class ExportArchiveHandler(SiteSettingHandler):
     """The archive of the site's latest export, for the owner who began it; it is kept for 24 hours."""
+
+    serves_held_sites = ("GET",)
 
     is_limited_per_guest = False
     also_answers: ClassVar = {"GET": (416,)}

@@ -28,6 +28,8 @@ _ROOT: Final = _index(legal.ROOT_DOCUMENTS)
 class LegalHandler(Handler):
     """The legal documents of this host."""
 
+    serves_held_sites = ("GET",)
+
     @needs(ANYONE, answer=schemas.LegalIndex)
     def get(self, ctx: Context) -> Result:
         """A link to each legal document of this host."""
@@ -36,6 +38,8 @@ class LegalHandler(Handler):
 
 class DocumentHandler(Handler):
     """Base class of handlers of one legal document, which a subclass names in `document`."""
+
+    serves_held_sites = ("GET",)
 
     document: ClassVar[str] = ""
 

@@ -27,6 +27,8 @@ def _update(ctx: Context, menu: Menu) -> Result:
 class OwnMenuHandler(Handler):
     """The menu of this host's site."""
 
+    serves_held_sites = ("GET",)
+
     def locate(self, ctx: Context) -> Located | None:
         return lock_versioned(ctx) if ctx.is_write else None
 

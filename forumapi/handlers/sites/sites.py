@@ -17,7 +17,9 @@ from forumapi.handlers.sites.site_setting_base import (
 from forumapi.mail import outbox
 from forumapi.models.access import second_factor_rule
 from forumapi.models.people import profile_summary
+from forumapi.models.sites import site_state
 from forumapi.models.sites.site import Site
+from forumapi.models.sites.site_state import SiteLifeCycle
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
@@ -33,11 +35,13 @@ _COLLECTION: Final = "/api/v1/sites"
 def lock_named(ctx: Context) -> LocatedSite:
     """Lock the site that the address names, on the platform's host, until the transaction ends.
 
-    Raises NotFound for an unknown site, and for a deleted one unless the caller's user owns it (P-14).
+    Raises NotFound for an unknown site, and for a deleted one unless the caller's user owns it (P-14); SiteReadOnly,
+    SiteSuspended or SiteClosing for one that its state holds back.
     """
     locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
         raise no_site()
+    site_state.check(SiteLifeCycle.find(ctx.writer, locked.site_id))
     return located(locked)
 
 
@@ -112,6 +116,7 @@ class OwnSiteHandler(SiteSettingHandler):
     allow = "OPTIONS,HEAD,GET,PUT"
     # Pages of signing in show it.
     counts_as_call = False
+    serves_held_sites = ("GET",)
 
     def locate(self, ctx: Context) -> Located:
         return lock_versioned(ctx) if ctx.is_write else super().locate(ctx)

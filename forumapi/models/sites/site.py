@@ -6,6 +6,7 @@ site_cache.py finds and holds the snapshots.
 from __future__ import annotations
 
 import contextlib
+import datetime
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -60,7 +61,8 @@ COLUMNS: Final = """
       WHERE v.site_id = s.site_id AND v.key = 'checks' AND v.value @> '{"beforeShown": true}'),
     EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id), o.agents,
     coalesce((SELECT v.plan FROM site_plans v WHERE v.site_id = s.site_id), ''),
-    (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'crawling')"""
+    (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'crawling'),
+    coalesce(held.state, 'active'), held.due"""
 
 FROM: Final = """
       FROM sites s
@@ -68,6 +70,7 @@ FROM: Final = """
       JOIN site_options o ON o.site_id = s.site_id
       JOIN site_stats x ON x.site_id = s.site_id
       LEFT JOIN site_people n ON n.site_id = s.site_id
+      LEFT JOIN site_states held ON held.site_id = s.site_id
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
       LEFT JOIN profiles maker ON maker.site_id = s.site_id AND maker.profile_id = s.created_by"""
 
@@ -75,6 +78,7 @@ FROM: Final = """
 _SITE: Final = 12_000
 
 IS_DELETED: Final = 22  # its place among COLUMNS
+STATE: Final = 51  # likewise
 
 STATS: Final = (
     "activeProfiles",
@@ -158,7 +162,9 @@ LOCK_ONLY = Query(
 LOCK = Query(
     "site.lock",
     """
-    SELECT s.version, s.is_deleted, coalesce(s.owned_by, 0), coalesce(owner.user_id, 0),
+    SELECT s.version,
+           s.is_deleted AND NOT EXISTS (SELECT FROM site_states v WHERE v.site_id = s.site_id),
+           coalesce(s.owned_by, 0), coalesce(owner.user_id, 0),
            s.title, s.description, s.domain, s.force_ssl, s.theme_id, s.logo_url, s.favicon_url, s.background_url,
            s.background_color, s.background_position, s.link_color, s.ga_web_property_id, s.auth0_domain,
            s.auth0_client_id, s.auth0_client_secret, s.web_url, s.names_moderators, s.subdomain_key,
@@ -267,6 +273,9 @@ class Site:
         self.plan: str = row[49]
         # JSON of its policy for crawlers; "" for the platform's.
         self.crawling: str = row[50] or ""
+        # One of models/sites/site_state.py, and the end of its export window.
+        self.state: str = row[STATE]
+        self.due: datetime.datetime | None = row[52]
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID

@@ -18,8 +18,8 @@ from forumapi.database.connections import Database, Reader
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.sites import site_move
-from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, Site
+from forumapi.models.sites import site_move, site_state
+from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, STATE, Site
 from forumapi.observability.log import logger
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire.paging import Paging
@@ -27,14 +27,17 @@ from forumapi.wire.paging import Paging
 # A name, perhaps with a trailing dot, and a port.
 _HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
 
+# A site that is suspended or in its export window tells so itself.
+_FOUND: Final = "AND (NOT s.is_deleted OR held.site_id IS NOT NULL)"
+
 BY_KEY = Query(
     "site_cache.by_key",
-    f"SELECT {COLUMNS} {FROM} WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted",
+    f"SELECT {COLUMNS} {FROM} WHERE s.subdomain_key = %(key)s {_FOUND}",
     scope=PLATFORM,
 )
 BY_DOMAIN = Query(
     "site_cache.by_domain",
-    f"SELECT {COLUMNS} {FROM} WHERE s.domain = %(domain)s AND NOT s.is_deleted",
+    f"SELECT {COLUMNS} {FROM} WHERE s.domain = %(domain)s {_FOUND}",
     scope=PLATFORM,
 )
 BY_ID = Query("site_cache.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(site_id)s")
@@ -78,12 +81,13 @@ HOST = Query(
 VERSIONS = Query(
     "site_cache.versions",
     """
-    SELECT s.site_id, s.version, s.acl_version, s.is_deleted,
+    SELECT s.site_id, s.version, s.acl_version, s.is_deleted AND held.site_id IS NULL,
            coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0), x.active_profiles,
            x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments
       FROM sites s
       JOIN site_stats x ON x.site_id = s.site_id
       LEFT JOIN site_people n ON n.site_id = s.site_id
+      LEFT JOIN site_states held ON held.site_id = s.site_id
      WHERE s.site_id = ANY(%(site_ids)s)""",
 )
 
@@ -312,7 +316,7 @@ class SiteCache(PollingThread):
             return held
         asked = time.monotonic()
         row = tx.row(BY_ID, site_id=site_id)
-        if row is None or row[IS_DELETED]:
+        if row is None or (row[IS_DELETED] and row[STATE] == site_state.ACTIVE):
             raise NotFound("There is no such site", code=NO_SITE)
         return self._keep(row, asked)
 

@@ -15,6 +15,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
+from forumapi.models.sites import site_deletion
 from forumapi.outbound.safe_http_client import Outbound, OutboundError, UnansweredError
 
 PENDING: Final = "pending"
@@ -107,7 +108,8 @@ DUE = Query(
 LOCK = Query(
     "site_domain.lock",
     """
-    SELECT d.site_id, d.state, d.since, d.failures, d.failing_since, d.released, s.is_deleted, coalesce(s.domain, ''),
+    SELECT d.site_id, d.state, d.since, d.failures, d.failing_since, d.released,
+           s.is_deleted AND NOT EXISTS (SELECT FROM site_states v WHERE v.site_id = s.site_id), coalesce(s.domain, ''),
            coalesce(s.owned_by, 0), now()
       FROM site_domains d
       JOIN sites s ON s.site_id = d.site_id
@@ -269,6 +271,9 @@ class DueDomain(NamedTuple):
                 tx.run(FORGET, site_id=self.site_id, domain=self.domain)
                 return ""
             return self._mark(tx, PENDING, wait, proof)
+        if site_deletion.is_resting(tx, self.domain):
+            said = DomainProof(True, f"The site that had {self.domain} was deleted; it still rests")
+            return self._mark(tx, PENDING, _HOUR, said)
         for other in others:
             if other.released and own.now - other.released < REST:
                 until = (other.released + REST).date().isoformat()

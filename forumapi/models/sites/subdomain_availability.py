@@ -6,6 +6,7 @@ from typing import Final
 
 from forumapi.database.connections import Reader
 from forumapi.database.query import PLATFORM, Query
+from forumapi.models.sites import site_deletion
 
 IS_RESERVED: Final = Query(
     "subdomain_availability.is_reserved",
@@ -22,10 +23,12 @@ IS_TAKEN: Final = Query(
 
 
 def is_reserved(tx: Reader, key: str) -> bool:
-    """Return True if the platform reserves the key, given in lower case, so that no site may ever have it."""
-    return bool(tx.value(IS_RESERVED, key=key))
+    """Return True if the platform reserves the key, given in lower case, so that no site may ever have it, or the key
+    rests after the deletion of its site.
+    """
+    return bool(tx.value(IS_RESERVED, key=key)) or site_deletion.is_resting(tx, key)
 
 
 def is_taken(tx: Reader, key: str) -> bool:
-    """Return True if the subdomain `key`, whatever its upper and lower case, is reserved or a live site has it."""
-    return bool(tx.value(IS_TAKEN, key=key.lower()))
+    """Return True if the subdomain `key`, whatever its upper and lower case, is reserved, rests or is taken."""
+    return bool(tx.value(IS_TAKEN, key=key.lower())) or site_deletion.is_resting(tx, key.lower())

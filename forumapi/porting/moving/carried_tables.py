@@ -65,6 +65,7 @@ LEFT_BEHIND: Final = {
             "site_exports",
             "site_imports",
             "site_moves",
+            "site_states",
             "site_plans",
             "site_usage",
             "spam_verdicts",

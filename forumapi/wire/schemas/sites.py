@@ -261,6 +261,23 @@ class SiteExport(Struct, kw_only=True):
     ] = UNSET
 
 
+class SiteState(Struct, kw_only=True):
+    """State of a site in its life cycle."""
+
+    state: Literal["active", "read-only", "suspended", "export-window"]
+    since: Annotated[Time | UnsetType, Meta(description="Unless it is active.")] = UNSET
+    due: Annotated[
+        Time | UnsetType,
+        Meta(description="End of the export window, at which the deletion begins."),
+    ] = UNSET
+    byOperator: Annotated[
+        bool | UnsetType,
+        Meta(
+            description="In the export window: an operator asked for it, so that the owner can't keep the site."
+        ),
+    ] = UNSET
+
+
 class ImportStream(Struct, kw_only=True):
     """Numbers of documents of one kind in the plan of an import: those that would come, and those left out."""
 
