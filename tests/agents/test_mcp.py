@@ -330,3 +330,19 @@ def test_wrong_arguments_are_results_that_a_model_can_act_on(
         found = result["structuredContent"]
         assert result["isError"] and found["status"] == status, (tool, found)
         assert not code or found["error"]["code"] == code, (tool, found)
+
+
+def test_a_result_is_bounded(stage: Stage, site: Site, token: str) -> None:
+    thread = stage.make.conversation(site)
+    for _ in range(4):
+        stage.make.comment(thread, markdown="word " * 6_000)
+
+    result = call(stage, site, token, "get_conversation", id=thread.id)
+
+    found = result["structuredContent"]
+    assert found["truncated"] is True and "isError" not in result
+    assert len(result["content"][0]["text"]) <= 100_000
+    texts = [one["markdown"] for one in data_of(result)["comments"]["items"]]
+    assert {len(text) for text in texts} == {5_000 + len("… [cut]")}
+    short = call(stage, site, token, "list_conversations")
+    assert "truncated" not in short["structuredContent"]
