@@ -138,6 +138,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     )
     _check_state(ctx.site, handler, verb)
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
+        # P-72
         raise Unauthorized("This access token is not for this address", code=errors.TOKEN_INVALID)
     if handler.counts_as_call and found.user_id != ctx.site.owner_user_id:
         app.plans.take_call(ctx.site)
