@@ -70,7 +70,7 @@ def mismatch(one: Played, sent: Request) -> str:
 
 
 def wrong(played: list[Played], server: Stub) -> list[str]:
-    """What was sent in another way than it was recorded."""
+    """Return what was sent in another way than it was recorded, a text each."""
     return [
         f"{one.case.operation.id}: {difference}"
         for one, sent in zip(played, server.requests, strict=True)
