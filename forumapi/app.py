@@ -37,8 +37,10 @@ from forumapi.observability import log
 from forumapi.observability.log import logger
 from forumapi.observability.metrics_push import Reporter
 from forumapi.outbound.geocoders import choose as choose_geocoder
+from forumapi.outbound.safe_http_client import Outbound
 from forumapi.realtime.live_service import Live
 from forumapi.request import routing, tracing
+from forumapi.request.admission import crawl_budget
 from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.admission.plan_limits import PlanLimits
 from forumapi.request.handler import Handler
@@ -151,6 +153,9 @@ class App(Services):
         )
         self.live = Live(self.database, self.sites, self.documents, lambda: self.config, direct)
         self.usage = UsageCounter(self.database, self.live.connections_by_site)
+        self.crawl = crawl_budget.CrawlGate(
+            lambda: Outbound(nameservers=self.config.dns_servers, timeout_s=crawl_budget.DNS_S)
+        )
         self.plans = PlanLimits(
             self.database,
             lambda: self.config,
@@ -200,6 +205,7 @@ class App(Services):
         self.token_buckets = Buckets(config.rate_limit_token_per_minute, workers)
         self.address_buckets = AddressBuckets(config.rate_limit_address_per_minute, workers)
         self.plans.apply(config)
+        self.crawl.apply(config)
         self.database.bind_sites(config.database_percent_per_site)
         self.gate.apply(
             address_limit=config.guest_concurrency_per_address,
@@ -238,6 +244,7 @@ class App(Services):
         self.live.start()
         self.usage.start()
         self.plans.start()
+        self.crawl.start()
         self.reporter.start()
         self._open_files()
         return has_database
@@ -266,6 +273,7 @@ class App(Services):
         self.thumbnails.stop()
         self.image_worker.close()
         self.plans.stop()
+        self.crawl.stop()
         self.usage.stop()
         self.reporter.stop()
         if self.tracer is not None:

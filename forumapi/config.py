@@ -680,6 +680,14 @@ class Config:
         reload=True,
         rule=_each(_site_weight),
     )
+    crawl_budget_per_minute: int = _setting(
+        6_000,
+        "requests",
+        "Requests per minute and site of all guests' programs that are no browser or verified crawler, from whatever "
+        "addresses, approximate; of browsers, of pages far back in a list; 0: no limit.",
+        reload=True,
+        rule=_between(0, 10_000_000),
+    )
     plans: tuple[str, ...] = _setting(
         (),
         "plans",

@@ -279,6 +279,30 @@ class PlanLimit(ApiError):
         self.plan = plan
 
 
+class CrawlBudget(ApiError):
+    """429: programs that the site does not know have made more requests than it allows them together, from whatever
+    addresses. `retry_after_s`: seconds for the header Retry-After.
+    """
+
+    status = 429
+    own_name = "crawl_budget"
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            "Programs have asked this site for too much; sign in, or use an application's token",
+            headers=(("Retry-After", str(max(1, retry_after_s))),),
+        )
+
+
+class CrawlerRefused(Forbidden):
+    """403: the site's policy refuses the crawler `name`, whatever it asks for but robots.txt."""
+
+    own_name = "crawler_refused"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"This site refuses {name}: see robots.txt")
+
+
 class NotImplementedHere(ApiError):
     """501: the API knows this, but it is not implemented, or not configured in this installation."""
 

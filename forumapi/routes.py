@@ -178,6 +178,7 @@ from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
 from forumapi.handlers.sites.avatar_source import SiteAvatarsHandler
 from forumapi.handlers.sites.configuration_checks import StatusHandler
+from forumapi.handlers.sites.crawling import CrawlingHandler
 from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.forum_import import ImportLeftoversHandler, SiteImportHandler
@@ -497,6 +498,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/search": SiteSearchHandler,
     "/api/v1/site/transparency": TransparencyHandler,
     "/api/v1/site/transparency/csv": TransparencyCsvHandler,
+    "/api/v1/site/crawling": CrawlingHandler,
     "/api/v1/site/plan": OwnPlanHandler,
     "/api/v1/site/usage": OwnUsageHandler,
     "/api/v1/site/usage/csv": OwnUsageCsvHandler,

@@ -70,6 +70,7 @@ def begin_server(
         "server_timing_header": "true",
         "rate_limit_token_per_minute": "0",
         "rate_limit_address_per_minute": "0",
+        "crawl_budget_per_minute": "0",
         "comment_rate_per_minute": "0",
         "log_level": "warning",
         "access_log": "false",

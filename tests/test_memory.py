@@ -572,7 +572,10 @@ FIXED = """
     request.admission.plan_limits._NO_LIMITS request.admission.plan_limits.PlanLimits._plans
     request.admission.plan_limits.PlanLimits._calls request.admission.plan_limits.PlanLimits._uses
     request.admission.plan_limits.PlanLimits._asked request.admission.plan_limits.PlanLimits._notices
-    request.admission.plan_limits.PlanLimits._told request.admission.plan_limits._Use.added"""
+    request.admission.plan_limits.PlanLimits._told request.admission.plan_limits._Use.added
+    request.admission.crawl_budget.CrawlGate._buckets request.admission.crawl_budget.CrawlGate._policies
+    request.admission.crawl_budget.CrawlGate._known request.admission.crawl_budget.CrawlGate._waiting
+    wire.known_crawlers.claimed wire.known_crawlers.is_browser"""
 # Not of the web process.
 ELSEWHERE = (
     "command.run_everything.",

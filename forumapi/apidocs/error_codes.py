@@ -101,6 +101,12 @@ _UNNUMBERED: Final = {
         "The site has moved to another platform.",
         "Use the address that a read redirects to; sign in there.",
     ),
+    "crawl_budget": (
+        429,
+        "Unknown programs together have asked the site for too much.",
+        "Wait for `Retry-After` seconds, or sign in.",
+    ),
+    "crawler_refused": (403, "The site refuses this crawler.", "Crawl something else."),
     "plan_limit": (
         403,
         "The site's plan allows no more of this; 429 where it does again after `Retry-After`.",

@@ -107,6 +107,7 @@ TAGS: Final = (
             "configuration_checks",
             "usage",
             "plan",
+            "crawling",
             "avatar_source",
             "forum_import",
             "erasure_rule",

@@ -250,6 +250,20 @@ class Outbound:
             for record in self._records(name, "TXT")
         ]
 
+    def names(self, address: Address) -> list[str]:
+        """Look up the host names of an address (PTR records), in lower case without a dot at their end; [] for none.
+        Raises OutboundError for an address without a zone, UnansweredError.
+        """
+        found = self._records(f"{address.reverse_pointer}.", "PTR")
+        return [str(record.target.to_text(omit_final_dot=True)).lower() for record in found]
+
+    def addresses(self, name: str) -> list[Address]:
+        """Look up the addresses of the host `name`, IPv4 before IPv6; [] for none. Raises OutboundError for an unknown
+        name, UnansweredError.
+        """
+        found = [*self._records(name, "A"), *self._records(name, "AAAA")]
+        return [ipaddress.ip_address(str(record.address)) for record in found]
+
     def _records(self, name: str, kind: str) -> list[Any]:
         """Look up the DNS records of `name` of the type `kind`, such as "TXT", in the order of the answer; [] if
         the name has none. Raises OutboundError for an unknown name, UnansweredError.

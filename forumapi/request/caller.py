@@ -25,7 +25,7 @@ def count(app: Services, ctx: Context, handler: Handler) -> None:
     """Set `ctx.token`, and count the request for the rate limit: by its token if that was accepted lately, else by its
     address.
 
-    Raises TooMany; PlanLimit for a guest beyond the calls of the site's plan; Unauthorized for an Authorization header
+    Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a guest; Unauthorized for an Authorization header
     that is no bearer token.
     """
     ctx.token = _token(ctx, handler)
@@ -36,6 +36,14 @@ def count(app: Services, ctx: Context, handler: Handler) -> None:
     # Callers with a token count once they are known: the owner is never refused.
     if not ctx.token and handler.counts_as_call:
         app.plans.take_call(ctx.site)
+        environ = ctx.environ
+        app.crawl.take(
+            ctx.site,
+            ctx.ip,
+            environ.get("HTTP_USER_AGENT", ""),
+            ctx.query.get("offset", ""),
+            is_front_end=bool(ctx.front_end),
+        )
 
 
 def _count_token(app: Services, ctx: Context) -> None:

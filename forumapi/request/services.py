@@ -27,6 +27,7 @@ from forumapi.observability.log import AccessLog
 from forumapi.outbound.geocoders import Geocoder
 from forumapi.realtime.live_service import Live
 from forumapi.request.admission.admission_gate import AdmissionGate
+from forumapi.request.admission.crawl_budget import CrawlGate
 from forumapi.request.admission.plan_limits import PlanLimits
 from forumapi.request.rate_limit import AddressBuckets, Buckets
 from forumapi.request.tracing import Tracer
@@ -83,6 +84,7 @@ class Services:
     live: Live
     usage: UsageCounter
     plans: PlanLimits
+    crawl: CrawlGate
     storage: Storage
     image_worker: ImageWorker
     thumbnails: Thumbnails

@@ -44,6 +44,8 @@ PRIVATE: Final = "private, no-cache"
 PUBLIC: Final = "public, max-age=0, s-maxage=60"
 # A page that is not found, too large or refused says so itself; the text of what it was about stays with the visitor.
 FORM_BYTES: Final = 1024 * 1024
+# Codes of refusals that are no page.
+CRAWLER_REFUSALS: Final = ("crawl_budget", "crawler_refused")
 # Environ key of the visit under way, for `overdue`.
 _VISIT: Final = "forumapi.webclient.visit"
 
@@ -275,6 +277,12 @@ class Website:
             if not visit.sent_to:
                 return self._as_guest(visit)
             return self._sign_in_first(visit, SignInFirst())
+        if failure.data.get("code") in CRAWLER_REFUSALS:
+            # As cheap as can be: there are many of these at a time.
+            fields = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
+            if failure.retry_after:
+                fields.append(("Retry-After", str(failure.retry_after)))
+            return Answer(failure.status, fields, f"{failure.detail}\n".encode())
         is_guest = not visit.session.token
         if failure.status == 403 and is_guest and visit.sent_to and failure.code != 13:
             return self._sign_in_first(visit, SignInFirst())

@@ -177,6 +177,7 @@ def application(
         "FORUMAPI_WEBCLIENT": "false",
         "FORUMAPI_RATE_LIMIT_TOKEN_PER_MINUTE": "0",
         "FORUMAPI_RATE_LIMIT_ADDRESS_PER_MINUTE": "0",
+        "FORUMAPI_CRAWL_BUDGET_PER_MINUTE": "0",
         "FORUMAPI_COMMENT_RATE_PER_MINUTE": "100000",
         # All guests of a benchmark come from one address.
         "FORUMAPI_GUEST_CONCURRENCY_PER_ADDRESS": "0",

@@ -93,6 +93,7 @@ def held(stage: Stage, folder: Path, **settings: str) -> Iterator[Held]:
         "workers": "2",
         "rate_limit_token_per_minute": "0",
         "rate_limit_address_per_minute": "0",
+        "crawl_budget_per_minute": "0",
         "comment_rate_per_minute": "0",
         "access_log": "false",
         **settings,

@@ -81,6 +81,7 @@ class Stage:
             "public_port": "0",
             "rate_limit_token_per_minute": "0",
             "rate_limit_address_per_minute": "0",
+            "crawl_budget_per_minute": "0",
             "connections_per_address": "0",  # all load comes from one
             "comment_rate_per_minute": "0",
             "log_level": "warning",

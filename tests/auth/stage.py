@@ -71,6 +71,7 @@ class Stage:
             "server_timing_header": True,
             "rate_limit_token_per_minute": 0,
             "rate_limit_address_per_minute": 0,
+            "crawl_budget_per_minute": 0,
             **settings,
         }
         self.config = Config(**given)

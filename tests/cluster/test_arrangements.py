@@ -141,6 +141,7 @@ def test_of_two_nodes_and_three_memcacheds_one_each_may_be_killed(
             "comment_rate_per_minute": "0",
             "rate_limit_token_per_minute": "0",
             "rate_limit_address_per_minute": "0",
+            "crawl_budget_per_minute": "0",
             "log_level": "warning",
             "access_log": "false",
         }

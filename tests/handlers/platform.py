@@ -47,6 +47,7 @@ class Platform:
             "site_poll_ms": 100,
             "rate_limit_token_per_minute": 0,
             "rate_limit_address_per_minute": 0,
+            "crawl_budget_per_minute": 0,
             "access_log": False,
             "server_timing_header": True,
         }

@@ -32,6 +32,7 @@ def cold(database_url: str, server: Server) -> Iterator[WsgiApi]:
         listen=f"127.0.0.1:{server.address[1]}",
         rate_limit_token_per_minute=0,
         rate_limit_address_per_minute=0,
+        crawl_budget_per_minute=0,
         server_timing_header=True,
     )
     application = create_app(config, database_url)

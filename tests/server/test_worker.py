@@ -292,6 +292,7 @@ def test_new_workers_that_do_not_start_leave_the_old_ones_at_work(database_url, 
         f"listen = '127.0.0.1:{port}'\ndata_dir = '{tmp_path}'\nworkers = 1\n"
         f"platform_domain = 'forum.test'\ndatabase_url = '{database_url}'\n"
         "rate_limit_address_per_minute = 0\n"
+        "crawl_budget_per_minute = 0\n"
     )
     log = tmp_path / "web.log"
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FORUMAPI_")}

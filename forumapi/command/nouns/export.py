@@ -84,6 +84,7 @@ def _static(args: argparse.Namespace, current: Config) -> int:
             current.beside_run,
             file_accel_prefix="",
             rate_limit_address_per_minute=0,
+            crawl_budget_per_minute=0,
             log_level="error",
         )
         app = App(config, routes.ROOT, routes.SITE, database.url)

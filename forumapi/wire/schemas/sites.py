@@ -146,6 +146,16 @@ class SiteUsage(Struct, kw_only=True):
     storedBytes: int
 
 
+class CrawlPolicy(Struct, kw_only=True):
+    """Policy of a site for crawlers: names of those that are refused; `trainAi`, whether texts may train language
+    models, "" for no statement; and the requests a minute of all unknown programs, 0 for the platform's number.
+    """
+
+    refused: list[str]
+    trainAi: Literal["y", "n", ""]
+    perMinute: int
+
+
 class PlanLimit(Struct, kw_only=True):
     """Limit of a plan: `most` of what `limit` names, 0 for none; and what the site uses of it. `used` is absent for
     calls and sockets, which each web process limits by itself.

@@ -366,6 +366,7 @@ def test_a_write_wakes_the_other_processes(api: Api, site: Site, database_url: s
         environment="embedded",
         platform_domain=PLATFORM_DOMAIN,
         rate_limit_address_per_minute=0,
+        crawl_budget_per_minute=0,
         site_poll_ms=600_000,
     )
     application = create_app(config, database_url)

@@ -31,9 +31,18 @@ class RobotsView(View):
     """File robots.txt of a site, the same for everybody."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send robots.txt, which keeps crawlers out of forms and names the sitemap."""
+        """Send robots.txt, which keeps crawlers out of forms, names the sitemap, and tells the site's policy: which
+        crawlers it refuses, and its preference on training (draft-ietf-aipref-attach).
+        """
         visit.be_guest()
-        lines = ["User-agent: *", *(f"Disallow: {path}" for path in _NOT_FOR_ROBOTS), ""]
+        policy = visit.api.get("/site/crawling")
+        lines = []
+        if policy["refused"]:
+            lines = [*(f"User-agent: {name}" for name in policy["refused"]), "Disallow: /", ""]
+        lines.append("User-agent: *")
+        if policy["trainAi"]:
+            lines.append(f"Content-Usage: train-ai={policy['trainAi']}")
+        lines += [*(f"Disallow: {path}" for path in _NOT_FOR_ROBOTS), ""]
         lines.append(f"Sitemap: {visit.base_url}/sitemap.xml")
         return visit.send("\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8")
 

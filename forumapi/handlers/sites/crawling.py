@@ -1,0 +1,46 @@
+"""Policy of a site for crawlers. Wire: docs/api/sites.md."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
+from forumapi.models.sites.crawl_policy import CrawlPolicy
+from forumapi.request.context import Context
+from forumapi.request.handler import ANYONE, OWNER, needs
+from forumapi.request.handler_results import Data, Found, Result
+from forumapi.wire.body import UNSET, UnsetType, given
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import sites as schemas
+
+
+class CrawlPolicyBody(Struct):
+    """Body of PUT /site/crawling: the policy; what is not sent stays."""
+
+    refused: list[str] | UnsetType = UNSET
+    trainAi: str | UnsetType = UNSET
+    perMinute: int | UnsetType = UNSET
+
+
+class CrawlingHandler(SiteSettingHandler):
+    """Policy of the site for crawlers, which robots.txt tells them."""
+
+    # Whom the policy refuses may read it.
+    counts_as_call = False
+
+    @needs(ANYONE, answer=schemas.CrawlPolicy)
+    def get(self, ctx: Context) -> Result:
+        """The crawlers that are refused, the preference on training, and the budget of unknown programs."""
+        return Data(dumps(CrawlPolicy.of(ctx.site.crawling).document()))
+
+    @needs(OWNER, body=CrawlPolicyBody, status=302)
+    def put(self, ctx: Context, sent: CrawlPolicyBody) -> Result:
+        """Change the policy; keys that are not sent stay. 400 for a crawler that the platform does not know."""
+        now = CrawlPolicy.of(ctx.site.crawling)
+        policy = CrawlPolicy(
+            tuple(given(sent.refused, list(now.refused))),
+            given(sent.trainAi, now.train_ai),
+            given(sent.perMinute, now.per_minute),
+        )
+        policy.checked().set(ctx.writer, ctx.author)
+        return Found(ctx.path)
