@@ -705,6 +705,20 @@ class Config:
             None if not value or PLAN_NAME.fullmatch(value) else "must be the name of a plan"
         ),
     )
+    billing_url: str = _setting(
+        "",
+        "URL",
+        "Where the usage of each site and hour is sent as a signed event; empty: nowhere.",
+        reload=True,
+        rule=_url("http", "https"),
+    )
+    billing_secret: str = _setting(
+        "",
+        "text",
+        "Signs those events, as Standard Webhooks has it: whsec_ and at least 24 bytes as base64.",
+        reload=True,
+        secret=True,
+    )
     comment_rate_per_minute: int = _setting(
         60,
         "comments",

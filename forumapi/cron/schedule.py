@@ -24,6 +24,7 @@ from forumapi.cron import (
     site_exports,
     site_imports,
     trending,
+    usage_billing,
 )
 from forumapi.database.connections import Transaction
 
@@ -75,6 +76,7 @@ JOBS: Final = (
     Job("due_roles", "* * * * * 50", "every minute", maintenance_jobs.due_roles),
     Job("name_looks", "* * * * * 10", "every minute", maintenance_jobs.name_looks),
     Job("digests", "*/5 * * * * 20", "every five minutes", maintenance_jobs.digests),
+    Job("usage_events", "* * * * * 20", "every minute", usage_billing.usage_events),
     Job("retention", "*/10 * * * * 35", "every ten minutes", retention.retention),
     Job(
         "site_statistics",

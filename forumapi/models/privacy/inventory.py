@@ -723,6 +723,7 @@ NOBODYS_TABLES: Final = {
     "site_deletion_files": "hashes of files of a site that is being deleted, until it is",
     "site_deletions": "receipts of deleted sites, in numbers; a site's names, which say nothing of people",
     "site_states": "what holds a site back, and since when",
+    "usage_billing": "how far usage was sent to the biller",
     "site_usage": "counts of requests, bytes and time by hour",
     "site_gravatar": "how far the import of pictures is",
     "site_moves": "how far a move of a site to another platform is",

@@ -13,7 +13,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.wire.json_fragments import format_time
 
 # Columns of the table, in the order of `Usage`.
-_COLUMNS: Final = (
+COLUMNS: Final = (
     *(
         "guest_reads",
         "member_reads",
@@ -27,9 +27,9 @@ _COLUMNS: Final = (
     *("mails", "pushes", "comments"),
 )
 # Those that web workers count.
-_COUNTED: Final = (*_COLUMNS[:8], "comments")
+_COUNTED: Final = (*COLUMNS[:8], "comments")
 _WHOLE: Final = ("guest_reads", "member_reads", "writes", "refused", "bytes_sent", "comments")
-_SUMS: Final = ", ".join(f"sum(u.{name})" for name in _COLUMNS)
+_SUMS: Final = ", ".join(f"sum(u.{name})" for name in COLUMNS)
 # Sums of several processes meet in a row: rows are locked in one order.
 _ADD_UP: Final = ", ".join(f"{name} = site_usage.{name} + EXCLUDED.{name}" for name in _COUNTED)
 
