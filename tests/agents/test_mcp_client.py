@@ -34,7 +34,7 @@ def thread(make: Factory, site: Site) -> Thing:
 
 
 def play(api: Api, site: Site, thread: Thing, mode: str, **more: Any) -> dict[str, Any]:
-    """What the client saw."""
+    """Run the client by a plan and return what it saw."""
     metadata = api.get(METADATA, site=site).json()
     issuer = metadata["authorization_servers"][0]
     plan = {
