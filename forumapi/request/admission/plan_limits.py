@@ -158,7 +158,10 @@ class PlanLimits(PollingThread):
         if most is not None:
             here = max(1, most // self._share) if most else 0
             used = self._sockets().get(site.id, 0) + 1
-            self._refuse_beyond(site, SOCKETS, most, used if here == most else used * self._share)
+            if used * 5 >= here * 4:
+                self._note(site.id, SOCKETS, self.plan(site), most, 100 if used >= here else 80)
+            if used > here:
+                raise PlanLimit(SOCKETS, self.plan(site), most)
 
     def take_call(self, site: Site) -> None:
         """Count one call of a site, whose limit this process has a share of. Raises PlanLimit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from forumapi.errors import PlanLimit
 from forumapi.models.sites.site_plan import PlanNotice
+from forumapi.request.admission.plan_limits import PlanLimits
 from tests.api import Response
 from tests.factories import Site, Thing
 from tests.files.pictures import png, post
@@ -240,6 +242,25 @@ def test_an_operator_sets_the_plan_and_the_owner_sees_what_is_used(
         assert api.get("/api/v1/site/plan", by=site.owner).data["limits"] == []
     finally:
         runs.application.stop()
+
+
+@pytest.mark.parametrize(("workers", "most", "here"), [(1, 3, 3), (2, 5, 2), (4, 2, 1), (4, 0, 0)])
+def test_each_process_has_its_share_of_sockets_and_one_at_least(
+    limited: Platform, workers: int, most: int, here: int
+) -> None:
+    app, open_now = limited.app, {0: 0}
+    plans = PlanLimits(
+        app.database, lambda: app.config, app.usage, lambda: open_now, lambda id, tx: ""
+    )
+    plans.apply(dataclasses.replace(app.config, plans=(f"idle sockets={most}",), workers=workers))
+    site = app.sites.by_id(planned(limited, "idle").id, app.database.read())
+    assert site is not None
+    for count in range(here):
+        open_now[site.id] = count
+        plans.check_socket(site)
+    open_now[site.id] = here
+    with pytest.raises(PlanLimit, match=f"sockets: {most}"):
+        plans.check_socket(site)
 
 
 def test_the_error_names_limit_and_plan() -> None:
