@@ -101,7 +101,7 @@ def content(stage: Stage, site_id: int) -> dict[str, list[tuple[str]]]:
 
 
 def finds(stage: Stage, word: str, site_id: int) -> list[str]:
-    """Where a word stands, or a key of the site: tables of the database, files, memcached."""
+    """Find where a word or a key of the site stands: tables of the database, files, memcached."""
     found = []
     with psycopg.connect(stage.url) as connection:
         for (name,) in connection.execute(backup.TABLES).fetchall():
