@@ -34,6 +34,7 @@ class AuthMethodsHandler(Handler):
     """The methods by which people can sign in on this site."""
 
     serves_held_sites = ("GET",)
+    counts_as_call = False
 
     allow = "OPTIONS,HEAD,GET"
 

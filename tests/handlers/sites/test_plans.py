@@ -39,6 +39,7 @@ def limited(platform_database: str) -> Iterator[Platform]:
         private_webhooks=True,
         plans=PLANS,
         workers=1,
+        webclient=True,
         comment_rate_per_minute=0,
     )
     made.application.start()
@@ -179,6 +180,9 @@ def test_a_plan_of_nothing_refuses_and_the_owner_reads_exports_and_signs_in(
             assert answer.status in (403, 429) and code_of(answer) == "plan_limit", answer.json()
         assert api.get(chat.path, by=site.owner).status == 200
         assert api.get("/api/v1/site", site=site).status == 200
+        api.checks_schema = False
+        assert api.get("/login/", site=site).status == 200, "the website's page of signing in"
+        api.checks_schema = True
         signed = api.post(
             "/api/v1/auth", {"method": "development", "email": site.owner.email}, site=site
         )
