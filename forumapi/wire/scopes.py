@@ -50,18 +50,22 @@ _OPEN_RESOURCES: Final = frozenset(
     ("asyncapi.json", "auth0", "docs", "legal", "openapi.json", "out")
 )
 
-# With these a limited token could make itself an unlimited one; the audit has all kinds of things in it.
+# With these a limited token could make itself an unlimited one, close or delete a site or change its plan; the audit
+# has all kinds of things in it.
 _WHOLE_RESOURCES: Final = frozenset(("audit", "auth", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(
     (
         "/api/v1/site/audit",
         "/api/v1/site/auth",
         "/api/v1/site/auth/<method>",
+        "/api/v1/site/deletion",
         "/api/v1/site/export",
         "/api/v1/site/export/archive",
         "/api/v1/site/import",
         "/api/v1/site/import/leftovers",
         "/api/v1/site/offer",
+        "/api/v1/sites/<site:item>/plan",
+        "/api/v1/sites/<site:item>/state",
     )
 )
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -61,6 +62,39 @@ def test_making_tokens_takes_a_token_without_scopes() -> None:
     for _, url, verb in OPERATIONS:
         if url.startswith(("/api/v1/keys", "/api/v1/sessions", "/api/v1/oauth/clients")):
             assert scopes.of(url, verb) == scopes.WHOLE
+
+
+def test_what_ends_a_site_takes_a_token_without_scopes() -> None:
+    whole = {url for _, url, verb in OPERATIONS if scopes.of(url, verb) == scopes.WHOLE}
+    of_site = "/api/v1/sites/<site:item>"
+
+    assert {"/api/v1/site/deletion", f"{of_site}/plan", f"{of_site}/state"} < whole
+    # Owners' settings, and what they read of their own plan.
+    assert scopes.of("/api/v1/site/crawling", "PUT") == "sites:write"
+    assert scopes.of("/api/v1/site/plan", "GET") == "sites:read"
+
+
+@pytest.mark.wide
+def test_a_limited_token_of_an_operator_sets_no_state_and_no_plan(stage: Stage) -> None:
+    site, operator = stage.site, stage.make.person(stage.site)
+    limited = _token(stage.make, operator, ("sites:read", "sites:write"))
+    host, before = stage.config.platform_domain, stage.app.config
+    stage.app.config = replace(before, admin_user_ids=(operator.user_id,))
+    try:
+        for setting, value in (("state", "suspended"), ("plan", "")):
+            path, body = f"/sites/{site.id}/{setting}", {setting: value}
+            refused = stage.request("PUT", path, body, host=host, token=limited)
+            assert (refused.status, refused.code) == (403, 25)
+        path = f"/sites/{site.id}/state"
+        assert stage.request("GET", path, host=host, token=operator.token).data == {
+            "state": "active"
+        }
+    finally:
+        stage.app.config = before
+    limited = _token(stage.make, site.owner, ("sites:read", "sites:write"))
+    for method in ("POST", "DELETE"):
+        refused = stage.request(method, "/site/deletion", {}, site=site, token=limited)
+        assert (refused.status, refused.code) == (403, 25)
 
 
 def _token(make: Factory, person: Person, granted: tuple[str, ...]) -> str:
