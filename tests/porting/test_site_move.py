@@ -660,6 +660,30 @@ def test_an_old_command_changes_nothing_of_a_site_that_came_back(
 
 @pytest.mark.wide
 @pytest.mark.usefixtures("at_once")
+def test_a_read_only_site_that_has_moved_stays_closed_whatever_its_state(
+    platforms: Platforms, moving: Factory
+) -> None:
+    site = moving.site("bikes")
+    here, there = both(platforms)
+    hidden = "SELECT is_deleted FROM sites WHERE subdomain_key = 'bikes'"
+    moving.sql(
+        "INSERT INTO site_states (site_id, state) VALUES (%(site)s, 'read-only') RETURNING 1",
+        site=site.id,
+    )
+
+    moved_in_process(platforms)
+
+    opened = "UPDATE sites SET is_deleted = was_deleted FROM site_states v WHERE v.site_id = sites.site_id RETURNING 1"
+    platforms.rows("here", opened)
+    assert platforms.rows("here", hidden) == [(True,)]
+    with SiteMove(there, here, "bikes", lambda _: None, lambda name, rows: None) as back:
+        back.run()
+    platforms.rows("here", opened)
+    assert platforms.rows("here", hidden) == [(False,)]
+
+
+@pytest.mark.wide
+@pytest.mark.usefixtures("at_once")
 def test_people_of_a_copy_go_with_it_and_what_they_asked_for_comes_along(
     platforms: Platforms, moving: Factory
 ) -> None:

@@ -163,7 +163,8 @@ LOCK = Query(
     "site.lock",
     """
     SELECT s.version,
-           s.is_deleted AND NOT EXISTS (SELECT FROM site_states v WHERE v.site_id = s.site_id),
+           s.is_deleted
+           AND NOT EXISTS (SELECT FROM site_states v WHERE v.site_id = s.site_id AND v.state <> 'read-only'),
            coalesce(s.owned_by, 0), coalesce(owner.user_id, 0),
            s.title, s.description, s.domain, s.force_ssl, s.theme_id, s.logo_url, s.favicon_url, s.background_url,
            s.background_color, s.background_position, s.link_color, s.ga_web_property_id, s.auth0_domain,

@@ -27,8 +27,8 @@ from forumapi.wire.paging import Paging
 # A name, perhaps with a trailing dot, and a port.
 _HOST: Final = re.compile(r"([A-Za-z0-9.-]{1,253}?)\.?(?::[0-9]{1,5})?")
 
-# A site that is suspended or in its export window tells so itself.
-_FOUND: Final = "AND (NOT s.is_deleted OR held.site_id IS NOT NULL)"
+# A site that is suspended or in its export window tells so itself; a read-only one is served, unless it is deleted.
+_FOUND: Final = "AND (NOT s.is_deleted OR held.state <> 'read-only')"
 
 BY_KEY = Query(
     "site_cache.by_key",
@@ -81,7 +81,7 @@ HOST = Query(
 VERSIONS = Query(
     "site_cache.versions",
     """
-    SELECT s.site_id, s.version, s.acl_version, s.is_deleted AND held.site_id IS NULL,
+    SELECT s.site_id, s.version, s.acl_version, s.is_deleted AND coalesce(held.state, 'read-only') = 'read-only',
            coalesce((SELECT h.number FROM event_heads h WHERE h.site_id = s.site_id), 0), x.active_profiles,
            x.online_profiles, coalesce(n.total, 0), x.total_conversations, x.total_events, x.total_comments
       FROM sites s
@@ -316,7 +316,7 @@ class SiteCache(PollingThread):
             return held
         asked = time.monotonic()
         row = tx.row(BY_ID, site_id=site_id)
-        if row is None or (row[IS_DELETED] and row[STATE] == site_state.ACTIVE):
+        if row is None or (row[IS_DELETED] and row[STATE] in site_state.SERVED):
             raise NotFound("There is no such site", code=NO_SITE)
         return self._keep(row, asked)
 

@@ -109,7 +109,9 @@ LOCK = Query(
     "site_domain.lock",
     """
     SELECT d.site_id, d.state, d.since, d.failures, d.failing_since, d.released,
-           s.is_deleted AND NOT EXISTS (SELECT FROM site_states v WHERE v.site_id = s.site_id), coalesce(s.domain, ''),
+           s.is_deleted
+           AND NOT EXISTS (SELECT FROM site_states v WHERE v.site_id = s.site_id AND v.state <> 'read-only'),
+           coalesce(s.domain, ''),
            coalesce(s.owned_by, 0), now()
       FROM site_domains d
       JOIN sites s ON s.site_id = d.site_id

@@ -28,6 +28,8 @@ READ_ONLY: Final = "read-only"
 SUSPENDED: Final = "suspended"
 EXPORT_WINDOW: Final = "export-window"
 STATES: Final = (ACTIVE, READ_ONLY, SUSPENDED, EXPORT_WINDOW)
+# States of sites that are served, unless they are deleted.
+SERVED: Final = (ACTIVE, READ_ONLY)
 CHANGED: Final = "U"  # action in the audit
 # Length of the export window.
 HOLD_DAYS: Final = 30

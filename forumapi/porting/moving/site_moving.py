@@ -619,6 +619,11 @@ class SiteMove:
                     "UPDATE sites s SET is_deleted = true, version = s.version + 1 WHERE s.site_id = %s",
                     [self.site_id],
                 )
+                # A change of the site's state must not bring it back here.
+                self.source.execute(
+                    "UPDATE site_states v SET was_deleted = true WHERE v.site_id = %s",
+                    [self.site_id],
+                )
 
     def _finish_switch(self) -> None:
         """Handle the error of a commit: open the site on the other platform if it is closed here, else raise that error
@@ -708,6 +713,10 @@ class SiteMove:
                 SQL(", ").join(SQL("{} = %s").format(Identifier(name)) for name in _SITE_COLUMNS)
             ),
             [*row, there],
+        )
+        # Of a site that moves back.
+        self.target.execute(
+            "UPDATE site_states v SET was_deleted = false WHERE v.site_id = %s", [there]
         )
         old_host = self.here.address(self.key).partition("://")[2]
         self.target.execute(

@@ -218,6 +218,20 @@ def test_a_site_that_its_owner_had_deleted_is_so_again(
     assert stage.get("/site", site=site).status == 404
 
 
+def test_read_only_shows_no_site_that_its_owner_had_deleted(
+    stage: Stage, site: Site, operator: Person
+) -> None:
+    stage.put("/site", {"meta": {"flags": {"deleted": True}}}, by=site.owner)
+    for name in ("read-only", "suspended", "read-only"):
+        assert set_state(stage, site, name, operator) == 302
+        asked = stage.get("/microcosms", site=site)
+        assert asked.status == (403 if name == "suspended" else 404)
+        stage.app.sites.poll()
+        assert stage.get("/microcosms", site=site).status == asked.status
+    back = {"meta": {"flags": {"deleted": False}}}
+    assert at_platform(stage, "PUT", f"/sites/{site.id}", back, by=site.owner).status in (403, 404)
+
+
 def test_operators_do_so_on_the_command_line(
     stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
