@@ -6,13 +6,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from forumapi import errors
-from forumapi.errors import ApiError, Forbidden, InsufficientScope, TooMany, Unauthorized
+from forumapi.errors import (
+    ApiError,
+    Forbidden,
+    InsufficientScope,
+    PlanLimit,
+    SiteClosing,
+    SiteReadOnly,
+    SiteSuspended,
+    TooMany,
+    Unauthorized,
+)
 from forumapi.models.access import identity as identities
 from forumapi.models.people import caller_profile
 from forumapi.models.sites import site_state
-from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request.context import Context
-from forumapi.request.handler import AUDIENCE, Handler
+from forumapi.request.handler import ANYONE, AUDIENCE, READ, Handler
 from forumapi.wire import scopes
 
 if TYPE_CHECKING:
@@ -97,7 +106,8 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     """Set `ctx.identity`, for which a user's first request here makes the profile, and `ctx.site` to a snapshot of the
-    site at least as new as the identity; without a token the identity stays a guest's.
+    site at least as new as the identity; without a token the identity stays a guest's, and so does that of a newcomer
+    who reads where nobody may become a member.
 
     A good token is counted in place of the address from then on. Raises Unauthorized, also for a token with another
     audience than the address, Forbidden for banned callers, InsufficientScope for the operation `verb`, NotFound for a
@@ -125,21 +135,23 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         app.address_buckets.give_back(ctx.ip)
         _count_token(app, ctx)
     if not found.profile_id or found.needs_roles:
-        if not found.profile_id:
-            # Nobody becomes a member of a site that takes no writes.
-            site_state.check(ctx.site)
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
         ctx.reader.end()
-        caller_profile.ensure(
-            app.database,
-            ctx.site.id,
-            found,
-            is_root=ctx.site.is_root,
-            is_moving=ctx.site.is_moving,
-            take_member=app.plans.taking(ctx.site, MEMBERS),
-        )
-        found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
-    ctx.identity = found
+        try:
+            caller_profile.ensure(
+                app.database,
+                ctx.site.id,
+                found,
+                is_root=ctx.site.is_root,
+                is_moving=ctx.site.is_moving,
+                take_member=app.plans.taking_member(ctx.site),
+            )
+        except (PlanLimit, SiteReadOnly, SiteSuspended, SiteClosing):
+            if verb != "GET" or handler.operations[verb].need not in (ANYONE, READ):
+                raise
+        else:
+            found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
+    ctx.identity = found if found.profile_id else identities.GUEST
     ctx.site = _known(
         ctx,
         lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.reader),
@@ -154,7 +166,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         raise Forbidden(found.ban_reason, code=errors.BANNED)
     if found.scopes is not None:
         _check_scope(app, ctx, found.scopes, verb)
-    app.activity.active(site_id, found.profile_id)
+    if found.profile_id:
+        app.activity.active(site_id, found.profile_id)
     app.activity.used(found.token_id, ctx.ip)
 
 

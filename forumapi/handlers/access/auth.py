@@ -16,7 +16,6 @@ from forumapi.models.access import access_token
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.operator_application import OperatorApplication
 from forumapi.models.journal import journal
-from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.handler_results import Data, Done, Result
@@ -70,7 +69,7 @@ class AuthHandler(Handler):
                 ctx.ip,
                 agent,
                 tx,
-                app.plans.taking(ctx.site, MEMBERS),
+                app.plans.taking_member(ctx.site),
             )
         except SecondFactorNeeded as error:
             # A client that names no method takes whatever is not null for the token.
@@ -207,6 +206,6 @@ class Auth0Handler(Handler):
             verified,
             ctx.ip,
             agent,
-            take_member=app.plans.taking(site, MEMBERS),
+            take_member=app.plans.taking_member(site),
         )
         return Data(json_fragments.dumps(secret))

@@ -29,7 +29,6 @@ from forumapi.models.access.identity import Identity
 from forumapi.models.access.oauth_client import OAuthClient
 from forumapi.models.access.oauth_grant import active_profile
 from forumapi.models.access.rate_counters import Limit
-from forumapi.models.sites.site_plan import MEMBERS
 from forumapi.request import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
@@ -169,7 +168,7 @@ class PageHandler(Handler):
                 verified,
                 ctx.ip,
                 agent,
-                take_member=app.plans.taking(site, MEMBERS),
+                take_member=app.plans.taking_member(site),
             )
         except SecondFactorNeeded as needed:
             form.flow = needed.flow

@@ -42,7 +42,8 @@ def ensure(
     (platform 4.4); `identity` stays as it was read. `is_root`: the site is the root site; `is_moving`: it is being
     moved to another platform, or has been; `take_member`: as in `Profile.find_or_create`.
 
-    Raises ReadOnly or SiteMoved where the profile is to be made while the site takes no writes, PlanLimit.
+    Raises ReadOnly or SiteMoved where the profile is to be made while the site takes no writes, and what
+    `take_member` raises.
     """
     with database.write() as tx:
         if identity.profile_id:

@@ -205,8 +205,8 @@ class Profile(NamedTuple):
         take_member: Callable[[Transaction], None] | None = None,
     ) -> int:
         """Return the id of a user's profile on a site; without one, make it under a name suggested from `email`, as
-        `insert` does. `take_member` is called before a profile is made, and raises PlanLimit where the site's plan
-        allows no more; None for no such limit.
+        `insert` does. `take_member` is called before a profile is made, and raises the ApiError of a site that
+        takes no more members; None for no such limit.
 
         `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with the
         user's proven address is handed over instead. `is_root`: the site is the root site; `ip` and `uses_platform` as

@@ -14,12 +14,13 @@ from forumapi.config import Config, plans
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import PlanLimit
 from forumapi.mail import outbox
-from forumapi.models.sites import site_plan
+from forumapi.models.sites import site_plan, site_state
 from forumapi.models.sites.site_plan import (
     CALLS,
     COMMENTS,
     DAILY,
     MAILS,
+    MEMBERS,
     SOCKETS,
     STORAGE,
     PlanNotice,
@@ -125,9 +126,16 @@ class PlanLimits(PollingThread):
         if self.limits(site).get(limit):
             tx.after_commit(lambda: self.add(site.id, limit, count))
 
-    def taking(self, site: Site, limit: str) -> Callable[[Transaction], None]:
-        """Return a function that takes one of what `limit` names in a transaction, as `take` does."""
-        return lambda tx: self.take(tx, site, limit)
+    def taking_member(self, site: Site) -> Callable[[Transaction], None]:
+        """Return a function that takes one more member in a transaction, as `take` does; it raises SiteReadOnly,
+        SiteSuspended or SiteClosing where the site is held back, and has no newcomers.
+        """
+
+        def take(tx: Transaction) -> None:
+            site_state.check(site)
+            self.take(tx, site, MEMBERS)
+
+        return take
 
     def add(self, site_id: int, limit: str, count: int = 1) -> None:
         """Count `count` more that a site has taken, beyond a limit too."""

@@ -135,6 +135,10 @@ def test_members_webhooks_storage_and_invitations_are_limited(limited: Platform)
     )
     refused = api.get("/api/v1/whoami", by=newcomers[-1], site=site)
     assert (refused.status, code_of(refused)) == (403, "plan_limit")
+    # Reading makes nobody a member, and is not refused.
+    assert api.get("/api/v1/microcosms", by=newcomers[-1], site=site).status == 200
+    mine = "SELECT FROM profiles WHERE site_id = %(site)s AND user_id = %(user)s"
+    assert not limited.sql(mine, site=site.id, user=newcomers[-1].user_id)
     refused = api.post("/api/v1/users", [{"email": "more@plans.test"}], by=site.owner)
     assert (refused.status, code_of(refused)) == (403, "plan_limit")
     assert not limited.sql("SELECT FROM users WHERE email = 'more@plans.test'")

@@ -150,7 +150,12 @@ def test_operators_hold_a_site_back(stage: Stage, site: Site, operator: Person) 
     assert stage.get(path, by=site.member).status == 200
     refused = stage.post("/comments", words, by=site.member)
     assert (refused.status, refused.data["code"]) == (403, "site_read_only")
-    assert stage.get(path, token=newcomer.token, site=site).status == 403
+    # Who has no profile here reads as a guest, and gets none.
+    assert stage.get(path, token=newcomer.token, site=site).status == 200
+    assert stage.request("HEAD", path, token=newcomer.token, site=site).status == 200
+    for method, where in (("GET", "/whoami"), ("POST", "/comments")):
+        refused = stage.request(method, where, words, token=newcomer.token, site=site)
+        assert (refused.status, refused.data["code"]) == (403, "site_read_only")
     change = {"title": "Other"}
     refused = at_platform(stage, "PUT", f"/sites/{site.id}", change, by=site.owner)
     assert (refused.status, refused.data["code"]) == (403, "site_read_only")
@@ -175,6 +180,31 @@ def test_operators_hold_a_site_back(stage: Stage, site: Site, operator: Person) 
     for id, status in ((1, 403), (999_999, 404)):
         asked = {"state": "suspended"}
         assert at_platform(stage, "PUT", f"/sites/{id}/state", asked, by=operator).status == status
+
+
+def test_a_site_that_is_held_back_has_no_newcomers_and_its_people_sign_in(
+    stage: Stage, site: Site, operator: Person
+) -> None:
+    def sign_in(email: str) -> Response:
+        return stage.post("/auth", {"method": "development", "email": email}, site=site)
+
+    people = "SELECT count(*) FROM profiles WHERE site_id = %(id)s"
+    before = stage.sql(people, id=site.id)
+    elsewhere = stage.make.person(stage.make.site())
+    for name, said in (
+        ("read-only", "read-only"),
+        ("suspended", "suspended"),
+        ("export-window", "will be deleted"),
+    ):
+        assert set_state(stage, site, name, operator) == 302
+        for email in (elsewhere.email, f"new-{site.key}@states.test"):
+            refused = sign_in(email)
+            assert (refused.status, said in refused.error) == (403, True)
+        for one in (site.owner, site.member):
+            assert sign_in(one.email).status == 200
+    assert stage.get("/site", token=elsewhere.token, site=site).status == 200
+    assert stage.sql(people, id=site.id) == before
+    assert not stage.sql("SELECT FROM users WHERE email = %(e)s", e=f"new-{site.key}@states.test")
 
 
 def test_an_owner_does_not_take_back_what_an_operator_asked_for(
