@@ -372,7 +372,7 @@ def by_email(tx: Reader, who: Viewer, canonicals: Sequence[str], at: Paging) -> 
         limit=at.limit,
         offset=at.offset,
     )
-    return _found(rows, ParsedSearch())
+    return _found(rows, ())
 
 
 def _by_words(
@@ -395,7 +395,7 @@ def _by_words(
         **_filters(who, asked),
         **_page(at, MOST),
     )
-    return _found(rows, asked)
+    return _found(rows, letters)
 
 
 def reach(at: Paging) -> int:
@@ -444,13 +444,13 @@ def _filters(who: Viewer, asked: ParsedSearch) -> dict[str, Any]:
     }
 
 
-def _found(rows: Sequence[Row], asked: ParsedSearch) -> SearchResult:
-    hits = [_hit(row, asked) for row in rows if row[4] is not None]
+def _found(rows: Sequence[Row], runs: Sequence[str]) -> SearchResult:
+    hits = [_hit(row, runs) for row in rows if row[4] is not None]
     total, is_partial, is_more = rows[0][:3]
     return SearchResult(total, is_partial, is_more, hits)
 
 
-def _hit(row: Row, asked: ParsedSearch) -> Hit:
+def _hit(row: Row, runs: Sequence[str]) -> Hit:
     _, _, _, item_type, id, rank, modified, is_unread, mine, title, behind = row[:_HEAD]
     stub = row[_COMMENT:_PERSON]
     return Hit(
@@ -460,7 +460,7 @@ def _hit(row: Row, asked: ParsedSearch) -> Hit:
         modified,
         is_unread,
         mine,
-        _highlight(title, behind, asked),
+        _highlight(title, behind, runs),
         row[_HEAD:_TIMES],
         row[_TIMES:_COMMENT],
         CommentRow(*stub) if stub[0] is not None else None,
@@ -474,25 +474,21 @@ _AROUND: Final = 30  # letters before the first word in a text without spaces
 _SHOWN_LETTERS: Final = 120
 
 
-def _highlight(title: str | None, behind: str | None, asked: ParsedSearch) -> str:
+def _highlight(title: str | None, behind: str | None, runs: Sequence[str]) -> str:
     """Return the excerpt that a hit shows, as HTML: of `title`, or of `behind` if words match in `behind` alone; of
     `title` if they match in neither; "" for `title` None. Matched words are in <b>; all else is escaped, so that a
     client may insert the excerpt (S-14).
 
     `title`: text of a comment, or title of another thing; `behind`: text that is indexed together with that title (a
-    microcosm's description, a poll's question, an event's place), None for none. The database has cut both to excerpts
-    with the control characters _BEGIN and _END around matches; in a search for words of a script without spaces both
-    are whole and unmarked, and are cut and marked here.
+    microcosm's description, a poll's question, an event's place), None for none. `runs`: the words of scripts without
+    spaces that are searched for. With any, both texts are whole and unmarked, and are cut and marked here; without, the
+    database has cut both to excerpts with the control characters _BEGIN and _END around matches.
     """
     if title is None:
         return ""
-    runs = search_query.unspaced(asked.text)
     if runs:
-        marked = _mark(title, runs)
-        if _BEGIN not in marked and behind:
-            marked = _mark(behind, runs)
-    else:
-        marked = behind if behind and _BEGIN not in title and _BEGIN in behind else title
+        title, behind = _mark(title, runs), behind and _mark(behind, runs)
+    marked = behind if behind and _BEGIN not in title and _BEGIN in behind else title
     return escape(marked.translate(_ANGLES)).replace(_BEGIN, "<b>").replace(_END, "</b>")
 
 

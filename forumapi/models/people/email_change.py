@@ -119,7 +119,9 @@ class EmailChange(NamedTuple):
 
 
 def checked(text: str, current: str) -> str:
-    """Return `text` as an e-mail address. Raises Invalid if it is none, or equal to `current`, the user's address."""
+    """Return `text` without the spaces around it. Raises Invalid if it is no e-mail address, or letter for letter
+    `current`, the user's address.
+    """
     address = checked_email(text)
     if address == current:
         raise Invalid("email", "is your address already")

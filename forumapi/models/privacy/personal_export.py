@@ -259,7 +259,9 @@ class PersonalExport(NamedTuple):
         return tx.row(DELETE, site_id=site_id, profile_id=profile_id) is not None
 
     def document(self, href: str) -> dict[str, Any]:
-        """Return the copy as a dict for JSON; `href`: its address."""
+        """Return the state of the copy as a dict for JSON: how far it is and, once it is ready, its size, its end and
+        the link to its file. `href`: address of that state in the API.
+        """
         is_ready = self.state == READY
         links = [{"rel": "self", "href": href}]
         data: dict[str, Any] = {

@@ -115,8 +115,8 @@ KINDS: Final[dict[str, ActionKind]] = {}
 
 
 class ActionKind(ABC):
-    """Base class of action kinds; each concrete one has a name and a single object, in KINDS, and defines `apply` and
-    `inverse`, or is `final`.
+    """Base class of action kinds; each concrete one has a name and a single object, in KINDS, and defines `apply`,
+    and `inverse` unless it is `final`.
 
     `takes`: types of things that it is done to. `decision`: its name in the DSA's database; "": authors get no
     statement. `final`: it can never be undone. `moves_comments`: it moves comments between items, all of whose comments

@@ -212,7 +212,9 @@ class ReactionWriter:
         return left
 
     def _reaction_kinds(self, tx: Reader) -> dict[str, str]:
-        """Return the names of the site's reactions, each under its emoji and under its name; read once."""
+        """Return the names of the site's reactions, each under its emoji as `_sign` returns it, and under its name;
+        read once.
+        """
         if self._kinds is None:
             kinds = reaction.kinds(tx, self._origin.site_id)
             self._kinds = {one.name: one.name for one in kinds}

@@ -472,8 +472,9 @@ def _remove_people(database: Database, origin: Origin) -> Iterator[int]:
 
 
 def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int, int]]) -> int:
-    """Remove profiles, `people` as (profile id, user id), and their users, unless other rows refer to them. Return the
-    number of profiles removed.
+    """Remove profiles, `people` as (profile id, user id), each with its user, its bans and all else that is its own;
+    where other rows refer to the profile or to the user, both stay. Return the number of profiles removed. Each batch
+    that succeeds is a transaction of its own.
     """
     try:
         with database.write() as tx:

@@ -233,8 +233,9 @@ def with_quotations(text: str, cite: Callable[[str], str]) -> str:
 
 
 def _split(text: str) -> list[list[str]]:
-    """Return for each line of a text its parts, in order: each tag outside of code is a part of its own, which begins
-    with U+E000.
+    """Return for each line of a text its parts, in order: texts, and each `[quote]` or `[spoiler]` tag outside of code,
+    opening or closing, as a part of its own with U+E000 put before it. U+E000 in `text` is removed, and blank text
+    beside a tag is left out.
     """
     found: list[list[str]] = []
     fence = ""

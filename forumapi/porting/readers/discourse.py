@@ -692,8 +692,8 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _found_files(self) -> Mapping[str, str]:
-        """Return the number of an upload's row, as text, by each key that texts name the upload by: SHA-1, the digits
-        in `[upload|…]`, URL.
+        """Return the number of an upload's row, as text, by each key that texts name the upload by: its SHA-1 in 40
+        hexadecimal digits, the 32 hexadecimal digits in `[upload|…]`, its URL as in the row.
         """
         found = {}
         for number, (_, row) in self._uploads.items():

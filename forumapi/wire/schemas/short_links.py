@@ -33,7 +33,7 @@ class SiteLinks(Struct, kw_only=True):
 
 
 class PlatformLink(Struct, kw_only=True):
-    """A short link, with the number of times it was followed."""
+    """A short link as operators see it, with the number of times it was followed on all sites."""
 
     short: str
     url: Annotated[str, Meta(description="Where it leads.")]

@@ -252,6 +252,18 @@ def test_scripts_without_spaces_are_found_by_any_part_of_a_text(
     assert entry["highlight"] == "自転車の<b>ブレーキ</b>を修理する方法"
 
 
+def test_a_word_that_is_left_out_marks_and_cuts_nothing(
+    api: Api, site: Site, make: Factory
+) -> None:
+    """Also where that word is of a script without spaces, in a search for which excerpts are cut after the fact."""
+    text = " ".join(["handlebarends"] * 10 + ["wibblepad"])
+    make.comment(make.conversation(site), markdown=text)
+
+    (entry,) = ask(api, site, q="wibblepad -自転車")["results"]["items"]
+
+    assert entry["highlight"].endswith("handlebarends <b>wibblepad</b>")
+
+
 def test_a_hashtag_must_stand_there_as_it_is(api: Api, site: Site, make: Factory) -> None:
     chat = make.conversation(site)
     tagged = make.comment(chat, markdown="Look: #Flarp, all of you")

@@ -51,8 +51,8 @@ class SitemapIndexView(View):
     """Index of a site's sitemaps, at /sitemap.xml."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the index: one sitemap of the microcosms, and one for each 250 conversations, events and polls that a
-        guest may read.
+        """Send the index: one sitemap of the microcosms, and for conversations, events and polls one each for every 250
+        that a guest may read.
         """
         visit.be_guest()
         maps = ["/sitemap-places-1.xml"]
