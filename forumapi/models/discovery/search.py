@@ -299,7 +299,7 @@ def find(
     if not asked.text:
         most = MOST if asked.sort in ("oldest", "newest") else reach(at)
         rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at, most))
-        found = _found(rows, asked)
+        found = _found(rows, ())
         return found._replace(is_more=found.total >= most)
     words = search_query.words(asked.text)
     found = _by_words(tx, who, asked, words, at, limit_ms)
