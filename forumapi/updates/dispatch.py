@@ -106,7 +106,7 @@ PUT_OFF = Query(
 RELEASED = Query(
     "dispatch.released",
     """
-    SELECT c.comment_id
+    SELECT c.item_id, c.comment_id
       FROM comments c
      WHERE c.site_id = %(site_id)s AND c.item_id = ANY(%(items)s::bigint[]) AND c.is_unannounced
      ORDER BY c.comment_id""",
@@ -349,12 +349,15 @@ class _EventDispatch:
         """Return the ids of the comments that were written on each of `items`, by id, while it was hidden, if these
         events show it for the first time.
         """
-        shown = {event.item_id for event in events if event.kind == journal.PATCHED}
-        shown &= {item.id for item in items.values() if item.is_unannounced}
-        return {
-            id: [row[0] for row in self._tx.rows(RELEASED, site_id=self._site_id, items=[id])]
-            for id in sorted(shown)
+        patched = _patched_items(events)
+        released: dict[int, list[int]] = {
+            id: [] for id, item in sorted(items.items()) if item.is_unannounced and id in patched
         }
+        if released:
+            rows = self._tx.rows(RELEASED, site_id=self._site_id, items=list(released))
+            for item_id, comment_id in rows:
+                released[item_id].append(comment_id)
+        return released
 
     def _put_off(
         self,
@@ -371,7 +374,7 @@ class _EventDispatch:
         site_id = self._site_id
         if hidden or unseen:
             self._tx.run(PUT_OFF, site_id=site_id, items=sorted(hidden), comments=sorted(unseen))
-        patched = {event.item_id for event in events if event.kind == journal.PATCHED}
+        patched = _patched_items(events)
         shown = [id for id, item in sorted(items.items()) if item.is_unannounced and id in patched]
         seen = [id for id, comment in sorted(comments.items()) if comment.is_unannounced]
         if shown or seen:
@@ -774,6 +777,12 @@ def _type_of(comment: LiveComment) -> int:
 
 def _is_mailed(one: Recipient) -> bool:
     return one.wants_mail and not one.ignores
+
+
+def _patched_items(events: Sequence[LoggedEvent]) -> set[int]:
+    """Return the ids of the items in microcosms that these events patch, and so may show."""
+    patched = [event for event in events if event.kind == journal.PATCHED]
+    return _ids(patched, itemtypes.IN_MICROCOSM)
 
 
 def _ids(events: Sequence[LoggedEvent], types: Collection[int]) -> set[int]:

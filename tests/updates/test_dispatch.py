@@ -418,6 +418,17 @@ def test_a_held_item_tells_whom_it_concerns_when_it_is_released_and_once(stage, 
         assert stage.rows(site) == rows
 
 
+def test_items_that_are_released_together_tell_of_their_own_comments(stage, make, site, ana):
+    stage.prefer(ana, 8)
+    chats = [make.conversation(site, by=site.owner) for _ in range(2)]
+    comments = [make.comment(chat, by=site.owner, markdown=f"@{ana.name}") for chat in chats]
+    for is_held, told in ((True, []), (False, [one.id for one in comments])):
+        for chat in chats:
+            held(make, chat, site.owner, is_held=is_held)
+        stage.mailed()
+        assert sorted(row[2] for row in stage.rows(site)) == told
+
+
 def held(make, thing, by, *, is_held):
     """Hold an item, or release it, as the API does."""
     with make.database.write() as tx:
