@@ -160,7 +160,13 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
         # P-72
         raise Unauthorized("This access token is not for this address", code=errors.TOKEN_INVALID)
-    if handler.counts_as_call and found.user_id != ctx.site.owner_user_id:
+    if (
+        handler.counts_as_call
+        and not ctx.is_counted_as_call
+        and found.user_id != ctx.site.owner_user_id
+    ):
+        # A request with files is identified a second time, once they are received.
+        ctx.is_counted_as_call = True
         app.plans.take_call(ctx.site)
     if found.ban_reason is not None and not handler.admits_banned(ctx):
         raise Forbidden(found.ban_reason, code=errors.BANNED)

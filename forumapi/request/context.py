@@ -122,6 +122,7 @@ class Context:
         "identity",
         "ip",
         "is_counted",
+        "is_counted_as_call",
         "is_head",
         "is_write",
         "located",
@@ -153,6 +154,7 @@ class Context:
     identity: Identity
     ip: str
     is_counted: bool
+    is_counted_as_call: bool
     is_head: bool
     is_write: bool
     located: Located | None
@@ -183,6 +185,7 @@ class Context:
         self.allowance = None
         self.front_end = ""
         self.is_counted = False
+        self.is_counted_as_call = False
         self.is_head = False
         self.is_write = False
         self.token = ""

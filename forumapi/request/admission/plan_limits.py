@@ -4,15 +4,18 @@ seconds, so that a request costs no statement for it.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Final
 
+from psycopg.errors import ForeignKeyViolation
+
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config, plans
 from forumapi.database.connections import Database, Reader, Transaction
-from forumapi.errors import PlanLimit
+from forumapi.errors import NotFound, PlanLimit
 from forumapi.mail import outbox
 from forumapi.models.sites import site_plan, site_state
 from forumapi.models.sites.site_plan import (
@@ -250,7 +253,8 @@ class PlanLimits(PollingThread):
         today = _today()
         self._told = {key: day for key, day in self._told.items() if day.month == today.month}
         for key, notice in list(self._notices.items()):
-            with self._database.write() as tx:
+            # Of a site that is gone nobody is told.
+            with contextlib.suppress(NotFound, ForeignKeyViolation), self._database.write() as tx:
                 self._queue(tx, notice, today)
             self._told[(*key, notice.percent)] = notice.period(today)
             if self._notices.get(key) == notice:

@@ -195,6 +195,24 @@ def test_a_plan_of_nothing_refuses_and_the_owner_reads_exports_and_signs_in(
         assert exported.status == 302, exported.json()
 
 
+def test_an_upload_is_one_call(limited: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = planned(limited, "slow")
+    calls: list[object] = []
+    monkeypatch.setattr(limited.app.plans, "take_call", calls.append)
+    assert post(limited.api, site.member, ("a.png", png(), "")).status < 400
+    assert len(calls) == 1
+
+
+def test_a_notice_of_a_site_that_is_gone_keeps_no_other_back(limited: Platform) -> None:
+    deleted, site = planned(limited, "small"), planned(limited, "small")
+    limited.sql("UPDATE sites SET is_deleted = true WHERE site_id = %(id)s", id=deleted.id)
+    limited.app.sites.forget(deleted.id)
+    for id in (deleted.id, 999_999, site.id):
+        limited.app.plans._note(id, "webhooks", "small", 1, 100)
+    assert notices(limited, site) == ["100 % of webhooks are used"]
+    assert not notices(limited, deleted)
+
+
 def test_calls_are_refused_beyond_the_rate_but_not_the_owners(limited: Platform) -> None:
     site = planned(limited, "slow")
     path = "/api/v1/microcosms"
