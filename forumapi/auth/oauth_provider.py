@@ -36,7 +36,12 @@ from oauthlib.oauth2.rfc6749.grant_types.authorization_code import code_challeng
 from oauthlib.oauth2.rfc8628.endpoints import DeviceAuthorizationEndpoint
 from oauthlib.oauth2.rfc8628.grant_types import DeviceCodeGrant
 
-from forumapi.auth.oauth_request_validator import DEVICE_GRANT, RESOURCE_PATH, Rules
+from forumapi.auth.oauth_request_validator import (
+    DEVICE_GRANT,
+    RESOURCE_PATH,
+    InvalidTargetError,
+    Rules,
+)
 from forumapi.models.access.access_token import new_secret
 from forumapi.models.access.device_code import INTERVAL_S, LIFE_S, DeviceCode, new_user_code
 from forumapi.models.access.oauth_client import OAuthClient
@@ -236,7 +241,7 @@ class OAuthProvider:
 
     def device(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Issue a device code and a user code, for a device without a browser (RFC 8628); refused unless the client was
-        registered for that. `pairs`, `authorization`: as in `token`.
+        registered for that, and for a request that names a resource. `pairs`, `authorization`: as in `token`.
         """
         answer = self._ask(self._device.create_device_authorization_response, pairs, authorization)
         if answer.status != 200:
@@ -246,6 +251,8 @@ class OAuthProvider:
         assert client is not None  # it was authenticated
         if not client.device_flow:
             return _refusal(UnauthorizedClientError())
+        if any(name == "resource" for name, _ in pairs):
+            return _refusal(InvalidTargetError("Tokens of devices are for the REST API alone"))
         DeviceCode(client.id, data["scope"].split()).insert(
             self._tx, self._site.id, data["device_code"], data["user_code"]
         )

@@ -279,6 +279,8 @@ class Rules(RequestValidator):
     def validate_device_code(
         self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any
     ) -> str | None:
+        # Tokens of devices are for the REST API. Before the poll: a refusal uses no code up.
+        self._check_audience(request, "")
         polled = DevicePoll.take(self._tx, self._site_id, request.client.id, code)
         if polled is None:
             return None

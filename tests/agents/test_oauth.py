@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forumapi.agents import tools
+from forumapi.models.access.device_code import DeviceCode
 from tests.api import Api, Response
 from tests.auth.consent import Client, form_key, page_cookie, query_of, text_of
 from tests.factories import Factory, Site
@@ -110,6 +111,24 @@ def test_another_resource_is_refused(api: Api, make: Factory, site: Site, client
     api.request("PUT", "/api/v1/site/options", by=site.owner, json={"agents": "off"})
     answer = client.open(client.address(resource=where), page_cookie(make, site.member))
     assert query_of(answer.location)["error"] == "invalid_target"
+
+
+def test_a_device_names_no_resource(api: Api, make: Factory, site: Site) -> None:
+    device = Client.registered(api, make, site, deviceFlow=True, redirectUris=[])
+    where = resource(api, site)
+    asked = device.ask("device", scope="conversations:read").json()
+    with make.database.write() as tx:
+        DeviceCode.decide(tx, site.id, asked["user_code"], site.member.user_id, grant=True)
+    form = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": asked["device_code"],
+    }
+
+    for wrong in (where, "https://evil.example/mcp"):
+        refused = device.ask("device", resource=wrong)
+        assert (refused.status, refused.json()["error"]) == (400, "invalid_target"), wrong
+        assert device.ask("token", **form, resource=wrong).json()["error"] == "invalid_target"
+    assert device.works(device.ask("token", **form).json()["access_token"])
 
 
 def test_huddles_need_a_consent_of_their_own(
