@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from forumapi.agents import tools
+from forumapi.models.access.access_token import new_secret
 from forumapi.models.access.device_code import DeviceCode
 from tests.api import Api, Response
 from tests.auth.consent import Client, form_key, page_cookie, query_of, text_of
@@ -79,6 +80,26 @@ def test_a_grant_for_the_resource_is_good_there_alone(api: Api, site: Site, clie
     plain = client.tokens(site.member)
     assert ask(api, site, plain["access_token"]).status == 401
     assert client.works(plain["access_token"])
+
+
+def test_a_refresh_by_the_release_before_makes_a_token_for_the_same_resource(
+    api: Api, make: Factory, site: Site, client: Client
+) -> None:
+    granted(client, resource(api, site))
+    old = new_secret()
+    # Its INSERT does not name the column `audience`.
+    make.sql(
+        """INSERT INTO access_tokens (token_hash, token_prefix, user_id, client_id, site_id, kind, scopes, grant_id,
+                                      expires)
+           SELECT sha256(convert_to(%(old)s, 'UTF8')), left(%(old)s, 8), user_id, client_id, site_id, 'grant', scopes,
+                  grant_id, now() + interval '1 hour'
+             FROM oauth_grants WHERE site_id = %(site_id)s""",
+        old=old,
+        site_id=site.id,
+    )
+
+    assert ask(api, site, old).status == 200
+    assert not client.works(old)
 
 
 def test_another_resource_is_refused(api: Api, make: Factory, site: Site, client: Client) -> None:
