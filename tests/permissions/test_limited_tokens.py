@@ -21,6 +21,8 @@ KNOWN = scopes.known(
 WITHOUT_HUDDLES = tuple(scope for scope in KNOWN if scope != "huddles:read")
 NEVER = 987_654_321
 TITLE, TEXT = "Pavlova recipe", "Meringue tomorrow"
+# Its recorded examples have huddles of their own, under ids as low as the scene's.
+DOCUMENT = "/openapi.json"
 
 
 class Scene(NamedTuple):
@@ -104,8 +106,9 @@ def test_without_huddles_read_no_address_shows_anything_of_a_huddle(
             if secret in stage.get(path, by=person).body.decode():
                 shown.add(path)
             answer = stage.get(path, site=stage.site, token=token)
+            is_example = path == DOCUMENT and secret not in (TITLE, TEXT)
             # An address of the huddle itself is repeated in what is said of it.
-            if secret in answer.body.decode() and answer.status < 400:
+            if secret in answer.body.decode() and answer.status < 400 and not is_example:
                 leaks.append((path, answer.status, secret))
 
     assert leaks == []
