@@ -551,6 +551,9 @@ def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> lis
             found.add(412)
     if not endpoint.handler.ignores_token or operation.need is not ANYONE:
         found |= {401, 403}
+    elif verb not in endpoint.handler.serves_held_sites:
+        # On a site that is held back.
+        found.add(403)
     if verb == "POST":
         found.add(405)
     if verb == "PATCH":

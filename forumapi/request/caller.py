@@ -116,7 +116,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
-        _check_state(ctx.site, handler, verb)
+        _check_state(app, ctx, handler, verb)
         return
     site_id = ctx.site.id
     was_known = app.token_buckets.knows(ctx.token)
@@ -156,7 +156,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         ctx,
         lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.reader),
     )
-    _check_state(ctx.site, handler, verb)
+    _check_state(app, ctx, handler, verb)
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
         # P-72
         raise Unauthorized("This access token is not for this address", code=errors.TOKEN_INVALID)
@@ -177,14 +177,27 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     app.activity.used(found.token_id, ctx.ip)
 
 
-def _check_state(site: Site, handler: Handler, verb: str) -> None:
-    """Check that the site, which may be held back, serves this operation: all while it is active, reads while it is
-    read-only, else sign-in and what its owner needs. Raises SiteReadOnly, SiteSuspended, SiteClosing.
+def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
+    """Check that the request's site, which may be held back, serves this operation: all while it is active, reads while
+    it is read-only, else sign-in and what its owner needs. Raises SiteReadOnly, SiteSuspended, SiteClosing.
     """
+    site = ctx.site
     if site.state == site_state.ACTIVE or verb in handler.serves_held_sites or handler.signs_in:
         return
-    if verb != "GET" or site.state != site_state.READ_ONLY:
+    if site.state != site_state.READ_ONLY or not (verb == "GET" or _only_reads(app, ctx, verb)):
         site_state.check(site)
+
+
+def _only_reads(app: Services, ctx: Context, verb: str) -> bool:
+    """Return True if the method `verb` of the request's address in the API changes nothing on the site, as its scope
+    tells: batch reads, tickets, tokens, and tools, each of which is checked by itself.
+    """
+    route = app.routes(ctx.site).match(ctx.path)
+    assert route is not None, "the request has a handler"
+    if not route.url.startswith("/api/v1/"):
+        return False
+    scope = scopes.of(route.url, verb)
+    return scope == scopes.OPEN or scope.endswith(":read")
 
 
 def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str) -> None:

@@ -298,6 +298,21 @@ def test_an_agent_reads_drafts_and_writes(stage: Stage, site: Site, token: str) 
     assert shown == stage.get(f"/conversations/{id}", by=site.member).data
 
 
+def test_on_a_read_only_site_an_agent_reads(stage: Stage, site: Site, token: str) -> None:
+    chat = stage.make.conversation(site)
+    stage.sql(
+        """WITH held AS (INSERT INTO site_states (site_id, state) VALUES (%(id)s, 'read-only') RETURNING site_id)
+           UPDATE sites SET version = version + 1 FROM held WHERE sites.site_id = held.site_id RETURNING 1""",
+        id=site.id,
+    )
+    stage.app.sites.forget(site.id)
+    where = {"itemType": "conversation", "itemId": chat.id}
+    assert data_of(call(stage, site, token, "get_conversation", id=chat.id))["id"] == chat.id
+    assert call(stage, site, token, "create_comment", **where, markdown="Hi")["isError"] is True
+    stage.sql("DELETE FROM site_states WHERE site_id = %(id)s RETURNING 1", id=site.id)
+    stage.app.sites.forget(site.id)
+
+
 def test_wrong_arguments_are_results_that_a_model_can_act_on(
     stage: Stage, site: Site, token: str
 ) -> None:

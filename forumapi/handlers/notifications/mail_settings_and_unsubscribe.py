@@ -85,6 +85,9 @@ class EmailSettingsHandler(Handler):
 class UnsubscribeHandler(MailedLinkHandler):
     """The address that the unsubscribe link of each mail leads to; mail programs post to it too (RFC 8058)."""
 
+    # Mail of the site may still arrive.
+    serves_held_sites = ("GET", "POST")
+
     @needs(
         ANYONE,
         media_type=html_pages.TYPE,

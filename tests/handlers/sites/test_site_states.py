@@ -182,6 +182,27 @@ def test_operators_hold_a_site_back(stage: Stage, site: Site, operator: Person) 
         assert at_platform(stage, "PUT", f"/sites/{id}/state", asked, by=operator).status == status
 
 
+def test_posts_that_read_are_answered_while_a_site_is_read_only(
+    stage: Stage, site: Site, operator: Person
+) -> None:
+    def statuses() -> list[int]:
+        return [
+            stage.post("/permission/batch", [{"itemType": "site"}], by=site.member).status,
+            stage.post("/live/tickets", {}, by=site.member).status,
+            stage.post("/oauth/token", {}, site=site).status,
+            # Its link is none of this site's.
+            stage.page("POST", "/mail/unsubscribe?code=x", site).status,
+            stage.page("GET", "/mail/unsubscribe?code=x", site).status,
+        ]
+
+    active = statuses()
+    assert set_state(stage, site, "read-only", operator) == 302
+    assert statuses() == [200, 200, *active[2:]]
+    for name in ("suspended", "export-window"):
+        assert set_state(stage, site, name, operator) == 302
+        assert statuses() == [403, 403, 403, *active[3:]]
+
+
 def test_a_site_that_is_held_back_has_no_newcomers_and_its_people_sign_in(
     stage: Stage, site: Site, operator: Person
 ) -> None:
