@@ -70,6 +70,11 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
         tx.run(site_deletion.FORGET_NAMES, days=site_deletion.REST_DAYS)
     while _begin(database):
         pass
+    return _carry_out(database, config, until=until)
+
+
+def _carry_out(database: Database, config: Config, *, until: float | None = None) -> int:
+    """Advance the deletions that have begun, as `work_off` does, and begin no other."""
     with database.write() as tx:
         _note(tx, config.erasure_journal_path)
     run = _Run(database, config)
@@ -341,10 +346,15 @@ def read_journal(paths: Iterable[Path]) -> Iterator[DeletedSite]:
 def replay(database: Database, config: Config, sites: Iterable[DeletedSite]) -> int:
     """Delete again those of the sites that a restored database has; return their number. A site with the same id that
     was made at another time is another one and stays. Raises DeletionFailedError.
+
+    No deletion begins that only the database knows, since it may have been cancelled after the backup: export windows
+    last ANNOUNCED_DAYS more at least, and their ends are announced again.
     """
+    with database.write() as tx:
+        tx.run(site_deletion.POSTPONE, days=site_deletion.ANNOUNCED_DAYS)
     for site in sites:
         with database.write() as tx:
             id = tx.value(site_deletion.REPLAYED, site_id=site.site_id, created=site.created)
             if id is not None:
                 site_deletion.begin(tx, id, is_silent=True, is_journaled=True)
-    return work_off(database, config)
+    return _carry_out(database, config)

@@ -283,6 +283,29 @@ def test_the_journal_deletes_a_restored_site_again(stage: Stage) -> None:
             backup.replay_erasures(replace(stage.config, database_url=stage.url), [journal])
 
 
+def test_a_replay_begins_no_deletion_that_may_have_been_cancelled(
+    stage: Stage, tmp_path: Path
+) -> None:
+    site = stage.make.site()
+    close(stage, site)
+    stage.sql(
+        "UPDATE site_states SET is_announced = true WHERE site_id = %(id)s RETURNING 1", id=site.id
+    )
+    journal = tmp_path / "empty.jsonl"
+    journal.touch()
+
+    backup.replay_erasures(replace(stage.config, database_url=stage.url), [journal])
+
+    assert stage.sql(
+        """SELECT is_announced, due > now() + interval '6 days 23 hours' FROM site_states
+            WHERE site_id = %(id)s""",
+        id=site.id,
+    ) == [(False, True)]
+    # The owner has a week to cancel again, also before the job.
+    assert site_deletions.work_off(stage.app.database, stage.config) == 0
+    assert rows(stage, site.id)["sites"] == 1
+
+
 @pytest.mark.wide
 def test_a_backup_from_before_a_deletion_is_restored_without_the_site(
     stage: Stage, postgres_url: str, tmp_path: Path

@@ -49,6 +49,14 @@ DUE = Query(
     SELECT s.site_id FROM site_states s WHERE s.due <= now() ORDER BY s.due LIMIT 1 FOR UPDATE SKIP LOCKED""",
     scope=PLATFORM,
 )
+POSTPONE = Query(
+    "site_deletion.postpone",
+    """
+    UPDATE site_states s
+       SET due = now() + make_interval(days => %(days)s::int), is_announced = false
+     WHERE s.due < now() + make_interval(days => %(days)s::int)""",
+    scope=PLATFORM,
+)
 # A domain rests as one that its site has given up.
 BEGIN = Query(
     "site_deletion.begin",
