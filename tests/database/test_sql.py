@@ -108,6 +108,7 @@ WITHOUT_SITE = frozenset(
         "task_runs",
         "themes",
         "update_types",
+        "usage_billing",
         "users",
         "value_types",
     )

@@ -19,7 +19,6 @@ BEGIN = Query(
     INSERT INTO usage_billing (hour, last_site)
     VALUES (date_trunc('hour', now()) - interval '1 hour', 9223372036854775807)
         ON CONFLICT (is_only) DO NOTHING""",
-    scope=PLATFORM,
 )
 # In the order of the primary key's columns turned round, which the index on the hour serves.
 DUE = Query(
@@ -39,7 +38,6 @@ DUE = Query(
 MOVE = Query(
     "usage_billing.move",
     "UPDATE usage_billing b SET hour = %(hour)s, last_site = %(last)s",
-    scope=PLATFORM,
 )
 
 

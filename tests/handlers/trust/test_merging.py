@@ -368,7 +368,7 @@ def test_a_split_locks_comments_in_the_order_of_other_writers(
     # The first comes last, as after a merge: it gets another number when the second goes.
     for at, seq in ((0, 9), (1, 1), (2, 2), (0, 3)):
         make.sql(number, n=seq, s=site.id, c=said[at].id)
-    held = Query("test_merging.lock_comment", lock)
+    held = Query("test.merging.lock_comment", lock)
     with ThreadPoolExecutor(1) as pool:
         with make.database.write() as tx:
             tx.rows(held, s=site.id, c=said[0].id)
