@@ -142,7 +142,7 @@ def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
     linked = file_cleanup.linked(tx, work.uploads)
     free = [hash for hash in work.uploads if hash not in linked]
     tx.run(erasure_steps.GIVE_BACK, hashes=free, **work.where)
-    unheld = [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)]
+    unheld = erasure_steps.lock_unheld(tx, free)
     objects = file_cleanup.objects(tx, unheld)
     file_cleanup.drop_unused(tx, unheld)
     return objects

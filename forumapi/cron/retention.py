@@ -136,7 +136,7 @@ def _drop_files(database: Database, hashes: Sequence[str]) -> None:
         with database.write() as tx:
             linked = file_cleanup.linked(tx, hashes)
             free = [hash for hash in hashes if hash not in linked]
-            unheld = [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)]
+            unheld = erasure_steps.lock_unheld(tx, free)
             file_cleanup.drop_unused(tx, unheld)
     except TooSlow:
         logger.warning("retention: %d files are left to the job unused_files", len(hashes))

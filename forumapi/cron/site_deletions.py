@@ -26,6 +26,7 @@ from forumapi.mail import outbox
 from forumapi.models.content import comment_documents
 from forumapi.models.journal import audit_hash
 from forumapi.models.journal.journal import Author
+from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.people import profile_summary
 from forumapi.models.privacy import erasure_steps
 from forumapi.models.sites import site_deletion, site_state
@@ -40,6 +41,7 @@ _ALL: Final = 2**31
 # Kinds of documents, by the table whose rows they show.
 _KINDS: Final = {
     "comments": (comment_documents.SUMMARY.name, comment_documents.DETAIL.name),
+    "microcosms": (microcosm_summary.SUMMARY.name,),
     "profiles": (profile_summary.SUMMARY.name,),
 }
 
@@ -202,11 +204,9 @@ class _Run:
         """
         site_id = deletion.site_id
         stale: list[tuple[int, int]] = []
-        if table == "comments":
-            stale = [
-                (id, version)
-                for id, version in tx.rows(site_deletion.COMMENTS, site_id=site_id, most=most)
-            ]
+        if table in ("comments", "microcosms"):
+            query = site_deletion.COMMENTS if table == "comments" else site_deletion.MICROCOSMS
+            stale = [(id, version) for id, version in tx.rows(query, site_id=site_id, most=most)]
             rows = len(stale)
         elif table == "profiles":
             gone = tx.rows(site_deletion.PROFILES, site_id=site_id, most=most, with_owner=is_last)
@@ -254,7 +254,9 @@ class _Run:
                 return False
             linked = file_cleanup.linked(tx, hashes)
             free = [hash for hash in hashes if hash not in linked]
-            unheld = [row[0] for row in tx.rows(erasure_steps.UNHELD, hashes=free)]
+            unheld = erasure_steps.lock_unheld(tx, free)
+            awaited = {row[0] for row in tx.rows(site_deletion.AWAITED, hashes=unheld)}
+            unheld = [hash for hash in unheld if hash not in awaited]
             objects = file_cleanup.objects(tx, unheld)
             file_cleanup.drop_unused(tx, unheld)
             tx.run(site_deletion.COUNT_HUNG, hashes=hashes)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 from typing import Final
@@ -644,6 +644,16 @@ MAIL: Final = (
            AND strpos(lower(concat_ws(' ', m.subject, m.text_body, m.html_body)), lower(%(name)s::text)) > 0""",
     ),
 )
+
+
+def lock_unheld(tx: Transaction, hashes: Sequence[str]) -> list[str]:
+    """Lock the rows of those of the files that nobody has, and return their hashes, in any order; [] for no hashes.
+    One that got an owner while its lock was awaited is not among them.
+    """
+    found = list(hashes)
+    for _ in range(2) if found else ():
+        found = [row[0] for row in tx.rows(UNHELD, hashes=found)]
+    return found
 
 
 @dataclass

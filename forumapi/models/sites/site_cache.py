@@ -390,6 +390,9 @@ class SiteCache(PollingThread):
             # Two polls may end in the other order than they began.
             site.head = max(site.head, head)
             site.set_stats(tuple(stats))
+        # The rows of these are gone for good.
+        for site_id in {*ids} - {row[0] for row in rows}:
+            self.forget(site_id)
 
 
 def _name(host: str) -> str:

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.journal.audit_hash import Keys
@@ -43,10 +44,18 @@ ANNOUNCE = Query(
  RETURNING s.site_id, s.due, v.title, v.subdomain_key, coalesce(u.email, '')""",
     scope=PLATFORM,
 )
+# A site that is locked, perhaps by its owner who cancels, waits for the next run.
 DUE = Query(
     "site_deletion.due",
     """
-    SELECT s.site_id FROM site_states s WHERE s.due <= now() ORDER BY s.due LIMIT 1 FOR UPDATE SKIP LOCKED""",
+    SELECT s.site_id
+      FROM site_states s
+      JOIN sites v ON v.site_id = s.site_id
+     WHERE s.due <= now()
+     ORDER BY s.due
+     LIMIT 1
+       FOR NO KEY UPDATE OF v SKIP LOCKED
+       FOR UPDATE OF s SKIP LOCKED""",
     scope=PLATFORM,
 )
 POSTPONE = Query(
@@ -73,7 +82,7 @@ BEGIN = Query(
         ON CONFLICT (deleted_site) WHERE finished IS NULL DO NOTHING
  RETURNING deletion_id""",
 )
-# What refers in a circle, and the texts that may name files.
+# What refers in a circle, and the texts that may name files. The owner's profile goes last, after the objects.
 LOOSEN: Final = (
     Query(
         "site_deletion.close",
@@ -84,13 +93,23 @@ LOOSEN: Final = (
          WHERE v.site_id = %(site_id)s""",
     ),
     Query(
+        "site_deletion.drop_avatar",
+        """
+        UPDATE profiles p
+           SET avatar_url = '', avatar_id = NULL, version = p.version + 1
+          FROM sites v
+         WHERE v.site_id = %(site_id)s AND p.site_id = v.site_id AND p.profile_id = v.owned_by""",
+    ),
+    Query(
         "site_deletion.loosen_cases",
         "UPDATE cases c SET appeal_id = NULL WHERE c.site_id = %(site_id)s AND c.appeal_id IS NOT NULL",
     ),
 )
+# An import's detail of an attachment begins with the file's hash (porting/loading/attachments.py).
+_IMPORTED_HASH: Final = "split_part(split_part(i.detail, E'\\n', 1), '.', 1)"
 COLLECT = Query(
     "site_deletion.collect",
-    """
+    f"""
     WITH loose AS (
         SELECT e.object FROM site_exports e WHERE e.site_id = %(site_id)s
          UNION SELECT m.object FROM site_imports m WHERE m.site_id = %(site_id)s
@@ -102,7 +121,15 @@ COLLECT = Query(
     INSERT INTO site_deletion_files (deletion_id, file_hash)
     SELECT %(deletion_id)s::bigint, l.object FROM loose l WHERE l.object <> ''
      UNION SELECT %(deletion_id)s::bigint, u.file_hash FROM file_uploads u WHERE u.site_id = %(site_id)s
-     UNION SELECT %(deletion_id)s::bigint, a.file_hash FROM attachments a WHERE a.site_id = %(site_id)s""",
+     UNION SELECT %(deletion_id)s::bigint, a.file_hash FROM attachments a WHERE a.site_id = %(site_id)s
+     UNION SELECT %(deletion_id)s::bigint, f.file_hash
+             FROM imported_items i
+             JOIN files f ON f.file_hash = {_IMPORTED_HASH}
+            WHERE i.site_id = %(site_id)s AND i.item_type_id = {itemtypes.ATTACHMENT}
+     UNION SELECT %(deletion_id)s::bigint, f.file_hash
+             FROM redactions r, unnest(r.file_hashes) AS h (file_hash)
+             JOIN files f ON f.file_hash = h.file_hash
+            WHERE r.site_id = %(site_id)s""",
 )
 UNJOURNALED = Query(
     "site_deletion.unjournaled",
@@ -129,15 +156,30 @@ LOCK = Query(
      LIMIT 1
        FOR UPDATE SKIP LOCKED""",
 )
-# The newest first: an answer goes before the comment that it answers.
+# The newest first: most answers go before the comment that they answer. An imported answer may have the lower id.
 COMMENTS = Query(
     "site_deletion.comments",
     """
+    WITH batch AS MATERIALIZED (
+        SELECT o.comment_id FROM comments o
+         WHERE o.site_id = %(site_id)s ORDER BY o.comment_id DESC LIMIT %(most)s),
+    loosened AS (
+        UPDATE comments a
+           SET in_reply_to = NULL
+         WHERE a.site_id = %(site_id)s AND a.in_reply_to = ANY(ARRAY(SELECT b.comment_id FROM batch b))
+           AND a.comment_id < (SELECT min(b.comment_id) FROM batch b))
     DELETE FROM comments c
-     WHERE c.site_id = %(site_id)s
-       AND c.comment_id IN (SELECT o.comment_id FROM comments o
-                             WHERE o.site_id = %(site_id)s ORDER BY o.comment_id DESC LIMIT %(most)s)
+     WHERE c.site_id = %(site_id)s AND c.comment_id IN (SELECT b.comment_id FROM batch b)
  RETURNING c.comment_id, c.version""",
+)
+MICROCOSMS = Query(
+    "site_deletion.microcosms",
+    """
+    DELETE FROM microcosms m
+     WHERE m.site_id = %(site_id)s
+       AND m.microcosm_id IN (SELECT o.microcosm_id FROM microcosms o
+                               WHERE o.site_id = %(site_id)s ORDER BY o.microcosm_id DESC LIMIT %(most)s)
+ RETURNING m.microcosm_id, m.version""",
 )
 PROFILES = Query(
     "site_deletion.profiles",
@@ -199,6 +241,16 @@ ADD_OBJECTS = Query(
     INSERT INTO site_deletion_files (deletion_id, file_hash)
     SELECT %(deletion_id)s::bigint, h.file_hash FROM unnest(%(hashes)s::text[]) AS h (file_hash)
         ON CONFLICT DO NOTHING""",
+)
+# Files that an import of a site stored: until its end nothing else says that the site has them.
+AWAITED = Query(
+    "site_deletion.awaited",
+    f"""
+    SELECT DISTINCT {_IMPORTED_HASH}
+      FROM imported_items i
+     WHERE i.item_type_id = {itemtypes.ATTACHMENT} AND {_IMPORTED_HASH} = ANY(%(hashes)s::text[])""",
+    scope=PLATFORM,
+    unrestricted="finds files that imports stored; only hashes come back",
 )
 COUNT_HUNG = Query(
     "site_deletion.count_hung",

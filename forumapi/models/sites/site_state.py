@@ -44,13 +44,17 @@ FIND = Query(
 LOCK = Query(
     "site_state.lock",
     """
-    SELECT v.version, v.is_deleted, coalesce(u.email, ''), v.title, v.subdomain_key,
-           EXISTS (SELECT FROM site_deletions d WHERE d.deleted_site = v.site_id AND d.finished IS NULL)
+    SELECT v.version, v.is_deleted, coalesce(u.email, ''), v.title, v.subdomain_key
       FROM sites v
       LEFT JOIN profiles p ON p.site_id = v.site_id AND p.profile_id = v.owned_by
       LEFT JOIN users u ON u.user_id = p.user_id
      WHERE v.site_id = %(site_id)s
        FOR NO KEY UPDATE OF v""",
+)
+# After the lock: a deletion that was beginning while it was awaited has begun.
+IS_BEING_DELETED = Query(
+    "site_state.is_being_deleted",
+    "SELECT EXISTS (SELECT FROM site_deletions d WHERE d.deleted_site = %(site_id)s AND d.finished IS NULL)",
 )
 # A site that was deleted by its owner is so again once nothing holds it back.
 SET = Query(
@@ -138,7 +142,9 @@ class HeldSite(NamedTuple):
     def lock(cls, tx: Transaction, site_id: int) -> HeldSite | None:
         """Lock the row of a site until the transaction ends, and return it; None for an id without a site."""
         row = tx.row(LOCK, site_id=site_id)
-        return cls(site_id, *row) if row else None
+        if row is None:
+            return None
+        return cls._make((site_id, *row, tx.value(IS_BEING_DELETED, site_id=site_id)))
 
     def set_state(
         self, tx: Transaction, author: Author, state: str, *, is_operators: bool = True
