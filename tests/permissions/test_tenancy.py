@@ -391,7 +391,7 @@ IN_BODIES: dict[tuple[str, str, str], list[Any]] = {
 # Numbers in bodies that name nothing of a site.
 _NO_IDS = (
     "addresses audit days deletedTexts duration firstPosts mail maxLength maxLinks minLength minReports orGroup perHour"
-    " restrictDays revision rsvpLimit sameText styleId themeId updateTypeId value version"
+    " perMinute restrictDays revision rsvpLimit sameText styleId themeId updateTypeId value version"
 )
 NO_ID_FIELDS = frozenset(_NO_IDS.split())
 
