@@ -65,6 +65,7 @@ def run(server: Server, database_url: str, site: Site, other: Site, part: str) -
     return lines
 
 
+@pytest.mark.wide
 def test_a_stranger_is_walked_through(server: Server, database_url: str, make: Factory) -> None:
     site = make.site()
     # More people than a page holds are in the role before the stranger is, as on the demo sites.

@@ -114,6 +114,7 @@ def test_what_fails_is_run_again_alone_unless_too_much_fails(
     assert done.stdout.count("unstable, passed alone") == (unstable if code == 0 else 0)
 
 
+@pytest.mark.wide
 def test_mutants_of_each_module_have_tests_that_exist() -> None:
     root = Path(__file__).parent.parent
     modules = plan.modules(root)

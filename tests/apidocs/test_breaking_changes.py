@@ -146,6 +146,7 @@ HARMLESS: tuple[Change, ...] = (
 )
 
 
+@pytest.mark.wide
 def test_what_breaks_is_told_from_what_does_not() -> None:
     before = openapi.host_document({url: routes.SITE[url] for url in PATHS})
 

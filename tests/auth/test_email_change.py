@@ -43,6 +43,7 @@ def change(stage: Stage, me: Person, code: str, **more: str) -> Response:
     return stage.put(PATH, {"code": code, **more}, by=me)
 
 
+@pytest.mark.wide
 def test_a_person_changes_their_address(stage: Stage, me: Person) -> None:
     new = f"new.{me.email}"
     other = stage.make.token(me)

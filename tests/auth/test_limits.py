@@ -21,6 +21,7 @@ def develop(stage: Any, email: str, ip: str) -> Any:
     return stage.post("/auth", {"method": "development", "email": email}, ip=ip)
 
 
+@pytest.mark.wide
 @pytest.mark.usefixtures("within_one_hour")
 def test_new_users_of_one_caller_are_limited(database_url: str, tmp_path: Path) -> None:
     ip = new_address()

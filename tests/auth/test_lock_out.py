@@ -91,6 +91,7 @@ def test_an_allowance_is_of_the_person_who_signed_in(stage: Stage, site: Site) -
     assert ask(stage, site.member, home).status == 429
 
 
+@pytest.mark.wide
 def test_a_household_of_ipv6_is_one_place(stage: Stage, site: Site) -> None:
     me = site.member
     assert ask(stage, me, "2001:db8:7:7::1").status == 200

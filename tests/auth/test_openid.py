@@ -417,6 +417,7 @@ def test_a_discovery_document_that_is_refused_is_502(stage: Stage, forger: Forge
     assert begin(stage).status == 502
 
 
+@pytest.mark.wide
 def test_providers_on_private_addresses_are_refused_outside_the_embedded_mode(
     database_url: str, tmp_path: Path, forger: Forger
 ) -> None:

@@ -112,6 +112,7 @@ def test_a_link_that_is_not_whole_confirms_nothing(
     assert not sees(stage, victim, token, huddle)
 
 
+@pytest.mark.wide
 def test_the_link_of_one_site_confirms_nothing_on_another(
     stage: Stage, forger: Forger, victim: Person
 ) -> None:

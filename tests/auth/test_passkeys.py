@@ -81,6 +81,7 @@ def device(stage: Stage, person: Person) -> Authenticator:
     return made
 
 
+@pytest.mark.wide
 def test_a_passkey_signs_in(stage: Stage, person: Person, device: Authenticator) -> None:
     for _ in range(2):
         answer = sign_in_with(stage, stage.site, device)
@@ -265,6 +266,7 @@ NONSENSE: list[Any] = [
 ]
 
 
+@pytest.mark.wide
 def test_nonsense_is_refused(stage: Stage, person: Person, device: Authenticator) -> None:
     good = begin(stage, stage.site)
     credential = device.get(good["publicKey"], origin(stage, stage.site))

@@ -125,6 +125,7 @@ def test_a_code_of_the_tenant_is_exchanged(
     assert stage.get("/whoami", token=answer.data).status == 401
 
 
+@pytest.mark.wide
 def test_a_code_counts_once_and_only_for_our_page(
     stage: Stage, site: Site, tenant: Forger, client_secret: str
 ) -> None:

@@ -117,6 +117,7 @@ def finish(api: Api, site: Site, flow: str, brought: dict[str, str]) -> Response
     return api.post("/api/v1/auth", body, site=site)
 
 
+@pytest.mark.wide
 def test_somebody_signs_in_through_it(api: Api, provider: Provider, site: Site) -> None:
     claims = {"email": "cleo@provider.test", "email_verified": True}
     provider.ask("PUT", "/users/cleo", json.dumps(claims).encode())
@@ -132,6 +133,7 @@ def test_somebody_signs_in_through_it(api: Api, provider: Provider, site: Site) 
     assert (again.status, again.json()["data"]) == (401, None)
 
 
+@pytest.mark.wide
 def test_somebody_whose_address_it_has_not_verified_does_not(
     api: Api, provider: Provider, site: Site
 ) -> None:

@@ -133,6 +133,7 @@ def test_an_unknown_method_is_refused_by_name(stage: Stage) -> None:
     assert told.startswith("method: must be one of: assertion, auth0, development, email-code, ")
 
 
+@pytest.mark.wide
 def test_an_assertion_is_exchanged_for_a_token(verified: Stage, client_secret: str) -> None:
     email = fresh()
     for body in (
@@ -239,6 +240,7 @@ def test_however_many_have_the_same_name_in_their_address_each_gets_a_profile(st
     assert all(name.startswith("hostmaster") for name in names)
 
 
+@pytest.mark.wide
 def test_whoever_comes_for_the_first_time_needs_one_connection_of_the_database(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -264,6 +266,7 @@ def test_concurrent_first_sign_ins_make_one_user_and_one_profile(stage: Stage) -
     assert len(found) == 1
 
 
+@pytest.mark.wide
 def test_concurrent_first_requests_on_another_site_make_one_profile(stage: Stage) -> None:
     other = stage.make.site()
     member = stage.make.person(stage.site)

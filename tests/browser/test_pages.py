@@ -84,6 +84,7 @@ def show(browser: Chrome, folder: Path, name: str, width: int) -> None:
     browser.get(page.as_uri())
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(3)
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_fits_the_smallest_phone(browser: Chrome, tmp_path: Path, name: str) -> None:

@@ -20,6 +20,7 @@ FULL = """
 TABLES = ("read_marks", "comments", "event_log")
 
 
+@pytest.mark.wide
 def test_reads_go_on_and_writes_are_refused_until_there_is_room(tmp_path: Path) -> None:
     with own_database("full") as url, factory(url) as make:
         site = make.site()

@@ -152,6 +152,7 @@ def timed(ask: object, *args: object, within_s: float = AT_ONCE_S, **how: object
     return answer
 
 
+@pytest.mark.wide
 def test_a_worker_that_starts_meanwhile_refuses_and_serves_once_it_is_back(
     postgres: Postgres, tmp_path: Path
 ) -> None:

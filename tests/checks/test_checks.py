@@ -147,6 +147,7 @@ def test_first_things_wait_for_a_moderator_who_shows_them(box: Postbox, site: Si
     assert not is_held(box, site.newcomer, theirs), "moderators are not checked"
 
 
+@pytest.mark.wide
 def test_checks_before_things_are_shown_hold_in_the_request(box: Postbox, site: Site) -> None:
     chat = box.make.conversation(site, by=site.owner)
     put(box, site, domains=["bad.example"], beforeShown=True)
@@ -178,6 +179,7 @@ def test_checks_before_things_are_shown_hold_in_the_request(box: Postbox, site: 
     assert not is_held(box, site.member, later)
 
 
+@pytest.mark.wide
 def test_what_a_moderator_has_shown_is_not_held_again_by_the_background(
     box: Postbox, site: Site
 ) -> None:
@@ -306,6 +308,7 @@ def test_a_text_that_a_rule_took_away_counts_for_other_sites(
     assert is_held(box, site.newcomer, said)
 
 
+@pytest.mark.wide
 def test_services_are_asked_and_named(box: Postbox, site: Site, service: Service) -> None:
     chat = box.make.conversation(site, by=site.owner)
     put(box, site, akismetKey="k3y")
@@ -333,6 +336,7 @@ def test_services_are_asked_and_named(box: Postbox, site: Site, service: Service
     assert "Stop Forum Spam" not in box.stage.get("/legal/privacy", site=site).data["html"]
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize("answer", [b"", b"maybe", b"{" * 70_000, b"\xff\x00"])
 def test_a_service_that_lies_counts_as_failed(

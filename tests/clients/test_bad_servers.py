@@ -61,6 +61,7 @@ def test_a_server_that_is_silent_or_drips_is_left(package: Any, connect: Any) ->
         connect(server.address, tries=1, timeout=0.1).this_site.get()
 
 
+@pytest.mark.wide
 def test_an_answer_that_is_cut_is_asked_for_again(package: Any, connect: Any) -> None:
     cut = answer(data=SITE, length=5000)
 

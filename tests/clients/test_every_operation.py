@@ -48,6 +48,7 @@ def _answering(played: list[Case]) -> Script:
     return lambda request: next(turn).answer
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("step", PARTS)
 def test_python_sends_what_the_document_says(package: Any, step: int) -> None:
     played = cases(step)

@@ -89,6 +89,7 @@ def _file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("step", PARTS)
 def test_examples_in_python_send_what_was_recorded(package: Any, step: int) -> None:
     played = examples(step)
@@ -100,6 +101,7 @@ def test_examples_in_python_send_what_was_recorded(package: Any, step: int) -> N
     assert wrong(played, server) == []
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 @pytest.mark.parametrize("step", PARTS)
 def test_examples_with_curl_send_what_was_recorded(step: int) -> None:

@@ -89,6 +89,7 @@ def test_config_show_shows_every_setting_and_no_secret(forumapi, monkeypatch):
         assert config.note(name) in out
 
 
+@pytest.mark.wide
 def test_config_get_prints_the_value_alone(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_MEMCACHED", "a:1,b:2")
     assert forumapi("config", "get", "workers")[:2] == (0, "0\n")
@@ -225,6 +226,7 @@ def test_a_job_can_be_run_by_hand_and_its_runs_are_kept(forumapi, monkeypatch):
     assert forumapi("cron", "history", "nothing")[0] == 1
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_schedule_is_a_table_with_words_the_latest_run_and_what_is_next(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_PLATFORM_DOMAIN", "forum.example")
@@ -276,6 +278,7 @@ def test_a_site_needs_a_free_and_well_formed_key(forumapi, key):
     assert (code, err.startswith("forumapi: ")) == (1, True)
 
 
+@pytest.mark.wide
 def test_a_token_is_made_by_address_or_by_profile_and_works(forumapi, make: Factory, api, bikes):
     by_email = forumapi("token", "create", "--email", bikes.member.email)[1].strip()
     by_profile = json.loads(
@@ -290,6 +293,7 @@ def test_a_token_is_made_by_address_or_by_profile_and_works(forumapi, make: Fact
         assert answer.data["id"] == bikes.member.id
 
 
+@pytest.mark.wide
 def test_a_token_is_limited_to_scopes(forumapi, api, bikes):
     words = ("token", "create", "--email", bikes.member.email, "--name", "reader", "--scope")
     secret = forumapi(*words, "conversations:read", "--scope", "comments:read")[1].strip()
@@ -303,6 +307,7 @@ def test_a_token_is_limited_to_scopes(forumapi, api, bikes):
     assert (code, "there is no scope everything" in err) == (1, True)
 
 
+@pytest.mark.wide
 def test_tokens_are_listed_without_their_secrets_and_revoked(forumapi, bikes):
     secret = forumapi("token", "create", "--email", bikes.member.email, "--name", "phone")[
         1
@@ -363,6 +368,7 @@ def test_an_email_domain_is_banned_and_let_in_again(forumapi, make: Factory):
     assert forumapi("ban", "lift", "--site", site.key, "--domain", domain)[0] == 1
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("everywhere", [False, True])
 def test_a_ban_of_their_domain_is_recorded_of_all_but_the_owner(
     forumapi, make: Factory, everywhere: bool
@@ -441,6 +447,7 @@ def test_a_site_gets_an_owner_the_platforms_own_too(forumapi, make: Factory):
     assert forumapi("site", "owner", site.key, "--email", "nonsense")[0] == 1
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_spammers_posts_go_with_the_ban_and_the_counters_follow(forumapi, make: Factory):
     site = make.site()
@@ -628,6 +635,7 @@ def tokens_of(make: Factory, client_id: int) -> int:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("keeps", [False, True])
 def test_with_an_application_go_its_tokens_unless_they_are_kept(
     forumapi, make: Factory, keeps: bool
@@ -651,6 +659,7 @@ def test_with_an_application_go_its_tokens_unless_they_are_kept(
     assert left == [(int(keeps),)]
 
 
+@pytest.mark.wide
 def test_a_client_of_a_site_is_not_the_operators_to_remove(forumapi, make: Factory):
     site = make.site()
     ((client_id,),) = make.sql(
@@ -681,6 +690,7 @@ def test_openapi_prints_the_document(forumapi):
     assert json.loads(forumapi("openapi")[1])["openapi"].startswith("3.1")
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_doctor_looks_at_everything_and_tells_how_to_mend(forumapi, monkeypatch):
     code, out, _ = forumapi("doctor")
@@ -703,6 +713,7 @@ def test_doctor_looks_at_everything_and_tells_how_to_mend(forumapi, monkeypatch)
     assert "-> start PostgreSQL, or mend database_url" in out
 
 
+@pytest.mark.wide
 def test_migrate_waits_for_a_database_and_says_why_it_gave_up(forumapi, monkeypatch):
     monkeypatch.setenv("FORUMAPI_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     code, _, err = forumapi("migrate", "--check", "--wait", "0.2")
@@ -836,6 +847,7 @@ def test_a_way_to_sign_in_that_can_not_be_set_up_so_is_refused(forumapi, words):
     assert err
 
 
+@pytest.mark.wide
 def test_a_lost_second_factor_is_taken_away(forumapi, make: Factory):
     person = make.person(make.site())
     assert forumapi("sign-in", "reset", "--email", person.email)[:2] == (1, "there was none\n")

@@ -212,6 +212,7 @@ def play(run: Run, folder: Path, walk: str) -> tuple[list[str], str]:
     return log.read_text().split(), done.stdout
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "page",
     [
@@ -271,6 +272,7 @@ def test_what_ends_unasked_is_started_again(first: Run):
     assert "cron ended" in first.text()
 
 
+@pytest.mark.wide
 def test_postgresql_may_crash(first: Run):
     server = int((first.data / "postgres" / "postmaster.pid").read_text().splitlines()[0])
     os.kill(server, signal.SIGKILL)

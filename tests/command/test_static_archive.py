@@ -91,6 +91,7 @@ def test_guests_find_what_they_could_read(archive: Path, stage: Stage, site: Sit
     assert len(re.findall("<article", found[f"conversations/{id}/page-2/index.html"])) == 20
 
 
+@pytest.mark.wide
 def test_guests_find_nothing_else(archive: Path) -> None:
     for path, html in pages(archive).items():
         assert CANARY not in html, path

@@ -32,6 +32,7 @@ def avatar(api: Api, person: Person) -> str:
     return str(api.get(person.path, site=person.site).data["avatar"])
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("as_before", [False, True], ids=["new", "of an earlier release"])
 def test_no_answer_has_the_md5_of_an_address(api: Api, make: Factory, as_before: bool) -> None:
     site = make.site()
@@ -213,6 +214,7 @@ def test_only_the_owner_decides(api: Api, make: Factory) -> None:
         assert api.get(SETTING, by=site.owner).data == {"gravatar": on}
 
 
+@pytest.mark.wide
 def test_a_picture_is_fetched_by_the_server_and_stored(
     api: Api, make: Factory, gravatar: Gravatar, run: Callable[[], str]
 ) -> None:
@@ -250,6 +252,7 @@ def test_a_picture_is_fetched_by_the_server_and_stored(
     assert avatar(api, site.member) == shown
 
 
+@pytest.mark.wide
 def test_what_fails_is_asked_for_again(
     api: Api, make: Factory, gravatar: Gravatar, run: Callable[[], str]
 ) -> None:
@@ -265,6 +268,7 @@ def test_what_fails_is_asked_for_again(
     assert not make.sql("SELECT 1 FROM file_strays s JOIN files f USING (file_hash)")
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     ("status", "size"),

@@ -85,6 +85,7 @@ def left(make: Factory, table: str, site: Site) -> int:
     return int(count)
 
 
+@pytest.mark.wide
 def test_texts_of_what_was_deleted_long_ago_go_and_others_stay(
     api: Api, make: Factory, site: Site, config: Config
 ) -> None:
@@ -191,6 +192,7 @@ retention.work_off(Database(sys.argv[1], size=1, prepare=False, timeout_ms=60_00
 """
 
 
+@pytest.mark.wide
 def test_a_killed_job_goes_on_and_a_restored_backup_brings_nothing_back(
     api: Api, make: Factory, site: Site, config: Config, database_url: str
 ) -> None:
@@ -337,6 +339,7 @@ def test_replay_leaves_texts_that_are_alive_or_newer(
     assert api.get(chat.path, by=site.newcomer).data["title"] == "Newer"
 
 
+@pytest.mark.wide
 def test_replay_takes_the_files_of_removed_texts_too(
     api: Api, make: Factory, site: Site, config: Config
 ) -> None:

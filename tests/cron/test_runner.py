@@ -417,6 +417,7 @@ def test_a_leader_whose_connection_was_cut_knows_it(database_url):
     leader.release()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_process_runs_what_falls_due_and_ends_when_asked(database_url, notes):
     every_second = Job("note", "* * * * * *", "every second", note)

@@ -247,6 +247,7 @@ def test_a_killed_deletion_goes_on_where_it_was(stage: Stage) -> None:
     assert receipt(stage, site).state == "deleted"
 
 
+@pytest.mark.wide
 def test_the_names_of_a_deleted_site_rest(stage: Stage) -> None:
     site = stage.make.site()
     stage.make.domain(site, "club.example")
@@ -270,6 +271,7 @@ def test_the_names_of_a_deleted_site_rest(stage: Stage) -> None:
     ) == [(None,)]
 
 
+@pytest.mark.wide
 def test_the_journal_deletes_a_restored_site_again(stage: Stage) -> None:
     site, other = stage.make.site(), stage.make.site()
     ((created,),) = stage.sql("SELECT created FROM sites WHERE site_id = %(id)s", id=site.id)
@@ -317,6 +319,7 @@ def test_a_replay_begins_no_deletion_that_may_have_been_cancelled(
     assert rows(stage, site.id)["sites"] == 1
 
 
+@pytest.mark.wide
 def test_answers_older_than_what_they_answer_go_in_batches(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,6 +497,7 @@ def test_a_backup_from_before_a_deletion_is_restored_without_the_site(
         ]
 
 
+@pytest.mark.wide
 def test_a_deletion_that_leaves_rows_is_not_proven(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

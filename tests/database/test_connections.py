@@ -323,6 +323,7 @@ def test_a_plan_that_a_migration_broke_is_made_anew(database: Database, notes: s
     reader.end()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_statement_that_never_ends_is_ended(notes: str) -> None:
     database = Database(notes, size=1, timeout_ms=500)

@@ -175,6 +175,7 @@ def test_another_takes_over_within_five_seconds() -> None:
     assert lease.TTL_S + lease.TRY_S < 5
 
 
+@pytest.mark.wide
 def test_nothing_begins_in_a_turn_that_is_over(url, made):
     first, second = lease.Lease("cron", url), lease.Lease("cron", url)
     assert first.take()
@@ -256,6 +257,7 @@ def test_a_transaction_that_stays_open_for_a_minute_holds_no_event_up(made, site
     assert [row[0] for row in rows] == [*range(2, count + 1), 1]
 
 
+@pytest.mark.wide
 def test_a_hint_of_the_one_that_stands_by_reaches_the_other(made, site, pair):
     note(made, site, 1)
     wait_for_all(made, site)
@@ -319,6 +321,7 @@ def test_an_event_that_a_reader_fails_on_is_passed_over_and_the_others_are_read(
     assert [id for (id,) in rows] == [501, 502, 504, 505]
 
 
+@pytest.mark.wide
 def test_a_site_whose_events_take_the_database_too_long_keeps_no_other_waiting(made, site, pair):
     after = made.site()
     for one in (site, after):
@@ -362,6 +365,7 @@ def test_a_reader_that_dies_in_the_middle_reads_the_same_again(made, site, pair)
     assert again == batch
 
 
+@pytest.mark.wide
 def test_a_readers_cursor_moves_at_the_moment_of_its_effect(made, site, pair):
     note(made, site, 8)
     wait_for_all(made, site)

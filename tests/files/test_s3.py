@@ -157,6 +157,7 @@ def server(
         yield started
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_files_are_kept_in_the_bucket(api: Api, gate: Gate, bikes: Site) -> None:
     data = encoded(noise(200, 100, 60), "PNG")

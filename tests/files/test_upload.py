@@ -256,6 +256,7 @@ def test_a_photograph_is_put_upright(api: Api, bikes: Site, orientation: int) ->
     assert [pixel[1] < 100 for pixel in corners] == [True, False, False, False]  # type: ignore[index]
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     ("size", "query", "expected"),

@@ -101,6 +101,7 @@ def post(outbox: Database, tmp_path: Path) -> Iterator[Post]:
         yield Post(outbox, tmp_path, receiver, url)
 
 
+@pytest.mark.wide
 def test_a_mail_is_sent_once_and_forgets_its_text(post: Post) -> None:
     cause = post.queue(html="<p>Text</p>")
     sender = post.sender(operator_name="The Forum", mail_from="hello@forum.example")

@@ -106,6 +106,7 @@ def test_a_page_comes_compressed_over_tls(front: Nginx, bikes: Site) -> None:
     assert got.headers["Server"] == "nginx"
 
 
+@pytest.mark.wide
 def test_brotli_is_spoken_where_its_module_is(
     program: str, web: Server, bikes: Site, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_brotli_is_spoken_where_its_module_is(
     assert len({answer.headers["ETag"].removeprefix("W/") for answer in sent.values()}) == 1
 
 
+@pytest.mark.wide
 def test_a_compressed_answer_is_known_again_by_its_tag(front: Nginx, bikes: Site) -> None:
     tag = ask(front, bikes.host, "/api/v1/microcosms", Accept_Encoding="gzip").headers["ETag"]
     again = ask(front, bikes.host, "/api/v1/microcosms", If_None_Match=tag)
@@ -252,6 +254,7 @@ def test_behind_a_trusted_proxy_the_address_is_the_one_it_tells(
     assert rows == [("203.0.113.9",)]
 
 
+@pytest.mark.wide
 def test_a_download_is_sent_by_nginx_and_stays_harmless(front: Nginx, bikes: Site) -> None:
     data = b"<script>alert(1)</script>" * 1000
     body = form(("a.html", data, "text/html"))
@@ -280,6 +283,7 @@ def test_a_body_that_is_too_large_is_refused_in_the_envelope(front: Nginx, bikes
     assert got.headers["Access-Control-Allow-Origin"] == "*"
 
 
+@pytest.mark.wide
 def test_nobody_asks_without_a_limit(front: Nginx) -> None:
     statuses = set()
     connection = http.client.HTTPSConnection("forum.test")
@@ -298,6 +302,7 @@ def test_nobody_asks_without_a_limit(front: Nginx) -> None:
     assert statuses == {(200, 200), (429, 429)}
 
 
+@pytest.mark.wide
 def test_without_a_web_process_the_answer_is_503_in_the_envelope(
     program: str, tmp_path: Path
 ) -> None:
@@ -545,6 +550,7 @@ def test_who_comes_after_a_pause_is_not_shown_what_was_there_before_it(
     assert ask(keeping, bikes.host, chat.path).status == 404
 
 
+@pytest.mark.wide
 def test_what_is_not_public_is_never_kept(keeping: Nginx, bikes: Site) -> None:
     for _ in range(2):
         assert ask(keeping, bikes.host, "/api/v1/version").status == 200
@@ -645,6 +651,7 @@ def test_a_large_file_is_not_kept_and_parts_and_tags_of_it_are_right(
     assert (by_member.status, by_member.body) == (304, b"")
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize("change", ["moderated", "deleted", "closed to guests", "taken off"])
 def test_a_file_that_is_no_longer_for_everybody_is_gone_within_a_second(
@@ -679,6 +686,7 @@ def test_a_file_that_is_no_longer_for_everybody_is_gone_within_a_second(
         assert ask(keeping, bikes.host, path).status == 404
 
 
+@pytest.mark.wide
 def test_what_is_not_for_everybody_is_never_kept(
     keeping: Nginx, direct: Api, make: Factory, bikes: Site
 ) -> None:
@@ -716,6 +724,7 @@ def test_what_is_not_for_everybody_is_never_kept(
             assert (refused.status, last_state(keeping, refused)) == (404, "MISS")
 
 
+@pytest.mark.wide
 def test_a_read_with_a_cookie_or_a_token_never_touches_what_is_kept(
     keeping: Nginx, direct: Api, bikes: Site
 ) -> None:

@@ -270,6 +270,7 @@ def test_whatever_is_logged_with_an_exception_is_sent(
     assert second["error"] == "RuntimeError: it failed"
 
 
+@pytest.mark.wide
 def test_crashes_name_the_environment_that_was_set_last(sink: Sink, untouched: None) -> None:
     for environment in ("dev", "prod"):
         log.configure(target="/dev/null", sentry_dsn=sink.dsn, environment=environment)

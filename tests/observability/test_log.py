@@ -272,6 +272,7 @@ def test_of_a_text_of_any_length_the_beginning_alone_is_looked_at(tmp_path, unto
     assert len(text) < 10_000
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     "secret",
@@ -419,6 +420,7 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up():
     process.stderr.close()
 
 
+@pytest.mark.wide
 def test_a_write_that_is_cut_short_tears_and_doubles_no_line(tmp_path):
     # A limit of a file's size cuts a write short and fails the next, as a full disk does.
     target = tmp_path / "log"
@@ -446,6 +448,7 @@ def test_a_write_that_is_cut_short_tears_and_doubles_no_line(tmp_path):
     assert done.stdout.split() == [b"2", b"2", b"2", b"2", b"0", b"0", b"0"]
 
 
+@pytest.mark.wide
 def test_the_rest_of_a_line_stays_with_its_process_and_its_file(tmp_path):
     target, turned = tmp_path / "log", tmp_path / "log.1"
     code = (
@@ -483,6 +486,7 @@ def test_what_waits_is_written_at_the_end(tmp_path):
     assert target.read_text().split() == [str(number) for number in range(1000)]
 
 
+@pytest.mark.wide
 def test_lines_of_several_processes_do_not_mix(tmp_path):
     code = (
         "import sys; from forumapi.observability.log import Output\n"
@@ -551,6 +555,7 @@ def test_a_line_says_route_site_profile_and_statements(web, make, bikes):
     assert found["statements"] >= 2
 
 
+@pytest.mark.wide
 def test_no_secret_of_a_client_reaches_the_log(web, bikes):
     token = bikes.member.token
     api = web.api()

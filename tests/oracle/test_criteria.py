@@ -54,6 +54,7 @@ def stored(make: Factory, world: World) -> dict[int, list[int]]:
     return {id: list(roles) for id, roles in make.sql(ROLE_SETS, site_id=world.site_id)}
 
 
+@pytest.mark.wide
 def test_the_draws_reach_every_column_and_predicate_with_both_answers(
     crowds: list[World],
 ) -> None:
@@ -82,6 +83,7 @@ def test_settling_profiles_finds_whom_the_oracle_finds(make: Factory, crowds: li
         assert stored(make, world) == expected(world)
 
 
+@pytest.mark.wide
 def test_settling_one_role_after_another_comes_to_the_same(
     make: Factory, crowds: list[World]
 ) -> None:

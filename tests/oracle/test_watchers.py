@@ -61,6 +61,7 @@ def worlds(database_url: str, make: Factory) -> list[World]:
     return made
 
 
+@pytest.mark.wide
 def test_everybody_is_shown_what_they_may_read_and_nothing_else(
     make: Factory, worlds: list[World]
 ) -> None:

@@ -135,6 +135,7 @@ def test_what_is_no_address_is_not_asked(url: str) -> None:
         Outbound().head(url)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_server_that_never_ends_its_answer_is_left(port: int) -> None:
     started = time.monotonic()
@@ -208,6 +209,7 @@ def certificate(
     return made
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "head",
@@ -252,6 +254,7 @@ def test_a_name_that_takes_long_to_resolve_is_left(
     answered.set()
 
 
+@pytest.mark.wide
 def test_few_names_are_looked_up_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     asked = []

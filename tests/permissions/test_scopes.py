@@ -176,6 +176,7 @@ def _ask(stage: Stage, verb: str, path: str, token: str) -> tuple[int, dict[str,
     return int(line[:3]), dict(headers), body
 
 
+@pytest.mark.wide
 def test_every_operation_without_its_scope_and_with_it_alone(stage: Stage) -> None:
     for scope in KNOWN:
         others = tuple(one for one in KNOWN if one != scope)

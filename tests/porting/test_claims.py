@@ -47,6 +47,7 @@ def signed_in(moved: Moved, address: str, *, is_verified: bool = True, claims: b
         )
 
 
+@pytest.mark.wide
 def test_who_proves_the_address_gets_the_profile_and_all_that_is_its(
     make: Factory, config: Config, address: str
 ) -> None:
@@ -72,6 +73,7 @@ def test_who_proves_the_address_gets_the_profile_and_all_that_is_its(
     assert signed_in(moved, address) == ben
 
 
+@pytest.mark.wide
 def test_an_unproven_address_and_a_providers_word_claim_nothing(
     make: Factory, config: Config, address: str
 ) -> None:
@@ -83,6 +85,7 @@ def test_an_unproven_address_and_a_providers_word_claim_nothing(
     assert signed_in(again, f"x{address}", claims=False) != again.ids(3)["2"]
 
 
+@pytest.mark.wide
 def test_a_ban_goes_along(make: Factory, config: Config, address: str) -> None:
     moved = with_address(make, config, address, old_id="3")
     cid = moved.ids(3)["3"]
@@ -95,6 +98,7 @@ def test_a_ban_goes_along(make: Factory, config: Config, address: str) -> None:
     ) == [(1,)]
 
 
+@pytest.mark.wide
 def test_who_refuses_gets_a_new_profile(make: Factory, config: Config, address: str) -> None:
     moved = with_address(make, config, address)
     ben = moved.ids(3)["2"]

@@ -49,6 +49,7 @@ def test_a_later_dump_adds_what_is_new(make: Factory, config: Config) -> None:
     }
 
 
+@pytest.mark.wide
 def test_a_later_run_leaves_what_people_took_back_here(moved: Moved) -> None:
     person = moved.ids(3)["1"]
     for taken in (
@@ -81,6 +82,7 @@ def test_a_later_run_leaves_what_people_took_back_here(moved: Moved) -> None:
     ) == [(None, "")]
 
 
+@pytest.mark.wide
 def test_a_later_run_brings_what_is_new_in_the_source(make: Factory, config: Config) -> None:
     board = boards.bikes()
     moved = Moved(make, config, make.site(), board)
@@ -99,6 +101,7 @@ def test_a_later_run_brings_what_is_new_in_the_source(make: Factory, config: Con
     assert moved.rows("SELECT count(*) FROM reactions WHERE site_id = %(s)s") == [(2,)]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("here", ["untouched", "edited", "deleted"])
 def test_a_text_edited_in_the_source_comes_unless_it_was_changed_here(
     make: Factory, config: Config, here: str

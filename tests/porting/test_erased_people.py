@@ -78,6 +78,7 @@ def add_later_posts(board: boards.Shelf) -> None:
     ]
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("words", ["keep", "remove"])
 def test_later_posts_of_the_erased_come_as_they_chose(
     make: Factory, config: Config, database_url: str, words: str

@@ -218,6 +218,7 @@ def test_the_hash_knows_no_ids_and_every_word(
         )
 
 
+@pytest.mark.wide
 def test_a_command_exports_a_site(
     make: Factory,
     site: Site,

@@ -165,6 +165,7 @@ def test_what_follows_a_beginning_takes_no_longer_either(
     assert time.process_time() - start < MOST
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     ("convert", "piece", "end", "size"),

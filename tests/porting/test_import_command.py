@@ -43,6 +43,7 @@ def status(stage: Stage, site: Site, address: str) -> tuple[int, str]:
     return answer.data["status"], answer.data["redirect"]["href"]
 
 
+@pytest.mark.wide
 def test_a_forum_moves_in_by_commands(
     stage: Stage, site: Site, board: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_code_by_mail_takes_an_imported_profile_over(
     assert f"profile {ben} has been taken over" in capsys.readouterr().out
 
 
+@pytest.mark.wide
 def test_a_damaged_archive_is_named(
     site: Site, board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

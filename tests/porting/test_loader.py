@@ -35,6 +35,7 @@ from tests.porting.moved import TABLES, Moved
 from tests.porting.test_verification import verified
 
 
+@pytest.mark.wide
 def test_people_come_without_accounts(moved: Moved) -> None:
     people = moved.rows(
         """SELECT i.old_id, p.profile_name, u.email, u.email_verified, u.person_key LIKE 'imported:%%'
@@ -91,6 +92,7 @@ def _everything(moved: Moved) -> dict[str, list[tuple[Any, ...]]]:
     }
 
 
+@pytest.mark.wide
 def test_texts_go_through_the_pipeline_with_their_links(moved: Moved) -> None:
     comments, polls, conversations = moved.ids(4), moved.ids(7), moved.ids(6)
     texts = dict(moved.rows("SELECT comment_id, html FROM comments WHERE site_id = %(s)s"))
@@ -106,6 +108,7 @@ def test_texts_go_through_the_pipeline_with_their_links(moved: Moved) -> None:
     assert len(texts[comments["305"]]) > 60_000
 
 
+@pytest.mark.wide
 def test_titles_come_in_whole_and_escaped(moved: Moved) -> None:
     assert moved.rows(
         "SELECT title FROM items WHERE site_id = %(s)s AND item_id = %(i)s", i=moved.ids(6)["20"]
@@ -143,6 +146,7 @@ def test_answers_revisions_and_states_are_kept(moved: Moved) -> None:
     ) == [("First",)]
 
 
+@pytest.mark.wide
 def test_an_answer_to_what_stands_elsewhere_answers_nothing(make: Factory, config: Config) -> None:
     # Whether both come at once, or the answer with a later dump; answers in the same place stay.
     board = boards.bikes()
@@ -187,6 +191,7 @@ def test_an_answer_to_what_stands_elsewhere_answers_nothing(make: Factory, confi
     assert answered(copies, "61", "62", "63", "64") == [there, None, there, None]
 
 
+@pytest.mark.wide
 def test_a_moderator_without_rights_is_told_so(make: Factory, config: Config) -> None:
     # Anna and Ben moderate the yard, not the vault below it. The yard inherits the roles of the garage, Anna's rights
     # among them; a role for Ben would end that.
@@ -242,6 +247,7 @@ def test_nobody_sees_a_message_that_they_never_had(moved: Moved) -> None:
     assert (unread[anna], unread[ben], unread[cid]) == (0, 1, 1)
 
 
+@pytest.mark.wide
 def test_rights_are_those_of_the_forum_and_no_more(moved: Moved) -> None:
     places, people = moved.ids(2), moved.ids(3)
     tx = moved.make.database.read()
@@ -263,6 +269,7 @@ def test_rights_are_those_of_the_forum_and_no_more(moved: Moved) -> None:
     assert not anna[places["11"]] & evaluator.DELETE
 
 
+@pytest.mark.wide
 def test_files_hang_where_they_did(moved: Moved) -> None:
     comments = moved.ids(4)
     rows = moved.rows(
@@ -312,6 +319,7 @@ def test_granted_fields_alone_count_for_criteria(make: Factory, config: Config) 
     ) == [("Rank", False, False), ("paid", True, True)]
 
 
+@pytest.mark.wide
 def test_a_row_that_the_database_refuses_is_left_out_alone(make: Factory, config: Config) -> None:
     board = boards.bikes()
     huge = board.streams["conversations"][0]
@@ -323,6 +331,7 @@ def test_a_row_that_the_database_refuses_is_left_out_alone(make: Factory, config
     assert "29" not in made.ids(6)
 
 
+@pytest.mark.wide
 def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> None:
     board = boards.bikes()
     first = board.streams["comments"][0]
@@ -339,6 +348,7 @@ def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> 
     assert "390" not in made.ids(4)
 
 
+@pytest.mark.wide
 def test_a_ban_that_ends_does_not_become_one_for_good(make: Factory, config: Config) -> None:
     end = datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)
     board = boards.bikes()
@@ -359,6 +369,7 @@ def test_a_ban_that_ends_does_not_become_one_for_good(make: Factory, config: Con
     ) == [(end, "a while")]
 
 
+@pytest.mark.wide
 def test_who_was_erased_does_not_come_back_with_another_run(
     make: Factory, config: Config, database_url: str
 ) -> None:
@@ -401,6 +412,7 @@ def test_who_was_erased_does_not_come_back_with_another_run(
     ) == [(None,)]
 
 
+@pytest.mark.wide
 def test_search_has_each_text_that_is_shown_and_no_other(moved: Moved) -> None:
     """A batch is indexed by one statement: what is deleted or waits for a moderator stays out of the index."""
     indexed = moved.rows(

@@ -50,6 +50,7 @@ def empty(make: Factory) -> Site:
     return Site(id, key, f"{key}.{PLATFORM_DOMAIN}", 0)
 
 
+@pytest.mark.wide
 def test_a_site_of_everything_comes_back_equal(
     make: Factory, config: Config, tmp_path: Path
 ) -> None:
@@ -102,6 +103,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.wide
 def test_each_damage_changes_the_hash(make: Factory, config: Config, tmp_path: Path) -> None:
     site = everything(make, config.files_folder)
     there = empty(make)
@@ -144,6 +146,7 @@ class NoSink:
         yield io.BytesIO()
 
 
+@pytest.mark.wide
 def test_an_archive_is_read_like_a_folder(make: Factory, config: Config, tmp_path: Path) -> None:
     site = everything(make, config.files_folder)
     with exporting.snapshot(config.database_url) as tx:

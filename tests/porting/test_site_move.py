@@ -183,6 +183,7 @@ def moved_in_process(platforms: Platforms, *, is_copy_only: bool = False) -> Fin
         return move.run(is_copy_only=is_copy_only)
 
 
+@pytest.mark.wide
 def test_every_table_with_a_site_goes_along_or_has_a_reason(platforms: Platforms) -> None:
     with psycopg.connect(platforms.urls["here"]) as connection:
         names = {table.name for table in carried_tables.all_with_a_site(connection)}

@@ -72,6 +72,7 @@ def test_texts_become_markdown(stored: str, markdown: str) -> None:
     assert texts.convert(stored, [PostFile("1", "p.png", True)]).markdown == markdown
 
 
+@pytest.mark.wide
 def test_texts_of_any_depth_keep_their_words() -> None:
     for name in ("b", "quote", "list", "table"):
         stored = f"[{name}]" * 3000 + "core" + f"[/{name}]" * 3000

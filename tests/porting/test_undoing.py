@@ -30,6 +30,7 @@ def counted(moved: Moved) -> dict[str, int]:
     }
 
 
+@pytest.mark.wide
 def test_an_import_that_nobody_touched_goes_whole(make: Factory, config: Config) -> None:
     moved = Moved(make, config, make.site(), boards.bikes())
     before = counted(moved)
@@ -49,6 +50,7 @@ def test_an_import_that_nobody_touched_goes_whole(make: Factory, config: Config)
     assert moved.rows("SELECT bytes FROM file_usage WHERE site_id = %(s)s") == [(0,)]
 
 
+@pytest.mark.wide
 def test_what_others_wrote_in_stays_with_what_it_hangs_on(moved: Moved) -> None:
     ids = moved.ids(6)
     theirs = moved.make.comment(Thing(moved.site, 6, ids["20"]), by=moved.site.owner)
@@ -72,6 +74,7 @@ def test_what_others_wrote_in_stays_with_what_it_hangs_on(moved: Moved) -> None:
     assert moved.rows("SELECT is_resolved FROM import_origins WHERE site_id = %(s)s") == [(False,)]
 
 
+@pytest.mark.wide
 def test_people_whose_marks_a_merge_has_copied_go_too(moved: Moved) -> None:
     make, site = moved.make, moved.site
     other, into = (make.conversation(site, by=site.owner) for _ in range(2))
@@ -129,6 +132,7 @@ class Lost(Exception):
     """Signal of a claim that was lost."""
 
 
+@pytest.mark.wide
 def test_each_write_asks_for_the_claim_first(
     moved: Moved, make: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,6 +157,7 @@ def test_each_write_asks_for_the_claim_first(
     assert state(moved) == before
 
 
+@pytest.mark.wide
 def test_an_undoing_that_lost_its_claim_at_the_end_keeps_the_import(
     moved: Moved, make: Factory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

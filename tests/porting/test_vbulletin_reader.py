@@ -152,6 +152,7 @@ def test_arrays_of_php_are_read_by_hand(written: str, hidden: set[int]) -> None:
     assert blind_copies(written, {2, 3}) == hidden
 
 
+@pytest.mark.wide
 def test_the_board_moves_in(make: Factory, config: Config, reader: ForumReader) -> None:
     moved, plan, _ = move_in(make, config, reader)
 

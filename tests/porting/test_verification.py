@@ -18,6 +18,7 @@ def verified(moved: Moved, tx: Transaction) -> ImportReport:
     return Verifier(tx, moved.config, site, moved.origin, moved.reader).run()
 
 
+@pytest.mark.wide
 def test_what_was_just_loaded_is_right(moved: Moved) -> None:
     with moved.make.database.write() as tx:
         report = verified(moved, tx)

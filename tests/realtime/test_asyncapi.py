@@ -25,6 +25,7 @@ def _references(value: Any) -> list[str]:
     return [one for each in value for one in _references(each)] if isinstance(value, list) else []
 
 
+@pytest.mark.wide
 def test_a_site_serves_its_own(api: Api, bikes: Site) -> None:
     api.checks_schema = False
     told = api.get("/api/v1/asyncapi.json", site=bikes)

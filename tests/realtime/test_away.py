@@ -64,6 +64,7 @@ def test_a_socket_is_told_to_come_back(pushing: Live, site: Site) -> None:
     assert data.endswith(b"\x88\x05" + struct.pack("!H", 1013) + b"bye")
 
 
+@pytest.mark.wide
 def test_a_stream_is_told_to_come_back(pushing: Live, site: Site) -> None:
     ours, theirs = socket.socketpair()
     connection = StreamConnection(ours, pushing, Config())

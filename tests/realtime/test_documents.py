@@ -49,6 +49,7 @@ def listed(api: Api, thing: Thing, by: Person) -> Any:
     return next(one for one in page if one["id"] == thing.id)
 
 
+@pytest.mark.wide
 def test_an_item_comes_as_lists_show_it(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_message_beyond_the_limit_is_never_read(strict: Server, site: Site) ->
         assert there.close_code() == 1009
 
 
+@pytest.mark.wide
 def test_fragments_add_up_to_a_message(strict: Server, site: Site) -> None:
     with Listener(strict.address, site, site.member) as there:
         piece = b"x" * 20_000

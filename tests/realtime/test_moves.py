@@ -124,6 +124,7 @@ def test_a_microcosm_that_moves_out_of_sight_is_gone_too(
         assert [one["parentId"] for one in found if one.get("kind") == "gone"] == [here.id]
 
 
+@pytest.mark.wide
 def test_a_microcosm_that_moves_is_gone_for_nobody_who_could_not_read_it(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:
@@ -197,6 +198,7 @@ def gaps(frames: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(one["topic"], one["href"]) for one in frames if one["type"] == "gap"]
 
 
+@pytest.mark.wide
 def test_who_regains_a_right_is_told_of_the_hole(
     server: Server, api: Api, make: Factory, site: Site, members: tuple[Thing, str]
 ) -> None:

@@ -203,6 +203,7 @@ class Deaf:
         """There is room."""
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("followers", [1, 40])
 def test_a_look_asks_as_much_of_the_database_however_many_follow(
     database_url: str, make: Factory, followers: int

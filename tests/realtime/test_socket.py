@@ -50,6 +50,7 @@ def test_whoever_follows_a_conversation_is_told_of_each_comment(
         )
 
 
+@pytest.mark.wide
 def test_a_client_that_was_cut_misses_nothing(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

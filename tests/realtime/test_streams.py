@@ -94,6 +94,7 @@ class Stream:
         self.socket.close()
 
 
+@pytest.mark.wide
 def test_a_stream_tells_and_goes_on_where_it_was_cut(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

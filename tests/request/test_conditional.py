@@ -493,6 +493,7 @@ def test_whatever_shows_makes_another_tag(
     assert after.headers["ETag"] != before
 
 
+@pytest.mark.wide
 def test_the_tag_follows_what_is_shown_and_nothing_else(api: Api, make: Factory) -> None:
     scene = make_scene(api, make)
     viewer = make.person(scene.site)

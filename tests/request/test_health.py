@@ -166,6 +166,7 @@ def test_a_result_that_comes_late_is_not_overwritten_by_silence() -> None:
     assert check.describe()["error"] == ""
 
 
+@pytest.mark.wide
 def test_a_check_that_no_thread_can_be_started_for_fails_and_is_made_again() -> None:
     check = Check("fine", str, is_required=True, keep_s=0)
     with no_threads():

@@ -576,6 +576,7 @@ def test_a_request_names_one_host(server: Server, head: bytes) -> None:
     assert (answer.status, answer.code, answer.data["siteId"]) == (400, 2, 0)
 
 
+@pytest.mark.wide
 def test_what_an_answer_depends_on_stands_in_vary(api: Api, chat: Thing, bikes: Site) -> None:
     api.checks_schema = False  # it reads the whole envelope
     seen: set[str] = set()
@@ -1206,6 +1207,7 @@ def test_requests_of_a_token_are_counted_and_the_seventh_is_429(
     assert api.request("OPTIONS", "/api/v1/whoami", by=by).status == 200
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_a_refused_request_says_what_is_left_too(
     limited: Server, make: Factory, bikes: Site

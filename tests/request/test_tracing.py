@@ -118,6 +118,7 @@ def test_a_request_is_a_span_with_its_statements_below_it(
     assert collector.spans.empty()
 
 
+@pytest.mark.wide
 def test_the_statements_of_a_write_are_traced_too(
     traced: Server, collector: Collector, make: Factory, bikes: Site
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_silent_connection_stays_as_long_as_before(
     assert ask(first) == ask(second) == 200
 
 
+@pytest.mark.wide
 def test_connections_of_one_address_are_bounded_and_others_come_in(
     web: Server, opened: contextlib.ExitStack
 ) -> None:

@@ -141,6 +141,7 @@ def test_a_crash_is_sent_with_its_request_to_a_sentry_that_is_named_later(
 
 
 # The last: afterwards the log is elsewhere.
+@pytest.mark.wide
 def test_the_log_goes_elsewhere_and_looks_otherwise(
     web: Server, file: Path, change: Callable[[str], None], tmp_path: Path
 ) -> None:

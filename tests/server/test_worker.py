@@ -358,6 +358,7 @@ def test_clients_that_connect_while_nothing_happens_are_shared_by_the_workers(we
     assert min(shares.values()) >= 15, shares
 
 
+@pytest.mark.wide
 def test_a_worker_that_stands_still_with_few_connections_keeps_nobody_waiting(web):
     kept = http.client.HTTPConnection(*web.address)
     kept.request("GET", "/api/v1/site", headers={"Host": "forum.test"})

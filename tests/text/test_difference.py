@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,12 +36,14 @@ def made(old: str, new: str) -> tuple[str, str]:
     )
 
 
+@pytest.mark.wide
 @settings(deadline=None)
 @given(WORDS | st.text(CHARACTERS), WORDS | st.text(CHARACTERS))
 def test_the_pieces_make_both_texts(old: str, new: str) -> None:
     assert made(old, new) == (old, new)
 
 
+@pytest.mark.wide
 def test_hostile_texts_keep_to_the_limit() -> None:
     dice = random.Random(1)
     noise = [" ".join(str(dice.randrange(500)) for _ in range(12_000)) for _ in "12"]

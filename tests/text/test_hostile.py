@@ -39,10 +39,12 @@ SURROUNDINGS = [
 ]
 
 
+@pytest.mark.wide
 def test_the_list_is_there() -> None:
     assert len(payloads()) > 4_000
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "surrounding",
@@ -58,6 +60,7 @@ def test_no_payload_stays_active(surrounding: str) -> None:
             assert_safe(content(source, shorten=True).html, frames=True)
 
 
+@pytest.mark.wide
 def test_no_payload_survives_cleaning() -> None:
     for payload in payloads():
         for grade in (

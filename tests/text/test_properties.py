@@ -129,6 +129,7 @@ def test_only_the_allowed_survives_and_the_result_is_final(source: str) -> None:
     assert set(rendered.urls) <= set(draft.urls)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(sources)

@@ -46,6 +46,7 @@ def test_what_was_never_a_code_is_none(code: str) -> None:
     assert decode(code) is None
 
 
+@pytest.mark.wide
 @settings(deadline=None)
 @given(st.text(CHARACTERS))
 def test_only_one_code_leads_to_a_number(code: str) -> None:

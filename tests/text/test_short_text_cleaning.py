@@ -121,6 +121,7 @@ def test_cleaning_twice_changes_nothing(grade: Callable[..., str], text: str) ->
         assert grade(once, quiet=quiet) == once
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize("grade", GRADES)
 @settings(deadline=None)

@@ -93,6 +93,7 @@ def test_an_author_is_told_why_by_mail_and_in_the_updates(box: Postbox, site: Si
     assert [one["updateType"] for one in updates(box, ana)] == ["report_received"]
 
 
+@pytest.mark.wide
 def test_a_decision_that_was_taken_back_is_not_mailed(box: Postbox, site: Site) -> None:
     said = box.make.comment(box.make.conversation(site), by=site.member)
     action = act(box, site.moderator, "hide", said)
@@ -104,6 +105,7 @@ def test_a_decision_that_was_taken_back_is_not_mailed(box: Postbox, site: Site) 
     assert updates(box, site.member)[0]["item"]["revoked"]
 
 
+@pytest.mark.wide
 def test_who_reports_gets_a_receipt_and_the_outcome(box: Postbox, site: Site) -> None:
     ana = site.newcomer
     chat = box.make.conversation(site)
@@ -134,6 +136,7 @@ def test_who_reports_gets_a_receipt_and_the_outcome(box: Postbox, site: Site) ->
     ]
 
 
+@pytest.mark.wide
 def test_a_banned_author_appeals_by_the_link_of_the_mail(box: Postbox, site: Site) -> None:
     bob = site.member
     other = box.make.person(site)

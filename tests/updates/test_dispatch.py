@@ -165,6 +165,7 @@ def keep_out(make: Factory, site: Site, place) -> None:
 # ---------------------------------------------------------------- replies and mentions
 
 
+@pytest.mark.wide
 def test_who_is_replied_to_and_who_is_mentioned_are_told_once(stage, make, site, ana, bob):
     chat = make.conversation(site)
     mine = make.comment(chat, by=ana)

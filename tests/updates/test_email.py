@@ -73,6 +73,7 @@ def test_a_reply_is_told_in_text_and_html(box: Postbox, site: Site) -> None:
 LINKS = re.compile(r"""https?://[^\s<>"')]+""")
 
 
+@pytest.mark.wide
 def test_without_pages_every_link_of_a_mail_leads_to_what_exists(box: Postbox, site: Site) -> None:
     ana, bob = site.newcomer, site.member
     told = reply(box, ana, bob, f"See @{ana.name}, #bolts and [here](/conversations/1/)")
@@ -164,6 +165,7 @@ def test_a_mail_of_the_software_has_the_colours_of_its_pages(box: Postbox, site:
     assert not re.search(r"<(img|link|script|iframe)|url\(|@import", html)
 
 
+@pytest.mark.wide
 def test_each_type_has_its_words_and_leads_where_it_should(box: Postbox, site: Site) -> None:
     has_pages(box, site)
     ana, bob = site.newcomer, site.member

@@ -98,6 +98,7 @@ def test_a_report_counts_once_the_link_of_its_mail_is_confirmed(box: Postbox, si
     assert whole["reported"][0]["guest"] == {"name": "", "email": ""}
 
 
+@pytest.mark.wide
 def test_who_asks_to_be_forgotten_before_the_report_counts_makes_none(
     box: Postbox, site: Site
 ) -> None:
@@ -112,6 +113,7 @@ def test_who_asks_to_be_forgotten_before_the_report_counts_makes_none(
     assert page(box, site, path, "confirm")[0] == 400, "name and address are gone"
 
 
+@pytest.mark.wide
 def test_an_address_reports_a_thing_once_and_caps_hold(box: Postbox, site: Site) -> None:
     chat = box.make.conversation(site)
     said = box.make.comment(chat)

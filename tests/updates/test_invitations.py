@@ -45,6 +45,7 @@ def test_whoever_is_invited_is_told_in_the_list_by_mail_and_live(
     assert "/events/" in str(mail.get_body(("plain",)))
 
 
+@pytest.mark.wide
 def test_an_answer_of_ones_own_and_a_change_without_an_invitation_tell_nobody(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:
@@ -64,6 +65,7 @@ def test_an_answer_of_ones_own_and_a_change_without_an_invitation_tell_nobody(
         assert heard(api, person) == [("event_invitation", "event", event.id)]
 
 
+@pytest.mark.wide
 def test_an_invitation_that_is_taken_back_is_gone_and_a_new_one_is_told_anew(
     api: Api, make: Factory, site: Site
 ) -> None:

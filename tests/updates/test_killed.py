@@ -89,6 +89,7 @@ def test_readers_killed_in_the_middle_lose_nothing_and_do_nothing_twice(url: str
     database.close()
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_when_the_workers_that_number_and_tell_are_killed_others_tell_everybody(
     tmp_path: Path,

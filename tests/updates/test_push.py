@@ -116,6 +116,7 @@ def test_a_mention_arrives_encrypted_and_vouched_for(
     assert b"bolt" not in message.body
 
 
+@pytest.mark.wide
 def test_nothing_of_huddles_and_of_places_that_guests_may_not_read_is_in_a_message(
     api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
 ) -> None:
@@ -138,6 +139,7 @@ def test_nothing_of_huddles_and_of_places_that_guests_may_not_read_is_in_a_messa
         assert not any(word in str(one) for word in ("secret", "Nobody", "Psst", "alone", "bob"))
 
 
+@pytest.mark.wide
 def test_what_somebody_may_not_read_or_ignores_or_does_is_not_pushed(
     api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
 ) -> None:
@@ -239,6 +241,7 @@ def test_it_ends_when_the_push_service_says_so(
     assert len(browser.messages()) == 1
 
 
+@pytest.mark.wide
 def test_it_ends_with_its_token(
     api: Api, make: Factory, site: Site, receiver: Receiver, ana: Person, bob: Person
 ) -> None:
@@ -259,6 +262,7 @@ def test_it_ends_with_its_token(
     assert len(subscriptions(api, ana)) == 1
 
 
+@pytest.mark.wide
 def test_an_expired_token_gets_nothing(
     api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
 ) -> None:
@@ -274,6 +278,7 @@ def test_an_expired_token_gets_nothing(
     assert states(make, site) == [("dropped", "the reader is gone")]
 
 
+@pytest.mark.wide
 def test_two_people_on_one_browser_get_each_their_own(
     api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
 ) -> None:

@@ -85,6 +85,7 @@ def test_an_hour_without_a_mail_server_loses_nothing_and_sends_nothing_twice(
     assert box.stage.sql("SELECT DISTINCT state FROM mail_outbox") == [("sent",)]
 
 
+@pytest.mark.wide
 def test_a_server_that_is_away_is_looked_for_once_a_round(
     box: Postbox, site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -97,6 +98,7 @@ def test_a_server_that_is_away_is_looked_for_once_a_round(
     assert caplog.text.count("the mail server is unavailable") == 1
 
 
+@pytest.mark.wide
 def test_a_process_that_dies_in_a_batch_leaves_it_to_another(box: Postbox, site: Site) -> None:
     told = many(box, site, 3)
     with box.stage.app.database.write() as tx:
@@ -331,6 +333,7 @@ FALSE: dict[str, Callable[[EmailMessage, EmailMessage], bytes]] = {
 }
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize("kind", FALSE, ids=lambda name: name.replace(" ", "-"))
 def test_other_reports_turn_nothing_off(box: Postbox, site: Site, kind: str) -> None:
@@ -381,6 +384,7 @@ def test_dead_mail_is_listed_and_retried(
     assert command("retry", "--id", "1")[0] == 1
 
 
+@pytest.mark.wide
 def test_what_waits_after_a_failure_can_be_hurried_and_what_is_leased_not(
     box: Postbox, site: Site, command: Callable[..., tuple[int, str]]
 ) -> None:
@@ -397,6 +401,7 @@ def test_what_waits_after_a_failure_can_be_hurried_and_what_is_leased_not(
     assert sorted(state for state, _ in box.states(*told)) == ["sent", "unwritten"]
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize("form", ["mbox", "maildir", "folder", "file"])
 def test_reports_are_read_from_any_mailbox(

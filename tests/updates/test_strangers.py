@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.notifications import update_types
 from tests.factories import Person, Site
@@ -18,6 +20,7 @@ def invited(box: Postbox, site: Site, *people: Person) -> list[str]:
     return sorted(str(mail["To"]) for mail in box.send())
 
 
+@pytest.mark.wide
 def test_an_event_is_no_way_around_the_bounds_of_invitations(box: Postbox) -> None:
     site = box.make.site()
     address = f"stranger@{site.key}.example"

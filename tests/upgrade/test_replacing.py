@@ -238,6 +238,7 @@ def test_a_silent_connection_outlives_the_process_it_leads_to(
     assert node.build() == other(before)
 
 
+@pytest.mark.wide
 def test_one_holds_and_says_where_it_is(node: Held) -> None:
     other = subprocess.run([node.current, "hold"], env=node.environ, capture_output=True, text=True)
 
@@ -248,6 +249,7 @@ def test_one_holds_and_says_where_it_is(node: Held) -> None:
     assert f"it is of build {build}" in node.node("check", "--build", "next").stderr
 
 
+@pytest.mark.wide
 def test_out_of_service_means_not_ready_and_still_served(node: Held) -> None:
     assert node.node("out").returncode == 0
     refused = node.node("check")

@@ -290,6 +290,7 @@ def test_a_program_of_others_loses_what_it_was_allowed(
     assert "No program may act for you" in member.get("/account/programs/").text
 
 
+@pytest.mark.wide
 def test_a_passkey_of_no_device_is_refused(visitor: Visitor, bikes: Site) -> None:
     member = visitor.of(bikes, bikes.member)
     begun = member.post("/account/passkeys/begin/")

@@ -254,6 +254,7 @@ def test_the_owner_sees_what_the_site_used(
     hand.see("00:00")
 
 
+@pytest.mark.wide
 def test_usage_is_for_the_owner_alone(site: Site, make: Factory, visitor: Visitor) -> None:
     for path in ("/admin/usage/", "/admin/usage/usage.csv", "/admin/usage/?time=today"):
         for person in (site.member, site.moderator):

@@ -381,6 +381,7 @@ def test_a_plan_is_for_who_made_it_and_used_once(
     assert late.status == 409 and "nothing left that can be undone" in late.main
 
 
+@pytest.mark.wide
 def test_the_case_of_a_plan_may_be_somebody_elses_by_then(
     make: Factory, site: Site, visitor: Visitor, api: Api
 ) -> None:
@@ -409,6 +410,7 @@ def test_the_owner_is_not_restricted(make: Factory, bikes: Site, visitor: Visito
         assert page.status in (400, 403) and 'class="failed"' in page.text
 
 
+@pytest.mark.wide
 def test_cases_go_on_by_key_with_their_filters(make: Factory, site: Site, visitor: Visitor) -> None:
     for one in make.comments(make.conversation(site), 27):
         make.report(one)

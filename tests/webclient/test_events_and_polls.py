@@ -265,6 +265,7 @@ def test_a_named_poll_lists_its_voters(
     hand.see(bikes.newcomer.name)
 
 
+@pytest.mark.wide
 def test_nobody_changes_the_event_of_another(
     visitor: Visitor, bikes: Site, place: Thing, event: Event
 ) -> None:
@@ -385,6 +386,7 @@ def choices(page: Page) -> list[str]:
     return [text for text in found if text]
 
 
+@pytest.mark.wide
 def test_an_event_is_previewed_and_kept_as_a_draft(
     visitor: Visitor, make: Factory, bikes: Site
 ) -> None:

@@ -77,6 +77,7 @@ def test_the_archive_comes_whole_and_is_resumed(
     assert visitor.of(site).get(ARCHIVE).status in (302, 303)
 
 
+@pytest.mark.wide
 def test_an_owner_with_a_second_factor_gives_its_code(
     visitor: Visitor, site: Site, make: Factory
 ) -> None:
@@ -111,6 +112,7 @@ def test_an_older_session_signs_in_again(visitor: Visitor, site: Site, make: Fac
     assert make.sql("SELECT 1 FROM site_exports WHERE site_id = %(id)s", id=site.id) == []
 
 
+@pytest.mark.wide
 def test_a_site_that_will_be_deleted_says_so_and_its_owner_still_exports_it(
     site: Site, website: Server, api: Api
 ) -> None:

@@ -69,6 +69,7 @@ def test_every_form_of_every_template_carries_the_proof_and_has_a_case() -> None
     assert not without_case
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize("name", CAST)
 def test_every_form_that_is_shown_carries_the_proof_and_has_a_case(
@@ -171,6 +172,7 @@ def test_a_form_of_the_site_itself_is_taken_with_origin_or_with_proof(
     assert [by_origin.status, by_proof.status] == [303, 303]
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize(
     "method",

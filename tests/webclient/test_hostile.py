@@ -144,6 +144,7 @@ def test_the_website_alone_passes_nothing_on_to_the_api(
 # ---------------------------------------------------------------- whose request it is
 
 
+@pytest.mark.wide
 def test_the_audit_has_the_visitor_s_address_on_both_ways(
     both: Both, bikes: Site, make: Factory, cookie: str
 ) -> None:
@@ -331,6 +332,7 @@ def ids(bikes: Site, make: Factory, item: Thing) -> dict[str, int | str]:
     }
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.wide)])
 def test_the_api_never_accepts_the_cookie(
     both: Both, bikes: Site, cookie: str, ids: dict[str, int | str], every: int
@@ -360,6 +362,7 @@ def test_the_api_never_accepts_the_cookie(
             assert guest_answer == owner_answer, (method, path)
 
 
+@pytest.mark.wide
 def test_a_token_of_the_website_is_listed_and_ends_with_signing_out(
     both: Both, bikes: Site
 ) -> None:

@@ -183,6 +183,7 @@ def namesakes(bikes: Site, make: Factory) -> tuple[Person, Person]:
     return make.person(bikes, f"twin{number}a"), make.person(bikes, f"twin{number}b")
 
 
+@pytest.mark.wide
 def test_a_name_that_may_mean_several_is_asked_about(
     visitor: Visitor, bikes: Site, make: Factory, namesakes: tuple[Person, Person], api_there: Api
 ) -> None:
@@ -221,6 +222,7 @@ def test_forms_that_are_wrong_come_back(visitor: Visitor, bikes: Site, make: Fac
     assert "You have no messages yet" in member.get("/huddles/").text
 
 
+@pytest.mark.wide
 def test_a_double_click_begins_one_huddle(visitor: Visitor, bikes: Site, make: Factory) -> None:
     member = visitor.of(bikes, make.person(bikes))
     key = member.get("/huddles/create/").field("/huddles/create/", "key")

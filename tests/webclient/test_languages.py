@@ -106,6 +106,7 @@ def test_a_translation_has_the_places_of_its_text(code: str) -> None:
             )
 
 
+@pytest.mark.wide
 def test_a_language_writes_dates_and_numbers_its_way() -> None:
     text, number = "2026-03-09T14:05:00Z", 12_345
     written = {

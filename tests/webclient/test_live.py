@@ -301,6 +301,7 @@ def test_counts_are_of_the_person_who_asks(visitor: Visitor, make: Factory) -> N
     assert json.loads(visitor.of(site, site.moderator).get("/counts/").text)["huddles"] == 0
 
 
+@pytest.mark.wide
 def test_comments_that_came_are_sent_alone(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     talk = make.conversation(site)

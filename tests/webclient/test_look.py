@@ -36,6 +36,7 @@ def test_a_page_is_accessible(window: Chrome, stage: Stage, name: str) -> None:
     assert not found
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("name", EACH)
 def test_a_page_is_no_wider_than_the_window(window: Chrome, stage: Stage, name: str) -> None:
     for language in ("en", "de", "ar-XB"):
@@ -44,6 +45,7 @@ def test_a_page_is_no_wider_than_the_window(window: Chrome, stage: Stage, name: 
         assert not page_checks.overflowing(window), language
 
 
+@pytest.mark.wide
 def test_a_page_is_valid(stage: Stage, tmp_path: Path) -> None:
     pages = {"conversation.html": stage.read(SCENES["conversation.html"]).text}
     assert not page_checks.invalid(pages, tmp_path)

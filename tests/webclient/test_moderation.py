@@ -119,6 +119,7 @@ def test_a_moderator_deletes_and_restores(
     assert visitor.of(bikes).get(path).status == 200
 
 
+@pytest.mark.wide
 @step("moderator edits a microcosm")
 def test_a_moderator_edits_a_microcosm(hand: Hand, bikes: Site, make: Factory) -> None:
     place = make.microcosm(bikes, "Lamps")

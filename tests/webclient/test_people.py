@@ -117,6 +117,7 @@ def test_roles_are_their_holders_own(visitor: Visitor, make: Factory) -> None:
     assert visitor.of(site).get(address).location.startswith("/login/?next=")
 
 
+@pytest.mark.wide
 def test_a_comment_on_a_profile_is_shown_there(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     first = make.comment(site.member, by=site.owner, markdown="Welcome here")

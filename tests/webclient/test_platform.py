@@ -151,6 +151,7 @@ def test_pages_of_the_platform_are_not_on_sites(visitor: Visitor, bikes: Site) -
     assert visitor.of(ROOT).get("/microcosms/1/").status == 404
 
 
+@pytest.mark.wide
 def test_a_search_without_a_hit_says_so(visitor: Visitor) -> None:
     page = visitor.of(ROOT).get("/?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
 

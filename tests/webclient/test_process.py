@@ -135,6 +135,7 @@ def test_one_that_shows_no_page_does_not_take_over(database_url: str, tmp_path: 
             held.stop()
 
 
+@pytest.mark.wide
 def test_the_addresses_of_the_api_are_none_of_its_pages(alone: Server, bikes: Site) -> None:
     assert ask(alone, "/api/v1/site", bikes.host)[0] == 404
     assert ask(alone, "/api/v1/ready")[0] == 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.factories import Factory, Site, Thing
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
@@ -30,6 +32,7 @@ def test_a_member_reacts_and_takes_it_back(hand: Hand, bikes: Site, make: Factor
     hand.find(f'{row} [aria-label="like"][aria-pressed="false"]')
 
 
+@pytest.mark.wide
 @step("member bookmarks a conversation and finds it")
 def test_a_member_bookmarks_a_conversation(hand: Hand, bikes: Site, make: Factory) -> None:
     reader = make.person(bikes)

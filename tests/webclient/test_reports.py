@@ -159,6 +159,7 @@ def test_own_reports_go_on_by_key(make: Factory, visitor: Visitor) -> None:
     assert newcomer.get("/reports/?before=nonsense").status == 200
 
 
+@pytest.mark.wide
 @step("guest reports and confirms by mail")
 def test_a_guest_reports(
     hand: Hand, make: Factory, api: Api, api_there: Api, website: Server

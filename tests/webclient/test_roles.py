@@ -87,6 +87,7 @@ def test_a_role_says_what_is_inherited(make: Factory, bikes: Site, visitor: Visi
     assert "all members" in page.main and "all guests" in page.main
 
 
+@pytest.mark.wide
 def test_a_name_that_nobody_has_is_said_and_others_are_offered(
     make: Factory, bikes: Site, visitor: Visitor
 ) -> None:
@@ -104,6 +105,7 @@ def test_a_name_that_nobody_has_is_said_and_others_are_offered(
     assert "named" in owner.get(path).main
 
 
+@pytest.mark.wide
 def test_a_criterion_is_changed_and_removed(make: Factory, bikes: Site, visitor: Visitor) -> None:
     path = _role(make, bikes)
     owner = visitor.of(bikes, bikes.owner)

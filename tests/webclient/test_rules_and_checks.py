@@ -187,6 +187,7 @@ def test_a_rule_that_was_changed_after_its_dry_run_is_tried_again(
     assert refused.find("#title").attributes["value"] == "Links & newcomers"
 
 
+@pytest.mark.wide
 def test_a_rule_on_reports_keeps_its_terms(
     site: Site, api: Api, visitor: Visitor, make: Factory
 ) -> None:
@@ -223,6 +224,7 @@ def test_rules_and_checks_are_for_the_owner(path: str, bikes: Site, visitor: Vis
     assert visitor.of(bikes).get(f"/admin/{path}").location.startswith("/login/")
 
 
+@pytest.mark.wide
 def test_a_conversation_that_is_held_as_it_begins_has_its_text(
     site: Site, api: Api, visitor: Visitor, make: Factory
 ) -> None:

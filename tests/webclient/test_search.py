@@ -218,6 +218,7 @@ class SlowSearch:
         return Reply(200, sent, msgspec.json.encode({"data": data, "error": None}))
 
 
+@pytest.mark.wide
 def test_a_search_that_takes_too_long_says_what_helps() -> None:
     website = Website(
         SlowSearch(),

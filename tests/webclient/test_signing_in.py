@@ -280,6 +280,7 @@ def test_the_way_back_signs_in_the_browser_that_began(
     assert guest.get(f"/login/?{urlencode(trip.query)}").status == 400
 
 
+@pytest.mark.wide
 def test_a_wrong_state_or_a_refusal_signs_nobody_in(
     visitor: Visitor, provider: Provider, with_provider: Site
 ) -> None:

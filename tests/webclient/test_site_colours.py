@@ -32,6 +32,7 @@ def colour(text: str) -> Colour:
     return parsed
 
 
+@pytest.mark.wide
 def test_a_chosen_colour_can_be_read() -> None:
     for chosen in [*COLOURS, "#000", "#ffffff", "yellow", "#4082c3", "", "no colour", "hsl(9"]:
         for accent, paper in zip(

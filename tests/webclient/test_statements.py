@@ -221,6 +221,7 @@ def test_decisions_and_appeals_are_for_whom_they_concern(
         assert visitor.of(bikes).get(path).location.startswith("/login/")
 
 
+@pytest.mark.wide
 def test_who_appeals_reads_no_name(make: Factory, site: Site, visitor: Visitor) -> None:
     other = make.person(site, "Quirin")
     make.join(
@@ -237,6 +238,7 @@ def test_who_appeals_reads_no_name(make: Factory, site: Site, visitor: Visitor) 
     assert "Quirin" in visitor.of(site, site.owner).get(f"/appeals/{appeal}/").main
 
 
+@pytest.mark.wide
 def test_an_appeal_needs_words_and_leads_on(make: Factory, bikes: Site, visitor: Visitor) -> None:
     _, statement = make.action(make.comment(make.conversation(bikes, by=bikes.owner)))
     member = visitor.of(bikes, bikes.member)
@@ -312,6 +314,7 @@ def test_odd_filters_show_a_page(bikes: Site, visitor: Visitor, query: str) -> N
     assert owner.get(f"/admin/transparency/?{query}").status in (200, 400)
 
 
+@pytest.mark.wide
 def test_the_audit_and_decisions_go_on_by_key(make: Factory, site: Site, visitor: Visitor) -> None:
     for one in make.comments(make.conversation(site), 27):
         make.action(one)
@@ -331,6 +334,7 @@ def test_the_audit_and_decisions_go_on_by_key(make: Factory, site: Site, visitor
     assert owner.get(link.attributes["href"] or "").status == 200
 
 
+@pytest.mark.wide
 def test_from_a_report_to_63_things_that_are_back(
     make: Factory, site: Site, visitor: Visitor
 ) -> None:

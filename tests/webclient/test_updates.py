@@ -87,6 +87,7 @@ def test_update_preferences_are_changed(
     assert (wanted[2], wanted[10], wanted[3]) == (True, False, False)
 
 
+@pytest.mark.wide
 @step("digest and mail are set")
 def test_digest_and_mail_are_set(hand: Hand, bikes: Site, make: Factory, api_there: Api) -> None:
     person = make.person(bikes)
@@ -149,6 +150,7 @@ def test_titles_and_texts_of_updates_are_texts(
     assert "<script> <i> 1 < 2" in row.text()
 
 
+@pytest.mark.wide
 def test_settings_that_are_wrong_are_refused(visitor: Visitor, bikes: Site, make: Factory) -> None:
     member = visitor.of(bikes, make.person(bikes))
     for form in (

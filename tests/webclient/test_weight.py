@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 from typing import Final
 
+import pytest
+
 from tests.factories import Factory, Site
 from tests.webclient.visitor import Page, Visitor
 
@@ -35,6 +37,7 @@ def files(visitor: Visitor, page: Page, css: str, attribute: str) -> dict[str, i
     return found
 
 
+@pytest.mark.wide
 def test_a_conversation_page_of_25_comments_is_light(
     visitor: Visitor, bikes: Site, make: Factory
 ) -> None:

@@ -299,6 +299,7 @@ def apart(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield started
 
 
+@pytest.mark.wide
 def test_a_guest_s_page_is_made_once_until_what_it_shows_changes(
     server: Server, make: Factory
 ) -> None:

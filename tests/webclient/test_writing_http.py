@@ -189,6 +189,7 @@ def test_a_revision_is_not_brought_back_over_a_change(
     assert member.post(path, {"revision": "1", "etag": page.field(path, "etag")}).status == 303
 
 
+@pytest.mark.wide
 def test_an_edit_that_is_refused_keeps_what_was_unticked(
     member: Visitor, make: Factory, thread: Thing, picture_bytes: bytes
 ) -> None:
@@ -514,6 +515,7 @@ def test_the_row_of_a_comment_has_what_one_may(
     assert shown(bikes.moderator) == {"Reply", "Bookmark", "Edit", "Delete"}
 
 
+@pytest.mark.wide
 def test_all_that_is_followed_can_be_left(
     visitor: Visitor, make: Factory, bikes: Site, api: Api, thread: Thing
 ) -> None:

@@ -23,6 +23,7 @@ from tests.webhooks.receiver import Message, Receiver, receiving
 COMMENTS = {"itemTypes": ["comment"]}
 
 
+@pytest.mark.wide
 def test_what_happens_is_told_and_signed(
     hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_document_marks_nothing_as_read(
     assert marks == []
 
 
+@pytest.mark.wide
 def test_only_the_chosen_kinds_and_types_are_told(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -222,6 +224,7 @@ def test_huddles_are_told_to_who_takes_part_and_asks_for_them(
     assert receiver.only("/comments").data["itemId"] == last
 
 
+@pytest.mark.wide
 def test_what_is_hidden_is_told_as_deleted_and_without_a_document(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -268,6 +271,7 @@ def test_a_banned_owner_of_a_webhook_is_told_nothing(
 # ---------------------------------------------------------------- failures
 
 
+@pytest.mark.wide
 def test_a_failed_delivery_comes_again_under_the_same_id(
     hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -331,6 +335,7 @@ def test_events_of_one_object_keep_their_order_and_others_do_not_wait(
     assert told == sorted(told, key=["created", told[-1]].index)
 
 
+@pytest.mark.wide
 def test_a_receiver_that_is_down_holds_up_only_itself(
     hooks: Hooks, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -462,6 +467,7 @@ def test_after_a_day_a_delivery_is_a_dead_letter_and_can_be_replayed(
     assert api.post(path, {"id": dead[1]["id"]}, by=site.owner).status == 404
 
 
+@pytest.mark.wide
 def test_what_was_delivered_can_be_sent_again_from_the_log(
     hooks: Hooks, api: Api, make: Factory, site: Site, receiver: Receiver
 ) -> None:
@@ -556,6 +562,7 @@ def test_an_answer_without_end_is_a_failure(
     assert state["lastError"] == "The answer is too long"
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(4)
 @pytest.mark.parametrize("failures", range(12))
 def test_waits_grow_and_differ(failures: int) -> None:

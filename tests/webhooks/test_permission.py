@@ -55,6 +55,7 @@ def _in_huddle(api: Api, huddle: Thing, by: Person) -> Thing:
     return Thing(huddle.site, itemtypes.COMMENT, id)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_what_each_is_told_is_what_requests_show_them(
     api: Api, make: Factory, hooks: Hooks, site: Site, receiver: Receiver

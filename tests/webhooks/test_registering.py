@@ -422,6 +422,7 @@ def test_what_a_full_queue_has_no_room_for_can_be_replayed(
     assert hooks.state(hook)["missed"] is None
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("body", [{}, {"first": "1"}, {"first": "x", "last": "1"}])
 def test_a_replay_names_what_it_is_of(
     api: Api, hooks: Hooks, site: Site, body: dict[str, str]

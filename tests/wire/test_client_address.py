@@ -78,6 +78,7 @@ def _allowed(by: Person | None, site: Site, path: str) -> set[str]:
     return {by.email} | ({about[path]} if by is site.owner and path in about else set())
 
 
+@pytest.mark.wide
 def test_no_write_answers_with_anybody_elses_address(api: Api, make: Factory) -> None:
     site = make.site()
     chat = make.conversation(site)

@@ -33,7 +33,7 @@ def cases() -> Iterator[ParameterSet]:
         )
 
 
-@pytest.mark.sliced(60)
+@pytest.mark.sliced(40)
 @pytest.mark.parametrize("name", list(cases()))
 def test_the_answer_is_the_recorded_one(world: World, name: str) -> None:
     recording = load(name)

@@ -47,6 +47,7 @@ def _complaints(browser: Chrome) -> list[Any]:
     return [one for one in found if one["level"] != "DEBUG" and "favicon.ico" not in one["message"]]
 
 
+@pytest.mark.wide
 def test_a_page_is_accessible_on_a_small_phone(window: Chrome, api: Api, bikes: Site) -> None:
     for slug in SLICE:
         page_checks.draw(window, LIGHT, 320)
@@ -92,6 +93,7 @@ def _typed(browser: Chrome, query: str) -> list[str]:
     return found
 
 
+@pytest.mark.wide
 def test_typing_finds_what_the_server_finds(browser: Chrome, api: Api, bikes: Site) -> None:
     _open(browser, api, bikes, HOME)
     for query in QUERIES:

@@ -69,6 +69,7 @@ def outlines(host: str) -> dict[str, Outline]:
     return {slug: Outline(page.text()) for slug, page in pages(host).page.items()}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("host", HOSTS)
 def test_pages_are_light_html_with_nothing_from_elsewhere(host: str) -> None:
     for slug, page in outlines(host).items():
@@ -164,6 +165,7 @@ def test_search_finds_operations_fields_objects_and_errors() -> None:
     assert len(pages("site").search.find("e")) == 40
 
 
+@pytest.mark.wide
 def test_pages_are_valid_html(tmp_path: Path) -> None:
     made = pages("site").page
     shown = {f"{slug or 'index'}.html": made[slug].text() for slug in ("", "errors", "comments")}
@@ -173,6 +175,7 @@ def test_pages_are_valid_html(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- over the wire
 
 
+@pytest.mark.wide
 def test_each_host_serves_its_pages(api: Api, bikes: Site) -> None:
     for path, status in {
         HOME: 200,

@@ -64,6 +64,7 @@ def test_a_strangers_comment_in_a_huddle_is_none_for_the_owner_of_the_site(
     assert _flags(api, bikes.member, "comment", comment.id) >= {"read", "update", "owner"}
 
 
+@pytest.mark.wide
 def test_an_update_without_a_row_is_the_own_of_who_is_told_of_it(
     api: Api, make: Factory, bikes: Site
 ) -> None:

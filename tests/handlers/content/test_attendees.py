@@ -334,6 +334,7 @@ def test_the_csv_holds_no_formula(api: Api, make: Factory, bikes: Site) -> None:
 # ---------------------------------------------------------------- many at once
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_two_hundred_at_once_fill_an_event_exactly(
     api: Api, server: Server, make: Factory, bikes: Site

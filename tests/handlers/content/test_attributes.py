@@ -336,6 +336,7 @@ def test_an_attribute_lets_into_a_role_at_once(api: Api, make: Factory) -> None:
     assert api.get(chat.path, by=site.member).code == 9
 
 
+@pytest.mark.wide
 def test_attributes_and_criteria_written_at_once_agree(server: Server, make: Factory) -> None:
     site = make.site()
     place = make.microcosm(site)

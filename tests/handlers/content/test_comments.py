@@ -158,6 +158,7 @@ def test_closed_is_closed_for_all_but_moderators(api: Api, make: Factory, bikes:
     assert write(api, chat, bikes.moderator, "last word").status == 302
 
 
+@pytest.mark.wide
 def test_under_a_hidden_parent_nothing_is_written(api: Api, make: Factory, bikes: Site) -> None:
     place = make.microcosm(bikes)
     for thing, flag in ((place, "moderated"), (None, "deleted"), (None, "moderated")):
@@ -288,6 +289,7 @@ def test_a_reply_and_what_it_replies_to_show_each_other(
     assert title == "newcomer"
 
 
+@pytest.mark.wide
 def test_a_reply_to_what_is_not_there_is_a_plain_comment(
     api: Api, make: Factory, bikes: Site, trains: Site
 ) -> None:
@@ -658,6 +660,7 @@ def test_a_comment_says_on_which_page_it_stands(
     assert moved.location == f"{chat.path}?comment_id={comment.id}{more}"
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_page_is_the_viewers_own(api: Api, make: Factory, bikes: Site) -> None:
     chat = make.conversation(bikes)
@@ -721,6 +724,7 @@ def test_lastcomment_leads_to_the_last_live_one_that_is_not_ignored(
     assert found.location == f"{chat.path}?a=+&comment_id={comments[24].id}&limit=5&offset=20&z=1"
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_newcomment_leads_to_where_one_stopped_reading(
     api: Api, make: Factory, bikes: Site

@@ -112,6 +112,7 @@ def test_a_service_is_asked_once_and_its_best_match_is_the_answer(
     assert len(service.asked) == before + 1
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["broken", "garbled", "odd", "slow"])

@@ -143,6 +143,7 @@ def test_guests_and_banned_people_have_no_huddles(api: Api, bikes: Site) -> None
 # ---------------------------------------------------------------- nobody else learns that it exists
 
 
+@pytest.mark.wide
 def test_for_all_others_it_never_existed(api: Api, make: Factory, bikes: Site) -> None:
     huddle = make.huddle(bikes.member, bikes.newcomer)
     comment = make.comment(huddle)
@@ -303,6 +304,7 @@ def test_another_sites_huddle_or_profile_is_none(
         assert told[0][0] == status
 
 
+@pytest.mark.wide
 def test_no_list_count_or_page_shows_it(api: Api, make: Factory, bikes: Site) -> None:
     huddle = make.huddle(bikes.member, bikes.newcomer, title="Between the two of us")
     make.comment(huddle, markdown="A secret among participants")

@@ -107,6 +107,7 @@ def test_pages_cost_what_they_cost_without(
     assert after.cache_trips <= 1
 
 
+@pytest.mark.wide
 def test_counts_are_exact_when_many_react_at_once(
     server: Server, make: Factory, bikes: Site, chat: Thing
 ) -> None:

@@ -39,6 +39,7 @@ def hits(platform: Platform, code: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+@pytest.mark.wide
 def test_a_short_link_leads_to_its_address_from_both_hosts(platform: Platform) -> None:
     site = platform.make.site()
     url = f"https://example.org/{site.key}?a=b&c=d#e"
@@ -440,6 +441,7 @@ def test_a_code_tells_of_no_other_and_has_64_random_bits(platform: Platform) -> 
         assert len({code[place] for code in codes}) > 15, "a digit that is the same in many codes"
 
 
+@pytest.mark.wide
 def test_links_are_not_shortened_where_guests_do_not_read(platform: Platform) -> None:
     make = platform.make
     site = make.site()

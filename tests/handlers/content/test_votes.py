@@ -299,6 +299,7 @@ def _cast_all(server: Server, poll: Thing, ballots: list[tuple[Person, list[int]
     return answers
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [40, pytest.param(500, marks=pytest.mark.wide)])
 def test_counts_are_exact_under_hundreds_of_votes_at_once(
@@ -337,6 +338,7 @@ def test_counts_are_exact_under_hundreds_of_votes_at_once(
     assert stored == [(first + third,)]
 
 
+@pytest.mark.wide
 def test_nobody_votes_twice_by_hurrying(server: Server, make: Factory, bikes: Site) -> None:
     poll = make.poll(bikes)
     voter = make.person(bikes)

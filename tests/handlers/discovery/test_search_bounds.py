@@ -237,6 +237,7 @@ def test_what_is_counted_no_further_is_said_and_every_page_is_there(
     assert beyond.status == 400
 
 
+@pytest.mark.wide
 def test_what_is_filtered_is_counted_no_further_either(api: Api, make: Factory, site: Site) -> None:
     write(make, make.conversation(site), "filtered", RANKED + 60)
 
@@ -247,6 +248,7 @@ def test_what_is_filtered_is_counted_no_further_either(api: Api, make: Factory, 
     assert (last["results"]["total"], "atLeast" in last) == (RANKED + 60, False)
 
 
+@pytest.mark.wide
 def test_a_common_word_by_somebody_who_seldom_writes_is_found_on_every_shelf(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -301,6 +303,7 @@ def test_titles_stand_on_shelves_and_are_found_where_they_stood_before(
     assert hits(api, site, q="mandrill", sort="date") == made[::-1]
 
 
+@pytest.mark.wide
 def test_titles_that_are_far_apart_are_no_more_work_than_others(make: Factory) -> None:
     costs = []
     for far in (0, 60_000_000_000):
@@ -324,6 +327,7 @@ def test_titles_that_are_far_apart_are_no_more_work_than_others(make: Factory) -
     assert far_apart < 2 * near
 
 
+@pytest.mark.wide
 def test_one_statement_indexes_no_more_than_so_many_bytes(make: Factory, site: Site) -> None:
     chat = make.conversation(site)
     for _ in range(4):
@@ -340,6 +344,7 @@ def test_one_statement_indexes_no_more_than_so_many_bytes(make: Factory, site: S
     assert done == [3, 1, 0, 0]
 
 
+@pytest.mark.wide
 def test_one_statement_learns_from_no_more_than_so_many_bytes_and_goes_on_there(
     make: Factory, site: Site
 ) -> None:
@@ -369,6 +374,7 @@ def test_one_statement_learns_from_no_more_than_so_many_bytes_and_goes_on_there(
     assert [row[1] for row in make.sql(words, s=site.id)] == [1] * 6
 
 
+@pytest.mark.wide
 def test_words_are_learnt_behind_texts_that_are_gone(make: Factory, site: Site) -> None:
     chat = make.conversation(site)
     write(make, chat, "gone", 50)

@@ -43,6 +43,7 @@ def suggestions(api: Api, site: Site, typed: str, by: Person | None = None) -> l
     return found
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "typed",
@@ -70,6 +71,7 @@ def test_a_word_with_one_typing_error_still_finds_its_text(
     assert "<b>derailleur</b>" in data["results"]["items"][0]["highlight"]
 
 
+@pytest.mark.wide
 def test_a_word_in_another_script_is_forgiven_too(api: Api, make: Factory, site: Site) -> None:
     russian = make.conversation(site, title="Продам велосипед недорого")
     hebrew = make.conversation(site, title="תיקון אופניים בעיר")
@@ -106,6 +108,7 @@ def test_a_letter_wrong_in_a_script_without_spaces_is_forgiven(
     assert hits(api, site, q=typed) == [named(chat)]
 
 
+@pytest.mark.wide
 def test_a_long_text_in_a_script_without_spaces_is_asked_for_as_it_is(api: Api, site: Site) -> None:
     text = "".join(chr(0x4E00 + 7 * number) for number in range(440))
 
@@ -113,6 +116,7 @@ def test_a_long_text_in_a_script_without_spaces_is_asked_for_as_it_is(api: Api, 
     assert hits(api, site, q=" ".join(text[at : at + 30] for at in range(0, 440, 30))) == []
 
 
+@pytest.mark.wide
 def test_what_is_excluded_stays_excluded_when_errors_are_forgiven(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -133,6 +137,7 @@ def test_forgiving_costs_two_statements_more(api: Api, make: Factory, site: Site
     assert (answer.statements, answer.cache_trips) == (4, 0)
 
 
+@pytest.mark.wide
 def test_words_are_completed_by_how_frequent_they_are(api: Api, make: Factory, site: Site) -> None:
     chat = make.conversation(site, title="Crankset")
     for text in ("cranky", "cranky again", "crankset, crank", "cränkset"):
@@ -153,6 +158,7 @@ def test_words_are_completed_by_how_frequent_they_are(api: Api, make: Factory, s
     assert suggestions(api, site, "zzz") == suggestions(api, site, "%_") == []
 
 
+@pytest.mark.wide
 def test_nobody_is_told_a_word_of_what_they_may_not_see(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -185,6 +191,7 @@ def test_nobody_is_told_a_word_of_what_they_may_not_see(
     assert suggestions(api, site, "xylohorse", site.member) == []
 
 
+@pytest.mark.wide
 def test_no_word_is_suggested_that_stands_only_in_what_somebody_ignores(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -215,6 +222,7 @@ def known(make: Factory, site: Site, beginning: str) -> set[str]:
     return {row[0] for row in rows}
 
 
+@pytest.mark.wide
 def test_words_of_what_is_gone_are_forgotten(api: Api, make: Factory, site: Site) -> None:
     chat = make.conversation(site, title="Quuxtitle")
     said = {

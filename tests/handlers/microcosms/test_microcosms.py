@@ -565,6 +565,7 @@ def test_the_tree_shows_what_one_may_read_and_does_not_ignore(
 # ---------------------------------------------------------------- the page of items (content 2.7)
 
 
+@pytest.mark.wide
 def test_the_page_is_ordered_and_cut_over_places_and_items(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -678,6 +679,7 @@ def totals(api: Api, site: Site) -> dict[int, tuple[int, int]]:
     }
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_totals_follow_every_change_of_items_and_places(
     api: Api, make: Factory, site: Site
@@ -721,6 +723,7 @@ def test_totals_follow_every_change_of_items_and_places(
     expect((1, 1), (2, 3))
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 def test_the_most_recent_item_follows_too(api: Api, make: Factory, site: Site) -> None:
     one, two = make.microcosm(site), make.microcosm(site)
@@ -763,6 +766,7 @@ def test_the_most_recent_item_follows_too(api: Api, make: Factory, site: Site) -
 # ---------------------------------------------------------------- hiding and bringing back (C-09, C-19)
 
 
+@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["delete", "deleted", "moderated"])
 def test_everything_below_is_hidden_and_comes_back(
@@ -820,6 +824,7 @@ def test_what_was_hidden_by_itself_stays_hidden(api: Api, make: Factory, site: S
     assert api.get(chat.path, by=site.newcomer).status == 200
 
 
+@pytest.mark.wide
 def test_a_patch_leaves_a_reason_that_names_it(api: Api, make: Factory, site: Site) -> None:
     place, chat = make.microcosm(site), make.conversation(site)
     for thing in (place, chat):

@@ -140,6 +140,7 @@ def test_deleted_things_and_what_is_in_them_do_not_wait(
     assert waiting(api, site.owner) == []
 
 
+@pytest.mark.wide
 def test_pages_follow_each_other_while_things_are_decided(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -187,6 +188,7 @@ def test_every_type_of_item_waits(api: Api, make: Factory, site: Site) -> None:
     assert counts == {"comment": 0, "conversation": 1, "event": 1, "poll": 1}
 
 
+@pytest.mark.wide
 def test_it_takes_three_statements_at_most(api: Api, make: Factory, site: Site) -> None:
     chat = make.conversation(site)
     hide(api, *make.comments(chat, 10))

@@ -228,6 +228,7 @@ def furnish(api: Api, make: Factory, kind: str, item: Thing) -> list[Thing]:
     return [first, second, reply]
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(3)
 @pytest.mark.parametrize("flag", ["deleted", "moderated", "sticky"])
 def test_taking_a_flag_back_brings_back_exactly_what_was_there(
@@ -296,6 +297,7 @@ def test_an_item_that_its_author_deleted_comes_back_whole(
     assert differing(before, state(make, site)) == []
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize("flag", ["deleted", "moderated"])
 def test_a_comment_comes_back_as_it_was(

@@ -52,6 +52,7 @@ def test_the_owner_reads_replaces_and_resets_a_template(api: Api, own_site: Site
     assert api.get(path, by=owner).data == before
 
 
+@pytest.mark.wide
 def test_the_list_has_every_kind_of_mail(api: Api, own_site: Site) -> None:
     listed = api.get(TEMPLATES, by=own_site.owner).data["templates"]
 

@@ -227,6 +227,7 @@ def test_votes_are_listed_for_who_follows_the_poll_and_not_who_voted(api, make, 
     assert again["meta"]["created"] > first["meta"]["created"]
 
 
+@pytest.mark.wide
 def test_what_may_not_be_read_any_more_is_neither_listed_nor_counted(api, make):
     site = make.site()
     ana = make.person(site)
@@ -244,6 +245,7 @@ def test_what_may_not_be_read_any_more_is_neither_listed_nor_counted(api, make):
     assert heard(api, ana) == []
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(2)
 @pytest.mark.parametrize(
     "state",
@@ -272,6 +274,7 @@ def test_what_is_hidden_or_ignored_is_neither_listed_nor_counted(api, make, bike
     assert heard(api, ana) == []
 
 
+@pytest.mark.wide
 def test_reading_the_thread_clears_its_entries(api, make, bikes, ana, bob):
     chat = make.conversation(bikes, by=ana)
     make.comment(chat, by=bob, markdown=f"@{ana.name} look")
@@ -298,6 +301,7 @@ def test_a_huddle_is_not_unread_for_what_an_ignored_person_wrote(api, make, bike
     assert [one["meta"]["flags"]["unread"] for one in entries(api, ana)] == [False]
 
 
+@pytest.mark.wide
 def test_the_list_can_be_one_type_alone(api, make, bikes, ana, bob):
     chat = make.conversation(bikes, by=ana)
     comment = make.comment(chat, by=bob, markdown=f"@{ana.name} look")
@@ -310,6 +314,7 @@ def test_the_list_can_be_one_type_alone(api, make, bikes, ana, bob):
     assert api.get("/api/v1/updates?unread=perhaps", by=ana).status == 400
 
 
+@pytest.mark.wide
 def test_pages_follow_one_another_without_gaps_and_every_entry_has_an_id_of_its_own(
     api, make, bikes, ana, bob
 ):

@@ -58,6 +58,7 @@ def is_banned(stage: Stage, person: Person) -> bool:
     return answer.status == 403
 
 
+@pytest.mark.wide
 def test_of_many_bans_of_one_person_at_once_one_stays(stage: Stage, site: Site) -> None:
     bodies = [{"profileId": site.member.id, "reason": f"Reason {number}"} for number in range(8)]
     with ThreadPoolExecutor(len(bodies)) as pool:

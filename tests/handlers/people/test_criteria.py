@@ -432,6 +432,7 @@ def holds(sent: dict[str, Any], one: Somebody) -> bool:
     )
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize("seed", range(3))
 def test_members_are_those_whom_the_words_of_the_specification_name(
@@ -735,6 +736,7 @@ def test_members_are_explained(
     assert api.get(path(place, role, "members?explain=x"), by=site.owner).status == 400
 
 
+@pytest.mark.wide
 def test_a_dry_run_says_who_would_come_and_go_and_writes_nothing(
     api: Api, make: Factory, site: Site, place: Thing, role: Role
 ) -> None:

@@ -176,6 +176,7 @@ def test_oneself_and_what_one_cant_read_are_refused(stage: Stage, site: Site) ->
     assert stage.put("/ignored", named(huddle), by=site.moderator).status == 200
 
 
+@pytest.mark.wide
 def test_a_foreign_id_is_answered_like_none(stage: Stage, site: Site, make: Factory) -> None:
     other = stage.make.site()
     foreign = (

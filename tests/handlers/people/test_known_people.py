@@ -65,6 +65,7 @@ def old_and_new(stage: Stage, site: Site) -> list[str]:
     return [one for pair in zip(fresh, known, strict=True) for one in pair]
 
 
+@pytest.mark.wide
 def test_adding_somebody_does_not_tell_whether_they_are_known(stage: Stage, site: Site) -> None:
     mixed = old_and_new(stage, site)
     answer = stage.post("/users", [{"email": one} for one in mixed], by=site.owner)

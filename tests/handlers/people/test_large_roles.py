@@ -154,6 +154,7 @@ def test_nobody_waits_for_a_criterion_that_puts_a_crowd_out(
     assert inside(make, role) == 0
 
 
+@pytest.mark.wide
 def test_what_a_change_gives_follows_its_acknowledgement(
     server: Server, make: Factory, crowd: Site, place: Thing, role: Role, database_url: str
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_banned_role_takes_away_from_those_who_come_in(
     eventually(lambda: inside(make, banned) == 0)
 
 
+@pytest.mark.wide
 def test_names_are_taken_off_with_the_answer_and_a_role_goes_with_it(
     server: Server, make: Factory, crowd: Site, place: Thing, role: Role
 ) -> None:

@@ -37,6 +37,7 @@ def _made(api: Api, me: Person, config: Config) -> zipfile.ZipFile:
     return zipfile.ZipFile(io.BytesIO(api.get(f"{me.path}/export/file", by=me).body))
 
 
+@pytest.mark.wide
 def test_it_holds_rows_pages_and_files(
     api: Api, make: Factory, bikes: Site, me: Person, config: Config
 ) -> None:
@@ -68,6 +69,7 @@ def test_it_holds_rows_pages_and_files(
     assert (shown["state"], shown["done"]) == ("ready", shown["total"])
 
 
+@pytest.mark.wide
 def test_it_is_for_the_person_alone(
     api: Api, make: Factory, bikes: Site, me: Person, config: Config, database_url: str
 ) -> None:

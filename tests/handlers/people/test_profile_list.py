@@ -86,6 +86,7 @@ def test_any_page_holds_what_stands_there(stage: Stage, crowd: Site) -> None:
         assert stage.get(f"/profiles?offset={offset}", site=crowd).status == 400
 
 
+@pytest.mark.wide
 def test_whom_one_ignores_moves_the_pages_of_nobody_else(stage: Stage, crowd: Site) -> None:
     me = stage.make.person(crowd)
     everybody = expected(stage, crowd)

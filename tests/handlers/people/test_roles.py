@@ -210,6 +210,7 @@ def test_every_change_is_audited(api: Api, make: Factory, site: Site, place: Thi
 # ---------------------------------------------------------------- which role, and who may
 
 
+@pytest.mark.wide
 def test_only_managers_get_at_roles(api: Api, make: Factory, site: Site, place: Thing) -> None:
     id = new_role(api, place, site.owner)
     reads = [path(place, id, *rest) for rest in ((), ("members",), ("profiles",), ("criteria",))]

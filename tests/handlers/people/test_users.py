@@ -354,6 +354,7 @@ def test_a_taken_name_does_not_stop_a_batch(stage: Stage, site: Site) -> None:
     assert answer.data["profiles"] == 5
 
 
+@pytest.mark.wide
 def test_two_batches_at_once_make_everybody_once(stage: Stage, site: Site) -> None:
     lines = [f"p{n}@{site.key}.example,1\n" for n in range(300)]
     bodies = ["".join(lines).encode(), "".join(reversed(lines)).encode()]

@@ -200,6 +200,7 @@ def test_a_person_sees_what_concerns_them_and_not_who_did_it(
     assert [one["own"] for one in found[1:]] == [True] * (len(found) - 1)
 
 
+@pytest.mark.wide
 def test_a_page_costs_a_fixed_number_of_statements(
     api: Api, make: Factory, site: Site, database_url: str
 ) -> None:

@@ -52,6 +52,7 @@ def code_of(answer: Response) -> str:
     return str(answer.json()["data"]["code"])
 
 
+@pytest.mark.wide
 def test_unknown_programs_share_a_budget_over_all_addresses(crawled: Platform) -> None:
     site, other = crawled.make.site(), crawled.make.site()
     answers = [
@@ -110,6 +111,7 @@ def test_a_refused_crawler_gets_nothing_but_the_policy(crawled: Platform) -> Non
         assert answer.status == 400 and field in answer.error
 
 
+@pytest.mark.wide
 def test_a_crawler_is_verified_by_both_look_ups_and_nobody_waits(crawled: Platform) -> None:
     site, gate = crawled.make.site(), crawled.app.crawl
     for ip in ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"):

@@ -115,6 +115,7 @@ def scene(platform: Platform, zone: Nameserver) -> Iterator[Scene]:
     zone.failing.clear()
 
 
+@pytest.mark.wide
 def test_a_claim_waits_for_its_proof_and_tells_how_to_give_it(scene: Scene) -> None:
     scene.claim(scene.site)
     scene.look()
@@ -173,6 +174,7 @@ def test_of_several_claims_the_first_proof_wins_whoever_asked_first(scene: Scene
     assert "another site" in scene.health(scene.other)["error"]
 
 
+@pytest.mark.wide
 def test_a_released_name_rests_for_thirty_days_but_for_its_own_site(scene: Scene) -> None:
     scene.prove(scene.site)
     scene.claim(scene.site, "")
@@ -221,6 +223,7 @@ def test_what_was_never_proven_has_no_rest(scene: Scene) -> None:
     assert scene.served() is scene.other
 
 
+@pytest.mark.wide
 def test_a_claim_is_withdrawn_by_naming_alone_what_is_served(scene: Scene) -> None:
     mistyped = f"mistyped.{scene.domain}"
     for is_served in (False, True):
@@ -235,6 +238,7 @@ def test_a_claim_is_withdrawn_by_naming_alone_what_is_served(scene: Scene) -> No
         assert shown == (scene.domain if is_served else "")
 
 
+@pytest.mark.wide
 def test_three_failed_looks_over_72_hours_take_it_away_and_never_one(scene: Scene) -> None:
     scene.prove(scene.site)
     scene.name()
@@ -249,6 +253,7 @@ def test_three_failed_looks_over_72_hours_take_it_away_and_never_one(scene: Scen
     assert scene.served() is None
 
 
+@pytest.mark.wide
 def test_any_number_of_failed_looks_within_72_hours_takes_nothing_away(scene: Scene) -> None:
     scene.prove(scene.site)
     scene.name()
@@ -309,6 +314,7 @@ def test_a_domain_from_before_is_served_unproven_for_sixty_days(scene: Scene) ->
     assert scene.served() is scene.site
 
 
+@pytest.mark.wide
 def test_a_domain_from_before_becomes_proven_and_stays(scene: Scene) -> None:
     from_before(scene, scene.site)
     scene.name(scene.site)
@@ -320,6 +326,7 @@ def test_a_domain_from_before_becomes_proven_and_stays(scene: Scene) -> None:
     assert scene.state(scene.site) == "proven"
 
 
+@pytest.mark.wide
 def test_whoever_proves_a_domain_has_it_at_once_from_a_site_that_never_did(scene: Scene) -> None:
     from_before(scene, scene.other)
     assert scene.served() is scene.other
@@ -331,6 +338,7 @@ def test_whoever_proves_a_domain_has_it_at_once_from_a_site_that_never_did(scene
     assert scene.state(scene.other) == "pending"
 
 
+@pytest.mark.wide
 def test_a_deleted_site_keeps_a_domain_from_nobody(scene: Scene) -> None:
     scene.prove(scene.other)
     gone = {"meta": {"flags": {"deleted": True}}}
@@ -342,6 +350,7 @@ def test_a_deleted_site_keeps_a_domain_from_nobody(scene: Scene) -> None:
     assert scene.served() is scene.site
 
 
+@pytest.mark.wide
 def test_a_site_goes_on_under_its_old_domain_until_the_new_one_is_proven(scene: Scene) -> None:
     scene.prove(scene.site)
     new = f"new.{scene.domain}"
@@ -360,6 +369,7 @@ def test_a_site_goes_on_under_its_old_domain_until_the_new_one_is_proven(scene: 
     assert scene.state(scene.site) == "proven"
 
 
+@pytest.mark.wide
 def test_what_is_sent_back_as_it_was_shown_leaves_a_claim_alone(scene: Scene) -> None:
     def send_back() -> None:
         shown = scene.platform.api.get(OWN, site=scene.site).data

@@ -11,6 +11,7 @@ __all__ = ["platform"]
 OWN = "/api/v1/site"
 
 
+@pytest.mark.wide
 def test_a_custom_domain_leads_to_the_api_host(platform: Platform) -> None:
     site = platform.make.site()
     domain = f"www.{site.key}.example"

@@ -75,6 +75,7 @@ def found(name: str, id: int, href: str, **more: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.wide
 def test_everything_that_was_imported_is_found(stage: Stage, site: Site) -> None:
     make = stage.make
     place, chat = make.microcosm(site), make.conversation(site)

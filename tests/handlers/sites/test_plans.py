@@ -76,6 +76,7 @@ def notices(limited: Platform, site: Site) -> list[str]:
     return [subject.rpartition(": ")[2] for (subject,) in rows]
 
 
+@pytest.mark.wide
 def test_comments_are_refused_beyond_the_plan_and_the_owner_is_told_twice(
     limited: Platform,
 ) -> None:
@@ -123,6 +124,7 @@ def test_near_the_limit_the_owner_is_told_once_in_a_period(limited: Platform) ->
         assert notice.note(tx, today + datetime.timedelta(days=1)) is not None
 
 
+@pytest.mark.wide
 def test_members_webhooks_storage_and_invitations_are_limited(limited: Platform) -> None:
     site, other = planned(limited, "small"), limited.make.site()
     api = limited.api
@@ -157,6 +159,7 @@ def upload(limited: Platform, site: Site) -> Response:
     return post(limited.api, site.owner, ("a.png", png(), ""))
 
 
+@pytest.mark.wide
 def test_a_plan_of_nothing_refuses_and_the_owner_reads_exports_and_signs_in(
     limited: Platform,
 ) -> None:
@@ -240,6 +243,7 @@ def test_the_platforms_own_site_has_no_limits(limited: Platform) -> None:
     limited.app.plans.take_call(root)
 
 
+@pytest.mark.wide
 def test_an_operator_sets_the_plan_and_the_owner_sees_what_is_used(
     platform_database: str, limited: Platform
 ) -> None:

@@ -81,6 +81,7 @@ def test_a_sample_holds_what_there_is_and_what_the_last_day_brought(platform: Pl
     }
 
 
+@pytest.mark.wide
 def test_the_last_sample_of_each_day_is_shown_oldest_first(platform: Platform) -> None:
     keeper = admin(platform)
     for moment, total in (
@@ -103,6 +104,7 @@ def test_the_last_sample_of_each_day_is_shown_oldest_first(platform: Platform) -
     ]
 
 
+@pytest.mark.wide
 def test_only_those_who_run_the_platform_see_them(platform: Platform) -> None:
     keeper = admin(platform)
     site = platform.make.site()

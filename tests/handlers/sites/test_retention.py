@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from forumapi.config import Config
 from tests.factories import Site
 from tests.handlers.platform import Platform, platform
@@ -11,6 +13,7 @@ __all__ = ["platform"]
 PATH = "/api/v1/site/retention"
 
 
+@pytest.mark.wide
 def test_periods_have_bounds_and_go_back_to_the_platforms(platform: Platform) -> None:
     api, site = platform.api, platform.make.site()
     default = api.get(PATH, by=site.owner).data

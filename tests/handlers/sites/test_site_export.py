@@ -69,6 +69,7 @@ def age(stage: Stage, token_of: Person) -> None:
     )
 
 
+@pytest.mark.wide
 def test_an_owner_exports_the_site(stage: Stage, site: Site) -> None:
     assert stage.get(EXPORT, by=site.owner).status == 404
 

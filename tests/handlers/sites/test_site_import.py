@@ -149,6 +149,7 @@ def test_an_import_is_compared_and_removed(stage: Stage, site: Site) -> None:
     assert stage.sql("SELECT 1 FROM imported_items WHERE site_id = %(id)s", id=site.id) == []
 
 
+@pytest.mark.wide
 def test_an_import_is_audited_and_mailed(stage: Stage, site: Site) -> None:
     upload(stage, site)
     work(stage)
@@ -168,6 +169,7 @@ def test_an_import_is_audited_and_mailed(stage: Stage, site: Site) -> None:
     assert entries[0]["action"] == "imported"
 
 
+@pytest.mark.wide
 def test_only_the_owner_imports(stage: Stage, site: Site) -> None:
     upload(stage, site)
     work(stage)
@@ -358,6 +360,7 @@ def strays(stage: Stage, object: str) -> bool:
     )
 
 
+@pytest.mark.wide
 def test_an_upload_counts_to_the_quota_until_it_is_deleted(stage: Stage, site: Site) -> None:
     upload(stage, site)
     assert used(stage, site) == len(PHPBB)

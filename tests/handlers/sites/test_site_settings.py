@@ -317,6 +317,7 @@ def test_offers_of_a_site_are_bounded(stage: Stage, site: Site) -> None:
     assert stage.get(OFFER, by=people[-2]).status == 200
 
 
+@pytest.mark.wide
 def test_an_owner_of_many_sites_offers_no_more_by_that(stage: Stage, site: Site) -> None:
     others = [stage.make.site() for _ in range(2)]
     owners = [site.owner]
@@ -357,6 +358,7 @@ def test_an_address_that_mail_comes_back_from_is_offered_nothing_by_mail(
     assert stage.put(OFFER, ACCEPT, by=site.member).status == 302
 
 
+@pytest.mark.wide
 def test_the_link_in_an_offer_ends_mail_of_the_kind(stage: Stage, site: Site) -> None:
     offer(stage, site, site.member)
     stage.app.mail.drain()

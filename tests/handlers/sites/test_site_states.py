@@ -75,6 +75,7 @@ def state(stage: Stage, site: Site, by: Person) -> str:
     return str(at_platform(stage, "GET", f"/sites/{site.id}/state", by=by).data["state"])
 
 
+@pytest.mark.wide
 def test_an_owner_closes_the_site_exports_it_and_keeps_it(stage: Stage, site: Site) -> None:
     talk = stage.make.conversation(site).path.removeprefix("/api/v1")
     assert stage.get(DELETION, by=site.owner).status == 404
@@ -135,6 +136,7 @@ def test_only_the_owner_with_a_fresh_sign_in_and_their_second_factor_closes_it(
     assert stage.get(DELETION, by=site.owner).status == 404
 
 
+@pytest.mark.wide
 def test_operators_hold_a_site_back(stage: Stage, site: Site, operator: Person) -> None:
     talk = stage.make.conversation(site)
     path = talk.path.removeprefix("/api/v1")
@@ -238,6 +240,7 @@ def test_an_owner_does_not_take_back_what_an_operator_asked_for(
     assert stage.get("/microcosms", by=site.member).status == 200
 
 
+@pytest.mark.wide
 def test_owners_get_a_mail_a_week_before_and_at_the_end(stage: Stage, site: Site) -> None:
     stage.post(DELETION, {}, by=site.owner)
     site_deletions.work_off(stage.app.database, stage.config)
@@ -283,6 +286,7 @@ def test_read_only_shows_no_site_that_its_owner_had_deleted(
     assert at_platform(stage, "PUT", f"/sites/{site.id}", back, by=site.owner).status in (403, 404)
 
 
+@pytest.mark.wide
 def test_operators_do_so_on_the_command_line(
     stage: Stage, site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -183,6 +183,7 @@ def test_owned_sites_are_those_of_the_callers_user(platform: Platform) -> None:
     assert (refused.status, refused.code) == (403, 5)
 
 
+@pytest.mark.wide
 def test_sites_are_found_by_their_title(platform: Platform) -> None:
     site = platform.make.site(title="Quokkas & 100% wombats")
     other = platform.make.site(title="Quokkas of the coast")

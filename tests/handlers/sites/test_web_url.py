@@ -34,6 +34,7 @@ def in_feed(platform: Platform, site: Site) -> str:
     return url.replace(f"/events/{event.id}", "/events/ID")
 
 
+@pytest.mark.wide
 def test_the_owner_says_where_the_pages_are_and_feeds_lead_there(platform: Platform) -> None:
     site = platform.make.site()
     assert "webUrl" not in platform.api.get(OWN, site=site).data
@@ -65,6 +66,7 @@ def test_where_the_website_runs_a_site_s_own_address_is_that_of_its_pages(
     assert (b'"webUrl"' in found.render()) == has_website
 
 
+@pytest.mark.wide
 def test_it_is_https_on_the_sites_own_host_or_a_proven_domain(platform: Platform) -> None:
     site, other = platform.make.site(), platform.make.site()
     domain = f"www.{site.key}.example"

@@ -57,6 +57,7 @@ def waiting(api: Api, by: Person) -> list[dict[str, Any]]:
     return items
 
 
+@pytest.mark.wide
 def test_another_moderator_decides_and_only_the_things_of_who_appeals_are_back(
     api: Api, make: Factory, site: Site
 ) -> None:

@@ -92,6 +92,7 @@ def test_conversations_of_many_comments_are_merged_in_the_background_and_back(
     assert {row[1] for row in make.sql(EVENTS, s=site.id)} == {2}
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     ("kind", "does", "undoes"), [("hide", 26, 28), ("show", 26, 29), ("move", 19, 20)]
 )

@@ -160,6 +160,7 @@ def test_a_merge_brings_all_together_and_its_undo_takes_all_back(
     assert api.get(other.path, site=site).status == 200
 
 
+@pytest.mark.wide
 def test_later_comments_stay_and_chains_lead_on(api: Api, make: Factory, site: Site) -> None:
     a, b, c = (make.conversation(site, by=site.member, title=title) for title in "ABC")
     in_a, in_b = make.comment(a), make.comment(b)

@@ -26,6 +26,7 @@ def other(make: Factory, site: Site) -> Person:
     return person
 
 
+@pytest.mark.wide
 def test_an_appeal_is_a_case_until_it_is_decided(
     api: Api, make: Factory, site: Site, other: Person
 ) -> None:

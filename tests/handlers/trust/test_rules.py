@@ -64,6 +64,7 @@ def hits(api: Api, rule: str, by: Person, count: int) -> list[dict[str, Any]]:
         time.sleep(0.1)
 
 
+@pytest.mark.wide
 def test_a_rule_is_tried_and_saved_and_hides_what_fits_alone(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_rule_is_tried_and_saved_and_hides_what_fits_alone(
     assert "automated" not in made[1][1]
 
 
+@pytest.mark.wide
 def test_in_shadow_mode_nothing_is_done_and_a_change_is_a_version(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -286,6 +288,7 @@ def _done(make: Factory, site: Site, path: str) -> list[Any]:
     )
 
 
+@pytest.mark.wide
 def test_a_rule_that_hides_acts_before_anybody_can_read(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -453,6 +456,7 @@ def test_what_a_rule_deletes_counts_for_rules_on_its_author(
         assert (hit["href"], hit["shadow"]) == (linked, is_shadow)
 
 
+@pytest.mark.wide
 def test_an_action_whose_record_is_forgotten_is_recorded_no_second_time(
     api: Api, make: Factory, site: Site
 ) -> None:

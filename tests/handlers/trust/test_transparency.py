@@ -242,6 +242,7 @@ def address(path: str = "", **query: object) -> str:
 PERIODS = [(0, DAYS + 60), (30, 395), (100, 131), (200, 201), (DAYS + 100, DAYS + 200)]
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize(("first", "last"), PERIODS)
 def test_the_report_equals_a_recount(

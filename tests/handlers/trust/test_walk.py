@@ -48,6 +48,7 @@ def done(answer: Response) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.wide
 def test_a_report_leads_to_an_action_that_is_explained_and_undone(
     api: Api, make: Factory, site: Site
 ) -> None:
@@ -290,6 +291,7 @@ def test_undo_leaves_alone_what_was_changed_since_and_lists_it(
     assert api.get(chat.path, by=site.newcomer).data["comments"]["total"] == 3
 
 
+@pytest.mark.wide
 def test_all_by_somebody_is_hidden_and_back(api: Api, make: Factory, site: Site) -> None:
     spammer = make.person(site)
     chats = [make.conversation(site) for _ in range(3)]

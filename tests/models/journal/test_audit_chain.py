@@ -33,6 +33,7 @@ def entries(make: Factory, site: Site, columns: str) -> list[tuple[Any, ...]]:
     )
 
 
+@pytest.mark.wide
 def test_each_written_thing_has_one_entry_in_the_order_of_events(
     make: Factory, site: Site, database_url: str
 ) -> None:

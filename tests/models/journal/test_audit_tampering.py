@@ -371,6 +371,7 @@ def undone(make: Factory) -> Iterator[Transaction]:
         raise Undone
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "count", [120, pytest.param(1000, marks=pytest.mark.wide)], ids=lambda count: f"{count} of them"
 )

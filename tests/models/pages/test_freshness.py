@@ -89,6 +89,7 @@ def test_a_ban_and_its_end_hold_on_the_next_request(
     assert there.get(warm.chat.path, by=warm.reader).status == 200
 
 
+@pytest.mark.wide
 def test_a_revoked_token_is_worth_nothing_on_the_next_request(
     api: Api, there: Api, site: Site, warm: Warm
 ) -> None:
@@ -143,6 +144,7 @@ def test_a_role_that_shuts_members_out_holds_on_the_next_request(
     assert there.get(warm.chat.path, by=warm.reader).status == 200
 
 
+@pytest.mark.wide
 def test_a_hidden_microcosm_is_hidden_on_the_next_request(
     api: Api, there: Api, site: Site, warm: Warm
 ) -> None:
@@ -203,6 +205,7 @@ def opens(client: Api, warm: Warm) -> bool:
     return statuses == {200}
 
 
+@pytest.mark.wide
 def test_each_change_of_a_role_holds_on_the_next_request(
     api: Api, there: Api, site: Site, warm: Warm
 ) -> None:
@@ -226,6 +229,7 @@ def test_each_change_of_a_role_holds_on_the_next_request(
     assert opens(there, warm)
 
 
+@pytest.mark.wide
 def test_each_change_of_members_holds_on_the_next_request(
     api: Api, there: Api, site: Site, warm: Warm
 ) -> None:
@@ -243,6 +247,7 @@ def test_each_change_of_members_holds_on_the_next_request(
         assert opens(there, warm) is is_open, (method, path)
 
 
+@pytest.mark.wide
 def test_each_change_of_criteria_and_of_what_they_ask_holds_on_the_next_request(
     api: Api, there: Api, site: Site, warm: Warm
 ) -> None:
@@ -308,6 +313,7 @@ def test_guests_see_a_change_of_the_tree_within_a_second(
     assert soon(look, status_is(200)) < GUESTS_S + SLACK_S
 
 
+@pytest.mark.wide
 def test_guests_are_shut_out_within_a_second(
     there: Api, make: Factory, site: Site, warm: Warm
 ) -> None:

@@ -172,6 +172,7 @@ CHANGES: dict[str, Change] = {
 }
 
 
+@pytest.mark.wide
 @pytest.mark.sliced(4)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)

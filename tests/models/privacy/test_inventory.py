@@ -52,6 +52,7 @@ def _with_person(columns: dict[str, tuple[str, bool]]) -> set[str]:
     }
 
 
+@pytest.mark.wide
 def test_each_table_and_column_has_its_line(
     catalog: dict[str, dict[str, tuple[str, bool]]],
 ) -> None:
