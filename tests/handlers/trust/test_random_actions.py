@@ -20,7 +20,7 @@ from tests.factories import Factory, Person, Thing
 
 # Sequences of `make test-wide`. More of them by hand, 50 in a minute or two: FORUMAPI_SEQUENCES=1000 make test-wide
 # T=tests/handlers/trust/test_random_actions.py
-SEQUENCES: Final = int(os.environ.get("FORUMAPI_SEQUENCES", "200"))
+SEQUENCES: Final = int(os.environ.get("FORUMAPI_SEQUENCES", "100"))
 IN_ONE_TEST: Final = 50
 
 # Conversations that a split has made are deleted by its undo. The activity of an item that has no comment any more is
@@ -280,7 +280,7 @@ def _play(api: Api, make: Factory, seed: int) -> None:
 
 
 # In 112 one of two changes that hide a comment is undone, and the other later; in 178 a later action before an earlier.
-@pytest.mark.wide
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("seed", [0, 112, 178])
 def test_undoing_everything_leaves_no_trace(api: Api, make: Factory, seed: int) -> None:
     _play(api, make, seed)
