@@ -7,6 +7,7 @@ its place. `check` is for the test client, which asks it about every answer of t
 from __future__ import annotations
 
 import functools
+import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -152,6 +153,8 @@ def _json(
     kind: str,
 ) -> Iterator[str]:
     body = response.body
+    if response.headers.get("content-encoding") == "gzip":
+        body = gzip.decompress(body)
     callback = kind.startswith("application/javascript")
     context = query.get("context", "")
     if callback:

@@ -740,7 +740,16 @@ def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
     """
     enveloped = usual["content"][JSON]["schema"]
     refusal = {"$ref": _REF.format(name="OAuthError")}
-    message = {"type": "object", "description": "An error of JSON-RPC 2.0.", "required": ["error"]}
+    message = {
+        "type": "object",
+        "description": "An error of JSON-RPC 2.0.",
+        "required": ["error"],
+        "properties": {
+            "jsonrpc": {"type": "string"},
+            "id": {"type": ["string", "integer", "null"]},
+            "error": {"type": "object"},
+        },
+    }
     page = {HTML: {"schema": {"type": "string"}}}
     forms = {
         "JsonRpc": {JSON: {"schema": {"anyOf": [enveloped, message]}}},

@@ -15,6 +15,7 @@ LINT = services.DOCUMENT_CHECKERS.lock / "lint.mjs"
 # docs/api/docs.md explains each.
 EXPLAINED = {
     "Redocly": {
+        ("warn", "no-ambiguous-paths", "#/paths/~1api~1v1~1docs~1scripts~1{name}"),
         ("warn", "no-ambiguous-paths", "#/paths/~1api~1v1~1site~1auth~1{method}"),
         ("warn", "no-ambiguous-paths", "#/paths/~1api~1v1~1site~1legal~1{document}"),
         ("warn", "no-ambiguous-paths", "#/paths/~1api~1v1~1site~1mail~1{template}"),

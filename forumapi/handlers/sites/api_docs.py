@@ -142,7 +142,7 @@ class DocsSearchHandler(Handler):
     ignores_token = True
     tags_bare_answers = True
 
-    @needs(ANYONE, answer=dict[str, list[list[Any]]], media_type=JSON)
+    @needs(ANYONE, answer=dict[str, Any], media_type=JSON)
     def get(self, ctx: Context) -> Result:
         """The operations, objects with their fields, and errors of the reference, without the envelope."""
         return _file(ctx, _pages(ctx).published, JSON)
