@@ -25,10 +25,11 @@ KINDS = {
 TYPES = [name for name in BODIES if f"/api/v1/{name}" in routes.SITE]
 NEVER = 987_654_321
 
-# What tells of writing itself, or of the last writer, and not of the state of things.
+# What tells of writing itself, or of the last writer, and not of the state of things; and the mark by which dispatch,
+# in a process of its own, remembers until its next turn that nobody was notified.
 PASSING = (
     "'version', 'edited', 'edited_by', 'edit_reason', 'last_active', 'acl_version', 'delta_id',"
-    " 'role_ids', 'next_change_at'"
+    " 'role_ids', 'next_change_at', 'is_unannounced'"
 )
 APART = (
     # Records of what moderators did, with what undoes it, and of what was chained.
