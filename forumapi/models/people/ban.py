@@ -149,9 +149,9 @@ DELETE_EXPIRED = Query(
 class Ban(NamedTuple):
     """Ban of a user or, if `domain` is set, of everybody with an address there.
 
-    `site_id` 0: the whole platform; `email`: the user's address as entered, "" for a domain; `profile_id`: the user's
-    profile on that site, 0 for none; `expires` None: never; `created_by`: a profile, 0 for an operator;
-    `display_reason` is shown to the banned, `admin_reason` is not.
+    `site_id` 0: the whole platform; `email`: the user's address as entered, "" for a ban of a domain; `profile_id`,
+    `profile_name`: the user's profile on that site, 0 and "" for none; `expires` None: never; `created_by`: a profile,
+    0 for an operator; `display_reason` is shown to the banned, `admin_reason` is not.
     """
 
     id: int
@@ -239,14 +239,16 @@ class Ban(NamedTuple):
 
     @classmethod
     def list_all(cls, tx: Reader, site_id: int = 0) -> list[Ban]:
-        """Return all bans that concern a site, its own and those from the whole platform (0: all of all sites too),
-        oldest first, expired ones included.
+        """Return all bans that concern a site: its own and those from the whole platform; with `site_id` 0 all bans of
+        all sites and of the platform. Oldest first, expired ones included.
         """
         return [cls(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, ban_id: int) -> Ban | None:
-        """Return one ban of a site; None if the site has no such ban."""
+        """Return one ban of a site, expired or not; None if the site itself has no such ban: one from the whole
+        platform is not found.
+        """
         row = tx.row(FIND, site_id=site_id, ban_id=ban_id)
         return cls(*row) if row else None
 
@@ -264,7 +266,9 @@ class Ban(NamedTuple):
         return {self.profile_id, self.created_by} - {0}
 
     def document(self, people: dict[int, bytes]) -> dict[str, Any]:
-        """Return the ban as a dict for JSON; `people`: summaries by profile id."""
+        """Return the ban as a dict for JSON; `people`: summaries of profiles, as JSON, by profile id. Without a summary
+        the banned profile is left out, and `createdBy` is null.
+        """
         data: dict[str, Any] = {"id": self.id}
         if self.domain:
             data["domain"] = self.domain
@@ -311,7 +315,9 @@ _DOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})+")
 
 
 def checked_domain(text: str) -> str:
-    """Return `text` as an e-mail domain, in lower case and without a leading @. Raises Invalid if it is no domain."""
+    """Return `text` as an e-mail domain: in lower case, without spaces around it and a leading @. Raises Invalid if it
+    is no domain.
+    """
     domain = text.strip().lower().removeprefix("@")
     if len(domain) > 253 or not _DOMAIN.fullmatch(domain):
         raise Invalid("domain", "must be the part of e-mail addresses after the @")
@@ -319,8 +325,8 @@ def checked_domain(text: str) -> str:
 
 
 def checked_text(text: str, field: str, most: int) -> str:
-    """Return `text`, a reason or note, cleaned and HTML-escaped. Raises Invalid, which names `field`, beyond `most`
-    characters, counted before the escaping.
+    """Return `text`, a reason or note, without tags, line breaks and unprintable characters, and HTML-escaped. Raises
+    Invalid, which names `field`, beyond `most` characters, counted before the escaping.
     """
     cleaned = short_text_cleaning.sentence(text, quiet=False)
     if short_text_cleaning.length(cleaned) > most:

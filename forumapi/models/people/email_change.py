@@ -70,8 +70,8 @@ class EmailChange(NamedTuple):
 
     @classmethod
     def insert(cls, tx: Transaction, user_id: int, address: str) -> str:
-        """Store a requested change, in place of an earlier one of this user; return the code to send to the new
-        address, which is valid for MINUTES.
+        """Store a requested change to `address`, a result of `checked`, in place of an earlier one of this user; return
+        the code to send to the new address, which is valid for MINUTES.
         """
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         tx.run(
@@ -139,7 +139,9 @@ def count_send(tx: Transaction, user_id: int, address: str) -> None:
 
 
 def is_taken(tx: Transaction, user_id: int, address: str) -> bool:
-    """Return True if a user other than `user_id` signs in with this address."""
+    """Return True if a user other than `user_id` signs in with `address`; case and Gmail's rules make no difference
+    (P-29).
+    """
     found = User.find_by_email(tx, address)
     return found is not None and found.id != user_id
 

@@ -235,8 +235,9 @@ class Profile(NamedTuple):
         is_visible: bool,
         style_id: int,
     ) -> None:
-        """Store new columns of the profile and recompute its roles. `gender` "": none; `style_id`: a number from 0 to
-        STYLE_MAX that clients set, and that nothing else uses.
+        """Store new columns of the profile and recompute its roles. `name`, `gender`: results of `checked_name` and
+        `checked_gender`, "" for no gender; `style_id`: a number from 0 to STYLE_MAX that clients set, and that nothing
+        else uses.
 
         Raises Invalid for a style out of range, a taken name (P-32), and a new name that looks like another's.
         """
@@ -261,8 +262,8 @@ class Profile(NamedTuple):
         _record(tx, author, journal.REPLACED, self.id, version)
 
     def set_member(self, tx: Transaction, author: Author, is_member: bool) -> None:
-        """Set the flag `member` of the profile, and recompute its roles. The caller has checked that the author owns
-        the site.
+        """Set the flag `member` of the profile to `is_member`, and recompute its roles. The caller has checked that the
+        author owns the site.
         """
         query = GRANT_MEMBER if is_member else REVOKE_MEMBER
         writer = {"me": author.profile_id} if is_member else {}
@@ -314,7 +315,8 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return `text` as a profile name, cleaned and HTML-escaped (platform 4.3).
+    """Return `text` as a profile name: without white space, tags and unprintable characters, and HTML-escaped (platform
+    4.3).
 
     Raises Invalid for a wrong length, counted before the escaping, for @ or +, and for a name that looks like one of
     `reserved`.
@@ -331,8 +333,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return `text` as a gender, cleaned and HTML-escaped; "" means none. Raises Invalid beyond GENDER_MAX characters,
-    counted before the escaping.
+    """Return `text` as a gender, without tags, line breaks and unprintable characters, and HTML-escaped; "" means none.
+    Raises Invalid beyond GENDER_MAX characters, counted before the escaping.
     """
     gender = short_text_cleaning.sentence(text, quiet=False)
     if short_text_cleaning.length(gender) > GENDER_MAX:

@@ -182,7 +182,7 @@ class Role(NamedTuple):
         *,
         window_s: int,
     ) -> int:
-        """Store a new role without members and return its id. `flags` holds all of FLAGS.
+        """Store a new role without members and return its id. `flags` holds all of FLAGS, by wire name.
 
         If the author made a role of the same title in the microcosm within `window_s` seconds, store nothing and return
         the id of that one (P-10).

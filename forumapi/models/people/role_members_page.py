@@ -172,8 +172,8 @@ class MemberChange(NamedTuple):
 
 
 def page(tx: Reader, site_id: int, role_id: int, at: Paging, *, everyone: bool) -> MembersPage:
-    """Return the page `at` of a role's present members, by profile id. `everyone`: the role includes all profiles
-    of the site.
+    """Return the page `at` of a role's members, found anew by its criteria and named profiles, in the order of their
+    ids. `everyone`: the role includes all profiles of the site.
     """
     rows = tx.rows(
         MEMBERS,
@@ -200,8 +200,8 @@ def losing(tx: Reader, site_id: int, role_ids: list[int], limit: int) -> dict[in
 
 
 def reasons(tx: Reader, site_id: int, role_id: int, profile_ids: list[int]) -> dict[int, Reason]:
-    """Return the reasons why each of these profiles is in a role, by profile id; for one that is not in it
-    `is_explicit` is False and `met` empty. Ids of no profile are left out.
+    """Return the reasons why each of these profiles is in a role, by profile id; for one that is not in it, or only
+    because the role includes everybody, `is_explicit` is False and `met` empty. Ids of no profile are left out.
     """
     found: dict[int, Reason] = {}
     rows = tx.rows(REASONS, site_id=site_id, role_id=role_id, profile_ids=profile_ids)

@@ -235,7 +235,7 @@ def page(tx: Reader, site_id: int, ids: list[int], at: Paging, *, shows: bool) -
 
 
 def named(tx: Reader, site_id: int, id: int, at: Paging) -> NamedProfiles:
-    """Return the page `at` of the profiles named in a role, by profile id."""
+    """Return the page `at` of the profiles named in the role `id`, in the order of their ids."""
     rows = tx.rows(NAMED, site_id=site_id, id=id, limit=at.limit, offset=at.offset)
     return NamedProfiles(rows[0][0], {row[1]: row[2] for row in rows if row[1] is not None})
 

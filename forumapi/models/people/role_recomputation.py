@@ -191,7 +191,7 @@ def lock_roles_shared(tx: Transaction, site_id: int) -> None:
 
 
 def recompute_roles(tx: Transaction, site_id: int, profile_ids: list[int]) -> None:
-    """Recompute all roles of these profiles, after a change of anything that criteria compare.
+    """Recompute and store which roles these profiles are in, after a change of anything that criteria compare.
 
     Locks the profiles: a transaction that locks one of them for its change takes the shared lock on roles before that.
     """

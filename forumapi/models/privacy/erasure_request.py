@@ -156,7 +156,7 @@ class ErasureRequest(NamedTuple):
         return tx.run(CANCEL_ACCOUNT, user_id=user_id) > 0
 
     def document(self, href: str) -> dict[str, Any]:
-        """Return the request as a dict for JSON; `href`: its address."""
+        """Return the request as a dict for JSON; `href`: the request's address in the API."""
         return {
             "words": self.words,
             "requested": json_fragments.format_time(self.requested),
@@ -166,7 +166,9 @@ class ErasureRequest(NamedTuple):
 
 
 def checked_words(text: str) -> str:
-    """Return `text`, KEEP or REMOVE, as the query has it; KEEP for "". Raises Invalid for any other text."""
+    """Return `text`, the parameter `words` of a request: KEEP or REMOVE; KEEP for "". Raises Invalid for any other
+    text.
+    """
     if text not in ("", *WORDS):
         raise Invalid("words", "must be keep or remove")
     return text or KEEP

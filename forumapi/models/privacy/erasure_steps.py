@@ -647,8 +647,9 @@ MAIL: Final = (
 
 
 def lock_unheld(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Lock the rows of those of the files that nobody has, and return their hashes, in any order; [] for no hashes.
-    One that got an owner while its lock was awaited is not among them.
+    """Lock the rows of those of the files `hashes` that on no site are attached to anything or uploaded by anybody, and
+    return their hashes, in any order; [] for no hashes. One that got an owner while its lock was awaited is not among
+    them.
     """
     found = list(hashes)
     for _ in range(2) if found else ():
@@ -906,9 +907,9 @@ def advance(tx: Transaction, work: Erasing) -> None:
 
 
 def advance_account(tx: Transaction) -> bool:
-    """Begin the erasing of all profiles of an account whose erasing has begun and is in the journal of erasures; or,
-    when no profile is left, delete the account, of which a user without address stays while a ban is in force. Return
-    False if there was nothing to do.
+    """End all access to one account whose erasing has begun and is in the journal of erasures, and begin the erasing of
+    all its profiles; or, when no profile is left, delete the account, of which a user without address stays while a ban
+    is in force. Return False if there is no such account, or its profiles are still being erased.
     """
     row = tx.row(LOCK_ACCOUNT)
     if row is None:

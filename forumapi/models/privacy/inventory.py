@@ -24,7 +24,8 @@ FATES: Final = (DELETED, NOBODYS, CHOSEN, RENAMED, KEPT)
 
 class Line(NamedTuple):
     """Line of the inventory, for columns of one table with the same fate at an erasure. `columns`: their names with
-    spaces between; `fate`: one of FATES; `why`: for KEPT, the reason, and for how long.
+    spaces between; `fate`: one of FATES; `why`: for KEPT, the reason, and for how long; else a remark on the fate, ""
+    for none.
     """
 
     columns: str

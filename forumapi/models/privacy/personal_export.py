@@ -206,7 +206,7 @@ def columns_of(table: PersonTable) -> list[str]:
 
 class Claimed(NamedTuple):
     """Copy, for a profile on a site, that this process makes. `requested`: time of the request, which distinguishes it
-    from a later one of the same profile; `name`: the profile's.
+    from a later one of the same profile; `name`: the profile's name.
     """
 
     site_id: int
@@ -242,7 +242,9 @@ class PersonalExport(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> PersonalExport | None:
-        """Return the copy of a profile, made or not; None if there is none, or its time `ends` has passed."""
+        """Return the copy of a profile's data, made already or not; None if there is none, or its time `ends` has
+        passed.
+        """
         row = tx.row(FIND, site_id=site_id, profile_id=profile_id, hours=HOURS)
         return cls(*row) if row else None
 
@@ -255,7 +257,9 @@ class PersonalExport(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, site_id: int, profile_id: int) -> bool:
-        """Delete the profile's copy, also one that is being made; return False if there is none."""
+        """Delete the profile's copy, also one that is being made, and have its archive deleted by a job; return False
+        if there is none.
+        """
         return tx.row(DELETE, site_id=site_id, profile_id=profile_id) is not None
 
     def document(self, href: str) -> dict[str, Any]:
