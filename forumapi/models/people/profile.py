@@ -236,8 +236,8 @@ class Profile(NamedTuple):
         style_id: int,
     ) -> None:
         """Store new columns of the profile and recompute its roles. `name`, `gender`: results of `checked_name` and
-        `checked_gender`, "" for no gender; `style_id`: a number from 0 to STYLE_MAX that clients set, and that nothing
-        else uses.
+        `checked_gender`, or the stored ones, "" for no gender; `style_id`: a number from 0 to STYLE_MAX that clients
+        set, and that nothing else uses.
 
         Raises Invalid for a style out of range, a taken name (P-32), and a new name that looks like another's.
         """

@@ -49,7 +49,7 @@ class CrawlPolicy(NamedTuple):
         return cls(tuple(stored["refused"]), stored["trainAi"], stored["perMinute"])
 
     def document(self) -> dict[str, Any]:
-        """Return the policy as the wire shows it."""
+        """Return the policy as a dict for JSON."""
         return {
             "refused": list(self.refused),
             "trainAi": self.train_ai,
@@ -57,7 +57,9 @@ class CrawlPolicy(NamedTuple):
         }
 
     def checked(self) -> CrawlPolicy:
-        """Return the policy with each name once, in the order given. Raises Invalid, which names the bad field."""
+        """Return the policy with each refused crawler once, in the order given. Raises Invalid, which names the field,
+        for a crawler or preference that is not known, and for a number of requests out of range.
+        """
         for name in self.refused:
             if name not in BY_NAME:
                 known = ", ".join(BY_NAME)

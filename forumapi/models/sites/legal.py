@@ -188,8 +188,9 @@ def _sent_to(services: str) -> str:
 
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:
-    """Return (html, link), checked, one of them "". Raises Invalid, which names the field, unless exactly one is given,
-    and for a template or address that is not allowed.
+    """Return (html, link) as `LegalText.upsert` stores them, one of them "": the template `html` without tags that are
+    not allowed, such as scripts and forms, or the http(s) address `link`. Raises Invalid, which names the field, unless
+    exactly one is given (None: not given), and for a template or address that is not allowed.
     """
     if (html is None) == (link is None):
         raise Invalid("html", "or link is required, and only one of them")

@@ -57,8 +57,9 @@ class MenuEntry(NamedTuple):
 
     @classmethod
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
-        """Return a sent entry, checked, cleaned and HTML-escaped. Raises Invalid, which names `place`, the entry's
-        place in the body such as [0], and the field.
+        """Return a sent entry as it is stored: its texts without tags, line breaks and unprintable characters, all
+        HTML-escaped. Raises Invalid, which names `place`, the entry's place in the body such as [0], and the field, for
+        an address that is missing or not allowed, a text that is missing or too long, and a title that is too long.
         """
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = short_text_cleaning.sentence(given(entry.text, ""), quiet=False)
@@ -79,8 +80,8 @@ class Menu(NamedTuple):
 
     @classmethod
     def checked(cls, entries: Sequence[EntryBody]) -> Menu:
-        """Return a sent menu, checked. Raises Invalid for a bad entry, for more than MAX_ENTRIES, and for no entries
-        (P-20).
+        """Return a sent menu as it is stored, in its order. Raises Invalid for a bad entry, for more than MAX_ENTRIES,
+        and for no entries (P-20).
         """
         if not entries:
             raise Invalid("", "The menu may not be empty; use DELETE to remove it")

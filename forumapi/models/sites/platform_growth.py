@@ -55,8 +55,9 @@ _KEYS: Final = (
 
 
 def sample(tx: Transaction) -> int:
-    """Store a sample of the platform's figures: new profiles, sign-ins and texts of the last day up to now, and the
-    numbers of all profiles and sites; return 1, or 0 if there is a sample of this very moment.
+    """Store a sample of the platform's figures: new profiles, profiles that were active, new comments and
+    conversations, all of the last 24 hours, and the numbers of all profiles and sites; return 1, or 0 if there is a
+    sample of this very moment.
     """
     return tx.run(SAMPLE)
 

@@ -145,12 +145,15 @@ class SiteCache(PollingThread):
     # ---------------------------------------------------------------- look-up
 
     def cached(self, host: str) -> Site | None:
-        """Return the live site of a Host header from memory, which may be outdated; None if it is not held."""
+        """Return the site of a Host header from memory, which may be outdated, of those that `by_host` returns; None if
+        it is not held, or the header is malformed.
+        """
         return self._cached(_name(host))
 
     def by_host(self, host: str, tx: Reader) -> Site:
-        """Return the live site of a Host header from memory, which may be outdated, else from the database (platform
-        2.1). Raises Invalid, code 2, for a bad header; NotFound, code 14, for no such site.
+        """Return the site of a Host header from memory, which may be outdated, else from the database (platform 2.1);
+        also one that is suspended or in its export window. Raises Invalid, code 2, for a malformed header; NotFound,
+        code 14, for a host without a site, or whose site is deleted.
         """
         name = _name(host)
         if not name:
@@ -215,8 +218,8 @@ class SiteCache(PollingThread):
     def page(
         self, tx: Reader, paging: Paging, owner_user_id: int | None = None, words: str = ""
     ) -> tuple[int, list[Site]]:
-        """Return the number of live sites and the page `paging` of them, oldest first, read from the database; without
-        the root site.
+        """Return the number of sites and the page `paging` of them, oldest first, read from the database; without the
+        root site and those that are deleted, suspended or in their export window.
 
         `owner_user_id`: only those that this user owns, None for all; `words`: only those with this text, in whatever
         case, in their title, "" for all; both narrow the number too.
@@ -228,8 +231,8 @@ class SiteCache(PollingThread):
         return total, [self._site(row) for row in rows]
 
     def host_of(self, domain: str, tx: Reader) -> str:
-        """Return the API's host of the live site with this custom domain. Raises NotFound if none has it (platform 2.3,
-        hosts).
+        """Return the API's host of the site that is served under this custom domain. Raises NotFound if none is, or the
+        site is deleted, suspended or in its export window (platform 2.3, hosts).
         """
         name = _name(domain)
         key = tx.value(HOST, domain=name) if name else None
@@ -253,15 +256,16 @@ class SiteCache(PollingThread):
         return self.current(site.id, tx)
 
     def current(self, site_id: int, tx: Reader) -> Site:
-        """Return the live site with this id, confirmed by the database within the last second. Raises NotFound if there
-        is none.
+        """Return the site with this id, confirmed by the database within the last second; also one that is suspended or
+        in its export window. Raises NotFound if there is none, or it is deleted.
         """
         if self._is_stale(site_id):
             self._single_flight.do(site_id, tx, lambda: self._refresh(site_id, tx))
         return self._current(site_id, tx)
 
     def renewed(self, site: Site, tx: Reader) -> Site:
-        """Return the snapshot of `site` after asking the database now, for answers that proxies cache.
+        """Return the present snapshot of `site`, confirmed by the database now, however recently it was confirmed, for
+        answers that proxies cache.
 
         Raises NotFound if the site is deleted.
         """
@@ -305,8 +309,8 @@ class SiteCache(PollingThread):
         return site
 
     def at(self, site_id: int, version: int, acl_version: int, tx: Reader) -> Site:
-        """Return a snapshot of the live site with this id, at least as new as these versions, which the caller has just
-        read. Raises NotFound if there is none.
+        """Return a snapshot of the site with this id, at least as new as these versions, which the caller has just
+        read. Raises NotFound if there is none, or it is deleted.
         """
         return self.confirmed(self._current(site_id, tx), version, acl_version, tx)
 

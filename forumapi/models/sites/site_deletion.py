@@ -366,8 +366,8 @@ class SiteDeletion(NamedTuple):
     def add(
         self, tx: Transaction, table: str, rows: int, *, documents: int = 0, unconfirmed: int = 0
     ) -> None:
-        """Count rows of a table that were deleted, and documents that were removed from memcached; `unconfirmed` of
-        them were perhaps not.
+        """Add to the stored figures of the deletion: `rows` deleted of `table`, and `documents` removed from memcached,
+        of which `unconfirmed` may still be there.
         """
         tx.run(
             ADD,
@@ -379,8 +379,8 @@ class SiteDeletion(NamedTuple):
         )
 
     def finish(self, tx: Transaction, keys: Keys) -> str:
-        """Prove that no table has a row of the site, sign the receipt and return it. Raises NotEmptyError, after which
-        the transaction may not be committed.
+        """Prove that no table has a row of the site, store the end of the deletion with its receipt, signed by `keys`,
+        and return the receipt, a JSON text. Raises NotEmptyError, after which the transaction may not be committed.
         """
         counted = tx.rows(COUNT, site_id=self.site_id)
         left = [f"{name} ({total})" for name, total in counted if total]
@@ -433,7 +433,7 @@ class ListedDeletion(NamedTuple):
 
     @classmethod
     def all(cls, tx: Reader) -> list[ListedDeletion]:
-        """Return all deletions, in the order in which they were asked for."""
+        """Return the deletions of all sites, those that wait included, in the order in which they were asked for."""
         return [cls(*row) for row in tx.rows(LIST)]
 
     def is_signed(self, keys: Keys) -> bool:
@@ -452,7 +452,7 @@ class ListedDeletion(NamedTuple):
         )
 
     def figures(self) -> Mapping[str, Any]:
-        """Return the receipt's values by name; {} before the end."""
+        """Return the receipt's values by name, as `SiteDeletion.finish` wrote them; {} before the end."""
         found: Mapping[str, Any] = json.loads(self.receipt or "{}")
         return found
 

@@ -328,7 +328,7 @@ def record_value(host: str) -> str:
 
 
 def how_to_prove(domain: str, host: str) -> str:
-    """Return a sentence that tells the owner how to prove the domain."""
+    """Return a sentence that tells a site's owner how to prove the domain. `host`: the API's host of that site."""
     return (
         f"Make {domain} an alias (CNAME) of {host}, or give {record_name(domain)} the TXT record"
         f' "{record_value(host)}"'

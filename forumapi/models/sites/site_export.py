@@ -205,7 +205,9 @@ def audit(tx: Transaction, author: Author) -> None:
 
 
 def expire(tx: Transaction) -> int:
-    """Have the archives whose time is over deleted, of all sites; return their number."""
+    """Mark exports of all sites as EXPIRED whose archive's time is over, and have these archives deleted by a job;
+    return their number.
+    """
     return tx.run(EXPIRE)
 
 
@@ -256,5 +258,7 @@ class ExportClaim(NamedTuple):
         return email
 
     def fail(self, tx: Transaction, reason: str) -> None:
-        """Mark the export as failed, with a reason for its owner; nothing changes if the claim was lost."""
+        """Mark the export as failed, with `reason`, cut to 500 characters, for the site's owner; nothing changes if the
+        claim was lost.
+        """
         tx.run(FAIL, **self._asdict(), reason=reason[:500])

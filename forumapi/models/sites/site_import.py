@@ -294,7 +294,9 @@ class SiteImport(NamedTuple):
 
     @staticmethod
     def drop(tx: Transaction, site_id: int) -> None:
-        """Have the upload of the site's import deleted, unless a task is under way."""
+        """Have the upload of the site's import deleted, by a job; nothing changes while a task is under way, or without
+        an upload.
+        """
         tx.rows(DROP, site_id=site_id)
 
 
@@ -353,7 +355,7 @@ def audit(tx: Transaction, author: Author) -> None:
 
 
 def expire(tx: Transaction) -> int:
-    """Have the uploads whose time is over deleted, of all sites; return their number."""
+    """Have uploads of imports of all sites whose time is over deleted, by a job; return their number."""
     return int(tx.value(EXPIRE))
 
 
@@ -434,7 +436,9 @@ class ImportClaim(NamedTuple):
         return self._end(tx, DONE, "", **results)
 
     def fail(self, tx: Transaction, reason: str) -> list[str]:
-        """Mark the task as failed, with a reason for the owner; return the same addresses as `finish`."""
+        """Mark the task as failed, with `reason`, cut to 500 characters, for the site's owner; return the same
+        addresses as `finish`.
+        """
         return self._end(tx, FAILED, reason[:500])
 
     def _end(

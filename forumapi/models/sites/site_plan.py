@@ -121,7 +121,9 @@ def find(tx: Reader, site_id: int) -> str:
 
 
 def document(plan: str, limits: Mapping[str, int], used: Mapping[str, int]) -> dict[str, Any]:
-    """Return the plan in force ("": none) with its limits, and what the site uses of them, as the wire shows it."""
+    """Return the plan in force, named `plan` ("": none), as a dict for JSON: with its `limits`, and how much of each is
+    `used`, both by the limits' names; a limit without an entry in `used` is shown without its use.
+    """
     return {
         "plan": plan,
         "limits": [

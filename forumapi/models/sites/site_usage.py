@@ -154,7 +154,7 @@ class SiteUsage(NamedTuple):
         return cls(since, until, period, [(row[0], Usage(*row[1:])) for row in rows])
 
     def document(self) -> dict[str, Any]:
-        """Return the usage as the wire shows it, with its totals."""
+        """Return the usage as a dict for JSON, with the totals of all periods."""
         totals = Usage(*map(sum, zip(*(usage for _, usage in self.rows), strict=True)))
         return {
             "since": format_time(self.since),
@@ -176,7 +176,8 @@ class SiteUsage(NamedTuple):
 
 def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> None:
     """Add to the usage of sites. `counts`, not empty: numbers to add, `guest_reads` to `live_s` in the order of
-    `Usage`, then `comments`, by (site id, hour, as its number since 1970); sites that no longer exist are left out.
+    `Usage`, then `comments`, by (site id, number of the hour since the beginning of 1970, UTC); sites that no longer
+    exist are left out.
     """
     keys = sorted(counts)
     columns = list(zip(*(counts[key] for key in keys), strict=True))

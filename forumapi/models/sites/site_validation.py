@@ -209,7 +209,9 @@ def merged(
 
 
 def check_title(text: str) -> str:
-    """Return a site's title, cleaned and HTML-escaped. Raises Invalid if it is blank or over MAX_TITLE characters."""
+    """Return `text` as a site's title: without tags, line breaks and unprintable characters, and HTML-escaped. Raises
+    Invalid if it is blank or over MAX_TITLE characters.
+    """
     title = short_text_cleaning.sentence(text, quiet=False)
     if not title:
         raise Invalid("title", "must not be blank")
@@ -219,7 +221,9 @@ def check_title(text: str) -> str:
 
 
 def check_description(text: str) -> str:
-    """Return a site's description, cleaned and HTML-escaped. Raises Invalid if it is blank."""
+    """Return `text` as a site's description: without tags and unprintable characters, in small letters if it is all in
+    capitals, and HTML-escaped. Raises Invalid if it is blank.
+    """
     description = short_text_cleaning.block(text)
     if not description:
         raise Invalid("description", "must not be blank")
@@ -227,8 +231,8 @@ def check_description(text: str) -> str:
 
 
 def check_key(text: str) -> str:
-    """Return a subdomain key in lower case (P-15). Raises Invalid unless it consists of 1 to MAX_KEY letters a to z and
-    digits.
+    """Return `text` as a subdomain key: in lower case, without white space and tags (P-15). Raises Invalid unless it
+    consists of 1 to MAX_KEY letters a to z and digits.
     """
     key = short_text_cleaning.word(text).lower()
     if not key:
@@ -269,7 +273,7 @@ def check_domain(text: str, platform_domain: str) -> str:
 
 
 def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
-    """Return the address of a site's pages, without a trailing slash.
+    """Return `text`, the address of a site's pages, without a trailing slash.
 
     Raises Invalid unless it is https on one of `hosts` (empty: on any), with nothing but a path.
     """
@@ -302,13 +306,16 @@ def check_color(field: str, text: str) -> str:
 
 
 def position(text: str) -> str:
-    """Return the name of a background position in lower case; `tile` for an unknown name."""
+    """Return `text`, the name of a background position, in lower case, without spaces around it; `tile` for an unknown
+    name.
+    """
     name = text.strip().lower()
     return name if name in POSITIONS else "tile"
 
 
 def check_url(field: str, text: str) -> str:
-    """Return a relative path or http(s) URL that is safe inside an HTML attribute and a style sheet (P-17).
+    """Return `text` without the spaces around it: a relative path or http(s) URL that is safe inside an HTML attribute
+    and a style sheet (P-17).
 
     Raises Invalid, which names `field`, for any other text.
     """
@@ -332,8 +339,8 @@ def check_url(field: str, text: str) -> str:
 
 
 def check_analytics(text: str) -> str:
-    """Return an analytics id, without spaces around it. Raises Invalid unless it begins with UA- or G- and has at most
-    MAX_ANALYTICS characters.
+    """Return `text`, the id of a property at Google Analytics, without spaces around it. Raises Invalid unless it
+    begins with UA- or G- and has at most MAX_ANALYTICS characters.
     """
     name = text.strip()
     if len(name) > MAX_ANALYTICS or not _ANALYTICS.fullmatch(name):
@@ -345,7 +352,9 @@ def check_analytics(text: str) -> str:
 
 
 def check_auth0_domain(text: str) -> str:
-    """Return the host name of a tenant at Auth0, which requests are sent to. Raises Invalid if it is no host name."""
+    """Return `text` as the host name of a tenant at Auth0, which requests are sent to: in lower case and ASCII. Raises
+    Invalid if it is no host name of at most MAX_AUTH0 characters.
+    """
     name = host_name(text)
     if not name or len(name) > MAX_AUTH0:
         raise Invalid("auth0Domain", f"must be a host name of at most {MAX_AUTH0} characters")
@@ -353,8 +362,8 @@ def check_auth0_domain(text: str) -> str:
 
 
 def check_word(field: str, text: str) -> str:
-    """Return an id or secret of an identity provider, without spaces around it. Raises Invalid, which names `field`,
-    for a text that is too long, or has other characters than such ids have.
+    """Return `text`, an id or secret of an identity provider, without spaces around it. Raises Invalid, which names
+    `field`, for a text that is too long, or has other characters than such ids have.
     """
     word = text.strip()
     if len(word) > MAX_AUTH0 or not re.fullmatch(r"[A-Za-z0-9._~+/=@:-]+", word):
@@ -366,7 +375,8 @@ def check_word(field: str, text: str) -> str:
 
 
 def check_href(field: str, text: str) -> str:
-    """Return the target of a menu entry, HTML-escaped: relative, http, https or mailto (P-20).
+    """Return `text`, the target of a menu entry, HTML-escaped: a relative address, or one with http, https or mailto
+    (P-20).
 
     Raises Invalid, which names `field`, for any other text.
     """

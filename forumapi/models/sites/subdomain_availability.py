@@ -1,4 +1,6 @@
-"""Subdomains that no new site can have: those reserved for the platform, and those of live sites (platform 2.3)."""
+"""Subdomains that no new site can have: those reserved for the platform, those that sites have, and those that rest
+after the deletion of their sites (platform 2.3).
+"""
 
 from __future__ import annotations
 
@@ -30,5 +32,7 @@ def is_reserved(tx: Reader, key: str) -> bool:
 
 
 def is_taken(tx: Reader, key: str) -> bool:
-    """Return True if the subdomain `key`, whatever its upper and lower case, is reserved, rests or is taken."""
+    """Return True if the subdomain `key`, whatever its upper and lower case, is reserved for the platform, rests after
+    the deletion of its site, or is that of a site which is neither deleted, suspended nor in its export window.
+    """
     return bool(tx.value(IS_TAKEN, key=key.lower())) or site_deletion.is_resting(tx, key.lower())

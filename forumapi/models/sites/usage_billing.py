@@ -55,11 +55,11 @@ class BilledHour(NamedTuple):
 
     @property
     def id(self) -> str:
-        """Return the id of its event, the same however often it is sent."""
+        """Return the id of the event that tells the biller of this hour: the same however often the event is sent."""
         return f"usage_{self.site_id}_{int(self.hour.timestamp())}"
 
     def document(self) -> dict[str, Any]:
-        """Return the body of its event as a dict for JSON."""
+        """Return the body of the event that tells the biller of this hour, as a dict for JSON."""
         return {
             "type": "usage",
             "id": self.id,
@@ -74,8 +74,8 @@ class BilledHour(NamedTuple):
 
 
 def due(tx: Transaction, grace_s: int, limit: int) -> list[BilledHour]:
-    """Return the hours to send next, `limit` at most: by hour, then site. An hour is due `grace_s` seconds after its
-    end.
+    """Return the hours of all sites to send to the biller next, `limit` at most: ordered by hour, then by site id. An
+    hour is due `grace_s` seconds after its end. Hours that were over before the first call are never due.
     """
     tx.run(BEGIN)
     rows = tx.rows(DUE, grace_s=grace_s, limit=limit)
@@ -86,5 +86,5 @@ def due(tx: Transaction, grace_s: int, limit: int) -> list[BilledHour]:
 
 
 def move(tx: Transaction, last: BilledHour) -> None:
-    """Record that the hours up to `last` were sent."""
+    """Record that the hours up to `last`, in the order of `due`, were sent."""
     tx.run(MOVE, hour=last.hour, last=last.site_id)
