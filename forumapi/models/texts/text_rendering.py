@@ -197,8 +197,8 @@ def rerender(
 
 
 def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
-    """Return `value` cleaned and HTML-escaped, as a required line of text (content 1.7). `quiet`: a text all in
-    capitals is put into small letters.
+    """Return `value` as a required line of text: without tags, line breaks and unprintable characters, and HTML-escaped
+    (content 1.7). `quiet`: a text all in capitals is put into small letters.
 
     Raises Invalid, which names `field`, if it is no string, empty or over `limit` characters, counted before the
     escaping.
@@ -210,8 +210,8 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 
 def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool = True) -> str:
-    """Return `value` as `title` does, to replace the stored title `now`; if both are equal apart from escaping, return
-    `now`, even over the limit, as an imported title may be. Raises Invalid as `title` does.
+    """Return `value` as `title` does, to replace the stored title `now`; if both are the same text apart from HTML
+    escapes, return `now`, even over the limit, as an imported title may be. Raises Invalid as `title` does.
     """
     if isinstance(value, str) and unescape(value) == unescape(now):
         return now
@@ -219,8 +219,9 @@ def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool =
 
 
 def block(value: object, field: str, limit: int) -> str:
-    """Return `value` cleaned and HTML-escaped, as a required text of several lines. Raises Invalid, which names
-    `field`, if it is no string, empty or over `limit` characters, counted before the escaping.
+    """Return `value` as a required text of several lines: without tags and unprintable characters, in small letters if
+    it is all in capitals, and HTML-escaped. Raises Invalid, which names `field`, if it is no string, empty or over
+    `limit` characters, counted before the escaping.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")

@@ -569,8 +569,9 @@ class Action:
     def run_back(
         self, tx: Transaction, author: Author, allowed: Collection[int], limit: int
     ) -> None:
-        """Take back up to `limit` changes; the last batch sets the action to UNDONE. A thing that others changed since
-        stays, as a conflict.
+        """Take back up to `limit` changes; the last batch sets the action to UNDONE and, as
+        `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing that others changed since stays,
+        as a conflict.
 
         `author`: who undoes the action; `allowed`: microcosms that the author moderates now.
         """
@@ -583,7 +584,8 @@ class Action:
         self, tx: Transaction, author: Author, allowed: Collection[int], author_id: int
     ) -> None:
         """Take back, within the transaction, what the action changed of the things of the profile `author_id`; the
-        action's state stays. `author`, `allowed`: as in `run_back`.
+        action's state stays, and statements of it are marked as revoked as `statement_of_reasons.revoke` does.
+        `author`, `allowed`: as in `run_back`.
 
         A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is. Raises Conflict for an
         action that is not done.

@@ -68,8 +68,8 @@ class ActionWorker(PollingThread):
         not set aside; return False if there is none. An action whose batch raises is set aside for ASIDE_S seconds; the
         exception is raised again.
 
-        An action of an operator may change things in all microcosms of the site; an action of a profile only in those
-        that the profile moderates now.
+        An action of an operator or of a rule may change things in all microcosms of the site; an action of a profile
+        only in those that the profile moderates now.
         """
         now = time.monotonic()
         self._aside = {id: until for id, until in self._aside.items() if until > now}

@@ -250,8 +250,8 @@ class Appeal:
             raise Conflict("This appeal is decided already")
 
     def decide(self, tx: Transaction, site_id: int, me: int, state: str) -> None:
-        """Store the decision of the profile `me` on the locked appeal: GRANTED or REFUSED. Raises Conflict if the
-        appeal is decided.
+        """Store the decision of the profile `me` on the locked appeal, `state`: GRANTED or REFUSED. The action and the
+        appeal's case stay as they are. Raises Conflict if the appeal is decided.
         """
         self.check_open()
         tx.run(DECIDE, site_id=site_id, id=self.id, me=me, state=state)
@@ -312,8 +312,8 @@ class Appeal:
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return the appeals in `ids` that the profile `me` has made, as dicts for JSON, by appeal id; no statement is run
-    for no ids.
+    """Return those of the appeals with the ids `ids` that the profile `me` has made, as dicts for JSON without
+    messages, by appeal id; no statement is run for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: Appeal(*row).document({}, is_own=True, messages=None) for row in rows}

@@ -16,5 +16,5 @@ LATEST: Final = """
 
 
 def link(statement_id: int) -> dict[str, Any]:
-    """Return the link to a statement of reasons, for JSON."""
+    """Return the link to the statement of reasons `statement_id`, as a dict for JSON with `rel` and `href`."""
     return {"rel": "statement", "href": f"/api/v1/statements/{statement_id}"}

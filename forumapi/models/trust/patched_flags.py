@@ -24,8 +24,8 @@ LAST_ACTIVITY = Query(
 def flag_item(
     tx: Transaction, author: Author, item: Item, flags: Mapping[str, bool], reason: str
 ) -> None:
-    """Set those flags of the locked item that `flags` has, by name, with the edit reason `reason`; and record an action
-    for each flag that changes.
+    """Set those flags of the locked item that `flags` has, by column such as `is_open`, with the edit reason `reason`;
+    and record an action for each flag that changes.
     """
     ref = ItemRef(item.item_type, item.id)
     for column, value in flags.items():
@@ -40,7 +40,7 @@ def flag_comment(
     tx: Transaction, author: Author, comment: Comment, flags: Mapping[str, bool]
 ) -> None:
     """Set `is_deleted` and `is_moderated` of the locked comment, and record an action for each that changes. `flags`
-    holds both.
+    holds both, by these names.
     """
     changed = {name: value for name, value in flags.items() if getattr(comment, name) is not value}
     parent = comment.parent

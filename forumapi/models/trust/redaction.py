@@ -169,12 +169,14 @@ def waiting(tx: Transaction, most: int) -> list[Row]:
 
 
 def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
-    """Delete the row of a redaction that has nothing left to remove."""
+    """Delete the row of the redaction of one thing, of which nothing is left to remove."""
     tx.run(FINISH, site_id=site_id, item_type=item_type, item_id=item_id)
 
 
 def defer(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
-    """Let a redaction wait behind all others: its files are done with, and a cache may still hold its documents."""
+    """Let the redaction of one thing wait behind all others: its files are done with, and are deleted from its row; a
+    cache may still hold its documents.
+    """
     tx.run(DEFER, site_id=site_id, item_type=item_type, item_id=item_id)
 
 

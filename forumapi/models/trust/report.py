@@ -134,8 +134,8 @@ FORGET_GUESTS = Query(
 
 
 class Guest(NamedTuple):
-    """Reporter without a profile, who has confirmed the address `email`. `key`: email.same_person_key of the address,
-    by which reports of one person are found.
+    """Reporter without a profile, who has confirmed the address `email`. `key`: person key of the address
+    (text/email_address.py), by which reports of one person are found.
     """
 
     email: str
@@ -243,7 +243,9 @@ def _check_limits(counts: Sequence[int]) -> None:
 
 
 class OwnReport(NamedTuple):
-    """Report as its reporter sees it, with the state and outcome of its case."""
+    """Report as its reporter sees it. `state`: that of its case, open or decided; `outcome`: acted or dismissed,
+    without a meaning before the decision; `decided`: time of the decision, None before.
+    """
 
     id: int
     item_type: int
@@ -264,7 +266,7 @@ class OwnReport(NamedTuple):
 
     @classmethod
     def of_guest(cls, tx: Reader, site_id: int, id: int) -> Self | None:
-        """Return a report by a guest whose address is still stored; None if there is none with this id."""
+        """Return a report by a guest whose address is still stored; None if there is none with this id on the site."""
         row = tx.row(FIND_OF_GUEST, site_id=site_id, id=id)
         return cls(*row) if row else None
 
@@ -302,15 +304,17 @@ class OwnReport(NamedTuple):
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return the reports in `ids` that the profile `me` has sent, as dicts for JSON, by report id; no statement is run
-    for no ids.
+    """Return those of the reports with the ids `ids` that the profile `me` has sent, as dicts for JSON, by report id;
+    no statement is run for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: OwnReport(*row).document() for row in rows}
 
 
 def forget_guest(tx: Transaction, site_id: int, id: int) -> None:
-    """Erase name and address of the guest who sent a report; the report itself stays."""
+    """Erase name and address of the guest who sent the report `id`; the report itself stays. Nothing changes for a
+    report that no guest sent.
+    """
     tx.run(FORGET_GUEST, site_id=site_id, id=id)
 
 

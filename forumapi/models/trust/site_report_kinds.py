@@ -70,8 +70,8 @@ def find(tx: Reader, site_id: int) -> tuple[ReportKind, ...]:
 
 def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
     """Return an owner's list of kinds, sent as dicts with kind, title and category, checked, in its order; titles are
-    cleaned and HTML-escaped, and a category "" becomes the default one of its kind. Raises Invalid, which names the bad
-    entry.
+    without tags and unprintable characters, in small letters if they are all in capitals, and HTML-escaped, and a
+    category "" becomes the default one of its kind. Raises Invalid, which names the bad entry.
 
     `illegal` must be among the kinds, or Invalid is raised: people may report what is against the law, whatever else a
     site takes.

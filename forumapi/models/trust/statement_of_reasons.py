@@ -150,8 +150,8 @@ class Statement(NamedTuple):
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
 
     def appealable(self, tx: Reader, site_id: int) -> tuple[datetime.datetime, int]:
-        """Return the time until which an appeal against the statement is possible, and the id of its appeal, 0 for
-        none.
+        """Return (time until which an appeal against the statement is possible, id of the appeal that was made against
+        it, 0 for none).
         """
         row = tx.row(APPEALABLE, site_id=site_id, id=self.id, months=APPEAL_MONTHS)
         return (row[0], row[1] or 0) if row else (self.created, 0)
@@ -180,8 +180,8 @@ class Statement(NamedTuple):
 
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Return the statements of reasons in `ids` that are addressed to the profile `me`, as dicts for JSON, by statement
-    id; no SQL statement is run for no ids.
+    """Return those of the statements of reasons with the ids `ids` that are addressed to the profile `me`, as dicts for
+    JSON, by statement id; no SQL statement is run for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: Statement(*row).document() for row in rows}

@@ -34,8 +34,9 @@ TAKE = Query(
 
 
 class GuestRequest(NamedTuple):
-    """Report by a guest that waits for the confirmation of the address `email`. `key`: email.same_person_key of the
-    address; `text` and `name` are cleaned and HTML-escaped; `item_type` and `item_id`: the thing reported.
+    """Report by a guest that waits for the confirmation of the address `email`. `key`: person key of the address
+    (text/email_address.py); `text` and `name` are HTML-escaped, without tags; `kind`, `category`: as in Report;
+    `item_type` and `item_id`: the thing reported.
     """
 
     key: str
