@@ -99,7 +99,9 @@ LIFETIME_S: Final = 60.0
 
 
 class PageCache:
-    """Cache of pages in one process, `max_bytes` at most: a page of 25 comments takes about 12 kB."""
+    """Cache of pages in one process, `max_bytes` at most, beyond which the pages that were used longest ago are
+    evicted: a page of 25 comments takes about 12 kB.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._single_flight = SingleFlight()

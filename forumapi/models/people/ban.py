@@ -217,7 +217,9 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_user(cls, tx: Transaction, user_id: int, *, site_id: int = 0) -> int:
-        """Delete the bans of a user from a site (0: from the whole platform); return their number."""
+        """Delete all bans of a user from one site or, with `site_id` 0, those from the whole platform, while those from
+        single sites stay; return the number deleted.
+        """
         tx.rows(LOCK_USER, user_id=user_id, site_id=site_id)
         count = tx.run(DELETE_OF_USER, user_id=user_id, site_id=site_id or None)
         _mark(tx, user_id, "", site_id)
@@ -225,8 +227,8 @@ class Ban(NamedTuple):
 
     @classmethod
     def delete_of_domain(cls, tx: Transaction, domain: str, *, site_id: int = 0) -> int:
-        """Delete the ban of an e-mail domain, a result of `checked_domain`, from a site (0: from the whole platform);
-        return 1, or 0 if there was none.
+        """Delete the ban of an e-mail domain, a result of `checked_domain`, from one site or, with `site_id` 0, that
+        from the whole platform; return 1, or 0 if there was none.
         """
         count = tx.run(DELETE_OF_DOMAIN, domain=domain, site_id=site_id or None)
         _mark(tx, 0, domain, site_id)

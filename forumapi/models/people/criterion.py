@@ -153,7 +153,9 @@ class Criterion(NamedTuple):
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, role_id: int, at: Paging) -> CriteriaPage:
-        """Return the page `at` of a role's criteria, ordered by group, column, key."""
+        """Return the page `at` of a role's criteria, ordered by group, then column, those on attributes last and by
+        key.
+        """
         rows = tx.rows(PAGE, site_id=site_id, role_id=role_id, limit=at.limit, offset=at.offset)
         total, unusable = rows[0][:2]
         if unusable:

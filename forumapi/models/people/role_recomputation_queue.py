@@ -83,7 +83,9 @@ class Settling(NamedTuple):
 
     @classmethod
     def insert(cls, tx: Transaction, site_id: int, role_id: int) -> Settling:
-        """Put a role into the queue, claimed for the caller, who recomputes it after the commit."""
+        """Put a role into the queue and return its entry, claimed for LEASE_S seconds for the caller, who recomputes it
+        after the commit. A role that is queued already is queued anew.
+        """
         queued = tx.value(INSERT, site_id=site_id, role_id=role_id, lease_s=LEASE_S)
         return cls(site_id, role_id, queued)
 

@@ -105,8 +105,8 @@ FIND_ACCOUNT = Query(
 
 
 class ErasureRequest(NamedTuple):
-    """Request of erasure that waits until `due`. `words`: KEEP or REMOVE, what happens to all that the person has
-    written.
+    """Request to erase a profile or an account, which waits until `due`. `words`: KEEP or REMOVE, what happens to all
+    that the person has written.
     """
 
     words: str

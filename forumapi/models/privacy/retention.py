@@ -235,8 +235,8 @@ def find(tx: Reader, site_id: int) -> dict[str, int]:
 
 
 def in_force(own: Mapping[str, int], limits: Mapping[str, Period]) -> dict[str, int | None]:
-    """Return the days in force of each kind: the site's `own`, at most the highest of `limits`; without these the
-    default, None for what is kept for good.
+    """Return the days in force of each kind in `limits`: those of the site's `own` periods, but at most the kind's
+    highest; for a kind that `own` lacks the kind's default, None for what is kept for good.
     """
     return {
         kind: min(own[kind], limit.highest) if kind in own else limit.default
@@ -303,7 +303,9 @@ def of_sites(tx: Reader) -> list[SitePeriods]:
 
 
 def document(days: Mapping[str, int | None], limits: Mapping[str, Period]) -> dict[str, Any]:
-    """Return the periods in force with their bounds as a dict for JSON, without the days of what is kept for good."""
+    """Return the periods in force, `days` as `in_force` returns them, with their bounds `limits` as a dict for JSON, by
+    kind; what is kept for good has no days.
+    """
     return {
         kind: {
             name: value

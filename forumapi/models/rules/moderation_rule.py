@@ -223,13 +223,15 @@ class ModerationRule:
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, id: int) -> Self | None:
-        """Return a rule; None if there is none with this id."""
+        """Return the rule `id` of a site, off or not; None if the site has none with this id."""
         row = tx.row(FIND, site_id=site_id, id=id)
         return cls.of(row) if row else None
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, id: int) -> Self | None:
-        """Lock a rule until the transaction ends, and return it; None if there is none with this id."""
+        """Lock the rule `id` of a site until the transaction ends, and return it, off or not; None if the site has none
+        with this id.
+        """
         row = tx.row(LOCK, site_id=site_id, id=id)
         return cls.of(row) if row else None
 

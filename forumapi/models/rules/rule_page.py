@@ -81,7 +81,7 @@ class RuleVersion(NamedTuple):
         ]
 
     def document(self, people: Mapping[int, bytes]) -> dict[str, Any]:
-        """Return the version as a dict for JSON; `people`: summaries by profile id."""
+        """Return the version as a dict for JSON; `people`: summaries of profiles, as JSON, by profile id."""
         return {
             **self.definition.document(),
             "version": self.version,

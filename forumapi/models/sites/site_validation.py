@@ -58,13 +58,13 @@ _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
 class SiteFlags(Struct):
-    """Body of meta.flags: the flags that clients may set."""
+    """Member `meta.flags` of a site in a request's body: the flags that clients may set."""
 
     deleted: bool | UnsetType = UNSET
 
 
 class SiteMeta(Struct):
-    """Body of meta: the members that clients may set."""
+    """Member `meta` of a site in a request's body: the members that clients may set."""
 
     flags: SiteFlags | UnsetType = UNSET
 
