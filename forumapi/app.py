@@ -66,8 +66,8 @@ SILENCE_MS = 200
 class App(Services):
     """All services of one web process. Call `start` before the first request, `stop` after the last.
 
-    `root` and `site`: routes of the platform's host and of site hosts; `database_url`: of the database, "" for the
-    configured one.
+    `root` and `site`: handler classes by URL template, of the platform's host and of site hosts; `database_url`: of the
+    database, "" for the configured one.
     """
 
     def __init__(
@@ -186,8 +186,8 @@ class App(Services):
         self.apply(config)
 
     def apply(self, config: Config) -> None:
-        """Take over the settings `config`, so far as a reload changes them without new processes; counts of rate limits
-        begin anew.
+        """Use `config`, the settings after a reload, from the next request on; sizes of pools and caches, addresses and
+        routes stay as they were made. Counts of rate limits begin anew.
         """
         self.config = config
         self.access = log.requests()
@@ -215,8 +215,8 @@ class App(Services):
         )
 
     def start(self) -> bool:
-        """Open connections and start the background threads of this process; return False if the database can't be
-        reached now.
+        """Open connections and start the background threads of this process; return True, or False if the database
+        can't be reached now.
 
         In that case requests are refused until the database can be reached, and no restart is needed.
         """

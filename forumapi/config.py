@@ -151,8 +151,8 @@ def _site_weight(value: str) -> str | None:
 
 
 def site_weights(texts: tuple[str, ...]) -> dict[str, int]:
-    """Return the weights of sites by key, from the values of the setting `site_weights`, such as "bikes 3"; of a site
-    named twice the last counts.
+    """Return the weights of sites by key, from the values of the setting `site_weights`, checked by its rule, such as
+    "bikes 3"; of a site named twice the last counts.
     """
     pairs = (text.split(" ") for text in texts)
     return {key: int(weight) for key, weight in pairs}
@@ -178,8 +178,9 @@ def _plan(value: str) -> str | None:
 
 
 def plans(texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
-    """Return the limits of plans, by their names and PLAN_LIMITS, from the values of the setting `plans`, such as "free
-    members=100"; what a plan does not limit is absent. Of a plan or limit named twice the last counts.
+    """Return for each plan's name its limits by name (of PLAN_LIMITS), from the values of the setting `plans`, checked
+    by its rule, such as "free members=100"; what a plan does not limit is absent. Of a plan or limit named twice the
+    last counts.
     """
     split = (text.split(" ") for text in texts)
     return {
@@ -220,8 +221,9 @@ def _setting(
     rule: Rule | None = None,
     secret: bool = False,
 ) -> Any:
-    """Declare a setting. With `reload` a running process applies a new value; with `restart` the machine's processes
-    must be stopped and started for it; with neither a reload replaces the processes.
+    """Declare a setting: return its field of the class Config. With `reload` a running process applies a new value;
+    with `restart` the machine's processes must be stopped and started for it; with neither a reload replaces the
+    processes.
 
     `unit`: that of its value, or kind of value, "" for none, and `text`: sentence about the setting, both for
     etc/forumapi.toml; `rule`: returns in words what is wrong with a value, None for nothing; `secret`: the value is
@@ -1256,7 +1258,7 @@ class Config:
 
     @property
     def files_folder(self) -> Path:
-        """Return the absolute path of the folder of uploads."""
+        """Return the absolute path of the folder of uploads, which is used where no S3 bucket is set."""
         return self.data_path / self.files_path
 
     @property
@@ -1293,7 +1295,9 @@ class Config:
 
     @property
     def scheme(self) -> str:
-        """Return http or https, for links to sites."""
+        """Return the scheme of links to sites: `public_scheme` or, if that is empty, http in the embedded mode, else
+        https.
+        """
         return self.public_scheme or ("http" if self.is_embedded else "https")
 
     @property
@@ -1303,7 +1307,7 @@ class Config:
 
     @property
     def port_suffix(self) -> str:
-        """Return the port in links to sites as `:8080`; "" where links need none."""
+        """Return the port in links to sites as `:8080`; "" where links need none, since it is that of the scheme."""
         port = self.public_port
         if port < 0:
             listens_on = self.listen.rpartition(":")[2]
@@ -1319,12 +1323,16 @@ class Config:
 
     @property
     def sender(self) -> str:
-        """Return the From address of mail that is not about updates (codes, invitations, notices)."""
+        """Return the From address of mail that is not about updates (codes, invitations, notices): `mail_from` or, if
+        that is empty, noreply@ the platform's domain.
+        """
         return self.mail_from or f"noreply@{self.platform_domain}"
 
     @property
     def notify_sender(self) -> str:
-        """Return the From address of mail about updates."""
+        """Return the From address of mail about updates: `mail_notify_from` or, if that is empty, notify@ the domain of
+        `sender`.
+        """
         return self.mail_notify_from or f"notify@{self.sender.rpartition('@')[2]}"
 
 
@@ -1368,8 +1376,8 @@ def _is_default(config: Config, name: str) -> bool:
 
 
 def url_of(listen: str) -> str:
-    """Return the URL by which programs on this machine reach the server at the setting `listen`; "" for a Unix
-    socket.
+    """Return the URL by which programs on this machine reach the server at the setting `listen`; "" for a Unix socket.
+    For all interfaces it is that of 127.0.0.1.
     """
     if listen.startswith("unix:"):
         return ""
@@ -1447,7 +1455,7 @@ def parse(name: str, text: str) -> Any:
 
 
 def known(name: str) -> None:
-    """Raise ConfigError, which suggests the most similar name, if there is no setting `name`."""
+    """Raise ConfigError, which suggests the most similar name, if there is no setting `name`; an old name is none."""
     if name not in SETTINGS:
         near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.4)
         hint = f"; did you mean {near[0]}?" if near else ""
@@ -1575,8 +1583,8 @@ def set_value(path: Path, name: str, text: str) -> Config:
     without the environment. `name`: present or old name of the setting; the present one is written, and a line with an
     old name of the setting removed. `text`: the value as `parse` reads it.
 
-    Raises ConfigError, and leaves the file unchanged, if the value or the file is invalid, or the file can't be
-    written.
+    Raises ConfigError, and leaves the file unchanged, if there is no such setting, the value or the file is invalid, or
+    the file can't be written.
     """
     document = _read(path)
     if (current := RENAMED.get(name, name)) != name:
@@ -1611,7 +1619,9 @@ def set_value(path: Path, name: str, text: str) -> Config:
 
 
 class Settings:
-    """Holder of a running process's settings (`current`), which `reload` replaces by those in the file."""
+    """Holder of a running process's settings (`current`), which `reload` replaces by those in the file. `environ`:
+    environment, whose variables FORUMAPI_* override the file.
+    """
 
     def __init__(self, current: Config, environ: Mapping[str, str] = os.environ) -> None:
         self.current = current

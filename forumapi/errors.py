@@ -119,14 +119,16 @@ class InvalidRows(Invalid):
 
 
 class Unauthorized(ApiError):
-    """401: the token, code or assertion that was presented is not valid."""
+    """401: the token, code or assertion that was presented, or an identity provider's answer, is not valid."""
 
     status = 401
     own_name = "unauthorized"
 
 
 class Forbidden(ApiError):
-    """403: not permitted, to members or guests; also the answer for a content item that never existed (content 1.2)."""
+    """403: the caller, a member or a guest who would have to sign in, lacks the right; also the answer for a content
+    item that never existed (content 1.2).
+    """
 
     status = 403
     own_name = "forbidden"
@@ -177,7 +179,7 @@ class InsufficientScope(Forbidden):
 
 
 class NotFound(ApiError):
-    """404: there is no such object."""
+    """404: there is no such object, it was deleted, or the caller must not know of it."""
 
     status = 404
     own_name = "not_found"
@@ -225,7 +227,7 @@ class PreconditionFailed(ApiError):
 
 
 class TooLarge(ApiError):
-    """413: the body or upload exceeds its limit of bytes."""
+    """413: the body, a file or a draft exceeds its limit of bytes, or the files of a site or profile their quota."""
 
     status = 413
     own_name = "too_large"
@@ -261,9 +263,9 @@ class TooMany(ApiError):
 
 
 class PlanLimit(ApiError):
-    """403: the plan of the site allows no more of something; 429 where it does later. `limit`: name of the limit,
-    `plan`: that of the plan, `most`: what the plan allows; `retry_after_s`: seconds for the header Retry-After, 0 where
-    the limit does not begin anew by itself.
+    """403: the plan of the site allows no more of something; 429 if `retry_after_s` is not 0. `limit`: name of the
+    limit, `plan`: that of the plan, `most`: what the plan allows; `retry_after_s`: seconds for the header Retry-After,
+    0 where the limit does not begin anew by itself.
     """
 
     status = 403
@@ -332,8 +334,8 @@ class Unavailable(ApiError):
 
 
 class SiteBusy(Unavailable):
-    """503: requests of this site alone wait for so long that no further one may; nothing was written.
-    `retry_after_s`: seconds for the header Retry-After.
+    """503: so many requests of this site wait in this worker that no further one may, or this one has waited too long
+    for its site's turn; nothing was written. `retry_after_s`: seconds for the header Retry-After.
     """
 
     own_name = "site_busy"
@@ -359,7 +361,9 @@ class OutcomeUnknown(BadGateway):
 
 
 class ReadOnly(Unavailable):
-    """503: the site takes no writes for at most `seconds`, since it is being moved to another platform; reads work."""
+    """503: the site takes no writes for at most `seconds` (sent as Retry-After), since it is being moved to another
+    platform; reads work.
+    """
 
     own_name = "read_only"
 

@@ -83,7 +83,9 @@ class ItemRef(NamedTuple):
 
     @property
     def href(self) -> str:
-        """Return the address in the API, without scheme and host."""
+        """Return the address of the thing in the API, without scheme and host, such as "/api/v1/polls/3". Raises
+        KeyError for an unknown number of a type.
+        """
         return href(self.type, self.id)
 
 
@@ -95,7 +97,7 @@ def name_of(item_type_id: int) -> str:
 
 
 def href(item_type_id: int, item_id: int) -> str:
-    """Return the address of an item (or other thing with an item type) in the API, without scheme and host. Raises
-    KeyError for an unknown number of a type.
+    """Return the address of an item (or other thing with an item type) in the API, without scheme and host, such as
+    "/api/v1/polls/3". Raises KeyError for an unknown number of a type.
     """
     return f"{BY_ID[item_type_id].path}/{item_id}"

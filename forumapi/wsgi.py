@@ -22,7 +22,8 @@ StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 class Application:
     """WSGI callable of a web process: gives pages to the website, everything else to the health endpoints or the API.
 
-    The server's worker calls `start`, `apply` at a reload, `close_connections`, `retire` and `stop`.
+    The server's worker calls `start`, `apply` at a reload, `retire` and `stop`, which are those of `app`, and
+    `close_connections`, which is that of its live events.
     """
 
     def __init__(self, app: App) -> None:
@@ -51,16 +52,17 @@ class Application:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a request that exceeded the time limit by a page of the website with the HTTP status `status`; None if
-        its address is no page of the website, or if there is no website.
+        """Answer a request that exceeded the time limit by a page of the website with the HTTP status `status`; return
+        the page's body, as a WSGI application does. Return None, and answer nothing, if the address is no page of the
+        website, or if there is no website.
         """
         if self.website is None or not self._is_page(environ):
             return None
         return self.website.overdue(environ, start_response, status)
 
     def api(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer any request as the API or a health endpoint, never as the website; the website itself calls this for
-        its requests.
+        """Answer any request as the API or a health endpoint, never as the website, and return the body as a WSGI
+        application does; the website itself calls this for its requests.
         """
         if self.health.is_asked(environ):
             status, headers, found = self.health.answer(environ)

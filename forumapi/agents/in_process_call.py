@@ -30,7 +30,7 @@ _KEPT: Final = (
 
 
 class ToolReply(NamedTuple):
-    """Answer of the API, of any status. `headers` by name in lower case."""
+    """Answer of the API to a call, of any status: `headers` by name in lower case, `body` b"" for none."""
 
     status: int
     headers: dict[str, str]
@@ -43,7 +43,8 @@ def call(
     """Send one request to the API of the site of `ctx`, the agent's own request, which must hold no connection any
     more, and return the whole answer, whatever its status.
 
-    `path` is not percent-encoded, `query` is; `headers`: by the names that WSGI gives them, such as HTTP_PREFER.
+    `path` is not percent-encoded, `query` is; `method`: of HTTP; `headers`: by the names that WSGI gives them, such as
+    HTTP_PREFER; `body`: b"" for none.
     """
     outer = ctx.environ
     environ: dict[str, Any] = {name: outer[name] for name in _KEPT if name in outer}

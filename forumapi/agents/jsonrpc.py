@@ -58,8 +58,8 @@ class ProtocolError(Exception):
 
 
 class AgentMessage(NamedTuple):
-    """Request or notification. `id` None: a notification, which is not answered; `params`: {} for absent ones;
-    `is_stateless`: of a revision without `initialize`.
+    """Request or notification of JSON-RPC that an agent sent. `id` None: a notification, which is not answered;
+    `params`: {} for absent ones; `is_stateless`: of a revision without `initialize`.
     """
 
     id: int | float | str | None
@@ -69,8 +69,8 @@ class AgentMessage(NamedTuple):
 
 
 def id_of(sent: Any) -> int | float | str | None:
-    """Return the id of a decoded body; None for a body that is no object and for an id that is no number and no short
-    text.
+    """Return the id of the message in a decoded body; None for a body that is no object, and for an id that is neither
+    a number nor a text of up to 200 characters.
     """
     found = sent.get("id") if isinstance(sent, dict) else None
     if isinstance(found, bool) or not isinstance(found, (int, float, str)):
@@ -87,9 +87,10 @@ def decoded(raw: bytes) -> Any:
 
 
 def parsed(sent: Any, headers: Mapping[str, str]) -> AgentMessage:
-    """Return the decoded body `sent` as a message, checked against the headers. `headers`: WSGI environ. Raises
-    ProtocolError; INVALID_REQUEST for several messages in one body, and for anything else that is no request and no
-    notification.
+    """Return the decoded body `sent` as a message, checked against the headers. `headers`: WSGI environ.
+
+    Raises ProtocolError: INVALID_REQUEST for several messages in one body, and for anything else that is no request and
+    no notification; INVALID_PARAMS, HEADER_MISMATCH or UNSUPPORTED_REVISION for one that its revision does not allow.
     """
     if isinstance(sent, list):
         raise ProtocolError(INVALID_REQUEST, "One message a request: batches are not accepted")
@@ -136,7 +137,10 @@ def _unsupported(revision: str) -> ProtocolError:
 def _check_envelope(
     method: str, params: dict[str, Any], revision: str, headers: Mapping[str, str]
 ) -> None:
-    """Check what a request of a stateless revision repeats. Raises ProtocolError."""
+    """Check that a request of a stateless revision has the revision and the client's capabilities in `params._meta`,
+    and that its headers repeat the revision, the method and, if the method has one, the name. `revision`: that of the
+    headers, which are a WSGI environ. Raises ProtocolError.
+    """
     meta = params.get("_meta")
     if not isinstance(meta, dict) or _REVISION_KEY not in meta or _CAPABILITIES_KEY not in meta:
         text = f"params._meta must have {_REVISION_KEY} and {_CAPABILITIES_KEY}"
@@ -165,12 +169,12 @@ def _plain(value: str) -> str | None:
 
 
 def answer(id: int | float | str | None, result: dict[str, Any]) -> bytes:
-    """Return the answer to the request with this id as JSON."""
+    """Return as JSON the answer to the request with this id, with `result` as its result."""
     return dumps({"jsonrpc": "2.0", "id": id, "result": result})
 
 
 def refusal(id: int | float | str | None, error: ProtocolError) -> bytes:
-    """Return the error that answers the request with this id, None for one without a usable id, as JSON."""
+    """Return as JSON the error that answers the request with this id; None: the request has no usable id."""
     found: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.data is not None:
         found["data"] = error.data

@@ -26,8 +26,9 @@ Method = Callable[[Context, Params], dict[str, Any]]
 
 
 def run(ctx: Context, message: AgentMessage) -> dict[str, Any]:
-    """Return the result of a request. The caller's token is checked already, and the request of `ctx` holds no
-    connection any more. Raises ProtocolError.
+    """Carry out the request `message` and return its result, the member `result` of the answer. The caller's token is
+    checked already, and the request of `ctx` holds no connection any more. Raises ProtocolError for an unknown method
+    and for wrong params.
     """
     method = (_STATELESS if message.is_stateless else _HANDSHAKE).get(message.method)
     if method is None:

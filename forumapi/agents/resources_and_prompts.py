@@ -64,7 +64,9 @@ _TEXTS: Final[Mapping[str, str]] = {
 
 
 def listed(origin: str) -> list[dict[str, Any]]:
-    """Return the resources that every site has. `origin`: address of the site's API."""
+    """Return the resources that every site has, as MCP's `resources/list` shows them. `origin`: address of the site's
+    API.
+    """
     return [
         {
             "uri": f"{origin}{_TREE}",
@@ -77,7 +79,9 @@ def listed(origin: str) -> list[dict[str, Any]]:
 
 
 def templates(origin: str) -> list[dict[str, Any]]:
-    """Return the templates of addresses of resources. `origin`: address of the site's API."""
+    """Return the templates of addresses of resources, as MCP's `resources/templates/list` shows them. `origin`: address
+    of the site's API.
+    """
     return [
         {
             "uriTemplate": f"{origin}/api/v1/{part}/{{id}}",
@@ -91,8 +95,9 @@ def templates(origin: str) -> list[dict[str, Any]]:
 
 
 def read(ctx: Context, uri: str) -> dict[str, Any]:
-    """Return the content of a resource: what the tool that reads it has as structured content. Raises ProtocolError for
-    an address that is no resource here, and where the API refuses.
+    """Return the content of the resource at the address `uri`, as MCP's `resources/read` has it: as JSON what the tool
+    that reads such a thing has as structured content. Raises ProtocolError for an address that is no resource here, and
+    where the API refuses.
     """
     path = uri.removeprefix(ctx.site.origin) if uri.startswith(f"{ctx.site.origin}/") else ""
     found = _PATH.fullmatch(path)
@@ -113,7 +118,9 @@ def read(ctx: Context, uri: str) -> dict[str, Any]:
 
 
 def prompt(name: Any, arguments: Any) -> dict[str, Any]:
-    """Return the messages of a prompt. Raises ProtocolError for an unknown one and for a wrong argument."""
+    """Return the messages of the prompt `name`, as MCP's `prompts/get` has them. `arguments`: as the agent sent them,
+    an object with `conversationId`. Raises ProtocolError for an unknown prompt and for a wrong argument.
+    """
     text = _TEXTS.get(name) if isinstance(name, str) else None
     if text is None:
         raise ProtocolError(INVALID_PARAMS, "There is no such prompt")

@@ -33,13 +33,14 @@ _BELOW: Final = "/api/v1/"
 
 
 class BadArguments(Exception):
-    """Arguments that make no request: the text names the argument and its rule."""
+    """Error of arguments of which no request can be made; its text names the argument and the rule."""
 
 
 def call(ctx: Context, tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Call a tool and return its result as MCP has it (`content`, `structuredContent`, `isError`).
 
-    The request of `ctx` must hold no connection any more. Wrong arguments are a result too.
+    The request of `ctx` must hold no connection any more. Wrong arguments, and refusals by the API, are a result too,
+    with `isError`.
     """
     try:
         path, query, headers, body = _request(ctx, tool, arguments)
@@ -56,8 +57,9 @@ def answer(
     headers: Mapping[str, str] | None = None,
     body: bytes = b"",
 ) -> dict[str, Any]:
-    """Send one request to the REST API and return its answer as the result of a tool. A GET that is answered with 301,
-    since moderators merged the thing into another, goes on to that other one.
+    """Send one request to the REST API and return its answer as the result of a tool, also a refusal. A GET that is
+    answered with 301, since moderators merged the thing into another, goes on to that other one. Parameters as those of
+    `in_process_call.call`; `headers` None: no further ones.
     """
     reply = in_process_call.call(ctx, verb, path, query, dict(headers or {}), body)
     location = reply.headers.get("location", "")
@@ -73,7 +75,9 @@ def answer(
 def _request(
     ctx: Context, tool: Tool, arguments: Mapping[str, Any]
 ) -> tuple[str, str, dict[str, str], bytes]:
-    """Return path, query, headers and body of the tool's request. Raises BadArguments."""
+    """Return path, query, headers and body of the tool's request, as `in_process_call.call` takes them; the body is
+    JSON, b"" for none. Raises BadArguments.
+    """
     schema = tools.input_schema(ctx.app.site_routes, tool.name)
     known = schema["properties"]
     given = {name: value for name, value in arguments.items() if value is not None}
@@ -113,7 +117,10 @@ def _check_enum(name: str, value: Any, schema: Mapping[str, Any]) -> None:
 
 
 def _query(given: dict[str, Any], known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Take limit and cursor out of the arguments and return the query that they make. Raises BadArguments."""
+    """Take limit and cursor out of the arguments `given`, if they are there and the tool has them, and return them as
+    (name, value) of the query. `known`: schemas of the tool's arguments by name. Raises BadArguments for a cursor that
+    is none.
+    """
     query = []
     if "limit" in known and (limit := given.pop("limit", None)) is not None:
         query.append(("limit", str(limit)))
@@ -135,7 +142,9 @@ def _address_part(name: str, value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    """Return a scalar as it stands in a query or header. Raises BadArguments."""
+    """Return the argument `name`, a bool, number or text, as it stands in a query or header. Raises BadArguments for
+    another type, and for a text of more than _MOST_TEXT characters.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -149,8 +158,8 @@ def _text(name: str, value: Any) -> str:
 
 
 def _result_of(reply: ToolReply, *, is_read: bool) -> dict[str, Any]:
-    """Return the API's answer as the result of a tool. A redirect after a write is success: the token may not read what
-    was written.
+    """Return the API's answer as the result of a tool: an error for a status of 400 or more and, for a GET (`is_read`),
+    for a redirect. After a write a redirect is success: the token may not read what was written.
     """
     try:
         data = loads(reply.body)["data"]
@@ -168,8 +177,11 @@ def _result_of(reply: ToolReply, *, is_read: bool) -> dict[str, Any]:
 
 
 def result(status: int, data: Any, *, error: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Return the result of a tool: `data` under `untrustedUserContent`, bounded to MOST_CHARACTERS, as structured
-    content and once more as text. `error` None: the call succeeded.
+    """Return the result of a tool with the HTTP status `status`: `data` under `untrustedUserContent`, as structured
+    content and once more as text. `error`: None for success, else the member `error`, with its `code`.
+
+    Where the JSON has more than MOST_CHARACTERS, long texts in `data` are cut; if that is not enough, it is an error of
+    status 413 in place of the data.
     """
     found: dict[str, Any] = {"status": status, DATA: data}
     if error is not None:
@@ -197,7 +209,7 @@ def result(status: int, data: Any, *, error: dict[str, Any] | None = None) -> di
 
 
 def _cut(data: Any, most: int) -> Any:
-    """Return `data` with each text cut to `most` characters."""
+    """Return `data` with each text in it, at any depth, cut to `most` characters and a mark."""
     if isinstance(data, str):
         return data if len(data) <= most else data[:most] + _CUT_MARK
     if isinstance(data, list):
@@ -223,7 +235,9 @@ def _next_cursor(data: Any) -> str:
 
 
 def refused(level: str, granted: frozenset[str], tool: Tool) -> dict[str, Any]:
-    """Return the result of a call of a tool that the token does not see: why, and what would help."""
+    """Return the result of a call of a tool that the token does not see: why, and what would help. `level`: what the
+    site lets agents do; `granted`: the token's scopes.
+    """
     missing = min(tool.scopes)
     if not tool.scopes & granted:
         text = f"This token lacks the scope {missing}"

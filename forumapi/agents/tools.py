@@ -119,7 +119,9 @@ class Tool(NamedTuple):
 
 
 def _by_type(pattern: str, *names: str) -> dict[str, str]:
-    """Return the routes of a tool for things of several types, by the names of these types."""
+    """Return the routes of a tool for things of the types `names`, by these names. `pattern`: the end of each route,
+    behind the id of the thing.
+    """
     paths = {name: itemtypes.BY_NAME[name].path for name in names}
     return {name: f"{path}/<{name}:item>{pattern}" for name, path in paths.items()}
 
@@ -409,7 +411,7 @@ PUBLISHING: Final = frozenset(scope for tool in TOOLS if tool.publishes for scop
 
 
 def parts(tool: Tool) -> dict[str, dict[str, Any]]:
-    """Return the arguments that stand in the tool's address, with their schemas, by name."""
+    """Return the arguments that stand in the tool's address, each with its JSON Schema, by name."""
     found = {}
     for converter, name in _PART.findall(next(iter(tool.routes.values()))):
         found[_NAMES.get(name, name)] = _KEY if converter in ("", "key") else _ID
@@ -464,13 +466,13 @@ def input_schema(table: RoutingTable, name: str) -> dict[str, Any]:
 
 
 def _members(kind: Any) -> dict[str, Any]:
-    """Return the schemas of a body's members, by name."""
+    """Return the JSON Schemas of a body's members, by name. `kind`: the struct class of the body."""
     schema = msgspec.json.schema(kind)
     return dict(schema["$defs"][kind.__name__]["properties"])
 
 
 def described(table: RoutingTable, tool: Tool) -> dict[str, Any]:
-    """Return the tool as `tools/list` shows it."""
+    """Return the tool as MCP's `tools/list` shows it, with its schemas. `table`: routes of site hosts."""
     return {
         "name": tool.name,
         "title": tool.title,
@@ -487,8 +489,9 @@ def described(table: RoutingTable, tool: Tool) -> dict[str, Any]:
 
 
 def consented(scopes_asked: Iterable[str], *, reads_huddles: bool) -> list[str]:
-    """Return the scopes of a grant to an agent, of those that it asked for. Huddles are read only where the person said
-    so by themselves, and then nothing is published.
+    """Return the scopes to grant to an agent, of those that it asked for: without those of huddles or, with
+    `reads_huddles`, which the person must have chosen by themselves, with `huddles:read` first and without those that
+    publish.
     """
     asked = [scope for scope in scopes_asked if not scope.startswith("huddles:")]
     if not reads_huddles:

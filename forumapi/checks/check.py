@@ -20,11 +20,12 @@ class CheckedText(NamedTuple):
     """Text of a comment, or title of an item, as its author wrote it (plain, not HTML), and facts about the author at
     this moment.
 
-    `ip` "": not known. `kind`: "reply" for a comment, else "forum-post". `domains`: the host of each link in the text,
-    in lower case, as often as it is linked. `live_count`: number of the author's other comments and items that are
-    neither deleted nor hidden, 101 of each at most; those in huddles don't count, here and in `recent_count`, the
-    number of comments and items by the author in the last hour, this one included. `sites_with_text`: number of other
-    sites where the same text was written within a day.
+    `role_ids`: the author's roles; `ip` "": not known; `created`: when the thing was made, in UTC. `kind`: "reply" for
+    a comment, else "forum-post". `domains`: the host of each link in the text, in lower case, as often as it is linked.
+    `live_count`: number of the author's other comments and items that are neither deleted nor hidden, 101 of each at
+    most; those in huddles don't count, here and in `recent_count`, the number of comments and items by the author in
+    the last hour, this one included. `sites_with_text`: number of other sites where the same text was written within a
+    day.
     """
 
     site_id: int
@@ -62,4 +63,6 @@ class TextCheck(ABC):
 
     @abstractmethod
     def judge(self, text: CheckedText) -> CheckVerdict:
-        """Judge a text within TIMEOUT_S. Raises OutboundError where a service gives no usable answer."""
+        """Return the verdict on a text, within TIMEOUT_S seconds. Raises OutboundError where a service gives no usable
+        answer.
+        """

@@ -189,8 +189,8 @@ def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
 
 class ContentCheck(NamedTuple):
     """Comment or item (`item_type`, `item_id`) of the queue, that this process checks. `id`: of the queue's row, 0 for
-    a thing that is judged as it is written, without a row; `attempts`: how often the row was leased, this time
-    included.
+    a thing that is judged as it is written, without a row; `author_id`: its author's profile; `attempts`: how often the
+    row was leased, this time included.
     """
 
     site_id: int

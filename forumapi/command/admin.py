@@ -126,7 +126,7 @@ ANY_SITE_ID = Query(
 
 class Listed(NamedTuple):
     """Row of `site list`. `key`: subdomain; `domain`: custom domain, "" without one; `owner`: e-mail address, ""
-    without one; `state`: live, deleted, or what holds the site back.
+    without one; `state`: live, deleted, read-only, suspended or export-window.
     """
 
     id: int

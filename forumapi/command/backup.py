@@ -95,7 +95,7 @@ class Manifest:
 
     @property
     def bytes(self) -> int:
-        """Size of dump and files, those included that are hard links into an earlier backup."""
+        """Return the bytes of dump and files in all, those included that are hard links into an earlier backup."""
         return self.dump_bytes + self.files_bytes
 
 
@@ -190,7 +190,7 @@ def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
     """Return number of rows and hash by name of each table of the database; the hash is the same for the same rows in
-    any order.
+    any order, if the session is set up by SESSION.
     """
     found = {}
     for (name,) in connection.execute(TABLES).fetchall():

@@ -146,7 +146,9 @@ class Child:
 
 
 class Supervisor:
-    """Supervisor of the processes of `forumapi run`."""
+    """Supervisor of the processes of `forumapi run`: PostgreSQL, unless `database_url` is set, web process and cron
+    process. `progress`: called with a line on what is done.
+    """
 
     def __init__(self, config: Config, progress: Progress) -> None:
         self.config = config

@@ -60,8 +60,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def converted(place: str, known: dict[str, Any], kind: type[Line]) -> Line:
-    """Return `known`, the object of a journal's line, as a struct of the class `kind`. Raises ValueError, naming
-    `place` (of the line, for messages) and the key, for an object that is none.
+    """Return `known`, the object of a journal's line, as a struct of the class `kind`. Raises ValueError for an object
+    that does not fit the class, with `place` (of the line) and the key in its message.
     """
     try:
         return msgspec.convert(known, kind)

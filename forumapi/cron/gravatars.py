@@ -44,8 +44,8 @@ def gravatars(tx: Transaction, config: Config) -> str:
     """Fetch and store Gravatar's pictures for members without a picture, a batch of members a run; return the result in
     words.
 
-    Members are taken by site in order of id. Members whose requests failed are tried again by the next run, as `_ask`
-    says.
+    Members are taken by site in order of id. A member whose request failed is tried again by the next run, unless
+    Gravatar has answered for a later member in this one.
     """
     people = gravatar.due(tx, MOST) if config.gravatar_url else []
     if not people:

@@ -342,7 +342,7 @@ def site_statistics(tx: Transaction, config: Config) -> str:
 
 def short_lived(tx: Transaction, config: Config) -> str:
     """Delete expired rows that live for hours or days: idempotency keys, single-use secrets such as sign-in codes,
-    rate-limit counters, change records, geocoders' answers, plans of moderators' actions and what their undo kept,
+    rate-limit counters, change records, geocoders' answers, plans of moderators' actions and what their undoing needs,
     ended sanctions, addresses of guests who reported, verdicts of checks, records of moderation rules. Return the
     numbers in words.
     """
@@ -439,7 +439,9 @@ def name_looks(tx: Transaction, config: Config) -> str:
 
 
 def digests(tx: Transaction, config: Config) -> str:
-    """Queue the mails of digests that are due; return the result in words."""
+    """Queue the mails of digests whose time has come, digest.MOST a run, and set their next times; return the result in
+    words.
+    """
     return f"{digest.queue_due(tx)} digests"
 
 

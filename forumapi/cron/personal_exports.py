@@ -291,8 +291,8 @@ def _chain(first: tuple[Any, ...], rows: Iterable[tuple[Any, ...]]) -> Iterator[
 
 
 def _plain(value: object) -> object:
-    """Convert a value that JSON has no form for: times in UTC, bytes as hexadecimal digits, anything else as text. For
-    `default` of json.dumps.
+    """Convert a value that JSON has no form for: times as ISO 8601, in UTC if they have a date, bytes as hexadecimal
+    digits, anything else as text. For `default` of json.dumps.
     """
     if isinstance(value, datetime.datetime):
         return value.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
@@ -302,8 +302,8 @@ def _plain(value: object) -> object:
 
 
 def _safe(name: str) -> str:
-    """Return a file's name without characters that separate folders or are forbidden in some file system, and without
-    dots at its ends.
+    """Return a file's name with "_" for control characters and those that separate folders or are forbidden in some
+    file system, and without dots and spaces at its ends; "" if nothing is left.
     """
     return "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in name).strip(
         ". "

@@ -133,13 +133,13 @@ def utc_now() -> datetime.datetime:
 
 
 def next_due(job: Job, after: datetime.datetime) -> datetime.datetime:
-    """Return the first due time of `job` that is later than `after`."""
+    """Return the first due time of `job` that is later than `after`, a time in UTC with its zone, as is the result."""
     due: datetime.datetime = croniter(job.line, after).get_next(datetime.datetime)
     return due
 
 
 def last_due(job: Job, at: datetime.datetime) -> datetime.datetime:
-    """Return the latest due time of `job` that is `at` or earlier."""
+    """Return the latest due time of `job` that is `at` or earlier. Both are in UTC, with their zone."""
     # get_prev returns a time before its argument, and due times are whole seconds: with the next whole second a due
     # time of now is included; with a fraction left, the next due time would be too.
     second = at.replace(microsecond=0) + datetime.timedelta(seconds=1)
@@ -318,7 +318,7 @@ class Runner:
         """Run a job and record its due time in one transaction; return the job's result, "" without running it if the
         due time was done before.
 
-        Raises the job's errors.
+        Raises the job's errors, and LostError if another process leads by now.
         """
         with self._database.write() as tx:
             self._hold(tx)
@@ -414,8 +414,8 @@ def _reload(settings: Settings) -> bool:
 
 
 def run_once(url: str, config: Config, name: str) -> str:
-    """Run the job `name` now, whoever leads; return its result in words. Raises KeyError for an unknown name, ApiError,
-    psycopg.Error and the job's errors.
+    """Run the job `name` now, whoever leads, and record the run in task_runs for the present time; return its result in
+    words. Raises KeyError for an unknown name, ApiError, psycopg.Error and the job's errors, none of which it records.
     """
     runner = Runner(url, Settings(config))
     return runner.attempt(find(name), utc_now())

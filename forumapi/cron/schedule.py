@@ -51,7 +51,7 @@ class Job(NamedTuple):
     for people.
 
     `work` does the job inside the transaction that also records the due time, and returns its result in words, for the
-    log.
+    log. `retry`: policy after a failure.
     """
 
     name: str

@@ -63,8 +63,9 @@ def site_deletions(tx: Transaction, config: Config) -> str:
 
 
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
-    """Delete the sites whose export window has ended until none is left or the monotonic clock reaches `until` (None:
-    no limit); return the number of sites that are gone. One that fails is logged and left to the next run; raises
+    """Announce the ends of export windows by mail, forget custom domains of sites deleted over REST_DAYS ago, and
+    delete the sites whose export window has ended until none is left or the monotonic clock reaches `until` (None: no
+    limit); return the number of sites that are gone. One that fails is logged and left to the next run; raises
     DeletionFailedError after the others.
     """
     with database.write() as tx:
@@ -140,7 +141,9 @@ class _Run:
         self.failed: dict[int, int] = {}
 
     def advance(self) -> bool:
-        """Do one batch of the oldest deletion; return False if none is left."""
+        """Do one batch of the oldest deletion, in a transaction of its own; return False if none is left. A deletion
+        that fails is logged, put into `failed`, and passed over from then on.
+        """
         found: SiteDeletion | None = None
         try:
             with self._database.write() as tx:
@@ -164,7 +167,9 @@ class _Run:
         return True
 
     def _names(self) -> list[str]:
-        """Return the names of the tables with a site, those first to which no others refer; without `sites`."""
+        """Return the names of the tables whose rows belong to a site, but for `sites`; those first to which no others
+        refer.
+        """
         if not self._tables:
             with psycopg.connect(self._database.url, autocommit=True) as connection:
                 found = carried_tables.all_with_a_site(connection)
@@ -307,7 +312,9 @@ class _Run:
 
 
 class DeletedSite(NamedTuple):
-    """Line of the journal about a deleted site. `created`: when the site was made."""
+    """Line of the journal of erasures about a deleted site. `created`: when the site was made, which tells it from
+    another site with the same id.
+    """
 
     site_id: int
     created: datetime.datetime

@@ -60,8 +60,8 @@ SCORE: Final = Query(
 
 
 def trending_scores(tx: Transaction, config: Config) -> str:
-    """Compute the scores of items that were commented in the last two weeks, and keep the KEPT highest of each
-    microcosm (discovery 9); return the result in words.
+    """Compute the scores of items that were commented in the last two weeks, and store the KEPT highest of each
+    microcosm in place of all earlier ones (discovery 9); return the result in words.
     """
     row = tx.row(SCORE, kept=KEPT)
     assert row is not None, "the statement returns one row"

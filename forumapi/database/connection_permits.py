@@ -45,8 +45,8 @@ class ConnectionPermits:
                 pass
 
     def take(self, site_id: int) -> None:
-        """Take a permit for a site, and wait for one where none is free or the site holds as many as it may. Raises
-        Unavailable after `wait_s`.
+        """Take a permit for the site `site_id` (NO_SITE: for work that is no site's), and wait for one where none is
+        free or the site holds as many as it may. Raises Unavailable after `wait_s`.
         """
         with self._lock:
             held = self._held.get(site_id, 0)
@@ -71,7 +71,7 @@ class ConnectionPermits:
             raise Unavailable("Too many requests are waiting for the database")
 
     def give(self, site_id: int) -> None:
-        """Give a permit back that was taken for this site."""
+        """Give a permit back that was taken for the site `site_id`; the waiting request whose turn it is gets it."""
         with self._lock:
             held = self._held[site_id] - 1
             if held:

@@ -112,6 +112,7 @@ class Connection:
     """Connection to PostgreSQL, in autocommit. Runs one statement at a time; no two greenlets may use it at once.
 
     `prepare`: each statement is prepared at its first run here; `timeout_s`: after which a silent server is an error.
+    The constructor connects, and raises psycopg.Error.
     """
 
     __slots__ = (
@@ -179,8 +180,8 @@ class Connection:
         self._result()
 
     def execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
-        """Run `query`; return its rows and their number or, for a write without rows, [] and the number of rows it
-        changed. Raises psycopg.Error.
+        """Run `query` with `params`, values by name; return its rows and their number or, for a statement that returns
+        no rows, [] and the number of rows it changed. Raises psycopg.Error.
         """
         values = [dump(params[name]) for name in query.names]
         if self._prepare:
@@ -323,7 +324,7 @@ class Database:
                 query.calls, query.seconds = 0, 0.0
 
     def _release(self, connection: Connection) -> None:
-        """Keep a connection for the next request, unless enough are kept."""
+        """Keep a connection for the next request, unless enough are kept: then close it. Gives its permit back."""
         if len(self._idle) >= self._most_idle:
             self._discard(connection)
             return
@@ -365,7 +366,8 @@ class Database:
     @contextlib.contextmanager
     def write(self, site_id: int = NO_SITE) -> Iterator[Transaction]:
         """Run the with statement in a new transaction: committed on its normal exit, rolled back on an exception.
-        `site_id`: the site whose share of the connections it takes one from; NO_SITE for work that is no site's.
+        Raises what `Transaction.commit` raises. `site_id`: the site whose share of the connections it takes one from;
+        NO_SITE for work that is no site's.
         """
         tx = Transaction(self)
         tx.site_id = site_id
@@ -380,8 +382,9 @@ class Reader:
     """Reads of one request, in autocommit: takes a connection with the first statement, and keeps it until `end()`.
 
     `statements`: number of statements so far, each a round trip; `seconds`: the time they took; `cache_trips`: round
-    trips to memcached. A read that fails because its connection is dead, or a migration changed its plan, is run once
-    more on another connection.
+    trips to memcached; `site_id`: the site whose share of the connections it uses; `steps`: in a traced request (name,
+    begin, seconds) of each statement, else None. A read that fails because its connection is dead, or a migration
+    changed its plan, is run once more on another connection.
 
     `snapshot`, if a standby has answered: a snapshot of the primary that is older than everything read. (A standby's
     own snapshot would not list transactions in progress.)
@@ -414,8 +417,8 @@ class Reader:
         self.steps: list[tuple[str, float, float]] | None = None
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, tuples in the order of its columns. Raises Unavailable (TooSlow for a cancelled
-        statement, NoRoom), psycopg.Error.
+        """Return all rows of `query`, tuples in the order of its columns; [] for none. `params`: its parameters by
+        name. Raises Unavailable (TooSlow for a cancelled statement, NoRoom), psycopg.Error.
         """
         try:
             return self._execute(query, params)[0]
@@ -498,7 +501,9 @@ class Reader:
 
 
 class Transaction(Reader):
-    """Transaction of reads and writes, begun with its first statement. Made by `Database.write`."""
+    """Transaction of reads and writes, begun with its first statement. Made by `Database.write`. `changes_site`: True
+    once one of its statements incremented versions of a site.
+    """
 
     __slots__ = ("_after", "_begun", "changes_site")
 
@@ -556,7 +561,9 @@ class Transaction(Reader):
                 return
 
     def after_commit(self, effect: Callable[[], None]) -> None:
-        """Have `commit` call `effect` once the transaction is committed; after a rollback it is never called."""
+        """Have `commit` call `effect` once the transaction is committed, after those given earlier; after a rollback it
+        is never called.
+        """
         self._after.append(effect)
 
     def commit(self) -> None:

@@ -217,7 +217,8 @@ def _url(socket_dir: Path, database: str = DATABASE) -> str:
 
 class Server:
     """Running embedded PostgreSQL. `url` and `direct_url`: address of its database, as a superuser; both the same,
-    since there is no pooler.
+    since there is no pooler. `socket_dir`: folder of its socket; `pid`: of its main process; `child`: that process if
+    this one started it, else None.
     """
 
     def __init__(
@@ -237,7 +238,9 @@ class Server:
         return _is_alive(self.pid)
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """Stop the server and end its connections (fast shutdown); after `timeout_s` kill it."""
+        """Stop the server and end its connections (fast shutdown); after `timeout_s` end it at once (SIGQUIT, then
+        SIGKILL). Removes the socket's folder.
+        """
         for sign in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, sign)

@@ -104,8 +104,8 @@ def _quote(value: str) -> str:
 
 
 def dump(value: object) -> bytes | None:
-    """Convert a parameter into PostgreSQL's text format, None for NULL. Raises TypeError for a type that is not handled
-    here.
+    """Convert a parameter (text, number, bool, bytes, date or time, or a list, tuple or set of these) into PostgreSQL's
+    text format, None for NULL. Raises TypeError for a type that is not handled here.
     """
     if value is None:
         return None
@@ -129,7 +129,9 @@ def dump(value: object) -> bytes | None:
 
 
 def encoded(values: Any) -> Encoded:
-    """Convert an array parameter into PostgreSQL's text format once, to be passed to several statements."""
+    """Convert an array parameter, a list, tuple or set as `dump` takes it, into PostgreSQL's text format once, to be
+    passed to several statements.
+    """
     return Encoded(_dump_array(values))
 
 

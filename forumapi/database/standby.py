@@ -129,8 +129,9 @@ class StandbyPool:
     """Pool of this process's connections to the standby at `url`, and its health.
 
     `health_problem`: reason why the standby is not read from, "" while it is. `primary`: the server that it must
-    follow. A background thread opens connections and proves that each leads to a standby of the primary; a request that
-    finds none free reads from the primary.
+    follow; `size`: most connections; `timeout_ms`: silence of the standby that is an error. A background thread opens
+    connections and proves that each leads to a standby of the primary; a request that finds none free reads from the
+    primary.
     """
 
     def __init__(self, url: str, primary: Database, *, size: int, timeout_ms: int) -> None:

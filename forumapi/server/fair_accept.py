@@ -30,8 +30,8 @@ class FairServer(StreamServer):
     max_accept = 1
 
     def do_read(self) -> Any:
-        """Accept the next connection and return it; None if there is none, or if this worker has more connections than
-        another: then a timer accepts after a pause.
+        """Accept the next connection and return (socket, peer's address); None if there is none, or if this worker's
+        load is above that of the least loaded by one connection or more: then a timer accepts after a pause.
         """
         if (excess := metrics.load() - metrics.least_load()) >= 1:
             self.stop_accepting()

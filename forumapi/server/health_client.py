@@ -28,8 +28,8 @@ ANSWERED: Final = (200, 429)
 
 
 def connect(listen: str) -> http.client.HTTPConnection:
-    """Return a connection to the web process at `listen`; over TCP it is opened by its first request. Raises
-    OSError.
+    """Return a connection to the web process at `listen`, in the form of the setting `listen`, with a time limit of 5
+    seconds; a Unix socket is opened now, TCP by the first request. Raises OSError.
     """
     if listen.startswith("unix:"):
         connection = http.client.HTTPConnection("localhost", timeout=5)
@@ -42,8 +42,8 @@ def connect(listen: str) -> http.client.HTTPConnection:
 
 
 def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
-    """Send one GET for the site `host` to the web process at `listen`; return status and body, (0, b"") if there is no
-    answer.
+    """Send one GET of `path`, for the host name `host`, to the web process at `listen`; return status and body, (0,
+    b"") if there is no answer.
     """
     try:
         with contextlib.closing(connect(listen)) as connection:
@@ -53,7 +53,7 @@ def ask(listen: str, host: str, path: str) -> tuple[int, bytes]:
 
 
 def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[int, bytes]:
-    """Send one GET for the site `host` over `connection`; return status and body. Raises OSError,
+    """Send one GET of `path`, for the host name `host`, over `connection`; return status and body. Raises OSError,
     http.client.HTTPException.
     """
     connection.request("GET", path, headers={"Host": host})
@@ -73,8 +73,8 @@ def put(config: Config, *, is_out: bool) -> None:
 
 
 def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> str:
-    """Return in words what is wrong with the web process at `listen`; "" if it answers, is of `build` ("": any), serves
-    a page, and is ready.
+    """Return in words what is wrong with the web process at the setting `listen`; "" if it answers, is of `build` ("":
+    any), answers a request for the platform's own site well, and is ready.
 
     `is_out`: the machine is out of service, so it need not be ready.
     """
@@ -96,8 +96,8 @@ def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> 
 
 
 def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
-    """Repeat `health_problem` until it finds nothing, for `wait_s` at most; return its last result, "" for a healthy
-    process. `build`, `is_out`: as there.
+    """Repeat `health_problem` until it finds nothing, for `wait_s` seconds at most, and once at least; return its last
+    result, "" for a healthy process. `build`, `is_out`: as there.
     """
     deadline = time.monotonic() + wait_s
     while (found := health_problem(config, build, is_out=is_out)) and time.monotonic() < deadline:

@@ -125,7 +125,8 @@ def environ(
     request: Any, client: Any, address: Any, server: tuple[str, str], many: bool
 ) -> dict[str, Any]:
     """Return the WSGI environment of a request. `request`: as gunicorn's parser read it; `client`: the connection's
-    socket, `address`: its peer; `server`: name and port; `many`: there are other worker processes.
+    socket, `address`: its peer, a tuple of address and port, or anything else for a Unix socket; `server`: name and
+    port; `many`: there are other worker processes.
 
     Headers that are repeated are joined by a comma.
     """
@@ -164,7 +165,9 @@ def environ(
 
 
 def is_gone(client: Any) -> bool:
-    """Return True if the client has closed its end of this socket; False after our own end alone was shut down."""
+    """Return True if the client has closed its end of this socket, or the socket itself is closed or failed; False
+    after our own end alone was shut down.
+    """
     try:
         poller = _poll()
         poller.register(client.fileno(), 0)  # hang-ups and errors are reported unasked

@@ -78,7 +78,9 @@ _PASSED_ON: Final = (signal.SIGHUP, signal.SIGUSR1, signal.SIGTTIN, signal.SIGTT
 
 
 class HoldError(Exception):
-    """Failure to listen at the addresses, or to start the web process; the message names the reason."""
+    """Failure to listen at the addresses, to start the web process, or to find or ask the holding process; the message
+    names the reason.
+    """
 
 
 class HeldKind(NamedTuple):
@@ -132,7 +134,9 @@ class HolderState:
     failure: str = ""
 
     def write(self, data: Path, kind: HeldKind = WEB) -> None:
-        """Write this state into the state file of the kind `kind` in the data folder `data`, atomically."""
+        """Write this state into the state file of the kind `kind` in the data folder `data`, atomically. Raises
+        OSError.
+        """
         path = _state_path(data, kind)
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(self.__dict__))
@@ -141,7 +145,7 @@ class HolderState:
 
 def find(data: Path, kind: HeldKind = WEB) -> HolderState | None:
     """Return the state of the holding process of this kind that runs on the data folder `data`; None if none runs
-    there.
+    there, or its state file can't be read.
     """
     try:
         with _lock_path(data, kind).open("rb") as handle:
@@ -450,7 +454,8 @@ class Hold:
 
     def run(self) -> int:
         """Hold the sockets and keep a web process until a signal to stop, or until it can't be kept alive; return the
-        exit code. Raises HoldError.
+        exit code. Raises HoldError if another process holds on this data folder, an address can't be listened at, or
+        the first web process does not start.
         """
         self.data.mkdir(parents=True, exist_ok=True)
         with _lock_path(self.data, self._kind).open("w") as lock:
@@ -776,7 +781,8 @@ class Hold:
 
 
 def run(config: Config, program: str = "", kind: HeldKind = WEB) -> int:
-    """Hold the sockets for a web process of this kind until a signal to stop; return the exit code. Raises HoldError.
+    """Hold the sockets for a web process of this kind until a signal to stop; return the exit code. Raises HoldError as
+    `Hold.run` does.
 
     `program`: path of the file whose web process is started, "" for the running one.
     """

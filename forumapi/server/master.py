@@ -64,7 +64,9 @@ class ForumApplication(Application):  # type: ignore[misc]
         self.load_config_from_file(str(config.resource("etc/gunicorn.conf.py")))
 
     def load(self) -> Any:
-        """Make the WSGI application; called in each worker."""
+        """Make and return the WSGI application of the API (wsgi.py), with the present settings; called
+        in each worker.
+        """
         from forumapi.wsgi import create_app
 
         return create_app(self.settings.current)
@@ -152,8 +154,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self.LISTENERS = []
 
     def manage_workers(self) -> None:
-        """Start missing workers; with a successor, tell the workers of it, and end this process after the last
-        worker, by StopIteration.
+        """Start missing workers, and kill those of a failed replacement that have not ended in time; with a successor,
+        tell the workers of it, and end this process after the last worker, by StopIteration.
         """
         for pid, until in list(self._leaving.items()):
             if _has_ended(pid):

@@ -82,5 +82,5 @@ class WebsiteProcess(ForumApplication):
     """Application object of the master of `forumapi webclient`."""
 
     def load(self) -> WebsiteApplication:
-        """Make the website's WSGI application; called in each worker."""
+        """Make and return the website's WSGI application, with the present settings; called in each worker."""
         return WebsiteApplication(self.settings.current)

@@ -284,8 +284,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
     # ------------------------------------------------------------ requests
 
     def timeout_ctx(self) -> gevent.Timeout:
-        """Return the time limit of a client that sends nothing, for a with statement, which ends at the limit without
-        an error. Replaces gunicorn's method, which is slow.
+        """Return the time limit of a client that sends nothing (`keepalive_s`), for a with statement, which ends at the
+        limit without an error. Replaces gunicorn's method, which is slow.
         """
         return gevent.Timeout(self._settled.keepalive, False)  # type: ignore[arg-type]
 

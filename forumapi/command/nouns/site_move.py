@@ -145,12 +145,12 @@ class _CopyProgress:
             )
 
     def say(self, line: str) -> None:
-        """Print a line about what is done."""
+        """Print a line about what is done, in place of the running line; nothing with `is_quiet`."""
         if not self._is_quiet:
             self.end()
             print(line, file=sys.stderr, flush=True)
 
     def end(self) -> None:
-        """Clear the running line."""
+        """Clear the running line, if one is shown."""
         if self._is_live:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -87,7 +87,9 @@ class Bar:
         self._started = self._shown = time.monotonic()
 
     def add(self, count: int) -> None:
-        """Add `count` to the number of things that are done; show the bar twice a second at most."""
+        """Add `count` to the number of things that are done; show the bar, but twice a second at most until all are
+        done.
+        """
         self._done += count
         now = time.monotonic()
         if now - self._shown >= _BAR_EVERY_S or self._done >= self._total:
@@ -198,7 +200,9 @@ class Store:
 
 
 def vacuum_analyze(connection: psycopg.Connection[Any]) -> None:
-    """VACUUM ANALYZE the tables TABLES, so that the planner works as on a running platform."""
+    """VACUUM ANALYZE the tables TABLES, so that the planner works as on a running platform. `connection` must be in
+    autocommit.
+    """
     connection.execute("SET statement_timeout = 0")
     tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))
     connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(tables))

@@ -131,7 +131,7 @@ class Shape:
     Profiles are in the order of joining, conversations in that of creation. The arrays from `age` to `edits` have an
     entry for each comment: those of the first conversation, the second, …, then those on profiles. `order`: positions
     of the comments by time, oldest first; `mentions`: mentioned profile by position of the comment; `bios`: the
-    profiles that the last comments are on, one each. `joined`: age of each profile in microseconds.
+    profiles that the last comments are on, one each. `joined`: microseconds since each profile joined.
 
     `owner`, and `moderators` to `ignorable`: numbers of the profiles with that part. `heavy` write much in one long
     thread; `ignorable` write a lot, but not in the long threads.
@@ -261,8 +261,8 @@ def write(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 
 
 def writers(active: int, rng: Random) -> Iterator[int]:
-    """Yield without end the ranks, below `active`, of the profiles that write one comment after the other: the first of
-    10,000 people writes 1 % of all comments.
+    """Yield without end ranks by activity, from 0 to `active` - 1, of the profiles that write one comment after the
+    other, drawn from `rng`: the first of 10,000 people writes 1 % of all comments.
     """
     cumulated = list(itertools.accumulate((rank + 10) ** -0.9 for rank in range(active)))
     while True:

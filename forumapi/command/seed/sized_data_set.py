@@ -45,8 +45,8 @@ def load(database_url: str, config: Config, size: SizeName, progress: Progress) 
 def filling(
     database_url: str, keys: list[str], progress: Progress, *, build_last: bool
 ) -> Iterator[Store]:
-    """Yield a transaction of a bulk load for new sites with the subdomains `keys`; at the end of the block finish the
-    load, commit, and vacuum. `build_last`: secondary indexes are dropped first and built at the
+    """Yield the Store of a bulk load, in a transaction of its own, for new sites with the subdomains `keys`; at the end
+    of the block finish the load, commit, and vacuum. `build_last`: secondary indexes are dropped first and built at the
     end; False: they are kept up row by row.
 
     Raises SeedError if a subdomain is taken.
