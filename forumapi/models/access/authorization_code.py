@@ -39,9 +39,9 @@ END_GRANT = Query(
 
 
 class AuthorizationCode(NamedTuple):
-    """Consent of a user to a client, which redeems it by its code. `client` and `user` are ids; `redirect`: the
-    redirect URI of the request; `challenge`: that of PKCE (RFC 7636); `audience`: that of the
-    tokens, "" or access_token.AGENTS.
+    """Consent of a user to a client, which redeems it by its code. `client` and `user` are ids; `scopes`: those that
+    the user consented to; `redirect`: the redirect URI of the request; `challenge`: that of PKCE (RFC 7636);
+    `audience`: that of the tokens, "" or access_token.AGENTS.
     """
 
     client: int
@@ -73,8 +73,8 @@ class AuthorizationCode(NamedTuple):
     def redeem(
         cls, tx: Transaction, site_id: int, client_id: int, secret: str
     ) -> AuthorizationCode | None:
-        """Delete the code `secret` of this client and return its consent; None for a code that is unknown, used,
-        expired or another client's.
+        """Delete the code `secret` of this client and return its consent, whose `redirect` and `challenge` the caller
+        compares; None for a code that is unknown, used, expired or another client's.
 
         The second use of a code deletes the grant that its first use led to, since one of the two who used it must be a
         thief: commit also after None.

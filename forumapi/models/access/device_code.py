@@ -76,10 +76,11 @@ DENIED: Final = "denied"
 
 
 class DeviceCode(NamedTuple):
-    """Request of a device for access. `state` is PENDING, GRANTED or DENIED; `client` and `user` are ids, `user` is 0
-    while it is PENDING.
+    """Request of a device for access to `scopes`. `state` is PENDING, GRANTED or DENIED; `client` and `user` are ids,
+    `user` is 0 while it is PENDING.
 
-    `polled`: Unix time of the device's last poll; `interval`: seconds that it must wait between two polls.
+    `polled`: Unix time of the device's last poll, 0.0 before the first; `interval`: seconds that it must wait between
+    two polls.
     """
 
     client: int
@@ -137,8 +138,8 @@ class DevicePoll(NamedTuple):
         """Record a poll of the device and return its request; None for a code `device` that is unknown, used up, or
         another client's.
 
-        A decided request is deleted, so that its decision is returned once. A hasty poll makes the interval longer (RFC
-        8628, 3.5).
+        A decided, unexpired request is deleted, so that its decision is returned once. A hasty poll makes the interval
+        longer (RFC 8628, 3.5).
         """
         row = tx.row(POLL, **_by_device(site_id, device))
         if row is None:
@@ -167,7 +168,9 @@ def new_user_code() -> str:
 
 
 def _plain(user_code: str) -> str:
-    """Return a typed code as it is stored: in capitals, without all that is no letter of such codes."""
+    """Return a typed code as it is stored: in capitals, without all that is no letter of such codes, and cut after the
+    ninth letter, one more than a code has.
+    """
     return "".join(letter for letter in user_code.upper() if letter in _LETTERS)[: _LENGTH + 1]
 
 

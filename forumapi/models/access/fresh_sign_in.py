@@ -29,8 +29,9 @@ FIND = Query(
 
 
 class FreshSignIn(NamedTuple):
-    """Session of the caller, which the platform vouches for, on all sites and without limits by scopes. `is_fresh`: the
-    sign-in was within the last MINUTES; `has_factor`: the user has a confirmed second factor.
+    """Session of the caller, made by a sign-in that the platform vouches for, good on all sites and not limited by
+    scopes. `is_fresh`: the sign-in was within the last MINUTES minutes; `has_factor`: the user has a confirmed second
+    factor.
     """
 
     user_id: int
@@ -40,8 +41,8 @@ class FreshSignIn(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, identity: Identity) -> FreshSignIn:
-        """Return the caller's session, fresh or not. Raises Forbidden if the caller's token is no session, is limited
-        to a site or scopes, or comes from a site's own provider.
+        """Return the caller's session, fresh or not. Raises Forbidden for a guest, and if the caller's token is no
+        session, is limited to a site or scopes, or comes from a site's own provider.
         """
         row = tx.row(FIND, token_id=identity.token_id, minutes=MINUTES)
         if row is None or not row[2]:

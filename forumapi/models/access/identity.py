@@ -135,10 +135,11 @@ class Identity:
     """Caller of one request, made of a row of an identity statement; None makes a guest.
 
     `profile_id` 0: a guest, or a user before their first profile here is made; `ban_reason` None: not banned; `scopes`
-    None: the token is not limited; `kinds`: types of things that the token may read; `is_of_site`: the site's own
-    provider vouches for the sign-in; `huddles_closed`: a sign-in by the site's provider, which sees no huddles until
-    the person has confirmed the provider; `is_introduced`: the platform vouches for the profile's person for the first
-    time; `needs_roles`: the profile's roles are to be recomputed; `more`: columns of a handler's own query.
+    None: the token is not limited; `kinds`: types of things that the token may read; `audience`: that of the token, ""
+    or access_token.AGENTS; `token_id` 0: no token; `is_of_site`: the site's own provider vouches for the sign-in;
+    `huddles_closed`: a sign-in by the site's provider, which sees no huddles until the person has confirmed the
+    provider; `is_introduced`: the platform vouches for the profile's person for the first time; `needs_roles`: the
+    profile's roles are to be recomputed; `more`: columns of a handler's own query.
     """
 
     __slots__ = (
@@ -303,8 +304,8 @@ def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
 def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
     """Return the identities of tokens on this site, by token id; unknown and expired tokens are left out.
 
-    `more` of an identity is (time at which the token expires, time at which its profile's roles are due or None), in
-    seconds since the epoch.
+    `more` of an identity is (time at which the token expires, time at which its profile's roles are to be recomputed,
+    or None), both as Unix times.
     """
     rows = tx.rows(BY_TOKENS, site_id=site_id, token_ids=list(token_ids))
     return {row[9]: Identity(row) for row in rows if row[1]}

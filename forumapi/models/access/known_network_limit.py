@@ -56,7 +56,7 @@ FORGET_OLD = Query(
 
 def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: str) -> None:
     """Count one attempt from `ip` to sign in as the person with `person_key`, the compared form of the e-mail address.
-    Raises TooMany beyond the limit.
+    Raises TooMany beyond the limit. Call it in a transaction of its own, as rate_counters.take.
 
     From a network from which the person has signed in before, up to `limit.most` attempts are counted for that network
     alone, under the kind `known_kind`. Further attempts from it, and those from other networks, are counted together

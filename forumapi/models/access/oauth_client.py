@@ -152,7 +152,7 @@ class OAuthClient(Struct, frozen=True):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int) -> OAuthClient | None:
-        """Lock the row of the client and return the client; None if there is none."""
+        """Lock the row of the client with this id on this site and return the client; None if there is none."""
         row = tx.row(LOCK, site_id=site_id, client_id=client_id)
         return cls(site_id, *row) if row else None
 
@@ -165,8 +165,8 @@ class OAuthClient(Struct, frozen=True):
         *,
         is_confidential: bool,
     ) -> tuple[OAuthClient, str]:
-        """Register a client, under a lock on the site's row; return it and its secret, "" for a public client, which
-        `is_confidential` False makes.
+        """Register a client of the author's site, whose row is locked first; return it and its secret, "" for a public
+        client, which `is_confidential` False makes.
 
         Raises Invalid beyond the number of clients that a site may have.
         """
@@ -241,7 +241,9 @@ class OAuthClient(Struct, frozen=True):
 
 
 def hash_secret(secret: str) -> bytes:
-    """Return the stored hash of a client's secret; an operator's application has another hash for the same secret."""
+    """Return the hash by which a client's secret is stored and compared; an operator's application has another hash for
+    the same secret.
+    """
     return hashlib.sha256(b"client of a site\0" + secret.encode()).digest()
 
 

@@ -243,7 +243,7 @@ class OAuthGrant(NamedTuple):
         )
 
     def delete(self, tx: Transaction) -> None:
-        """Delete the grant with every token of it, which are refused from the next request on."""
+        """Delete the grant with all its tokens, which are refused from the next request on."""
         tx.run(DELETE, site_id=self.site_id, grant_id=self.id)
 
     @staticmethod
@@ -323,13 +323,13 @@ class GrantedClient(NamedTuple):
 
 
 def secret_hash(secret: str) -> bytes:
-    """Return the stored hash of a code or a refresh token."""
+    """Return the SHA-256 by which an authorization code, a device code or a refresh token is stored and found."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
     """Return (id, name) of the profile that the user has on this site; None without a profile here, or if the user is
-    banned here.
+    banned here or on the whole platform. Nobody is banned from a site of their own.
     """
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None

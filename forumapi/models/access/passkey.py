@@ -134,7 +134,9 @@ class Passkey(NamedTuple):
         return int(id)
 
     def update(self, tx: Transaction, user_id: int, name: str) -> None:
-        """Rename the user's passkey to `name`. Raises NotFound if it is gone or another user's."""
+        """Rename the user's passkey to `name`, a result of `checked_name`. Raises NotFound if it is gone or another
+        user's.
+        """
         if not tx.value(UPDATE, passkey_id=self.id, user_id=user_id, name=name):
             raise NotFound("There is no such passkey")
 
@@ -161,7 +163,10 @@ class Passkey(NamedTuple):
 
 
 class PasskeyCredential(NamedTuple):
-    """Credential of a passkey, as the verification of a sign-in needs it, with its user's id and e-mail address."""
+    """Credential of a passkey, as the verification of a sign-in needs it, with its user's id and e-mail address. `id`:
+    the passkey's; `public_key`: as the authenticator sent it at registration; `sign_count`: its counter at the last
+    use.
+    """
 
     id: int
     user_id: int

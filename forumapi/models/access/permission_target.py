@@ -259,7 +259,9 @@ def lock(tx: Transaction, site_id: int, principal: Principal, item_type: int, it
 
 
 def is_live(tree: Tree, microcosm_id: int) -> bool:
-    """Return True if a microcosm and all above it are neither deleted nor moderated; True for 0, no microcosm."""
+    """Return True if a microcosm and all above it are neither deleted nor moderated; True for 0, no microcosm; False
+    for an id that `tree` lacks.
+    """
     node = tree.nodes.get(microcosm_id)
     return not microcosm_id or (node is not None and node.is_live)
 
@@ -282,7 +284,7 @@ def _item(
 
 def item(tree: Tree, item_type: int, id: int, row: Row | None) -> PermissionTarget:
     """Return the target for the item of that type and id, made of `row`, its ITEM_COLUMNS; with None, or a row of
-    nulls, the target does not exist.
+    nulls, `exists` is False.
     """
     if row is None or row[1] is None:
         return PermissionTarget(Target(item_type, id))
@@ -311,8 +313,8 @@ def _comment(
 
 
 def comment_at(tree: Tree, id: int, row: Row | None) -> PermissionTarget:
-    """Return the target for the comment `id`, made of `row`, its COMMENT row without the last column; with None the
-    target does not exist.
+    """Return the target for the comment `id`, made of `row`, its COMMENT row without the last column; with None
+    `exists` is False.
     """
     if row is None:
         return PermissionTarget(Target(itemtypes.COMMENT, id))

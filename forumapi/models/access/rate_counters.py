@@ -85,8 +85,8 @@ def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int
 
 
 def take_client_address(tx: Transaction, limit: Limit, ip: str) -> None:
-    """Count one attempt of the network of `ip`, as `take` does in a transaction of its own; "", a peer without an
-    address (a Unix socket), is not counted. Raises TooMany beyond the limit.
+    """Count one attempt of the network of `ip` by `take`, so call it in a transaction of its own, too; "", a peer
+    without an address (a Unix socket), is not counted. Raises TooMany beyond the limit.
     """
     if ip:
         take(tx, limit, network(ip))

@@ -33,13 +33,15 @@ def needs_second_factor(tx: Reader, site_id: int) -> bool:
 
 
 def is_limited(tx: Reader, site_id: int, user_id: int) -> bool:
-    """Return True if the site demands a second factor of moderators and this user, moderator or not, has none."""
+    """Return True if the site demands a second factor of moderators and this user, moderator or not, has no confirmed
+    one.
+    """
     return bool(tx.value(IS_LIMITED, site_id=site_id, user_id=user_id))
 
 
 def set_second_factor(tx: Transaction, author: Author, is_needed: bool) -> None:
-    """Set whether the author's site demands a second factor of moderators, from their next request on. The site's row
-    must be locked.
+    """Store in the author's site, whose row must be locked, that it demands a second factor of moderators from their
+    next request on, or, with `is_needed` False, that it does not; record the change in the journal.
     """
     tx.run(UPDATE, site_id=author.site_id, is_needed=is_needed)
     journal.record_site(tx, author)

@@ -91,8 +91,8 @@ DELETE = Query(
 
 
 class Totp(NamedTuple):
-    """Second factor of a user. `confirmed`: time at which a code proved that the app has the secret, None before;
-    `recovery_codes`: number of unused ones.
+    """Second factor of a user. `secret`: the one shared with the app, in base32; `confirmed`: time at which a code
+    proved that the app has the secret, None before; `recovery_codes`: number of unused ones.
     """
 
     secret: str
@@ -118,8 +118,8 @@ class Totp(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, user_id: int) -> str | None:
-        """Store a new unconfirmed secret in place of an unconfirmed one and return it; None if the user has a confirmed
-        one.
+        """Store a new unconfirmed secret, in place of an earlier unconfirmed one, and return it in base32; None, and
+        nothing is stored, if the user has a confirmed one.
         """
         secret = pyotp.random_base32()
         return secret if tx.value(INSERT, user_id=user_id, secret=secret) else None
@@ -165,7 +165,7 @@ class Totp(NamedTuple):
 
     @staticmethod
     def delete(tx: Transaction, user_id: int) -> bool:
-        """Delete the user's second factor; return False if there was none."""
+        """Delete the user's second factor and recovery codes; return False if there was no second factor."""
         return bool(tx.value(DELETE, user_id=user_id))
 
 

@@ -1,4 +1,6 @@
-"""Owner of the account behind an access token: for passkeys, second factors and the e-mail address."""
+"""Users behind unlimited access tokens, by which alone an account's passkeys, second factors and e-mail address are
+changed.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ class UnlimitedTokenUser(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, identity: Identity) -> UnlimitedTokenUser:
-        """Lock the row of the user of the caller's token and return the user. Raises Forbidden for a token limited to a
-        site or to scopes.
+        """Lock the row of the user of the caller's token and return the user. Raises Forbidden for a guest, and for a
+        token limited to a site or to scopes.
         """
         return cls._checked(tx.row(LOCK, token_id=identity.token_id))
 
@@ -70,8 +72,8 @@ class UnlimitedTokenUser(NamedTuple):
         return cls(row[0], row[1])
 
     def end_other_tokens(self, tx: Transaction, token_id: int) -> int:
-        """Delete every token of the user but the one with the id `token_id`, and all grants to clients; return the
-        number of deleted tokens.
+        """Delete every token of the user but the one with the id `token_id`, all grants to clients, and consents that
+        no client has redeemed yet; return the number of deleted tokens.
         """
         ended = tx.run(END_OTHER_TOKENS, user_id=self.user_id, token_id=token_id)
         access_token.end_grants(tx, self.user_id)

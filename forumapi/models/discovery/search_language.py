@@ -52,7 +52,9 @@ class SearchLanguage(NamedTuple):
 
     @staticmethod
     def update(tx: Transaction, author: Author, language: str) -> None:
-        """Set the language, one of `languages`, of the author's site, whose row must be locked."""
+        """Set the language, one of `languages`, of the author's site, whose row must be locked, and record that in the
+        journal. A job then indexes the site's texts anew.
+        """
         tx.run(UPDATE, site_id=author.site_id, language=language)
         journal.record_site(tx, author)
 

@@ -149,8 +149,8 @@ class Activity:
             self.flush()
 
     def flush(self) -> None:
-        """Write the buffers to the database; what can't be written now, which is only logged, is kept for the next
-        time, as far as there is room.
+        """Write the buffers to the database in one transaction of its own. A failure is only logged, and what was not
+        written is kept for the next time, as far as there is room.
         """
         views, self._views = self._views, {}
         active, self._active = self._active, {}

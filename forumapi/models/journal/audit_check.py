@@ -133,7 +133,7 @@ def sites(tx: Rows) -> list[int]:
 
 def check(tx: Rows, site_id: int, keys: Keys, heads: list[Head]) -> SiteCheck:
     """Check the chain of a site, and compare it with those of `heads` that are of this site: signed heads that the log
-    has. While others write, `tx` must be a Snapshot.
+    has; return the outcome. Nothing is written. While others write, `tx` must be a Snapshot.
     """
     return _Check(tx, site_id, keys, heads).run()
 

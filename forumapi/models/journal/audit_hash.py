@@ -33,7 +33,10 @@ NO_DETAIL: Final = b""
 
 
 class ChainEntry(NamedTuple):
-    """Entry of the chain, without its hash. Ids, types and `event_number` are 0 for none."""
+    """Entry of the chain, without its hash. `number`: its place in the chain, from 1; `event_number`: that of its event
+    in the site's sequence; `audit_id`: id of its row in `audit_log`; `is_private`: no list for the site's owner has the
+    entry. Ids, types and `event_number` are 0 for none.
+    """
 
     site_id: int
     number: int

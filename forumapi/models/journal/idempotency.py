@@ -66,7 +66,7 @@ class KeyScope(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """Answer of the first request with a key, to be repeated."""
+    """Answer of the first request with a key, to be repeated: its status code and header Location, "" for none."""
 
     status: int
     location: str

@@ -128,8 +128,8 @@ def record(
     audit: bool = True,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record in audit and event log that the author did `kind` (such as CREATED) to a thing. Call it while the thing's
-    row is locked.
+    """Record in audit and event log that the author did `kind` to a thing: CREATED, REPLACED, PATCHED or DELETED, and
+    REMINDED only with `audit` False. Call it while the thing's row is locked.
 
     The lock makes event ids follow the commit order of each thing. `version`: the thing's after the write, None if it
     has none; `parent`: (type, id) of what it is on; `microcosm_id`: microcosm that it is in, None or 0 for none;
@@ -228,7 +228,9 @@ def record_many(
 def record_each(
     tx: Transaction, author: Author, kind: str, entries: Sequence[WrittenThing]
 ) -> None:
-    """Record that the author did `kind` to each of many things, in this order, while their rows are locked."""
+    """Record that the author did `kind` to each of many things, in this order; nothing for []. Call it while their rows
+    are locked.
+    """
     if not entries:
         return
     tx.run(
