@@ -183,7 +183,8 @@ def _number(text: str) -> Any:
 
 class Attributes(NamedTuple):
     """Attributes of one thing, the `carrier`; nothing is read before a method is called. Before a write the caller
-    locks the carrier's row.
+    locks the carrier's row. A write is recorded in the journal; one on a profile also has the profile's roles
+    recomputed.
     """
 
     site_id: int

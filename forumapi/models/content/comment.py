@@ -240,10 +240,10 @@ class CommentParent(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int) -> Self | None:
-        """Lock the item `ref`, hidden or not; None if it never existed here, or is a huddle in which the profile `me`
-        does not participate.
+        """Lock the item `ref`, hidden or not, and return it as a parent; None if it never existed here, or is a huddle
+        in which the profile `me` does not participate.
 
-        A profile is not locked and not looked up: the caller has checked that it exists.
+        For a profile nothing is locked or looked up: the caller has checked that it exists.
         """
         if ref.type == itemtypes.PROFILE:
             return cls(*ref)
@@ -299,8 +299,8 @@ class Comment:
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, id: int, me: int) -> Self | None:
-        """Lock a comment after its item, both hidden or not; None if the comment never existed here, or is in a huddle
-        in which the profile `me` does not participate. Raises Conflict as `lock_on` does.
+        """Lock a comment after its item, both hidden or not, and return it; None if the comment never existed here, or
+        is in a huddle in which the profile `me` does not participate. Raises Conflict as `lock_on` does.
         """
         row = tx.row(PARENT_OF, site_id=site_id, id=id, me=me)
         parent = CommentParent.lock(tx, site_id, ItemRef(*row), me) if row else None
@@ -308,7 +308,8 @@ class Comment:
 
     @classmethod
     def lock_on(cls, tx: Transaction, site_id: int, parent: CommentParent, id: int) -> Self | None:
-        """Lock a comment whose item is locked already, given as `parent`; None if no comment has this id.
+        """Lock a comment whose item is locked already, given as `parent`, and return the comment; None if no comment
+        has this id.
 
         Raises Conflict for a comment that a merge or split moved elsewhere while this transaction waited for the lock
         on `parent`: items are locked in the order of their ids, so its new item can't be locked now.
@@ -334,10 +335,11 @@ class Comment:
         nothing, if its author wrote the same Markdown there within `window_s` seconds, in a comment that is not
         deleted.
 
-        `id` is set in both cases: to that of the new comment, or of the earlier one. `in_reply_to` is stored only if it
-        is the id of a visible comment on the same parent. Raises TooMany if the author has written `per_minute`
-        comments within a minute (0: no limit). `may_be_held`: the transaction may hide the comment next, so the
-        counters of its microcosm are locked before those of its author.
+        With the comment the author gets a watcher of the parent, and the author's draft there is deleted. `id` is set
+        in both cases: to that of the new comment, or of the earlier one. `in_reply_to` is stored only if it is the id
+        of a visible comment on the same parent. Raises TooMany if the author has written `per_minute` comments within a
+        minute (0: no limit). `may_be_held`: the transaction may hide the comment next, so the counters of its microcosm
+        are locked before those of its author.
         """
         site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item

@@ -176,8 +176,9 @@ UPDATE = Query(
 
 class EventDetails(NamedTuple):
     """Details of an event as clients write them, named as the columns are. `when_local`: clock time at the event,
-    without a zone; `when_utc`: the same in UTC; `lat` to `west`: degrees of the place and of the map around it;
-    `status`: as stored, never past; `rsvp_limit` 0: no limit; `is_over`: the stored time and duration have passed.
+    without a zone; `when_utc`: the same time as an aware one in UTC; `lat` to `west`: degrees of the place and of the
+    map around it; `status`: as stored, never past; `rsvp_limit` 0: no limit; `is_over`: the stored time and duration
+    have passed.
     """
 
     when_local: datetime.datetime | None = None
@@ -234,8 +235,8 @@ def checked(sent: Any, before: EventDetails) -> EventDetails:
 
 
 def wall_clock(text: str) -> datetime.datetime:
-    """Return the date and time that an RFC 3339 text shows, without its offset (content 5.3). Raises Invalid for any
-    other text.
+    """Return the date and time that an RFC 3339 text shows, as a naive time, since its offset is ignored (content 5.3).
+    Raises Invalid for any other text.
     """
     digits = rfc3339.wall_clock(text)
     if digits is None:
@@ -260,8 +261,8 @@ def zone(name: str) -> str:
 
 
 def instant(when_local: datetime.datetime, tz_name: str) -> datetime.datetime:
-    """Convert a local time in the zone `tz_name` to UTC, both without a zone. Raises Invalid for a year outside 1 to
-    9999.
+    """Convert `when_local`, a naive time in the zone `tz_name`, to an aware time in UTC. Raises Invalid if that is not
+    in the years 1 to 9999.
 
     A time that a change of clocks leaves out has the offset from before it; a time that comes twice means the first
     (RFC 5545, 3.3.5).

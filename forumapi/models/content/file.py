@@ -96,8 +96,8 @@ class File(NamedTuple):
         """Store the rows of a file whose bytes are stored already, as an upload of this profile; return the time of
         this upload, which takes the place of the profile's earlier upload of the same file.
 
-        Raises TooLarge if the site or the profile then has stored more than `quota` allows; a file that the profile has
-        uploaded before adds nothing, and is never refused.
+        Raises TooLarge or PlanLimit, as `quota.check` does, if the site or the profile then has stored more than
+        `quota` allows; a file that the profile has uploaded before adds nothing, and is never refused.
         """
         row = tx.row(INSERT, site_id=site_id, profile_id=profile_id, **self._asdict())
         assert row is not None
@@ -221,8 +221,9 @@ MAX_PLACES: Final = 500
 
 class StoredFile(NamedTuple):
     """File as one site knows it. `created` and `name`: those of its first upload to this site, 1970 and "" without one;
-    `is_public`: it is a profile's picture on any site, or guests of another site read it; `is_uploaded`: to this site;
-    `is_hung`: on comments of this site; `is_mine`: the user who asks uploaded it, to any site.
+    `ext`: as its first uploader on any site gave it; `is_public`: it is a profile's picture on any site, or guests of
+    another site read it; `is_uploaded`: to this site; `is_hung`: on comments of this site; `is_mine`: the user who asks
+    uploaded it, to any site.
     """
 
     mime_type: str

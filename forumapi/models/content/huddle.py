@@ -138,7 +138,7 @@ class Huddle(Item):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
-        """Lock a huddle; None if it never existed here, or the profile `me` does not participate in it."""
+        """Lock a huddle and return it; None if it never existed here, or the profile `me` is not a participant."""
         row = tx.row(LOCK, site_id=site_id, item_id=ref.id, me=me)
         return cls(*row) if row else None
 

@@ -537,7 +537,7 @@ PARTICIPANTS = Query(
 
 class Participants(NamedTuple):
     """Page of the participants of a huddle: `versions` of their profiles by id, ascending; `total`: number of all
-    participants.
+    participants; `version` and `author_id`: those of the huddle.
     """
 
     huddle_id: int
@@ -582,7 +582,7 @@ def participant_documents(
     tx: Reader, documents: Documents, site_id: int, versions: dict[int, int]
 ) -> list[bytes]:
     """Render `{"id", "participant"}` as JSON (content 8.6) for each profile in `versions`, in its order. `versions`:
-    version of the profile by its id.
+    version of the profile by its id; a profile whose document is gone is left out.
     """
     people = documents.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[
         profile_summary.SUMMARY

@@ -168,7 +168,9 @@ class Item:
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, ref: ItemRef, me: int = 0) -> Self | None:
-        """Lock an item, hidden or not; None if it never existed here. `me` matters to Huddle.lock alone."""
+        """Lock an item, hidden or not, and return it; None if it never existed here. `me`: id of the caller's profile,
+        which Huddle.lock alone uses.
+        """
         row = tx.row(LOCK, site_id=site_id, item_type=ref.type, item_id=ref.id)
         return cls(*row) if row else None
 
@@ -199,10 +201,11 @@ class Item:
     ) -> bool:
         """Store the new item; return False, and store nothing, if its author made an equal one within `window_s`
         seconds that is not deleted: with the same title in the same microcosm (C-15). Equal events have equal details
-        too, except time zone and duration; equal polls the same question.
+        too, except the duration; equal polls the same question.
 
-        `id` is set in both cases: to that of the new item, or of the earlier one. `may_be_held`: the transaction may
-        hide the item next, so the counters of its microcosm are locked before those of its author.
+        With the item the author gets a watcher of it, and the draft that it was written from is deleted. `id` is set in
+        both cases: to that of the new item, or of the earlier one. `may_be_held`: the transaction may hide the item
+        next, so the counters of its microcosm are locked before those of its author.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{self.item_type}:{self.microcosm_id}:{me}:{self.title}")

@@ -213,8 +213,8 @@ def container(item_type: int, item: bytes) -> bytes:
 
 
 def listed(key: str, page: bytes, path: str, permissions: bytes) -> bytes:
-    """Render the document of a list: the JSON `page` as its member `key`, and `meta` with the link to `path` and the
-    JSON `permissions`.
+    """Render the document of a list: the JSON `page` as its member `key`, and `meta` with the link `self` to `path`,
+    the list's host-relative address, and the JSON `permissions`, those of the viewer.
     """
     return b'{%b:%b,"meta":{"links":[{"rel":"self","href":%b}],"permissions":%b}}' % (
         dumps(key),

@@ -326,8 +326,8 @@ class PollChange(NamedTuple):
 
 
 def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> PollDetails:
-    """Read the stored details of a poll, with the ballot of the user `user_id`; `ballot` is None if that user has not
-    voted, and for 0.
+    """Read the stored details of an existing poll, with the ballot of the user `user_id`; `ballot` is None if that user
+    has not voted, and for 0.
     """
     row = tx.row(DETAILS, site_id=site_id, item_id=item_id, user_id=user_id)
     assert row is not None  # stored with its item
@@ -335,7 +335,8 @@ def read_details(tx: Reader, site_id: int, item_id: int, user_id: int = 0) -> Po
 
 
 def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChange:
-    """Return how a body (handlers.polls.PollBody) changes `before`: a member that was not sent keeps its value.
+    """Return how a body (handlers.polls.PollBody) changes `before`: a member that was not sent keeps its value, an
+    empty `pollCloses` removes the time.
 
     `is_new`: question and choices are required. Raises Invalid for the first bad field.
     """
@@ -409,7 +410,8 @@ def _columns(details: PollDetails) -> dict[str, Any]:
 
 @dataclasses.dataclass
 class Poll(Item):
-    """Poll as clients write it: a new one, or its current row, locked until the transaction ends.
+    """Poll as clients write it: a new one, or its current row, locked until the transaction ends. `details`: those that
+    `insert` or `update` is to store; None where neither is called.
 
     The lock keeps counts exact and prevents a second vote. Only the table `poll_ballots` names voters: neither the
     event log nor the audit does.
@@ -458,7 +460,8 @@ class Poll(Item):
         is_moderator: bool,
     ) -> None:
         """Replace the ballot of the user `user_id` in the locked poll by the choice ids `chosen`; without choices,
-        withdraw the ballot. The journal gets an entry of `author`'s site that names no voter.
+        withdraw the ballot. An event of `author`'s site, which names no voter, goes to the event log. Nothing is
+        written if the ballot names these choices already.
 
         Raises Invalid for an unknown or repeated choice, and for several in a poll that allows one; with code 17 if the
         poll is closed, or its item is closed and not `is_moderator`.

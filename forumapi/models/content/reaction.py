@@ -35,7 +35,7 @@ class ReactionKind(NamedTuple):
 
     @property
     def document(self) -> dict[str, str]:
-        """Return the kind for JSON."""
+        """Return the kind as a dict for JSON."""
         return {"name": self.name, "text": self.text}
 
 
@@ -238,11 +238,11 @@ class Reaction(NamedTuple):
     name: str
 
     def insert(self, tx: Transaction, author: Author) -> None:
-        """Store the author's reaction; nothing changes if it is stored already."""
+        """Store the author's reaction and count it; nothing changes if it is stored already."""
         self._change(tx, author, INSERT_ON_COMMENT if self._is_on_comment else INSERT_ON_ITEM)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Delete the author's reaction, if there is one."""
+        """Delete the author's reaction, if there is one, and adapt the count."""
         self._change(tx, author, DELETE_ON_COMMENT if self._is_on_comment else DELETE_ON_ITEM)
 
     @property

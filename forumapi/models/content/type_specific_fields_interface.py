@@ -28,8 +28,8 @@ class TypeSpecificFields(NamedTuple):
     `members` renders the object's members between `breadcrumb` and those of all items, in wire order, from the results
     of `sql` and `mine` (None for a guest). `flags` renders the members of meta.flags from the result of `mine`: None
     for a member that a guest's detail leaves out and a guest's summary shows as false. `summary` renders the members of
-    a summary, if they differ from `members`. `until` returns the time at which the result of `sql` will change by time
-    alone.
+    a summary, if they differ from `members`. `has_last_comment`: a summary shows the item's last comment. `until`
+    returns the time at which the result of `sql` will change by time alone, None for never.
 
     Processes keep the result of `sql`: its tables must be among those that sql/functions/site_changes.sql watches.
     """

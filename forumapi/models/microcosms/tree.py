@@ -31,8 +31,8 @@ _RIGHTS = (p.CREATE, p.READ, p.UPDATE, p.DELETE, p.CLOSE_OWN, p.OPEN_OWN, p.READ
 
 
 def load_tree(tx: Reader, site_id: int, acl_version: int) -> Tree:
-    """Read the tree of the site. The caller has read `acl_version` before, so that the tree is at least as new as
-    that.
+    """Read the tree of the site and return it with the version `acl_version`, which the caller has read before, so that
+    the tree is at least as new as that.
     """
     nodes = []
     for row in tx.rows(MICROCOSMS, site_id=site_id):

@@ -315,7 +315,8 @@ class UpdateEntry(NamedTuple):
 
     Ids are 0 for none. `profile_id`: profile that the comment is on; `title`: of what the comment is on;
     `participant_…`: those of the comment's huddle. `stub`, the comment's row, has None in all fields without a comment,
-    and so has `row`, SUMMARY_COLUMNS of the item, without an item.
+    and so has `row`, SUMMARY_COLUMNS of the item, without an item. `mine`: the viewer's part of the item's details;
+    `times`: SUMMARY_TIMES of the item.
     """
 
     id: int

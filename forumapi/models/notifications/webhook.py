@@ -248,7 +248,7 @@ class Webhook(Struct, frozen=True):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, webhook_id: int) -> Webhook | None:
-        """Lock the row of the webhook and return the webhook; None if there is none."""
+        """Lock the row of the webhook with this id on this site and return the webhook; None if there is none."""
         row = tx.row(LOCK, site_id=site_id, webhook_id=webhook_id)
         return cls(site_id, *row) if row else None
 
@@ -313,8 +313,8 @@ class Webhook(Struct, frozen=True):
     def document(self, missed: dict[str, str] | None, secret: str = "") -> dict[str, Any]:
         """Return the webhook as JSON members for the site's owner.
 
-        `missed`: cursors of the first and last event that it missed, None for none; `secret`: the one just made, ""
-        leaves the member out.
+        `missed`: cursors of the `first` and `last` event that it missed, by these names, None for none; `secret`: the
+        one just made, "" leaves the member out.
         """
         path = f"/api/v1/webhooks/{self.id}"
         data: dict[str, Any] = {"id": self.id, "name": self.name, "url": self.url}

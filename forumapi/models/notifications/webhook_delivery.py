@@ -374,8 +374,9 @@ FORGET = Query(
 
 class DueDelivery(NamedTuple):
     """Delivery that is due, with the settings of its webhook. `number`: that of its event, below 0 for a test;
-    `attempts`: of this delivery before; `old_secret`: the one before, while deliveries are signed with it too, else
-    None; `failures`: of the webhook in a row. Ids and types are 0 for none.
+    `attempts`: number of earlier attempts at this delivery; `url` to `kinds`: the webhook's settings; `old_secret`: the
+    one before, while deliveries are signed with it too, else None; `failures`: of the webhook in a row. Ids and types
+    are 0 for none.
     """
 
     number: int
@@ -518,7 +519,7 @@ class DeliveryQueue(NamedTuple):
         tx.run(BURY, **self._asdict())
 
     def disable(self, tx: Transaction) -> DisabledWebhook | None:
-        """Disable the webhook, which has failed for too long, and return it; None if it is disabled already."""
+        """Disable the webhook, for which `mark_failed` gave a reason, and return it; None if it is disabled already."""
         row = tx.row(DISABLE, **self._asdict())
         return DisabledWebhook(*row) if row is not None else None
 
