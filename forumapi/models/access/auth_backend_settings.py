@@ -86,9 +86,9 @@ class SiteAuthBackend(NamedTuple):
         is_enabled: bool,
         settings: Mapping[str, Any],
     ) -> None:
-        """Store the author's site's own settings of the back end `name`, in place of all earlier ones. `is_enabled`
-        False: the method is off on this site; `settings`: values of the back end's settings by name. The site's row
-        must be locked.
+        """Store the author's site's own settings of the back end `name`, in place of all earlier ones, and record that
+        in the journal. `is_enabled` False: the method is off on this site; `settings`: values of the back end's
+        settings by name. The site's row must be locked.
         """
         text = json_fragments.dumps(dict(settings)).decode()
         tx.run(UPSERT, site_id=author.site_id, name=name, is_enabled=is_enabled, settings=text)

@@ -126,8 +126,8 @@ class Totp(NamedTuple):
 
     @classmethod
     def use_code(cls, tx: Transaction, user_id: int, code: str, *, is_new: bool = False) -> bool:
-        """Use up a code of the app or a recovery code of the user; return False for a wrong or used one, or without a
-        confirmed second factor.
+        """Use up a code of the app or a recovery code of the user, typed with any spaces, dashes and capitals; return
+        False for a wrong or used one, or without a confirmed second factor.
 
         With `is_new` the second factor must be unconfirmed instead, and only a code of the app is accepted; `confirm`
         is left to the caller.
@@ -177,8 +177,8 @@ def otpauth_uri(secret: str, email: str, issuer: str) -> str:
 
 
 def count_try(tx: Transaction, user_id: int, *, on_site: int = 0) -> None:
-    """Count a try of this user's second factor, right or wrong. Raises TooMany beyond the limit. Call it in a
-    transaction of its own.
+    """Count a try of this user's second factor, right or wrong. Raises TooMany beyond the limit TRIES_PER_USER. Call it
+    in a transaction of its own.
 
     `on_site`: id of the site whose owner's provider alone vouches for the user, 0 for none. Such tries are counted
     apart, so that a site's owner who admits anybody as anybody can't use up the tries of people elsewhere.

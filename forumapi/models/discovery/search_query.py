@@ -143,7 +143,8 @@ def forgiving(run: str) -> list[str]:
     """Return searches that find the word `run`, of a script without spaces, although one letter of it is wrong, missing
     or too many.
 
-    Each is the word without the place of the error, as parts that must all occur; [] for fewer than three letters.
+    Each is the word without the place of the error, as parts, joined by _AND, that must all occur; [] for fewer than
+    three letters.
     """
     if len(run) < 3:
         return []

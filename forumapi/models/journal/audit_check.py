@@ -118,7 +118,7 @@ class Snapshot:
         self._connection.command(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, in its order. Raises psycopg.Error."""
+        """Return all rows of `query`, in its order. Raises psycopg.Error if the database refuses it or is gone."""
         return self._connection.execute(query, params)[0]
 
     def close(self) -> None:

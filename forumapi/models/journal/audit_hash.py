@@ -165,7 +165,7 @@ def _message(
 
 def keys(setting: str, data_folder: Path) -> Keys:
     """Return the keys of the secrets in `setting`, separated by spaces; for "", one key, whose secret is kept in the
-    data folder.
+    file audit.key of `data_folder`, which is made if it is missing.
     """
     return Keys(setting.split() or [_kept(data_folder / "audit.key")])
 

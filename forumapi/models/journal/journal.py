@@ -22,7 +22,7 @@ _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 
 class Author(NamedTuple):
-    """Author of a write, with the client address: for rows, audit and events.
+    """Author of a write: for rows, audit and events. `ip`: the client address of the request, "" for none.
 
     `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`. `detail`: for the
     audit, keys of audit_detail_encoding.py that belong to every write of this author object.

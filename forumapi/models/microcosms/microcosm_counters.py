@@ -126,7 +126,7 @@ class CountChange(NamedTuple):
 
 
 def add_each(tx: Transaction, site_id: int, changes: Mapping[int, CountChange]) -> None:
-    """Add to the own counters of many microcosms. `changes`: what to add, by microcosm id."""
+    """Add a delta to the own counters of each of many microcosms. `changes`: what to add, by microcosm id."""
     ids = sorted(changes)
     tx.run(
         ADD_EACH,

@@ -18,8 +18,8 @@ def breadcrumb(
     """Render the ancestors of a microcosm, outermost first, without the root (content 1.9), as a JSON array; an empty
     one for an unknown microcosm.
 
-    `with_itself`: the microcosm too, as the last one, for the breadcrumb of an item in it. Microcosms that are not in
-    `view`, which is `tree.view` of the viewer, are left out, since a title is content.
+    `with_itself`: the microcosm too, as the last one, for the breadcrumb of an item in it. `view`: microcosms of `tree`
+    that the viewer may list; all others are left out, since a title is content.
     """
     key = ("crumb", microcosm_id, with_itself)
     found: bytes | None = view.cache.get(key)
@@ -52,7 +52,7 @@ def _breadcrumb(
 
 def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
     """Render the link `microcosm` of an item in this microcosm, as JSON; without a title unless the microcosm is in
-    `view`, which is `tree.view` of the viewer.
+    `view`, the microcosms of `tree` that the viewer may list.
     """
     key = ("link", microcosm_id)
     found: bytes | None = view.cache.get(key)
@@ -111,8 +111,8 @@ def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
 
 
 def visible(view: ReadableMicrocosms, tree: Tree, ignored: list[int]) -> ReadableMicrocosms:
-    """Return the readable microcosms of `view` without those that have an id in `ignored`, and without all microcosms
-    below these.
+    """Return the microcosms of `view` without those that have an id in `ignored`, and without all microcosms of `tree`
+    below these; `view` itself if nothing is ignored.
     """
     if not ignored:
         return view

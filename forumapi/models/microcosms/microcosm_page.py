@@ -520,7 +520,8 @@ def entries(
 ) -> bytes:
     """Render the entries of a page as a JSON array: sticky microcosms, sticky items, other microcosms, other items.
     `documents`: those of the microcosms, and `people`, those of the profiles, that `wanted` names, by id; a microcosm
-    whose document is missing is left out, a missing author is null. `view`: `tree.view` of the viewer.
+    whose document is missing is left out, a missing author is null. `view`: microcosms of `tree` that the viewer may
+    list.
     """
     head, mine = seen.head, seen.viewer.mine if seen.viewer else {}
     new = seen.viewer.new if seen.viewer else {}
@@ -578,9 +579,9 @@ def detail(
     moderators: Sequence[tuple[int, bytes]] = (),
 ) -> bytes:
     """Render the detail of a microcosm as JSON (content 2.4). `people`: documents of profiles by id; `items_page`: JSON
-    of its page of entries; `permissions`: JSON of the viewer's permissions on it; `view`: `tree.view` of the viewer;
-    `is_ignored`: the viewer ignores the microcosm; `moderators`: (profile id, JSON summary) of each moderator that it
-    names.
+    of its page of entries; `permissions`: JSON of the viewer's permissions on it; `view`: microcosms of `tree` that the
+    viewer may list; `is_ignored`: the viewer ignores the microcosm; `moderators`: (profile id, JSON summary) of each
+    moderator that it names.
     """
     head, viewer = seen.head, seen.viewer
     node = tree.nodes[head.id]

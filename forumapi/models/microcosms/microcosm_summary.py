@@ -31,7 +31,9 @@ LOAD = Query(
 
 
 def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
-    """Load the documents of microcosms, with the holes breadcrumb, children, totals, author, unread and links."""
+    """Load (id, version, document) of each of these microcosms, hidden ones too, in any order; the documents have the
+    holes breadcrumb, children, totals, author, unread and links. Unknown ids are left out.
+    """
     for row in tx.rows(LOAD, site_id=site_id, ids=ids):
         (
             id,
@@ -240,9 +242,9 @@ def children(
     tops: Sequence[int],
     me: int = 0,
 ) -> dict[int, ChildMicrocosm]:
-    """Read the microcosms with the ids `tops`, by id, each with the counts and latest item of the `listable` microcosms
-    at and below it; one with no listable microcosm at or below it is left out. `me`: profile of the viewer, 0 for a
-    guest.
+    """Read the microcosms of `tree` with the ids `tops`, by id, each with the counts and latest item of the `listable`
+    microcosms at and below it; one with no listable microcosm at or below it is left out. `me`: profile of the viewer,
+    0 for a guest.
     """
     if not tops:
         return {}
@@ -300,8 +302,8 @@ def latest_items(
     ignored: Sequence[int],
     me: int,
 ) -> dict[int, LatestItem]:
-    """Read the most recently active item at or below each of `tops`, in `listable` microcosms, without the items
-    `ignored`; by the id of the top.
+    """Read the most recently active item at or below each of `tops`, in `listable` microcosms, without the items with
+    the ids `ignored`, and return them by the id of the top. `me`: profile of the viewer, 0 for a guest.
 
     A top without such an item has no entry.
     """
@@ -383,7 +385,8 @@ def summary(
     unread: bool | None,
 ) -> bytes:
     """Render the summary of a microcosm as JSON (content 2.5). `fragment`: its document, split at its holes; `people`:
-    documents of the authors by profile id; `view`: `tree.view` of the viewer; `unread` None leaves the flag out.
+    documents of the authors by profile id; `view`: microcosms of `tree` that the viewer may list; `unread` None leaves
+    the flag out.
     """
     crumbs = microcosm_links.breadcrumb(tree, view, child.id, with_itself=False)
     below = sorted(child.children, key=lambda id: not tree.nodes[id].is_sticky)

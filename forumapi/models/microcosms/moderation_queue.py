@@ -114,8 +114,8 @@ class QueueEntry(NamedTuple):
 
 
 class ModerationQueue(NamedTuple):
-    """Page of the queue, oldest first. `counts`: entries of the whole queue by type; `next`: cursor of the next page,
-    None on the last.
+    """Page of the queue, oldest first. `counts`: numbers of entries of the whole queue by type, each of KINDS; `next`:
+    cursor of the next page, None on the last.
     """
 
     counts: dict[int, int]
@@ -166,7 +166,7 @@ def documents(
     view: ReadableMicrocosms,
 ) -> bytes:
     """Render the entries of the page `found` as a JSON array, in its order; an entry that is gone meanwhile is left
-    out. `view`: `tree.view` of the moderator.
+    out. `view`: microcosms of `tree` that the moderator may list.
     """
     ids = [one.id for one in found.entries if one.kind == itemtypes.COMMENT]
     comments = comment_documents.by_ids(tx, cache, site_id, ids)

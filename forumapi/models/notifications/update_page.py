@@ -434,8 +434,9 @@ def own(
 def decided(
     tx: Reader, site_id: int, me: int, entries: Sequence[UpdateEntry]
 ) -> dict[int, dict[str, Any]]:
-    """Return what the entries about decisions among `entries` show to the profile `me`, as dicts for JSON, by the
-    entry's id; one statement for each kind of decision. An entry whose statement, report or appeal is gone is left out.
+    """Return the members `itemType` and `item` that the entries about decisions among `entries` show to the profile
+    `me`, as dicts for JSON, by the entry's id; one statement for each kind of decision. An entry whose statement,
+    report or appeal is gone is left out.
     """
     ids: dict[int, list[int]] = {}
     for one in entries:

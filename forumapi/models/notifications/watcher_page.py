@@ -185,7 +185,7 @@ class WatcherPage(NamedTuple):
         site: bytes,
     ) -> bytes:
         """Render the entries as a JSON array (discovery 5.6). `documents`: those of `wanted`, without which an entry is
-        left out; `tree`, `view`: as in `read`; `site`: document of the site itself.
+        left out; `tree`, `view`: as in `read`; `site`: JSON document of the site itself.
         """
         people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
 
