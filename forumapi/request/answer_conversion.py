@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 def finish(app: Services, ctx: Context, result: Result, method: str, status: int = 200) -> Answered:
-    """Convert a handler's result into status, headers and body; a GET or HEAD of a page that the client has is answered
-    with 304.
+    """Convert a handler's result into status, headers and body; under GET and HEAD an answer whose entity tag the
+    client has sent becomes 304.
 
-    `method`: of the request, before HEAD leaves the body out; `status`: status of an answer with a document; redirects
-    and answers without the envelope have their own.
+    `method`: that was run, after an override; for HEAD the body is converted too, and `seal` leaves it out. `status`:
+    that of an answer with a document; redirects and answers without the envelope have their own.
     """
     is_read = method in ("GET", "HEAD")
     if isinstance(result, RawResponse):
@@ -95,7 +95,7 @@ def _built(
     app: Services, ctx: Context, page: Page, is_read: bool, headers: Headers
 ) -> bytes | None:
     """Return a page's document, from the cache of finished answers or built now; None under GET and HEAD (`is_read`) if
-    the client has it already.
+    the client has sent its entity tag.
 
     Adds the entity tag to `headers` in any case.
     """
@@ -115,11 +115,11 @@ def _built(
 
 
 def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[int, Answer]:
-    """Add the headers that all answers have to `answer`, leave its body out under HEAD, and apply the switch
-    `always200`.
+    """Complete `answer`: add the headers that every answer has, leave the body out under HEAD, and apply the switch
+    `always200`, by which the status line says 200.
 
     Returns the size of the body in bytes, before HEAD leaves it out (0 for a POST overridden to HEAD), and the answer
-    as it is sent. `method`: of the request.
+    as it is sent. `method`: that was run, after an override.
     """
     status, headers, data = answer
     environ = ctx.environ
@@ -183,7 +183,7 @@ def options_headers(allow: str) -> Headers:
 
 def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
     """Convert an error into status, headers and body. `handler` None: the error was raised before the route was known;
-    `method`: of the request, or that which overrides it.
+    `method`: that was to be run, after an override.
 
     An `EventSource` gets 200 and the time after which to reconnect in place of 429 and 503, after which it would give
     up.

@@ -31,11 +31,12 @@ if TYPE_CHECKING:
 
 
 def count(app: Services, ctx: Context, handler: Handler) -> None:
-    """Set `ctx.token`, and count the request for the rate limit: by its token if that was accepted lately, else by its
-    address.
+    """Set `ctx.token` to the request's access token ("" for none), and count the request for the rate limit: by its
+    token if this process has accepted that lately, else by its address; a guest's also for the limits of the site's
+    plan and of crawlers.
 
-    Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a guest; Unauthorized for an Authorization header
-    that is no bearer token.
+    Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a guest; Unauthorized for an Authorization header that is
+    no bearer token.
     """
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
@@ -62,7 +63,9 @@ def _count_token(app: Services, ctx: Context) -> None:
 
 
 def count_address(app: Services, ctx: Context) -> None:
-    """Count the request for the rate limit by its address, unless it is counted already. Raises TooMany."""
+    """Count the request for the rate limit by its address, and set `ctx.allowance`; do nothing if it is counted
+    already. Raises TooMany beyond the limit.
+    """
     if not ctx.is_counted:
         ctx.is_counted = True
         ctx.allowance = app.address_buckets.take(ctx.ip)
@@ -105,14 +108,14 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Set `ctx.identity`, for which a user's first request here makes the profile, and `ctx.site` to a snapshot of the
-    site at least as new as the identity; without a token the identity stays a guest's, and so does that of a newcomer
-    who reads where nobody may become a member.
+    """Set `ctx.identity` to the identity of the caller, and `ctx.site` to a snapshot of the site at least as new. A
+    user's first request on a site makes their profile, in a transaction of its own. Without a token the identity stays
+    a guest's, and so does that of a newcomer who reads where nobody may become a member.
 
     A good token is counted in place of the address from then on. Raises Unauthorized, also for a token with another
-    audience than the address, Forbidden for banned callers, InsufficientScope for the operation `verb`, NotFound for a
-    site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer; SiteReadOnly, SiteSuspended or
-    SiteClosing where the site's state forbids the operation.
+    audience than the address, Forbidden for banned callers, InsufficientScope if the token may not use the method
+    `verb` here, NotFound for a site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer; SiteReadOnly,
+    SiteSuspended or SiteClosing where the site's state forbids the method.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))

@@ -46,8 +46,8 @@ class Located:
 
     `target`: what permission is asked on. `is_hidden`: the object, or something above it, is deleted or moderated.
     `own_moderated`: it is moderated but not deleted, or was taken away with a statement of reasons, so that its author
-    may still GET it (C-09). `is_in_huddle`: no moderator sees it while it is hidden, nor the site's owner. `version`:
-    the object's own version, which If-Match compares; 0 for none.
+    may still GET it (C-09). `is_in_huddle`: it is a comment in a huddle, which nobody sees while it is hidden, neither
+    moderators nor the site's owner. `version`: the object's own version, which If-Match compares; 0 for none.
     """
 
     __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")
@@ -67,14 +67,16 @@ class Located:
         self.version = version
 
     def is_hidden_from(self, can: PermissionSet) -> bool:
-        """Return True if the object is hidden, unless the permissions `can` are those of a moderator who may see it."""
+        """Return True if the object is hidden from a caller with the permissions `can`: a moderator sees what is
+        hidden, except in a huddle.
+        """
         return self.is_hidden and (self.is_in_huddle or not can & MODERATOR)
 
 
 class LocatedObject(Located, Generic[T]):
     """Located object that is kept for the handler's method in `object`; None if there is no such object.
 
-    `noun`: what errors call it.
+    `noun`, set by each subclass: name of such an object in errors.
     """
 
     __slots__ = ("object",)
@@ -232,12 +234,14 @@ class Context:
 
     @property
     def author(self) -> Author:
-        """Return site, profile and address of the caller, by which a write is recorded."""
+        """Return the author by whom this request's writes are recorded: ids of the site and of the caller's profile (0
+        for a guest), and client address.
+        """
         return Author(self.site.id, self.identity.profile_id, self.ip)
 
     @property
     def own_href(self) -> str:
-        """Return the `self` link of this list: the request's path and query, without an offset of 0."""
+        """Return the address of the `self` link of this list: the request's path and query, without an offset of 0."""
         return paging.href(self.path, self.pairs, offset=self.paging.offset or None)
 
     def page(self, items: bytes, total: int, type_path: str = "") -> bytes:
@@ -252,7 +256,9 @@ class Context:
         )
 
     def listed(self, name: str, items: bytes, total: int, type_path: str = "") -> bytes:
-        """Return a JSON document of a page under the key `name`, and its `self` link; parameters as for `page`."""
+        """Return a JSON object with a page under the key `name`, and its `self` link in `meta`; other parameters as for
+        `page`.
+        """
         return b'{"%b":%b,"meta":{"links":[{"rel":"self","href":%b}]}}' % (
             name.encode(),
             self.page(items, total, type_path),
@@ -260,7 +266,8 @@ class Context:
         )
 
     def keyset_listed(self, name: str, items: list[dict[str, Any]], before: int | str) -> bytes:
-        """Return a JSON document of a page by key (without total and offset) under the key `name`, with its links.
+        """Return a JSON object with a page of a list that is paged by key (without total and offset) under the key
+        `name`, with its links.
 
         `items`: the page's entries; `before`: value of the parameter `before` in the link `next`; "" or 0 on the last
         page, which has no such link.
@@ -330,8 +337,9 @@ class Context:
         return found
 
     def period(self, default: datetime.timedelta) -> tuple[datetime.datetime, datetime.datetime]:
-        """Return the query parameters `since` and `until` as times. An absent `until` is now, an absent `since` is
-        `default` before `until`. Raises Invalid for a bad time, and for an empty period.
+        """Return the query parameters `since` and `until` as times with their offsets, (since, until). An absent
+        `until` is now, an absent `since` is `default` before `until`. Raises Invalid for a bad time, and unless `since`
+        is before `until`.
         """
         until = self.instant("until") or datetime.datetime.now(datetime.UTC)
         try:

@@ -23,7 +23,9 @@ class CsvBody:
 
     @property
     def digest(self) -> bytes:
-        """Return the hash of the bytes read so far; by that of the whole body repeated requests are compared."""
+        """Return the SHA-256 of the bytes read so far; that of the whole body tells whether a repeated request has the
+        same body.
+        """
         return self._body.hash.digest()
 
     def records(self) -> Iterator[tuple[int, list[str]]]:

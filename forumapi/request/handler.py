@@ -118,7 +118,7 @@ def needs(
     """Declare the right that a handler's method needs, its body and its answer; the parameters are the fields of
     HandlerOperation.
 
-    A method with a body takes the decoded body, of that type, as its second parameter.
+    A method with a body takes the decoded body, of that type, as its parameter after the context.
     """
 
     def mark(function: Any) -> Any:
@@ -220,22 +220,26 @@ class Handler:
         return None
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True if this request is answered to callers who are banned from the site, too (platform 3.6)."""
+        """Return True if this request is answered to callers who are banned from the site, too (platform 3.6); here
+        always False.
+        """
         return False
 
     def receive(self, ctx: Context) -> bool:
-        """Read the body of a write in a way of its own and return True, before a connection to the database is taken.
+        """Read the body of a write in a way of its own and return True, before a connection to the database is taken;
+        an override sets `ctx.body` to the decoded body, and `ctx.raw_body` to a digest of its bytes.
 
-        Such an override sets `ctx.body`, and `ctx.raw_body` to a digest of the body. False: the body is read whole and
-        decoded into the declared type by the caller.
+        Returns False, as here, if the body is still to be read: the processor then reads it whole and decodes it into
+        the declared type.
         """
         return False
 
     def take_files(self, ctx: Context) -> AbstractContextManager[None]:
-        """Receive the files of the body before the transaction begins, and set `ctx.body`; its temporary files are
-        removed at the end of the block.
+        """Receive the files of the body before the transaction begins, and set `ctx.body` for the method; temporary
+        files are removed at the end of the with statement.
 
-        Sets `ctx.raw_body` as well, by which repeated requests are compared. Only for handlers with `receives_files`.
+        Sets `ctx.raw_body` as well, by which repeated requests are compared. To be overridden by handlers with
+        `receives_files`, for which alone it is called; here it raises NotImplementedError.
         """
         raise NotImplementedError
 

@@ -11,7 +11,7 @@ from forumapi.wire.status_and_base_headers import Headers
 
 
 class Data:
-    """Result 200 whose `data` is finished JSON."""
+    """Result 200 whose member `data` of the envelope is the finished JSON `data`."""
 
     __slots__ = ("data",)
 
@@ -39,7 +39,7 @@ class Page:
 
 
 class Done:
-    """Result 200 whose `data` is null."""
+    """Result 200 whose member `data` of the envelope is null."""
 
     __slots__ = ()
 

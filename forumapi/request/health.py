@@ -67,8 +67,8 @@ class Check:
         self._lock = threading.Lock()
 
     def begin(self) -> None:
-        """Start the probe in a thread, unless the last result is younger than `keep_s` or a probe is running. That no
-        thread can be started is the problem until the next probe.
+        """Start the probe in a thread, unless the last result is younger than `keep_s` or a probe is running. If no
+        thread can be started, that is the problem until the next probe.
         """
         with self._lock:
             if self._thread is None and time.monotonic() - self._probed > self._keep_s:
@@ -166,7 +166,7 @@ class Health:
         return "." in name and not is_address and name != self._app.sites.domain
 
     def drain(self) -> None:
-        """Answer from now on that this process is not ready, since it is about to stop."""
+        """Have `answer` and `state` report from now on that this process is draining, since it is about to stop."""
         self._is_draining = True
 
     def answer(self, environ: dict[str, Any]) -> Reply:

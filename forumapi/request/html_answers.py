@@ -25,10 +25,12 @@ def page(
     connects_to: str = "",
     **values: object,
 ) -> RawResponse:
-    """Answer with an HTML page made of `template`, which gets `values`.
+    """Answer with an HTML page made of the template `template` (name without .html) of `templates/pages`; `values` are
+    its variables, escaped unless they are Markup.
 
-    `headers`: further headers of the answer. `targets`, `script`, `connects_to`: what the page's
-    Content-Security-Policy allows, as in `html_pages.headers`.
+    `headers`: further headers of the answer. `script`: name (without .js) of a script in that folder to include, "" for
+    none. `targets`: origins that forms may lead to besides the page's own, `connects_to`: sources that the script may
+    connect to, each with spaces between.
     """
     body = html_pages.page(template, Markup(ctx.site.title), script=script, **values)
     policy = html_pages.headers(targets, script=script, connects_to=connects_to)
@@ -36,12 +38,14 @@ def page(
 
 
 def message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    """Answer with an HTML page of a heading and a sentence, without forms. `heading`, `text`: plain text."""
+    """Answer with an HTML page of a heading and a sentence (`text`), without forms. `heading`, `text`: plain text."""
     return page(ctx, "message", status=status, heading=heading, text=text)
 
 
 class MailedLinkHandler(Handler):
-    """Base class of pages that links in mails lead to: the code in the link stands for a token; errors are pages."""
+    """Base class of pages that links in mails lead to: the code in the link takes the place of an access token, and
+    tokens are ignored; refusals are HTML pages too.
+    """
 
     ignores_token = True
     takes_idempotency_key = False

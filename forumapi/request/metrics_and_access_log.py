@@ -25,7 +25,8 @@ def record(ctx: Context, method: str, status: int, size: int, seconds: float, er
     """Count an answered request in the metrics and in its site's usage, and write a line about it if the settings ask
     for an access log.
 
-    `size`: bytes of the body. `seconds`: duration. `error`: message of a refusal, "" for none.
+    `status`: that was answered, before the switch `always200`. `size`: bytes of the body. `seconds`: from the request's
+    beginning to its answer. `error`: message of a refusal, "" for none.
     """
     tx = ctx.reader
     metrics.request(ctx.route, method, status, seconds, tx.statements, tx.seconds)

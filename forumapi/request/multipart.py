@@ -26,10 +26,9 @@ MEMORY: Final = 256 * 1024
 
 
 class Part(NamedTuple):
-    """File of a multipart body, now stored at `path`.
-
-    `name`, `declared`: name and media type that the client gave. `size` in bytes. `head`: first bytes of the file, by
-    which its type is told.
+    """File of a multipart body, now stored at `path`. `name`, `declared`: name and media type that the client gave,
+    neither of them checked. `sha1`: in hexadecimal; `size`: in bytes. `head`: first bytes of the file,
+    `file_types.HEAD` at most, by which its type is detected.
     """
 
     path: Path
@@ -48,7 +47,9 @@ class UploadLimits(NamedTuple):
 
 
 def boundary(content_type: str) -> bytes:
-    """Return the boundary in a header Content-Type. Raises Invalid, code 1, unless that is multipart/form-data."""
+    """Return the boundary in the value of a header Content-Type. Raises Invalid, code 1, unless that is
+    multipart/form-data with a boundary of at most MAX_BOUNDARY characters.
+    """
     kind, options = parse_options_header(content_type)
     found = options.get("boundary", "")
     if kind != "multipart/form-data" or not found or len(found) > MAX_BOUNDARY:

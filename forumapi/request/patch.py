@@ -33,7 +33,7 @@ FLAGS: Final = {
 
 
 class Operation(Struct, rename={"from_": "from"}):
-    """Operation of a PATCH document, as a client sent it."""
+    """Operation of a PATCH document, as a client sent it; only `replace` of a flag is carried out."""
 
     op: str | UnsetType = UNSET
     path: str | UnsetType = UNSET
@@ -42,7 +42,9 @@ class Operation(Struct, rename={"from_": "from"}):
 
 
 class Change(NamedTuple):
-    """Flag to set, from a checked PATCH document. `path`: its path there."""
+    """Flag to set to `value`, from a checked PATCH document. `path`: the flag's path in the document, one of the keys
+    of FLAGS.
+    """
 
     path: str
     value: bool
@@ -76,7 +78,7 @@ def check(document: list[Operation]) -> None:
 
 
 def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
-    """Return the flags that a checked PATCH document sets, in its order. `paths`: those that the resource has.
+    """Return the flags that a checked PATCH document sets, in its order. `paths`: of the flags that the resource has.
 
     Raises Invalid (400) for the first operation with another path, or a value that is no boolean.
     """

@@ -73,10 +73,10 @@ def permit(ctx: Context, need: Need) -> None:
 
 
 def refuse_hidden(ctx: Context, located: Located, *, is_get: bool = False) -> None:
-    """Raise NotFound if the located object is hidden from the caller, whose permissions `ctx.can` holds.
+    """Raise NotFound if the located object is hidden from the caller, whose permissions `ctx.can` holds; in a write
+    also if it was merged into another item, for moderators too.
 
-    With `is_get` an author may still see an object of theirs that a moderator hid (C-09). Nobody writes to a merged
-    item, moderators included.
+    With `is_get` an author may still see an object of theirs that a moderator hid (C-09).
     """
     if ctx.is_write and located.is_hidden:
         target = located.target

@@ -51,7 +51,9 @@ class Webhooks(Protocol):
         """
 
     def check(self, url: str) -> None:
-        """Raise OutboundError if no delivery would be sent to `url`, by the addresses that its host has now."""
+        """Raise OutboundError if deliveries to `url` would be refused, by its form or the present addresses of its
+        host; nothing is sent to it.
+        """
 
 
 class Services:
@@ -108,5 +110,7 @@ class Services:
     address_buckets: AddressBuckets
 
     def routes(self, site: Site) -> RoutingTable:
-        """Return the routes of the host that names this site: the platform's own, or those of all sites."""
+        """Return the routes of a site's hosts: those of the platform's host for the platform's own site, else those
+        that all sites have.
+        """
         return self.root_routes if site.is_root else self.site_routes

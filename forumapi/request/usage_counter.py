@@ -56,7 +56,7 @@ class UsageCounter(PollingThread):
         self._weights[site_id] = self._weights.get(site_id, 0) + statements + 1
 
     def count_comment(self, site_id: int) -> None:
-        """Count a new comment, beside its request."""
+        """Count a new comment on a site; its request is counted by `count`."""
         self._row(site_id)[_COMMENTS] += 1
 
     def unwritten_comments(self, site_id: int) -> int:
@@ -65,8 +65,8 @@ class UsageCounter(PollingThread):
         return round(sum(row[_COMMENTS] for (of, _), row in counts if of == site_id))
 
     def poll(self) -> None:
-        """Write what was counted. Raises Unavailable, and keeps the counts; OutcomeUnknown, and drops them, since they
-        may have been written.
+        """Write what was counted since the last time, in a transaction of its own. Raises Unavailable, and keeps the
+        counts; OutcomeUnknown, and drops them, since they may have been written.
         """
         with self._polling:
             self._write()

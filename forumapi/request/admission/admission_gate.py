@@ -44,7 +44,7 @@ _SEARCH_S: Final = 0.1
 
 class _BlockedRequest(WaitingRequest):
     """WaitingRequest of a request whose thread waits until the lock `turn` is free. `admission`: the place that was
-    granted, None before; `is_gone()` returns True if its client has hung up; None: nobody can tell.
+    granted, None before; `is_gone()` returns True if its client has hung up; `is_gone` None: nobody can tell.
     """
 
     __slots__ = ("admission", "is_gone", "turn")
@@ -65,11 +65,13 @@ class _BlockedRequest(WaitingRequest):
 
 
 class _Gone(Unavailable):
-    """503, which nobody reads: the client hung up while its request waited."""
+    """Error 503 of a request whose client hung up while it waited: nobody reads the answer."""
 
 
 class Admission:
-    """Place of a request among those in work. `end` gives the place back; a second call does nothing."""
+    """Place of a request among those in work. `end`, or leaving the with statement, gives the place back; a second call
+    does nothing.
+    """
 
     __slots__ = ("_address", "_gate", "_site")
 
@@ -92,9 +94,10 @@ class Admission:
 
 
 class AdmissionGate:
-    """Gate of a worker. Its settings: `address_limit`: requests in work of one guest address, 0 for any number;
-    `queue`: members' requests, and as many of guests, of one site that may wait; `wait_s`: for how long at most;
-    `weights`: by subdomain key of the site, 1 where there is none.
+    """Gate of a worker, which each request passes before its work. Its settings, set by `apply`: `address_limit`: most
+    requests in work of one guest address, 0 for any number; `queue`: most members' requests of one site that wait, and
+    most of its guests'; `wait_s`: longest wait; `weights`: by subdomain key of a site, its weight beside other sites, 1
+    for a site that is not in it.
     """
 
     def __init__(self) -> None:
@@ -140,11 +143,12 @@ class AdmissionGate:
         is_gone: Callable[[], bool] | None = None,
     ) -> Admission:
         """Wait for a place among the requests in work, and take it. `site_key`: subdomain key, by which the site has
-        its weight; `price`: of the route, in ms; `address`: network of a guest whose reads are limited in number, else
-        ""; `is_member`: the request goes before the site's guests; `is_gone()` returns True if the client has hung up.
+        its weight; `price`: of the route, in ms; `address`: network of a guest whose reads at a time are limited by
+        `address_limit`, "" for any other request; `is_member`: the request goes before the site's guests; `is_gone()`
+        returns True if the client has hung up, None: nobody can tell.
 
-        Raises SiteBusy where the site's queue is full or its turn came too late, TooMany where the address is at its
-        limit for too long, Unavailable for a client that has hung up.
+        Raises SiteBusy where the site's queue is full or its turn came too late, TooMany where the address was at its
+        limit for all of `wait_s`, Unavailable for a client that has hung up.
         """
         queue = self._queue
         with self._lock:
@@ -301,8 +305,9 @@ class AdmissionGate:
         return False
 
     def _watch(self) -> None:
-        """Have the loop call `_when_idle` as soon as it would wait, and after _IDLE_S at the latest: a loop that always
-        has something to run, such as files to send, would never call it. The lock must be held.
+        """Have gevent's event loop call `_when_idle` as soon as it would wait, and after _IDLE_S at the latest: a loop
+        that always has something to run, such as files to send, would never call it. Do nothing in a process whose
+        requests are threads. The lock must be held.
         """
         if self._idle is None:
             if not _is_gevent():

@@ -31,11 +31,13 @@ DNS_S: Final = 2.0
 
 
 class CrawlGate(PollingThread):
-    """Gate for requests of guests: refuses the crawlers that a site refuses, and counts unknown programs and far pages
-    of lists in token buckets of the site. A crawler whose address is verified is not counted.
+    """Gate for requests of guests: refuses the crawlers that a site refuses, and counts in token buckets of the site
+    the requests of unknown programs (neither a browser nor a verified crawler) and, apart from them, those of browsers
+    for pages of lists beyond DEEP. A crawler is verified if DNS shows that its address is the crawler's.
 
     `outbound()` makes the DNS client. At most MOST addresses are remembered, and MOST_WAITING wait for their look-up;
-    further claims are taken for unknown programs meanwhile. `take` costs no statement and waits for nothing.
+    whoever else claims to be a crawler counts as an unknown program meanwhile. `take` costs no statement and waits for
+    nothing.
     """
 
     MOST: ClassVar[int] = 10_000
@@ -64,8 +66,9 @@ class CrawlGate(PollingThread):
     def take(
         self, site: Site, ip: str, user_agent: str, offset: str, *, is_front_end: bool
     ) -> None:
-        """Count one request of a guest with the address `ip`. `offset`: of the page in its list, as sent;
-        `is_front_end`: a front end sent it, whose own User-Agent says nothing about the visitor.
+        """Count one request of a guest with the address `ip`, unless it is a verified crawler's, or a browser's for a
+        page up to DEEP. `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a front end sent
+        the request, whose own User-Agent says nothing about the visitor, who counts as a browser.
 
         Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget.
         """
@@ -121,7 +124,9 @@ class CrawlGate(PollingThread):
         return False
 
     def poll(self) -> None:
-        """Look up the addresses that wait, _BATCH at most; the next poll goes on."""
+        """Verify by DNS the addresses of crawlers that wait, _BATCH at most, and remember the results; the next poll
+        goes on.
+        """
         outbound = self._outbound()
         for key in list(self._waiting)[: self._BATCH]:
             if self.is_stopping:
@@ -135,8 +140,9 @@ class CrawlGate(PollingThread):
 
 
 def verify(outbound: Outbound, ip: str, crawler: Crawler) -> tuple[bool, float]:
-    """Look up the host name of an address, and the addresses of that name. Return True if the name is in a domain of
-    the crawler's and the address among them, and for how many seconds the result is good.
+    """Look up the host names of an address, and the addresses of the first name that is in a domain of the crawler's.
+    Return (True if the address is among them, seconds for which the result is good); False also if there is no such
+    name or a look-up fails.
     """
     try:
         address = ipaddress.ip_address(ip)

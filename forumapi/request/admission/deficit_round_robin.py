@@ -19,8 +19,9 @@ QUANTUM_MS: Final = 0.5
 
 
 class WaitingRequest:
-    """Request that waits. `price`: in milliseconds. `address`: client network of a guest whose requests are limited in
-    number, "" for any other request. `is_member`: goes before the site's guests.
+    """Request that waits, or has waited, for its turn. `price`: in milliseconds. `address`: client network of a guest
+    whose requests are limited in number, "" for any other request. `is_member`: goes before the site's guests.
+    `is_waiting`: still in the queue of `site`.
     """
 
     __slots__ = ("address", "is_member", "is_waiting", "price", "site")
@@ -37,10 +38,10 @@ class SiteQueue:
     """Queue of one site: its members' requests, first come first served, then those of its guests, whose addresses take
     turns.
 
-    `running`: requests of the site in work; `guest_count`, `member_count`: numbers of those that wait. `deficit`: ms of
-    price that the site has left of its turns, below 0: that it owes; `is_listed`: the site takes part in the turns.
-    `has_ended`: one of its requests has ended since the last call of `free_hanging`; `hangs`: none had between two
-    calls, so the site's limit is lifted until one ends.
+    `weight`: multiplies what a turn of the site is good for; `running`: requests of the site in work; `guest_count`,
+    `member_count`: numbers of those that wait. `deficit`: ms of price that the site has left of its turns, below 0:
+    that it owes; `is_listed`: the site takes part in the turns. `has_ended`: one of its requests has ended since the
+    last call of `free_hanging`; `hangs`: none had between two calls, so the site's limit is lifted until one ends.
     """
 
     __slots__ = (
@@ -85,8 +86,9 @@ class SiteQueue:
 
 
 class DeficitRoundRobin:
-    """Scheduler of waiting requests, to be used under a lock of the caller's; `running`: number of those in work.
-    `site_limit`: requests in work of one site; `address_limit`: those of one guest address over all sites; 0: no limit.
+    """Scheduler of waiting requests, to be used under a lock of the caller's; `count`: number of those that wait;
+    `running`: of those in work. `site_limit`: requests in work of one site; `address_limit`: those of one guest address
+    over all sites; 0: no limit.
     """
 
     def __init__(self, site_limit: int, address_limit: int) -> None:
@@ -124,7 +126,7 @@ class DeficitRoundRobin:
             self.sites.pop(site.id, None)
 
     def limit(self, site_limit: int, address_limit: int) -> None:
-        """Set the limits anew; whoever was held by the old ones has turns again."""
+        """Set the limits anew, 0 for none; requests that the old limits held take part in the turns again."""
         self.site_limit, self.address_limit = site_limit, address_limit
         for address in list(self._parked):
             self._unpark(address)
@@ -205,7 +207,7 @@ class DeficitRoundRobin:
         self._list(site, self._new if is_first else self._old)
 
     def remove(self, entry: WaitingRequest) -> None:
-        """Take a request whose turn has not come out of the queue of its site."""
+        """Take a request, which must be waiting, out of the queue of its site before its turn has come."""
         site = entry.site
         if entry.is_member:
             site.members.remove(entry)
@@ -227,7 +229,9 @@ class DeficitRoundRobin:
                 self.drop(site)
 
     def is_held(self, entry: WaitingRequest) -> bool:
-        """Return True if a waiting request is held by the limit of its address."""
+        """Return True if a waiting request is held because as many requests of its address are in work as may be; False
+        for one without an address.
+        """
         return entry.address in self._parked
 
     def pop(self) -> WaitingRequest | None:

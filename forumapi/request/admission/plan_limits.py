@@ -110,12 +110,15 @@ class PlanLimits(PollingThread):
         return name if name in self._plans else ""
 
     def limits(self, site: Site) -> Mapping[str, int]:
-        """Return the limits of a site's plan, by their names; what has no limit is absent."""
+        """Return the limits of a site's plan as numbers by their names in site_plan.py, such as MEMBERS; what has no
+        limit is absent.
+        """
         return self._plans.get(self.plan(site), _NO_LIMITS)
 
     def check(self, tx: Reader, site: Site, limit: str, count: int = 1) -> None:
-        """Check that the site may take `count` more of what `limit` names, one of those that the database counts;
-        nothing is taken. Raises PlanLimit.
+        """Check that the site may take `count` more of what `limit` names: MEMBERS, STORAGE or another name in
+        site_plan.py of which the database counts the use. Nothing is taken. Raises PlanLimit if that would be beyond
+        its plan.
         """
         most = self.limits(site).get(limit)
         if most is None:
@@ -124,14 +127,17 @@ class PlanLimits(PollingThread):
         self._refuse_beyond(site, limit, most, used + count)
 
     def take(self, tx: Transaction, site: Site, limit: str, count: int = 1) -> None:
-        """Take `count` of what `limit` names, once the transaction is committed. Raises PlanLimit."""
+        """Check as `check` does, which raises PlanLimit at once, and count `count` of what `limit` names as used when
+        the transaction is committed.
+        """
         self.check(tx, site, limit, count)
         if self.limits(site).get(limit):
             tx.after_commit(lambda: self.add(site.id, limit, count))
 
     def taking_member(self, site: Site) -> Callable[[Transaction], None]:
-        """Return a function that takes one more member in a transaction, as `take` does; it raises SiteReadOnly,
-        SiteSuspended or SiteClosing where the site is held back, and has no newcomers.
+        """Return a function that takes one more member of the site, as `take` does, in the transaction that it is
+        called with. It also raises SiteReadOnly, SiteSuspended or SiteClosing if the site is not active, and so has no
+        newcomers.
         """
 
         def take(tx: Transaction) -> None:
@@ -141,7 +147,9 @@ class PlanLimits(PollingThread):
         return take
 
     def add(self, site_id: int, limit: str, count: int = 1) -> None:
-        """Count `count` more that a site has taken, beyond a limit too."""
+        """Count `count` of what `limit` names as used by a site, beyond the limit too, in this process's memory: for
+        things that were stored already.
+        """
         use = self._uses.get(site_id)
         if use is not None:
             use.added[limit] = use.added.get(limit, 0) + count
@@ -156,7 +164,7 @@ class PlanLimits(PollingThread):
         tx.after_commit(count)
 
     def check_stored(self, site: Site, size: int) -> None:
-        """Check that a site may store `size` bytes in all. Raises PlanLimit."""
+        """Check that a site may store `size` bytes in all, files that it has included. Raises PlanLimit."""
         most = self.limits(site).get(STORAGE)
         if most is not None:
             self._refuse_beyond(site, STORAGE, most, -(-size // (1024 * 1024)))
@@ -175,7 +183,9 @@ class PlanLimits(PollingThread):
                 raise PlanLimit(SOCKETS, self.plan(site), most)
 
     def take_call(self, site: Site) -> None:
-        """Count one call of a site, whose limit this process has a share of. Raises PlanLimit."""
+        """Count one call of a site, against this process's share of the plan's calls a minute. Raises PlanLimit beyond
+        it.
+        """
         most = self.limits(site).get(CALLS)
         if most is None:
             return
@@ -192,8 +202,9 @@ class PlanLimits(PollingThread):
             self._note(site.id, CALLS, plan, most, 80)
 
     def may_mail(self, tx: Transaction, site_id: int, site: Callable[[], Site], count: int) -> bool:
-        """Return True if the mails about updates to `count` people may be queued, which then count, else False.
-        `site()` returns the site with the id `site_id`.
+        """Return True if the plan allows the site to send mails about updates to `count` people more today; they count
+        as sent once the transaction is committed. False beyond the limit: then none counts. `site()` returns the site
+        with the id `site_id`, and is called only if a plan limits mail.
         """
         if not self._plans or not any(MAILS in limits for limits in self._plans.values()):
             return True
@@ -204,7 +215,9 @@ class PlanLimits(PollingThread):
         return True
 
     def used(self, tx: Reader, site: Site) -> dict[str, int]:
-        """Return what a site uses now of the limits that the database counts, by their names."""
+        """Return what a site uses now, as numbers by the names of limits in site_plan.py, of all limits that the
+        database counts.
+        """
         return site_plan.used(tx, site.id)
 
     def _used(self, tx: Reader, site_id: int, limit: str) -> int:
