@@ -68,8 +68,9 @@ NUMBER_MISSING = Query("event_log.number_missing", _NUMBER.format(which=_MISSING
 
 
 def number(connection: Connection, lease: Lease | None = None) -> int:
-    """Number the events that were committed since the last call; return how many. Raises psycopg.Error, and LostError
-    if `lease`, which the caller must hold, has passed to another process.
+    """Number the events that were committed since the last call, in a transaction of its own over `connection`, which
+    has none open, and notify listeners of the channel NUMBERED; return how many. Raises psycopg.Error, and LostError if
+    `lease`, which the caller must hold, has passed to another process.
 
     With `lease` None any number of processes may call it at once. Within a site numbers follow the order of commits;
     events that one call finds are numbered by their ids, which for each single object is the order of its commits.
@@ -150,7 +151,8 @@ class LoggedEvent(NamedTuple):
     """Event of the log: a committed change of an object of a site (`item_type`, `item_id`). `number`: its place in the
     order of the site's commits; `kind`: one of journal.py's, such as CREATED; `parent_…`: the thing that the object
     hangs on; `microcosm_id`: that in which the object is, after the change; `moved_from`: the one that the object left;
-    `actor_id`: profile that made the change; `version`: the object's after the change. Each number is 0 for none.
+    `actor_id`: profile that made the change; `version`: the object's after the change; `created`: time of the change,
+    aware. Each number is 0 for none.
 
     `is_import`: the change was made by an import, of which nobody is notified.
     """

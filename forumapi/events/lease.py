@@ -87,7 +87,7 @@ class LostError(Unavailable):
 
 
 class Lease:
-    """Lease of this name, which this process tries to take; held by this process or not. `url`: direct address of the
+    """Lease `name`, which this process tries to take; held by this process or not. `url`: direct address of the
     database, over which the lease keeps a connection of its own.
 
     One thread alone calls `take` and `release`; any may call the others.
@@ -115,8 +115,8 @@ class Lease:
         return {"name": self._name, "epoch": self._epoch}
 
     def hold(self, tx: Reader) -> None:
-        """Tie the transaction `tx` to this process's term, so that it commits before the next term begins, or never.
-        Raises LostError if another term has begun.
+        """Tie the open transaction `tx` to this process's term, so that it commits before the next term begins, or
+        never. Raises LostError if another term has begun.
         """
         if tx.row(HOLD, **self.turn) is None:
             raise LostError
@@ -181,7 +181,9 @@ class Lease:
             self._know(sent, rows[0][0])
 
     def release(self) -> None:
-        """Stop renewing, give the lease back so that another process can take it at once, and close the connection."""
+        """Stop renewing, give the lease back if it is held, so that another process can take it at once, and close the
+        connection. A database that does not answer is no error.
+        """
         self._until = 0.0
         was_held = self._end_thread()
         if was_held and self._connection is not None:

@@ -27,9 +27,9 @@ BATCH: Final = 100
 
 
 class EventReader(NamedTuple):
-    """Reader of the event log. `name`: that of its cursors; `work`: function that carries out the effects of a batch,
-    from transaction, site's id and the batch's events in order; `behind`: statement that finds sites with events that
-    the reader has not read.
+    """Reader of the event log. `name`: by which its cursors are stored; `work(tx, site_id, events)` carries out the
+    effects of a batch of a site's events, which are in order, in the transaction that moves the cursor; `behind`:
+    statement that finds sites with events that the reader has not read.
     """
 
     name: str

@@ -59,11 +59,13 @@ class Sequencer:
         return self._lease.holds()
 
     def hold(self, tx: Transaction) -> None:
-        """Tie a transaction to this process's term. Raises LostError if that term is over."""
+        """Tie an open transaction to this process's term, so that it commits before another worker's begins, or never.
+        Raises LostError if that term is over.
+        """
         self._lease.hold(tx)
 
     def start(self) -> None:
-        """Start the thread, which numbers events or stands by until `stop`."""
+        """Start the thread, which numbers events or stands by until `stop`; do nothing if it runs."""
         if self._thread is None:
             self._stopping.clear()
             self._wake = os.pipe()
@@ -73,7 +75,7 @@ class Sequencer:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, waiting two seconds at most, and give the lease back; nothing without `start`."""
+        """End the thread, waiting two seconds at most, which gives the lease back; do nothing if none runs."""
         if self._thread is not None:
             self._stopping.set()
             self._ring()

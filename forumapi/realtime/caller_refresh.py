@@ -32,8 +32,11 @@ class CallerRefresh:
     def refresh(
         self, listeners: SiteListeners, callers: Sequence[Caller], reader: Reader | None = None
     ) -> None:
-        """Read the identities of these callers again; disconnect the clients of callers who are signed out or banned.
-        `reader` None: over a connection taken for this call.
+        """Read the identities of `callers`, none of them a guest, from the database again and give them to the callers;
+        roles that are due are recomputed first, in a transaction of its own. Disconnect the clients of callers who are
+        signed out or banned.
+
+        `listeners`: those of the callers' site. `reader` None: over a connection taken for this call.
         """
         own = reader or self._database.read()
         try:
@@ -54,8 +57,8 @@ class CallerRefresh:
                 own.end()
 
     def _become(self, caller: Caller, identity: Identity | None) -> None:
-        """Give a caller this identity, the present one of the token; disconnect the caller's clients in its place if
-        that is None, of nobody on the site, or banned.
+        """Give a caller `identity`, the present one of the caller's token. Disconnect the caller's clients instead if
+        `identity` is None (the token is no longer good), has no profile on the site, or is banned.
         """
         if identity is None or not identity.profile_id:
             reason = "signedOut"
@@ -74,8 +77,8 @@ class CallerRefresh:
 
 
 def stale_callers(listeners: SiteListeners, changed: set[int]) -> list[Caller]:
-    """Return the site's callers, guests excepted, whose identity is to be read again: their rights may have changed,
-    the token has expired, or roles are to be recomputed. `changed`: ids of users, 0 for all.
+    """Return those callers among `listeners`, guests excepted, whose identity is to be read again: their rights may
+    have changed, the token has expired, or roles are to be recomputed. `changed`: ids of users, 0 for all.
     """
     now = time.time()
     return [

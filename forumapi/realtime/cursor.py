@@ -22,7 +22,9 @@ _LENGTH: Final = 22  # of a block in base64 without padding
 
 
 class Cursors:
-    """Codec of cursors. `key`, 16 bytes: nobody without it can make or read one."""
+    """Codec of cursors. `key`: 16 bytes, secret, the same in all processes of the platform; nobody without it can make
+    or read a cursor.
+    """
 
     def __init__(self, key: bytes) -> None:
         cipher = Cipher(algorithms.AES(key), modes.ECB())
@@ -32,7 +34,9 @@ class Cursors:
         self._mac_key = hashlib.blake2b(key=key, person=b"live-stream").digest()
 
     def make(self, site_id: int, number: int) -> str:
-        """Encode the position after the event `number` of a site; with 0 it is before all events."""
+        """Return a cursor, a new text at each call, for the position after the event `number` of a site; with 0 it is
+        before all events.
+        """
         if len(self._random) < _BLOCK:
             self._random = os.urandom(4096)
         salt, self._random = self._random[:4], self._random[4:]
@@ -40,7 +44,9 @@ class Cursors:
         return base64.urlsafe_b64encode(self._encrypt(block))[:_LENGTH].decode()
 
     def read(self, site_id: int, cursor: str) -> int | None:
-        """Decode a cursor of this site into its event number; None for any other text."""
+        """Decode a cursor of this site into the number of the event that it stands after; None for any other text, such
+        as a forged cursor or one of another site.
+        """
         if len(cursor) != _LENGTH or not cursor.isascii():
             return None
         try:
@@ -62,8 +68,8 @@ class Cursors:
         return name + self._mac(site_id, token_id, bound)
 
     def holder(self, site_id: int, proof: str, bound: bytes) -> int:
-        """Verify a proof; return the id of the token for which it was made, 0 if it is not valid or `bound` is
-        another.
+        """Verify a proof that `proof` has made; return the id of the token for which it was made, 0 if it is forged, of
+        another site, or made with another `bound`.
         """
         token_id = self.read(site_id, proof[:_LENGTH])
         if not token_id:

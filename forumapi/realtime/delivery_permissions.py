@@ -72,7 +72,7 @@ class Caller:
         self.become(identity)
 
     def become(self, identity: Identity) -> None:
-        """Take over a newer identity of the same token."""
+        """Take over a newer identity of the same token; `readable` and `lost` stay."""
         self.token_id = identity.token_id
         self.user_id = identity.user_id
         self.principal: Principal = identity.principal
@@ -203,7 +203,9 @@ class DeliveryPolicy:
         return WHOLE if is_own and not (fact.is_deleted or is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
-        """Return True if a caller sees the thing of `fact` and may write comments on it; False for guests."""
+        """Return True if a caller sees the thing of `fact` (its `visibility` is WHOLE) and may write comments on it;
+        False for guests.
+        """
         target = fact.target
         if not principal.profile_id or self.visibility(principal, fact) != WHOLE:
             return False
@@ -321,10 +323,10 @@ def decide(
     was: FormerPlace | None = None,
 ) -> int:
     """Return what a follower of `topic` receives of an event: NOTHING, GONE (that the thing has disappeared) or WHOLE
-    (the event).
+    (the event). NOTHING also if the token's scopes do not allow reading the thing, or the follower ignores it.
 
-    `was`: the place that the thing has left, None if it was not moved; a follower who could read it there, and can't
-    now, receives GONE.
+    `fact`: present state of the thing. `was`: the place that the thing has left, None if it was not moved; a follower
+    who could read it there, and can't now, receives GONE.
     """
     seen = policy.visibility(caller.principal, fact)
     if was is not None and seen != WHOLE:
@@ -341,8 +343,8 @@ def decide(
 
 
 def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> bool:
-    """Return True if a caller may follow a thing: its readers may, even while it is hidden or deleted. `fact` None: it
-    does not exist, so nobody may.
+    """Return True if a caller may follow a thing: whoever has the right to read it, and a token whose scopes allow it,
+    even while the thing is hidden or deleted. `fact` None: it does not exist, so nobody may.
     """
     return (
         fact is not None
@@ -354,8 +356,8 @@ def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> boo
 def check_topics(
     reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
 ) -> None:
-    """Check that the caller may follow all of these topics. Raises Forbidden for one that they may not follow, also for
-    one that does not exist.
+    """Check that the caller may follow all of these topics, of the site `site_id`. Raises Forbidden for the first that
+    they may not follow, also for one that does not exist, and for huddles and updates of a guest.
     """
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
     found = live_event_queries.facts(reader, site_id, tree, list(named.values())) if named else {}

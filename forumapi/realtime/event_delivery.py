@@ -35,8 +35,9 @@ TURN: Final = 200
 
 
 class EventDelivery:
-    """Delivery of events to the listeners of a site. `cursors()` returns the codec of the cursors in frames; it raises
-    Unavailable if the database can't be reached at its first use.
+    """Delivery of events to the listeners of a site. `documents`: reader of the documents that frames include.
+    `cursors()` returns the codec of the cursors in frames; it raises Unavailable if the database can't be reached at
+    its first use.
     """
 
     def __init__(self, documents: Documents, cursors: Callable[[], Cursors]) -> None:
@@ -85,8 +86,8 @@ class EventDelivery:
                 self.push_gap(client, topic, after, upto, upto if topic is gaps[-1] else after)
 
     def push_gap(self, client: LiveClient, topic: Topic, after: int, upto: int, place: int) -> None:
-        """Send a client a gap in one topic: the events after `after` and up to `upto` are left out. `place`: number in
-        the frame's cursor.
+        """Send a client a gap in one topic: the events after `after` and up to `upto` are left out. `place`: event
+        number at which the client resumes after this frame, by the frame's cursor.
         """
         make, site_id = self._cursors().make, client.listeners.site.id
         client.push(

@@ -37,7 +37,7 @@ class Frame:
 
     @property
     def for_socket(self) -> bytes:
-        """Return the bytes of a WebSocket frame."""
+        """Return the bytes of the frame as one WebSocket text message."""
         if self._socket is None:
             self._socket = websocket.frame(self.data)
         return self._socket
@@ -54,7 +54,9 @@ class Frame:
         return self._event
 
     def in_stream(self, proof: str) -> bytes:
-        """Return the bytes of a server-sent event whose id is the cursor and, after it, the proof of one stream."""
+        """Return the bytes of a server-sent event whose id is the cursor and, after it, the proof of one stream;
+        without an id for a `hello` and for a frame without a cursor.
+        """
         is_place = self.cursor and self.name != "hello"
         id = f"id: {self.cursor}{proof}\n".encode() if is_place else b""
         return b"%bevent: %b\ndata: %b\n\n" % (id, self.name.encode(), self.data)
@@ -67,8 +69,8 @@ class LiveConnection(Protocol):
         """Send a frame, or queue what the network does not accept now."""
 
     def close(self, code: int, reason: str) -> None:
-        """Have the connection closed after all pushed frames are sent, without waiting for that; with this close code
-        and reason where the transport has them.
+        """Have the connection closed after all pushed frames are sent, without waiting for that; with the WebSocket
+        close code `code` and the reason where the transport has them.
         """
 
     def ping(self) -> None:
@@ -164,8 +166,8 @@ _COME_BACK: Final = frozenset(("stopping", "away", "slow"))
 
 
 def bye_frame(reason: str, cursor: str = "") -> Frame:
-    """Make the last frame of a connection. `reason`: a key of CODES; `cursor`: the client's position, by which it
-    resumes, "" if unknown.
+    """Make the last frame of a connection, with the range of time within which to reconnect if the reason is one that
+    passes. `reason`: a key of CODES; `cursor`: the client's position, by which it resumes, "" if unknown.
     """
     retry = {"min": 0, "max": RETRY_MS} if reason in _COME_BACK else None
     return Frame("bye", cursor, reason=reason, retryAfterMs=retry)

@@ -212,7 +212,8 @@ class Live:
     # ---------------------------------------------------------------- coming and going
 
     def reserve(self, key: int | str) -> None:
-        """Count a new connection of a caller, by `key`: id of a user, or address or network of a guest.
+        """Count a new connection of a caller against the limits of connections, by `key`: id of a user, or address or
+        network of a guest.
 
         Raises Unavailable if this process stops or has its maximum of connections, TooMany if the caller has the
         maximum of one caller.
@@ -270,7 +271,7 @@ class Live:
         return client
 
     def leave(self, client: LiveClient) -> None:
-        """Remove a client and its subscriptions, since its connection has ended."""
+        """Remove a client and its subscriptions, since its connection has ended; nothing is sent."""
         listeners = client.listeners
         client.is_over = True
         listeners.index.leave(client)
@@ -374,7 +375,7 @@ class Live:
                 client.push(frame)
 
     def unfollow(self, client: LiveClient, topic: Topic) -> bool:
-        """End a client's subscription to a topic; return False if there was none. Nothing is sent."""
+        """End a client's subscription to a topic; return True if there was one. Nothing is sent."""
         client.listeners.index.discard(client, topic)
         return client.follows.pop(topic, None) is not None
 
@@ -408,7 +409,9 @@ class Live:
         self._presence.typing((listeners.site.id, *topic), client.caller.principal.profile_id)
 
     def cursor(self, client: LiveClient) -> str:
-        """Return the cursor after the last event that a client has received."""
+        """Return the cursor of a client's position: after the last event that it has received or that did not concern
+        it.
+        """
         listeners = client.listeners
         number = listeners.position if client.is_live else client.position
         return self.cursors.make(listeners.site.id, number)
@@ -437,8 +440,8 @@ class Live:
     def _announce_gaps(
         self, client: LiveClient, follows: Mapping[Topic, Follow], after: int, reader: Reader
     ) -> None:
-        """Send gaps for those of the topics `follows` of which the client may have missed events before its cursor
-        `after`, since it had no right to them then.
+        """Send gaps for those of the topics `follows` of which the client may have missed events up to the number
+        `after`, that of its cursor, since it had no right to them then.
         """
         listeners = client.listeners
         holes = {topic: client.ended.pop(topic) for topic in follows if topic in client.ended}
@@ -510,8 +513,8 @@ class Live:
                 self.poll()
 
     def poll(self) -> None:
-        """Read what is new on the sites that have listeners, and deliver it: rights first, then events. Raises
-        Unavailable, psycopg.Error.
+        """Read what is new on the sites that have listeners, and deliver it: rights first, then events. Waits while
+        another thread polls. Raises Unavailable, psycopg.Error; the next poll repeats what was left undone.
         """
         with self._lock:
             if not self._by_site:

@@ -32,11 +32,11 @@ Count = Annotated[int, Meta(ge=0)]
 
 
 class ClientMessage(Struct, tag_field="type"):
-    """Base of the messages that a client sends over its WebSocket."""
+    """Base class of the messages that a client sends over its WebSocket."""
 
 
 class Subscribe(ClientMessage, tag="subscribe"):
-    """Subscribe to topics, after a cursor or from now on."""
+    """Subscribe to topics: with the events that the client has missed since a cursor or, without one, from now on."""
 
     topics: list[Topic]
     cursor: str = ""
@@ -53,7 +53,7 @@ class Unsubscribe(ClientMessage, tag="unsubscribe"):
 
 
 class Typing(ClientMessage, tag="typing"):
-    """Announce that the caller is writing a comment."""
+    """Announce to others who follow the topic with presence that the caller is writing a comment on it."""
 
     topic: Topic
 
@@ -62,7 +62,9 @@ class Typing(ClientMessage, tag="typing"):
 
 
 class Limits(Struct, kw_only=True):
-    """Limits of this connection."""
+    """Limits of this connection: most topics that it follows, most bytes of a message and most messages a minute from
+    the client, most bytes that wait to be sent to it, and most events that are sent after a cursor.
+    """
 
     subscriptions: int
     messageBytes: int
@@ -72,7 +74,9 @@ class Limits(Struct, kw_only=True):
 
 
 class HelloFrame(Struct, tag_field="type", tag="hello", kw_only=True):
-    """First frame of a connection."""
+    """First frame of a connection: the present cursor, the caller's profile, the seconds between heartbeats, and
+    limits.
+    """
 
     cursor: Cursor
     protocol: Literal["forumapi.live.v1"]

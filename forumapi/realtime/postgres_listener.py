@@ -1,8 +1,8 @@
 """Receiver of PostgreSQL's notifications of new events and of presence, in a thread of each process with live
 listeners.
 
-A notification is only a hint: the event pump then queries the database, which it does at an interval anyway. So a lost
-notification, or the end of this thread, costs only time.
+A notification is only a hint: the thread of `live_service` then queries the database, which it does at an interval
+anyway. So a lost notification, or the end of this thread, costs only time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRESENCE: Final = b"forumapi_presence"
 
 class Listener:
     """Thread that calls `heard()` after events were numbered and whenever it has connected, and `told(text)` for each
-    presence message of any process.
+    presence message (JSON) of any process, this one included.
 
     `url`: direct address of the database, over which it keeps a connection of its own.
     """

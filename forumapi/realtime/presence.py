@@ -39,8 +39,8 @@ class _Message(msgspec.Struct):
 
 
 class Presence:
-    """Counts of people who read each topic, in this process and, as they report it, in the others. `name` returns a
-    topic's name on the wire.
+    """Counts of people who read each topic, in this process and, as they report it, in the others. `name(topic)`
+    returns a topic's name on the wire.
     """
 
     REPEAT_S: Final = 10.0  # interval at which unchanged counts are sent to other processes
@@ -146,7 +146,9 @@ class Presence:
                 _push_typing(by_site[place[0]], place, self._name(Topic(*place[1:])), people)
 
     def welcome(self, place: TopicKey) -> Frame | None:
-        """Make the frame with a topic's present count, for a new follower; None if no count is known or it is 0."""
+        """Make the frame with the present number of people who read the topic `place` (site, item type, id), for a new
+        follower; None if no number is known or it is 0.
+        """
         people = self._shown.get(place)
         if not people:
             return None

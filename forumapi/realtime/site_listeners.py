@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 class SiteListeners:
     """Listeners of one site in this process. `tree`: by which rights are decided now; `position`: number of the last
-    event that all live listeners have received; `lock`: guards the listeners and the position; `callers`: by id of
-    their token, 0 for guests.
+    event that all live listeners have received; `index`: subscriptions of the live listeners; `clients`: all, live or
+    catching up; `callers`: by id of their token, 0 for guests; `lock`: guards the listeners and the position.
     """
 
     def __init__(self, site: Site, tree: Tree, position: int) -> None:

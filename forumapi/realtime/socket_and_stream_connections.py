@@ -44,7 +44,7 @@ TURN: Final = 16
 
 class Pipe:
     """Sending side of `client`, a client's socket, with a queue. `limit`: bytes that may be queued; `slow()` is called
-    once, when more are.
+    once, when more are. `is_broken`: nothing is sent any more.
     """
 
     __slots__ = ("_limit", "_queue", "_size", "_slow", "_socket", "_writer", "is_broken")
@@ -209,7 +209,9 @@ class SocketConnection(_LiveConnection):
         self.pipe.abort()
 
     def serve(self, site: Site, identity: Identity, config: Config) -> None:
-        """Serve the connection: read and carry out the client's messages, until either side closes."""
+        """Serve the connection: send `hello`, then read and carry out the client's messages, until either side closes;
+        returns then.
+        """
         budget = _Budget(config.realtime_messages_per_minute)
         client = self._welcome(site, identity, config)
         try:
@@ -292,8 +294,8 @@ class _Budget:
 def take(
     live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
-    """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises Invalid for a name of no topic
-    and for too many topics, and as `Live.follow` and `Live.typing` do; nothing is subscribed then.
+    """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises Invalid for a name of no topic,
+    for no topics and for too many, and as `Live.follow` and `Live.typing` do; nothing is subscribed then.
     """
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):
@@ -368,8 +370,8 @@ class StreamConnection(_LiveConnection):
         follows: Sequence[Follow],
         cursor: str,
     ) -> None:
-        """Serve the stream: subscribe to `follows` after `cursor` ("": from now on), and wait until either side closes.
-        A refusal is sent as an `error` frame, which ends the stream.
+        """Serve the stream: subscribe to `follows` after `cursor` ("": from now on), and wait until either side closes;
+        returns then. A refusal is sent as an `error` frame, which ends the stream.
         """
         self.pipe.send(b"retry: 3000\n\n")
         client = self._welcome(site, identity, config)

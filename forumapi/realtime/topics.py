@@ -49,8 +49,8 @@ def topic_name(topic: Topic) -> str:
 
 
 def parse_topic(text: str, profile_id: int) -> Topic:
-    """Parse the name of a topic on the wire; `huddles` and `updates` are those of the profile `profile_id`. Raises
-    Invalid for any other name.
+    """Parse the name of a topic on the wire; `huddles` and `updates` are those of the profile `profile_id`. The thing
+    need not exist. Raises Invalid for a text that names no topic.
     """
     if text == "site":
         return Topic(SITE, 0)

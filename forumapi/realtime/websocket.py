@@ -42,7 +42,9 @@ class Ended(Exception):
 
 
 def frame(payload: bytes, opcode: int = WebSocket.OPCODE_TEXT) -> bytes:
-    """Encode a message as one frame, unmasked as servers send it. `opcode`: its type."""
+    """Encode a message as one frame, unmasked as servers send it. `opcode`: type of the frame (RFC 6455), by default
+    text.
+    """
     return bytes(Header.encode_header(True, opcode, b"", len(payload), 0)) + payload
 
 
@@ -53,7 +55,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 
 def accept_key(key: str) -> str | None:
-    """Compute Sec-WebSocket-Accept from the client's Sec-WebSocket-Key; None for a malformed key."""
+    """Return the value of Sec-WebSocket-Accept for the client's Sec-WebSocket-Key; None for a malformed key."""
     try:
         is_key = len(base64.b64decode(key, validate=True)) == 16
     except (binascii.Error, ValueError):
