@@ -53,7 +53,7 @@ def server_version(server: str, *, timeout_s: float) -> str:
 
 
 class Memory(Lru[Key, Fragment]):
-    """LRU cache of documents in this process, bounded by their bytes."""
+    """LRU cache of documents in this process, of `max_bytes` at most with the Python objects around them."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(

@@ -16,8 +16,9 @@ _SHARED: Final = frozenset(map(id, (None, True, False, "", b"", (), *range(-5, 2
 
 
 def size(value: object) -> int:
-    """Return the bytes that plain data takes in memory (tuples, lists, dicts, texts, numbers), with all its parts; a
-    part that occurs twice counts twice, and what Python holds only once, such as None or a small number, counts 0.
+    """Return the bytes that plain data takes in memory (tuples, lists, frozensets, dicts, texts, bytes, numbers), with
+    all its parts; a part that occurs twice counts twice, and what Python holds only once, such as None or a small
+    number, counts 0.
     """
     if id(value) in _SHARED:
         return 0
@@ -84,5 +85,5 @@ class Lru(Generic[K, V]):
 
     @property
     def weight(self) -> int:
-        """Return the weight of all entries."""
+        """Return the weight of all entries, in the unit of `weigh`."""
         return self._weight

@@ -33,8 +33,8 @@ class PollingThread(ABC):
 
     @abstractmethod
     def poll(self) -> None:
-        """Do all work that is due; a subclass must define it. An ApiError or psycopg.Error is logged as a warning, any
-        other with its stack.
+        """Do all work that is due; a subclass must define it. What it raises is logged, an ApiError or psycopg.Error as
+        a warning, any other error with its stack; the thread then goes on.
         """
 
     def pause_s(self, took_s: float) -> float:

@@ -24,7 +24,7 @@ class Waiter(Protocol):
     may_wait: bool
 
     def end(self) -> None:
-        """Give the database connection back."""
+        """Give the database connection back to its pool; the next statement takes one again."""
 
 
 class _Flight:
@@ -58,7 +58,8 @@ class SingleFlight:
 
     def do(self, key: Hashable, tx: Waiter, work: Callable[[], T]) -> T:
         """Run `work` and return its result, or that of another request's `work` under the same key, if that began after
-        this call. `tx`: the request's reader, whose connection is given back before a wait.
+        this call. `key`: names the computation, whose `work` gives all callers the same; `tx`: the request's reader,
+        whose connection is given back before a wait.
 
         The result is shared, so nobody may change it. `work` must look into the cache first, which the computation
         before may have filled. With `tx.may_wait` False (a transaction, whose changes others don't see) `work` always

@@ -9,8 +9,8 @@ from forumapi.models.content.file import File
 
 
 def picture(made: ProcessedImage, name: str, kind: str) -> File:
-    """Return the row of the picture `made`. `name`: its uploader's; `kind`: its type, a key of
-    `file_types.EXTENSIONS`.
+    """Return the row, not yet stored, of the picture `made`. `name`: file name that its uploader gave; `kind`: its
+    format, a key of `file_types.EXTENSIONS`, which gives the extension.
     """
     return File(
         made.sha1,
@@ -25,8 +25,8 @@ def picture(made: ProcessedImage, name: str, kind: str) -> File:
 
 
 def other(sha1: str, size: int, name: str, media_type: str) -> File:
-    """Return the row of a file that is no picture, whose extension is that of its uploader's `name`, but "svg" for SVG.
-    `size`: in bytes.
+    """Return the row, not yet stored, of a file that is no picture. `sha1`: in hexadecimal; `size`: in bytes; `name`:
+    file name that its uploader gave, whose extension the row gets, but "svg" for SVG; `media_type`: to serve it with.
     """
     ext = "svg" if media_type == file_types.SVG else file_types.extension(name)
     return File(sha1, size, name, ext, media_type)

@@ -99,8 +99,8 @@ def claims_picture(declared: str, name: str) -> bool:
 
 
 def clean_name(name: str) -> str:
-    """Return the last part of a sent file name, without control and bidirectional characters and cut to NAME_MAX; "" if
-    nothing is left.
+    """Return the last part of a sent file name, after its last slash or backslash, without control and bidirectional
+    characters and cut to NAME_MAX characters; "" if nothing is left.
     """
     last = _CONTROL.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
     return last[:NAME_MAX]

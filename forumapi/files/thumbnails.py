@@ -59,7 +59,7 @@ class Thumbnails:
         self._busy: dict[tuple[str, Box], threading.Lock] = {}
 
     def start(self) -> None:
-        """Start the thread that makes queued thumbnails."""
+        """Start the thread that makes queued thumbnails, until `stop`."""
         self._thread = threading.Thread(target=self._work, name="thumbnails", daemon=True)
         self._thread.start()
 
@@ -93,8 +93,8 @@ class Thumbnails:
                 logger.warning("a thumbnail of %s was not made: %s", wanted.hash, reason)
 
     def get(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
-        """Return hash (name in the store) and size of the thumbnail of a stored image within `box`, made now if there
-        is none yet; the thumbnail may be the image itself.
+        """Return hash (name in the store) and size in bytes of the thumbnail of a stored image within `box`, made and
+        stored now if there is none yet; the thumbnail may be the image itself.
 
         `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError if
         the store lacks the image, StorageError, Unavailable.

@@ -23,8 +23,8 @@ MAX_BYTES: Final = 2_000_000
 
 
 class BounceReport(NamedTuple):
-    """Report that one mail permanently failed for one recipient. `message_id`: of that mail; `recipient`: "" if the
-    report names none; `status`: enhanced status code; `detail`: the server's reply.
+    """Report that one mail permanently failed for one recipient. `message_id`: of that mail; `recipient`: its address,
+    "" if the report names none; `status`: enhanced status code; `detail`: the server's reply.
     """
 
     message_id: str

@@ -162,7 +162,9 @@ class Mail(NamedTuple):
 
 
 class Written(NamedTuple):
-    """Mail about an update, rendered. `sender_name`: name in From, as plain text."""
+    """Mail about an update, rendered. `sender_name`: name in From, as plain text; `text`, `html`: its two forms;
+    `headers`: further headers, (name, value) each.
+    """
 
     recipient: str
     sender_name: str
@@ -213,8 +215,8 @@ def queue(
     site_id: int | None = None,
 ) -> None:
     """Insert a mail into the outbox, unless the outbox has one with this `cause`, sent or not. `cause`: text that names
-    the one event that the mail is sent for; `subject`: may be HTML-escaped; `html`: None for a mail of plain text
-    alone; `site_id`: None for the platform.
+    the one event that the mail is sent for; `recipient`: address; `subject`: may be HTML-escaped; `text`: plain text;
+    `html`: None for a mail of plain text alone; `site_id`: None for the platform.
     """
     tx.run(
         QUEUE,
@@ -283,7 +285,7 @@ def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
 
 def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
     """Store the outcomes of leased mails, count those sent in the usage of their sites, and suppress the addresses that
-    bounced.
+    bounced. The texts of mails that are sent are deleted.
     """
     sent = [one.mail_id for one in outcomes if one.state == "sent"]
     if sent:
@@ -311,8 +313,8 @@ def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
 
 
 def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
-    """Return the recipient of the mail with the Message-ID `text`; None if it was not made with `secret`, or the mail's
-    row was deleted since.
+    """Return the recipient's address of the mail with the Message-ID `text`; None if it was not made with `secret`, or
+    the mail's row was deleted since.
     """
     match = _MESSAGE_ID.match(text.strip())
     row = tx.row(FIND, mail_id=int(match[1])) if match else None
@@ -366,7 +368,8 @@ def _nothing(ids: Sequence[int]) -> Mapping[int, Written | Dropped]:
 class Sender(PollingThread):
     """Thread that sends mails that are due. `config()` returns the present settings, so that a reload applies.
 
-    `write(ids)` renders the mails about updates, by id; by default they are dropped.
+    `write(ids)` returns, by id, the mails about updates that it has rendered (Written), or the decision not to send one
+    (Dropped); by default all are dropped.
     """
 
     POLL_S = 5.0
@@ -463,7 +466,7 @@ class Sender(PollingThread):
     def _rendered(
         self, config: Config, mails: Sequence[Mail], outcomes: list[SendOutcome]
     ) -> dict[Mail, Message]:
-        """Render mails about updates; return the messages to send, and append the outcomes of the others, which were
+        """Render mails about updates; return the messages to send, and append the outcomes of the others, which are
         dropped or can't be rendered, to `outcomes`.
         """
         made = self._render([mail.id for mail in mails], outcomes)

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def change(
     tx: Transaction, config: Config, author: Author, state: str, *, is_operators: bool = True
 ) -> SiteLifeCycle:
-    """Give the author's site `state`, mail its owner if its deletion was asked for or taken back, and return the new
-    state. `is_operators`: an operator wants it.
+    """Set the state of the author's site to `state`, one of `site_state.STATES`, and return its new state. If its
+    export window begins or is cancelled by that, queue a mail to the owner, where mail is set up and the owner has an
+    address. `is_operators`: an operator wants it, else the owner.
 
     Raises NotFound for an unknown site, Forbidden for the platform's own and for what only operators may do, Conflict
     once the site's deletion has begun.

@@ -41,8 +41,9 @@ _FULL: Final = 552
 
 
 class Message(NamedTuple):
-    """Mail ready to be encoded, the same bytes at every attempt. `id`: its row in the outbox; `sender`: name and
-    address; `headers`: further ones.
+    """Mail ready to be encoded, the same bytes at every attempt. `id`: its row in the outbox; `created`: its header
+    Date; `sender`: name and address; `html`: None for a mail of plain text alone; `headers`: further headers, (name,
+    value) each.
     """
 
     id: int
@@ -74,8 +75,8 @@ def is_possible(config: Config) -> bool:
 
 
 def is_allowed(config: Config, recipient: str) -> bool:
-    """Return True if mail to `recipient` may go to the mail server: always in production, elsewhere only by
-    `mail_allow_list` (P-63).
+    """Return True if mail to the address `recipient` may go to the mail server: always in production, elsewhere only if
+    `mail_allow_list` holds the address or its @domain (P-63).
     """
     if config.mode == "prod":
         return True

@@ -100,7 +100,7 @@ class _FileTarget:
             os.close(old)
 
     def begin_anew(self) -> None:
-        """Leave what is left of a line to the process that began it, of which this one is a fork."""
+        """Drop the rest of a line that is written in part: this process is a fork, and its parent writes the rest."""
         self._rest = b""
 
     def _has_room(self, fd: int, patience_ms: int) -> bool:
@@ -160,7 +160,9 @@ class _SyslogTarget:
         self.close()
 
     def begin_anew(self) -> None:
-        """Leave the connection to the process that made it, of which this one is a fork."""
+        """Close this process's end of the connection: this process is a fork, and its parent goes on using the
+        connection.
+        """
         self.close()
 
     def send(self, lines: Queue) -> None:
@@ -296,8 +298,8 @@ class Output:
             self._must_reopen = True
 
     def begin_anew(self) -> None:
-        """Leave to the process of which this one is a fork what that one has lost, the rest of a line that it has
-        begun, and its connection.
+        """Begin as the output of a fork: `lost` is 0, and the rest of a line that is written in part, and the
+        connection, are left to the parent process.
         """
         self.lost = 0
         self._sink.begin_anew()
@@ -358,9 +360,9 @@ def _stamp(at: float) -> str:
 
 
 class _Handler(logging.Handler):
-    """Handler of Python's logging that writes events to `output` as text or JSON (`form`). An exception is written with
-    its stack; again within ten seconds, or as one of too many, with message and fingerprint alone. `sentry` gets each,
-    None: nobody does.
+    """Handler of Python's logging that writes events to `output` as text or json (`form`). An exception is written with
+    its stack; the same one again within ten seconds, or one more than Gate admits, only with message and fingerprint.
+    `sentry`: is given each exception; None: nothing is.
     """
 
     def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:
@@ -423,8 +425,8 @@ def _quoted(value: object) -> str:
 
 
 def path_template(path: str) -> str:
-    """Replace each part of a path that may be an id or a secret by `{id}`: /api/v1/comments/{id}. For paths without a
-    route.
+    """Replace each part of a path that may be an id or a secret (all but short words in small letters) by `{id}`:
+    /api/v1/comments/{id}. For paths without a route.
     """
     # The client decides how long a path is.
     find = _path_template if len(path) <= _KEPT_CHARACTERS else _path_template.__wrapped__
@@ -515,10 +517,10 @@ class AccessLog:
         request_id: str = "",
         error: str = "",
     ) -> None:
-        """Write the line of one request. `route`: its address template; `size`: bytes of the answer's body; `seconds`:
-        of the whole request, `database_s` of its `statements`; `cache_trips`: round trips to memcached; ids are 0 for
-        none; `ip`: whole address of the client, of which the line has the end alone; `error`: message that was sent, ""
-        for none.
+        """Write the line of one request. `method`, `status`: of request and answer; `route`: its address template;
+        `size`: bytes of the answer's body; `seconds`: of the whole request, `database_s` of its `statements`;
+        `cache_trips`: round trips to memcached; ids are 0 for none; `ip`: whole address of the client, of which the
+        line has the end alone; `error`: message that was sent, "" for none.
         """
         now = time.time()
         second = int(now)
@@ -681,7 +683,9 @@ def stop() -> None:
 
 
 def reopen() -> None:
-    """Open this process's log file again by its name, since logrotate has renamed it."""
+    """Open this process's log file again by its name, since logrotate has renamed it; connect to a syslog
+    server again.
+    """
     if _output is not None:
         _output.reopen()
 
@@ -695,5 +699,5 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 def lost() -> int:
-    """Return the number of log lines that this process has dropped."""
+    """Return the number of log lines that this process has dropped since it began."""
     return _output.lost if _output is not None else 0

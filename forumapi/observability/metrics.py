@@ -83,7 +83,7 @@ class Region:
 
     @property
     def used(self) -> list[float]:
-        """Return the values of all slots in use, by index."""
+        """Return the values of all slots in use, as a list by the slots' index."""
         found: list[float] = self.values[: self._next].tolist()
         return found
 
@@ -371,13 +371,13 @@ def escaped(value: str) -> str:
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
-    """Return the name of a series in Prometheus' form, `name{label="value"}`."""
+    """Return the name of a series in Prometheus' form, `name{label="value"}`; `name` alone without labels."""
     inner = ",".join(f'{label}="{escaped(value)}"' for label, value in labels.items())
     return f"{name}{{{inner}}}" if inner else name
 
 
 def labels_of(name: str) -> Labels:
-    """Return the label values in the name of a series, the inverse of `series`."""
+    """Return the label values in the name of a series that `series` made, in their order there."""
     return tuple(
         _ESCAPE.sub(lambda match: "\n" if match[1] == "n" else match[1], found)
         for found in _LABEL.findall(name)

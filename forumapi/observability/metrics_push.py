@@ -247,7 +247,7 @@ def _host_port(address: str) -> tuple[str, int]:
 
 class ExportTarget:
     """Target of metrics at `address` ("host:port"): connected for the first packets, and again after a failure;
-    failures in a row are logged once. `connect`: makes the connection, from host and port.
+    failures in a row are logged once. `connect(host, port)` makes the connection.
     """
 
     def __init__(self, address: str, connect: Callable[[str, int], _Udp | _RiemannTcp]) -> None:
@@ -349,7 +349,9 @@ class Reporter:
         self.report(max(time.monotonic() - reported, TICK_S))
 
     def report(self, interval_s: float) -> None:
-        """Send a report of the last `interval_s` to StatsD and Riemann, as far as the settings name them."""
+        """Send a report of the last `interval_s` seconds to StatsD and Riemann, as far as the settings name them; what
+        can't be sent is lost.
+        """
         self._choose()
         targets = [one for one in (self._statsd, self._riemann) if one is not None]
         if not targets:

@@ -38,8 +38,8 @@ class Geocoder(Protocol):
 
 
 class Nominatim:
-    """Geocoder that asks a service with Nominatim's API. `url`: of its search; `key`: of an account there, ""
-    for none.
+    """Geocoder that asks a service with Nominatim's API. `url`: address of the service's search; `key`: of an account
+    there, "" for none.
     """
 
     def __init__(self, url: str, key: str, outbound: Outbound) -> None:
@@ -49,7 +49,9 @@ class Nominatim:
         self._outbound = outbound
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return the service's first match unchanged, {} for none. Raises GeocoderError."""
+        """Return the service's first match for the name of a place, unchanged, with all members that the service sends;
+        {} for none. Raises GeocoderError if the service can't be asked, or does not answer with a list of places.
+        """
         asked = {"q": place, "format": "json", "limit": "1"}
         if self._key:
             asked["key"] = self._key
@@ -81,8 +83,9 @@ def _is_place(found: Any) -> bool:
 
 
 class _City(NamedTuple):
-    """City under one of its names. `is_own_name`: `name` is the official one; `lat`, `lon`: in degrees. Of two cities
-    the greater is the better match: the official name counts more than an alternative one, then population decides.
+    """City under one of its names. `is_own_name`: `name` is the official one; `country`: ISO code; `region`: country
+    and first-level division, such as "US-IL"; `lat`, `lon`: in degrees. Of two cities the greater is the better match:
+    the official name counts more than an alternative one, then population decides.
     """
 
     is_own_name: bool
@@ -177,8 +180,8 @@ class Gazetteer:
 
 
 def provider(config: Config) -> str:
-    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer"; "" for none; whether it can
-    be used is not looked at.
+    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer", without regard to whether
+    it can be used; "" for none.
     """
     if config.geocode_provider:
         return config.geocode_provider

@@ -46,7 +46,7 @@ _HEADERS: Final = {"User-Agent": f"forumapi/{__version__}", "Accept": "*/*", "Co
 
 
 class Fetched(NamedTuple):
-    """Answer of a server: status, body, and the header Location, "" if there is none."""
+    """Answer of a server: HTTP status, value of the header Location, "" if there is none, and body."""
 
     status: int
     location: str
@@ -80,7 +80,8 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """HTTP and DNS client. Each call has one deadline, `timeout_s`, for all of its steps, from the host's name on.
+    """HTTP and DNS client. Each call has one deadline, `timeout_s` seconds, for all of its steps, from the look-up of
+    the host's name on.
 
     `allowed(address)`: True for an address that may be connected to; `ports` (empty: any) and `schemes`: those that
     URLs may have; `nameservers`: "host:port" each, empty for the machine's.
@@ -172,8 +173,8 @@ class Outbound:
         self._resolve_until(time.monotonic() + self.timeout_s, host, port)
 
     def _parse(self, url: str) -> tuple[SplitResult, str, int]:
-        """Split `url`; return its parts, its host and its port. Raises OutboundError for a scheme or port that is not
-        allowed.
+        """Split `url`; return its parts, its host and its port, which the scheme decides if `url` names none. Raises
+        OutboundError for a scheme or port that is not allowed, and for a URL that is malformed or not in ASCII.
         """
         try:
             parts = urlsplit(url)
@@ -190,8 +191,8 @@ class Outbound:
         return parts, host, port
 
     def _resolve_until(self, deadline: float, host: str, port: int) -> Address:
-        """Resolve `host` as `_resolve` does. Raises OutboundError as it does, and if the name is not resolved by the
-        deadline (monotonic time).
+        """Resolve `host` as `_resolve` does, in a thread. Raises OutboundError as it does, and if the name is not
+        resolved by the deadline (monotonic time).
         """
         found: list[Address | Exception] = []
 
@@ -251,8 +252,8 @@ class Outbound:
         ]
 
     def names(self, address: Address) -> list[str]:
-        """Look up the host names of an address (PTR records), in lower case without a dot at their end; [] for none.
-        Raises OutboundError for an address without a zone, UnansweredError.
+        """Look up the host names of an address (PTR records), in lower case without a dot at their end, in the order of
+        the answer; [] for none. Raises OutboundError if DNS has no entry at all for the address, UnansweredError.
         """
         found = self._records(f"{address.reverse_pointer}.", "PTR")
         return [str(record.target.to_text(omit_final_dot=True)).lower() for record in found]

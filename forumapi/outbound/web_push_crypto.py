@@ -32,7 +32,7 @@ _PROOFS: Final = 200
 
 
 def decode(text: str) -> bytes:
-    """Decode base64url with or without padding. Raises ValueError for any other text."""
+    """Decode base64url with or without padding. Raises ValueError for a text that can't be decoded."""
     return base64.b64decode(
         text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True
     )
@@ -55,7 +55,7 @@ def is_public_key(data: bytes) -> bool:
 
 
 def encrypt(text: bytes, public_key: bytes, auth_secret: bytes) -> bytes:
-    """Encrypt a message for a subscription, by its public key and auth secret; return the body of the POST, in the
+    """Encrypt a message for a push subscription, by its public key and auth secret; return the body of the POST, in the
     content coding `aes128gcm`.
 
     `text`: at most MOST_TEXT bytes; `public_key`: one that `is_public_key` accepts; neither is checked. Each message

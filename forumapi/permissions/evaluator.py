@@ -61,7 +61,9 @@ _json: dict[PermissionSet, bytes] = {}
 
 
 def as_json(can: PermissionSet) -> bytes:
-    """Return a permission set as JSON: its twelve flags as booleans (platform 1.13)."""
+    """Return a permission set as a JSON object: its twelve flags as booleans by their names in NAMES
+    (platform 1.13).
+    """
     found = _json.get(can)
     if found is None:
         found = _json[can] = dumps({name: bool(can & flag) for name, flag in NAMES})
@@ -80,8 +82,8 @@ def silenced_in(microcosm_id: int) -> int:
 
 class RoleGrant(NamedTuple):
     """Role as far as rights depend on it: its microcosm, its kind (moderator, banned, else regular), and `rights`, the
-    flags that it gives its members. `include_guests`, `include_users`: all guests, or all who are signed in, are
-    members too.
+    flags that it gives its members. `microcosm_id`: the role's own, below which it may apply too (`Tree.applying`);
+    `include_guests`, `include_users`: all guests, or all who are signed in, are members too.
     """
 
     role_id: int
@@ -127,7 +129,8 @@ class Node:
 
 
 class Principal(NamedTuple):
-    """Caller as far as rights depend on it. A guest has `profile_id` 0 and `role_ids` None; `user_id` 0: no user.
+    """Caller as far as rights depend on it. `role_ids`: of the caller's roles, pseudo roles included. A guest has
+    `profile_id` 0 and `role_ids` None; `user_id` 0: no user.
 
     `is_limited`: the site demands a second factor of moderators, and the caller has none. Such a caller moderates
     nothing: `is_site_owner` is then False, and neither ownership of a microcosm nor moderator roles count.
@@ -180,6 +183,10 @@ class RolePermissions:
 class Tree:
     """All microcosms and roles of one site as of one `acl_version`, the site's counter of their changes. A tree never
     changes, but for the permissions cached in it.
+
+    `nodes`: microcosms by id; `root_id`: id of the root, 0 without microcosms; `roles`: by the id of their microcosm;
+    `order`: ids of all microcosms, each followed by those below it; `owned`: ids of the microcosms that a profile owns,
+    by the profile's id.
     """
 
     def __init__(self, acl_version: int, nodes: Iterable[Node], roles: Iterable[RoleGrant]) -> None:
@@ -372,8 +379,8 @@ class Target(NamedTuple):
 
 
 def unseen_comment(id: int) -> Target:
-    """Return the target of a comment that does not exist for the caller; permissions are those on a comment in others'
-    huddle.
+    """Return the target of a comment that does not exist for the caller: permissions on it are those on a comment in a
+    huddle in which the caller does not participate.
     """
     return Target(itemtypes.COMMENT, id, parent_type=itemtypes.HUDDLE)
 

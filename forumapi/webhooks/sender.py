@@ -87,8 +87,8 @@ def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> st
 
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a delivery's request, sent at `timestamp` (seconds since 1970). For a day after a change of
-    the webhook's secret they have two signatures, by the new secret and by the old one.
+    """Return the headers of a delivery's request with the body `body`, sent at `timestamp` (seconds since 1970). For a
+    day after a change of the webhook's secret they have two signatures, by the new secret and by the old one.
     """
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (
@@ -252,7 +252,7 @@ class Deliverer(PollingThread):
 
     def _deliver(self, queue: DeliveryQueue, claimed: datetime.datetime) -> bool:
         """Send the next delivery of a webhook, or drop one that its profile may not see; record the outcome. Return
-        True if the next one may follow at once.
+        True if the next one may follow at once: False after a failure, and if none is due.
         """
         app = self._app
         tx = app.database.read()
@@ -410,7 +410,7 @@ class Deliverer(PollingThread):
 
     def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
         """Return the present identity of the profile that a webhook acts as, a guest's for 0; None if the profile is
-        gone.
+        gone. Roles that are due are recomputed first, in a transaction of its own.
         """
         if not profile_id:
             return GUEST

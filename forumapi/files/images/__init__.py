@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 
 class ProcessedImage(NamedTuple):
-    """Properties of an image that was processed: width, height, SHA-1 and size in bytes of its result, and `pixels` of
-    its source.
+    """Properties of an image that was processed: width, height, `is_animated`, SHA-1 in hexadecimal and `size` in bytes
+    of its result, and `pixels`, their number in its source.
 
     `is_new` False: the result is the source's very bytes, and no target file was written.
     """

@@ -68,7 +68,7 @@ class _WaitingTurns:
 
 
 class FairQueue:
-    """Fair queue of turns, of which one is in work at a time. `patience_s`: longest wait for a turn."""
+    """Fair queue of turns, of which one is in work at a time. `patience_s`: longest wait for a turn, in seconds."""
 
     def __init__(self, patience_s: float) -> None:
         self._patience_s = patience_s
@@ -91,8 +91,8 @@ class FairQueue:
 
     @contextlib.contextmanager
     def turn(self, who: str, *, is_thumbnail: bool = False) -> Iterator[Turn]:
-        """Wait for a turn of the caller with the key `who`; the turn then lasts as long as the with statement. Raises
-        Unavailable after `patience_s`.
+        """Wait for a turn of the caller with the key `who`, and yield it; it lasts as long as the with statement,
+        within which the caller sets its `cost`. Raises Unavailable after `patience_s`.
 
         `is_thumbnail`: the turn is for a thumbnail. Thumbnails go before uploads, but after SIZES_IN_A_ROW of them in a
         row an upload has its turn.

@@ -50,12 +50,13 @@ class RefusedError(Exception):
 def make(
     source: Path, target: Path, kind: str, *, max_width: int, max_height: int, pixel_limit: int
 ) -> ProcessedImage:
-    """Check the image at `source`, of the format `kind`, by decoding it, and write what is to be stored to `target`; if
-    nothing has to change, write nothing.
+    """Check the image at `source`, of the format `kind` (a key of FORMATS), by decoding it, and write what is to be
+    stored to the file `target`; if nothing has to change, write nothing. Returns the properties of what is to be
+    stored.
 
-    `max_width`, `max_height`: limits that the image is scaled down to, 0 for none; an animation that is scaled keeps
-    only its first frame. Raises RefusedError for an image of more than `pixel_limit` pixels and for a damaged one, and
-    whatever the decoder raises.
+    `max_width`, `max_height`: limits in pixels that the image is scaled down to, 0 for none; an animation that is
+    scaled keeps only its first frame. Raises RefusedError for an image of more than `pixel_limit` pixels and for a
+    damaged one, and whatever the decoder raises.
     """
     # Pixels are limited below, before decoding.
     Image.MAX_IMAGE_PIXELS = None

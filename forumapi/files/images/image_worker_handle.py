@@ -46,8 +46,9 @@ class ImageWorker:
         max_width: int = 0,
         max_height: int = 0,
     ) -> ProcessedImage:
-        """Have the worker process check the image at `source`, and write to `target` what is to be stored in its place;
-        nothing is written if the image is to be stored as it is (`is_new` False in the result).
+        """Have the worker process check the image at `source`, and write to the file `target` what is to be stored in
+        its place; return the properties of that. Nothing is written if the image is to be stored as it is (`is_new`
+        False in the result).
 
         `kind`: the image's format; `who`: key of the caller, by which turns are fair in pixels; `is_thumbnail`: for a
         thumbnail, which goes before uploads; `max_width`, `max_height`: limits that the image is scaled down to, 0 for

@@ -45,17 +45,17 @@ class Storage(Protocol):
     scratch: Path
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Store the file at `path` as the object `name`, durably and atomically; an object that is there stays. The
-        file may be gone afterwards. `media_type`: the file's, which some stores keep beside the object and others
-        ignore.
+        """Store the file at `path` as the object `name`, durably and atomically; an object that is there stays as it
+        is. Whether the file at `path` is left is not promised. `media_type`: the file's, which some stores keep beside
+        the object and others ignore.
         """
 
     def size(self, name: str) -> int | None:
         """Return the size of an object in bytes; None if it does not exist."""
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes of an object from the position `start` on, fewer if it ends before, in pieces. Raises
-        MissingError before the first piece.
+        """Yield `length` bytes of an object from the position `start` (0: its first byte) on, fewer if it ends before,
+        in chunks of any size. Raises MissingError before the first chunk.
         """
 
     def fetch(self, name: str, target: Path) -> None:
