@@ -1,7 +1,8 @@
 """Neutral layout of a forum: what a reader yields, the loader stores, and an export writes.
 
 Ids are the old forum's, as text of 1 to 64 characters, and unique within their kind. A missing boolean is false, so a
-conversation without `isOpen` is closed. Times have a zone. In JSON the names are in camel case: `dateCreated`.
+conversation without `isOpen` is closed; but a profile without `isVisible` is visible. Times have a zone. In JSON the
+names are in camel case: `dateCreated`.
 
 **Texts** are Markdown, as a member would type it here. A reader turns BBCode and HTML into Markdown; what Markdown
 lacks, such as underlining, spoilers and names above quotations, is written as the HTML that members may type too.
@@ -49,12 +50,12 @@ Kind: TypeAlias = Literal[
 
 
 class PortedDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base class of all documents of the layout; a member that equals its default is left out of JSON."""
+    """Base class of all documents of the layout; a field that equals its default is left out of JSON."""
 
 
 class Board(PortedDocument, frozen=True, kw_only=True):
-    """Old forum as a whole, one for each source: title, product, addresses, owner; in an export the file
-    `site.json`.
+    """Old forum as a whole, one for each source: title, product, addresses, and the id of the owner's profile; in an
+    export the file `site.json`.
     """
 
     title: str
@@ -71,7 +72,7 @@ class Board(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRef(PortedDocument, frozen=True, kw_only=True):
-    """Reference to a document by its id; the member that holds it says of which kind."""
+    """Reference to a document by its id; the field that holds it says of which kind."""
 
     id: OldId
 
@@ -122,8 +123,8 @@ class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedProfile(PortedDocument, frozen=True, kw_only=True):
-    """Person of the forum. No member of it gives a privilege here: the e-mail address is not trusted, and signs nobody
-    in by itself.
+    """Person of the old forum, who becomes a profile. No field gives a privilege on this platform: the e-mail address
+    is not trusted, and signs nobody in by itself.
     """
 
     id: OldId
@@ -162,8 +163,9 @@ class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
-    """Condition of membership in a role: `key` names a value of the person, which is compared with `value` as
-    `predicate` says. Conditions with the same `or_group` are joined by AND, the groups by OR.
+    """Condition of membership in a role: `key` names a column of the profile (COLUMNS in models/people/criterion.py) or
+    else an attribute, whose value is compared with `value` as `predicate` says. Conditions with the same `or_group` are
+    joined by AND, the groups by OR.
     """
 
     or_group: int = 0
@@ -409,7 +411,7 @@ class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedFollowed(PortedDocument, frozen=True, kw_only=True):
-    """Person, forum or conversation that somebody follows. `notify`: with mail."""
+    """Person, forum or conversation that somebody follows, by its id. `notify`: updates of it come by mail too."""
 
     id: OldId
     notify: bool = False
@@ -429,7 +431,7 @@ class PortedFollow(PortedDocument, frozen=True, kw_only=True):
 
 class PortedBan(PortedDocument, frozen=True, kw_only=True):
     """Ban of a person, of e-mail addresses, or of IP addresses; exactly one of `profile`, `email` and `ip_address` is
-    set.
+    set. `is_exception`: the opposite, whom other bans spare.
     """
 
     profile: OldId = ""
@@ -523,7 +525,7 @@ class ForumReader(Protocol):
 
     def unsaid(self) -> Mapping[str, int]:
         """Return how often the texts read so far held formatting that Markdown can't express, by its name: `{"colour":
-        12, "font size": 3}`.
+        12, "size of type": 3}`.
         """
 
     def profiles(self) -> Iterator[PortedProfile | Unreadable]: ...
@@ -565,7 +567,9 @@ class ForumReader(Protocol):
 
 
 class BaseReader:
-    """Base class of products' readers: all streams are empty; a subclass overrides those that the product has."""
+    """Base class of products' readers: all streams are empty, and no file is found; a subclass overrides those that the
+    product has.
+    """
 
     name: str = ""
     losses: tuple[Loss, ...] = ()

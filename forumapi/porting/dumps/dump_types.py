@@ -9,7 +9,7 @@ Value = str | int | float | bytes | None
 Row = dict[str, Value]
 
 MAX_VALUE: Final = 16 * 1024 * 1024
-"""Bytes of one value. A row with a longer one is skipped, and listed."""
+"""Most bytes of one value; a row with a longer one is skipped, and listed as a SkippedRow."""
 
 
 class DumpError(Exception):
@@ -27,8 +27,8 @@ class SkippedRow(NamedTuple):
 
 
 class DumpRow(NamedTuple):
-    """Row of a table. `number`: its position among the table's rows, from 1; `values`: in the order of the columns, ()
-    with a problem; `problem`: why the row can't be used, "" if it can.
+    """Row of a table. `table`: its whole name, with the board's prefix; `number`: position among the table's rows, from
+    1; `values`: in the order of the columns, () with a problem; `problem`: why the row can't be used, "" if it can.
     """
 
     table: str
@@ -38,8 +38,8 @@ class DumpRow(NamedTuple):
 
 
 class DumpTable(NamedTuple):
-    """Table as the dump defines it, or as the list of columns before its rows names it. `columns`: SQL types by name;
-    types are in lower case, "" if unknown.
+    """Table as the dump defines it, or as the list of columns before its rows names it. `name`: whole, with the board's
+    prefix; `columns`: SQL types by the columns' names, in the columns' order; types are in lower case, "" if unknown.
     """
 
     name: str

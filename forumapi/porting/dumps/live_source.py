@@ -28,8 +28,8 @@ _TABLES: Final = """
 
 
 class LiveSource:
-    """Tables of one board in a live database, as the interface Source has them; `close` ends the transaction and the
-    connection.
+    """Tables of one board in a live database, as the interface Source has them, all read in one read-only transaction;
+    `close` ends it and the connection.
     """
 
     skipped: Sequence[SkippedRow] = ()
@@ -112,7 +112,10 @@ class LiveSource:
 
 
 def _value(value: Any) -> Value:
-    """Return a value of PostgreSQL's driver in the type that the parser of dumps gives the same value."""
+    """Return a value of PostgreSQL's driver in the type that the parser of dumps gives the same value: a boolean as
+    int, a numeric as int if it is whole, else as float, times as ISO 8601, JSON and other types as text; None, text,
+    numbers and bytes as they are.
+    """
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, decimal.Decimal):

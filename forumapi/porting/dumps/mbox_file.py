@@ -12,7 +12,7 @@ from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.source import MAX_DUMP, BoundedStream
 
 MAX_MESSAGE: Final = 32 * 1024 * 1024
-"""Bytes of a message; a longer one is yielded without its bytes."""
+"""Most bytes of a message; a longer one is yielded without its bytes."""
 ENDINGS: Final = (".mbox", ".mbx", ".txt", ".gz")
 
 # "From anna@example.org Mon Jan  3 10:00:00 2005", with a zone or " at " in some archives: the time and, somewhere
@@ -39,8 +39,8 @@ class MboxMessage(NamedTuple):
 
 def read(path: Path, most: int = MAX_DUMP) -> Iterator[MboxMessage]:
     """Yield the messages of a file, plain or compressed by gzip, or of all files in a folder whose names have one of
-    ENDINGS, file by file in the order of their names. `most`: bytes that each file may have after decompression.
-    Raises DumpError, OSError.
+    ENDINGS, file by file in the order of their names. `most`: bytes that each file may have after decompression. Raises
+    DumpError for a folder without such a file, and for a file that is no mbox, is damaged or has more bytes; OSError.
     """
     files = [path]
     if path.is_dir():
@@ -53,7 +53,9 @@ def read(path: Path, most: int = MAX_DUMP) -> Iterator[MboxMessage]:
 
 
 def _is_postmark(line: bytes) -> bool:
-    """Return True if a line, without its line feed, is one between messages; one above 500 bytes never is."""
+    """Return True if a line, without its line feed, is one that stands before a message: "From ", a sender, and a date;
+    False for any line above 500 bytes.
+    """
     if not line.startswith(_POSTMARK) or len(line) > _LONGEST_POSTMARK:
         return False
     clock = _CLOCK.search(line, len(_POSTMARK))

@@ -82,7 +82,9 @@ ENCODINGS: Final = {
 
 
 class _Window:
-    """Part of a stream in memory. `position`: index of the first byte that has not been parsed."""
+    """Part of a stream in memory, as `data`. `position`: index in `data` of the first byte that has not been parsed;
+    `ended`: the stream has no further bytes.
+    """
 
     def __init__(self, stream: io.BufferedReader) -> None:
         self._stream = stream
@@ -111,7 +113,8 @@ def read(
 ) -> Iterator[DumpTable | DumpRow]:
     """Parse a dump: yield, in its order, definitions and rows of the tables whose whole names, with any prefix, pass
     `is_wanted`; a table may be defined again before further rows. `encoding`: of the text, "" for the one that the dump
-    names. Raises DumpError.
+    names. Raises DumpError for a dump that is cut off or is no SQL text, rows without names of columns, and text in
+    another or an unknown character set.
     """
     return _Reader(stream, is_wanted, encoding).run()
 
@@ -259,8 +262,9 @@ class _Reader:
                 raise self._broken(name, "neither another row nor the statement's end follows")
 
     def _row(self, name: str, wanted: bool) -> tuple[list[tuple[str, bytes]], str]:
-        """Read a row in parentheses from the table `name`; return kind and bytes of its values, [] unless `wanted`,
-        and why the row can't be used, "" if it can. Raises DumpError for what is no row.
+        """Read a row in parentheses of the table `name`. Return a list with kind (of _LITERALS) and bytes of each
+        value, [] unless `wanted`; and why the row can't be used, in which case values may be missing, "" if it can.
+        Raises DumpError for what is no row.
         """
         window = self._window
         if self._next_byte() != b"(":
@@ -378,7 +382,9 @@ _LITERALS: Final = ("text", "number", "null", "hex", "hexed", "bits")
 
 
 def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
-    """Return the kind (of _LITERALS) and the bytes of the SQL value that the match holds."""
+    """Return the kind (of _LITERALS) of the SQL value that the match holds, and the value's bytes as they are written,
+    without quotation marks and prefix, escapes not decoded.
+    """
     for kind in _LITERALS:
         if (data := match[kind]) is not None:
             return kind, data
@@ -386,7 +392,9 @@ def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
 
 
 def _number(data: bytes) -> int | float | str:
-    """Return a number; one of more than _MAX_DIGITS characters as the text in which it is written."""
+    """Return the number that `data` writes, as int, or as float if it has a fraction or an exponent; one of more than
+    _MAX_DIGITS characters as the text in which it is written.
+    """
     if len(data) > _MAX_DIGITS:
         return data.decode()
     try:

@@ -40,7 +40,9 @@ def read(
     stream: io.BufferedReader, is_wanted: Callable[[str], bool], encoding: str = ""
 ) -> Iterator[DumpTable | DumpRow]:
     """Parse a dump: yield, for each table whose whole name, with any prefix, passes `is_wanted` and that has COPY data,
-    its definition, then its rows. `encoding`: of the text, "" for the one that the dump names. Raises DumpError.
+    its definition, then its rows. `encoding`: of the text, "" for the one that the dump names. Raises DumpError for a
+    dump that is cut off, has INSERT statements in place of COPY data, or has text in another or an unknown character
+    set.
     """
     charset = encoding or "utf-8"
     types: dict[str, dict[str, str]] = {}

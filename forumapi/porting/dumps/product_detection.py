@@ -34,9 +34,9 @@ class _FoundError(Exception):
 
 
 def detect(path: Path, most: int) -> str:
-    """Return the product, one of NAMES: LAYOUT for any ZIP file; for a dump, that of the first table that one product
-    alone has. `most`: limit for the dump's bytes after decompression. Raises DumpError for a dump beyond the limit,
-    damaged, or without such a table.
+    """Return the product that a file is of, one of NAMES (readers/__init__.py): LAYOUT for any ZIP file; for a dump,
+    that of the first table that one product alone has. `most`: bytes that the dump may have after decompression. Raises
+    DumpError for a dump that has more, is damaged, or has no such table.
     """
     with path.open("rb") as opened:
         head = opened.read(len(_ZIP))
@@ -70,8 +70,8 @@ def detect(path: Path, most: int) -> str:
 
 
 def check_kind(path: Path) -> None:
-    """Raise DumpError if a file from strangers, plain or compressed by gzip, is an SQLite file, whose whole content is
-    instructions to a library.
+    """Raise DumpError if the file is an SQLite file, plain or compressed by gzip. Such a file is not taken from
+    strangers, since its whole content is instructions to a library.
     """
     with gzip.open(path) as opened:
         try:
@@ -94,8 +94,9 @@ def check_size(path: Path, most: int) -> None:
 
 
 def check_archive(path: Path, most: int) -> None:
-    """Check a ZIP file before it is opened: the size of its directory, that its files are stored or deflated and not
-    encrypted, and that they have together at most `most` bytes after decompression. Raises DumpError.
+    """Check a ZIP file before it is opened. Raises DumpError unless its directory has at most MAX_DIRECTORY bytes, and
+    the files that the directory lists are stored or deflated, not encrypted, and together at most `most` bytes after
+    decompression.
     """
     with path.open("rb") as opened:
         try:

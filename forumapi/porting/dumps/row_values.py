@@ -8,7 +8,7 @@ import re
 from typing import Any, Final
 
 UNTITLED: Final = "…"
-"""Title of what has none."""
+"""Title given to a thing that has none."""
 
 _LATEST: Final = 253_402_300_799
 _FIRST: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
@@ -17,7 +17,9 @@ _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nb
 
 
 def decoded(text: str) -> str:
-    """Decode the HTML entities of a text that a board stores escaped, once: `&amp;lt;` becomes `&lt;`."""
+    """Return a text that a board stores HTML-escaped with its entities decoded, once: `&amp;lt;` becomes `&lt;`.
+    Numeric entities and amp, lt, gt, quot, apos and nbsp are decoded; others stay.
+    """
     return _ENTITY.sub(_character, text) if "&" in text else text
 
 
@@ -39,14 +41,16 @@ def as_number(value: Any) -> int:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as str, bytes decoded as UTF-8; "" for None."""
+    """Return a value as str, bytes decoded as UTF-8 with U+FFFD for what is none; "" for None."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return "" if value is None else str(value)
 
 
 def as_time(value: Any) -> datetime.datetime | None:
-    """Return seconds since 1970 as a time in UTC; None for 0, and for what is no number or out of range."""
+    """Return seconds since 1970 as a time in UTC; None for 0 and negative ones, for a time after the year 9999, and for
+    what is no number.
+    """
     seconds = as_number(value)
     if not 0 < seconds <= _LATEST:
         return None
@@ -65,8 +69,8 @@ def as_moment(value: Any) -> datetime.datetime | None:
 
 
 def as_end(value: Any) -> datetime.datetime | None:
-    """Parse the end of something as `as_moment` does; return the first moment of the year 1 for an end before that:
-    `-infinity`, a year before Christ, and one that is in the year 1 in its own zone alone.
+    """Parse the end of something, such as a ban, as `as_moment` does; but for an end before the year 1 return the first
+    moment of that year: for `-infinity`, a year before Christ, and a time that is in the year 1 in its own zone alone.
     """
     text = as_text(value)
     moment = _parsed(text)
@@ -86,7 +90,7 @@ def days_after(moment: datetime.datetime | None, days: int) -> datetime.datetime
 
 def as_utc(value: Any) -> datetime.datetime | None:
     """Parse a time as PostgreSQL or SQLite writes it, one without a zone as UTC; return it in UTC, None for anything
-    else, and for a time in the years 1 and 9999.
+    else, and for a time in the year 1 or 9999.
     """
     moment = _parsed(value)
     if moment is None or not 1 < moment.year < datetime.MAXYEAR:

@@ -20,7 +20,7 @@ from forumapi.porting.dumps import mysql_dump, postgres_dump, sqlite_dump
 from forumapi.porting.dumps.dump_types import DumpError, DumpTable, Row, SkippedRow, Value
 
 MAX_DUMP: Final = 256 * 1024**3
-"""Bytes of a dump after decompression, against files made to fill the disk."""
+"""Most bytes of a dump after decompression, a limit against files made to fill the disk."""
 MAX_SKIPPED: Final = 10_000
 
 _BATCH_ROWS: Final = 500
@@ -28,15 +28,15 @@ _BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class Source(Protocol):
-    """Interface of one board's tables, named without the board's prefix."""
+    """Interface of one board's tables, from a dump or a live database. Tables are named without the board's prefix."""
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Names of the columns by name of the table, which has no prefix, for those of the wanted tables that exist."""
+        """Return the names of the columns of each wanted table that exists, by the table's name without prefix."""
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
-        """Rows that could not be read, the first MAX_SKIPPED of them."""
+        """Return the rows that could not be read, the first MAX_SKIPPED of them."""
 
     def close(self) -> None: ...
 
@@ -312,8 +312,8 @@ _BYTES: Final = ("bytea", "blob", "binary", "varbinary")
 
 
 def _affinity(kind: str) -> str:
-    """Return SQLite's type for a column of the SQL type `kind`, by which integers compare and sort as numbers even if
-    the dump quotes them.
+    """Return SQLite's type for a column of the SQL type `kind`, "" if that is unknown: INTEGER, NUMERIC, TEXT or BLOB.
+    By it integers compare and sort as numbers even if the dump quotes them.
     """
     word = kind.lower().split("(")[0].split()[0] if kind.strip() else ""
     if word.startswith(_INTEGERS):

@@ -32,7 +32,8 @@ def read(
     stream: io.BufferedReader[Any], is_wanted: Callable[[str], bool], folder: Path | None = None
 ) -> Iterator[DumpTable | DumpRow]:
     """Copy the file, and yield, for each table whose whole name, with any prefix, passes `is_wanted`, its definition,
-    then its rows. `folder`: for the copy, None for the system's. Raises DumpError.
+    then its rows. `folder`: for the copy, which is removed at the end, None for the system's. Raises DumpError for a
+    file that is cut off or damaged.
     """
     with tempfile.NamedTemporaryFile(
         prefix="forumapi-import-", suffix=".sqlite", dir=folder

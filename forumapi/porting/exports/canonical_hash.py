@@ -98,7 +98,9 @@ class _ForumWithRights(Struct, frozen=True):
 
 
 class CanonicalHash:
-    """Hash (SHA-256) of documents in canonical form, added stream by stream in the order of HASHED."""
+    """Hash (SHA-256) of a forum's documents in canonical form, in which canonical ids stand for the forum's own. The
+    documents are added stream by stream in the order of HASHED.
+    """
 
     def __init__(self) -> None:
         self._ids: dict[str, CanonicalIds] = {
@@ -285,7 +287,7 @@ _SIGN: Final = PortedReaction(author="", on_type="comment", on_id="").name
 
 
 def _default(value: str, default: str) -> Any:
-    """Return the object `default` if `value` equals it, else `value`: msgspec leaves a member out of JSON only if it is
+    """Return the object `default` if `value` equals it, else `value`: msgspec leaves a field out of JSON only if it is
     the very object.
     """
     return default if value == default else value

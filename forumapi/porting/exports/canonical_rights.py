@@ -21,8 +21,9 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class CanonicalRights(msgspec.Struct, frozen=True):
-    """Rights in one forum. `has`: for each right the sorted names (canonical ids, "guests", "members", criteria) of
-    those who have it; `barred`: those who are kept out.
+    """Rights in one forum. `has`: for each of RIGHTS, and for "moderate", the sorted names of those who have it:
+    "guests", and either "members", who are all of these, or canonical ids of profiles and roles' criteria as text;
+    `barred`: the sorted names of those who are kept out.
     """
 
     has: dict[str, list[str]]
@@ -30,8 +31,8 @@ class CanonicalRights(msgspec.Struct, frozen=True):
 
 
 class RightsFolder:
-    """Converter of roles and forums into CanonicalRights. `person`: function that returns a profile's canonical id, ""
-    for an unknown one.
+    """Converter of roles and forums into CanonicalRights. `person`: function that is called with a profile's id in the
+    documents and returns its canonical id, "" for an unknown one.
     """
 
     def __init__(self, person: Callable[[str], str]) -> None:

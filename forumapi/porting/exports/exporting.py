@@ -33,8 +33,8 @@ _OPTIONS: Final = " ".join(
 
 @contextlib.contextmanager
 def snapshot(url: str) -> Iterator[Transaction]:
-    """Open a read-only REPEATABLE READ transaction on a connection of its own, for as long as the block lasts. `url`:
-    the database's direct URL, not a pooler's.
+    """Yield a read-only REPEATABLE READ transaction on a connection of its own; both end with the block. `url`: the
+    database's direct URL, not a pooler's.
     """
     options = f"{conninfo_to_dict(url).get('options') or ''} {_OPTIONS}"
     database = Database(make_conninfo(url, options=options.strip()), size=1, timeout_ms=_TIMEOUT_MS)
@@ -49,14 +49,17 @@ def snapshot(url: str) -> Iterator[Transaction]:
 
 
 def to_folder(reader: SiteReader, folder: Path, step: Step) -> LayoutWritten:
-    """Write a site's documents and files into a folder, empty or new, in the neutral layout. `step` is called after
-    each document and each file with the number of documents so far, and may raise to end the export.
+    """Write a site's documents and files into a folder, empty or new, in the neutral layout; return their numbers and
+    the canonical hash. `step` is called after each document and each file with the number of documents so far, and may
+    raise to end the export.
     """
     return layout_writer.write(reader, FolderSink(folder), step)
 
 
 class Archived(NamedTuple):
-    """Result of `to_archive`. `written`: counts and canonical hash; `size`, `sha256`: of the ZIP file."""
+    """Result of `to_archive`. `written`: counts and canonical hash; `size`: bytes of the ZIP file; `sha256`: of the ZIP
+    file, in hexadecimal.
+    """
 
     written: LayoutWritten
     size: int

@@ -35,8 +35,8 @@ encode: Final = msgspec.json.Encoder().encode
 
 
 class LayoutSink(Protocol):
-    """Interface of the target of an export's files, a folder or a ZIP file; one file is open at a time. `path`: below
-    the target's root; `is_packed`: the bytes are compressed already.
+    """Interface of the target of an export's files, a folder or a ZIP file. `open` opens a file for writing, as long as
+    a with block lasts, one at a time. `path`: below the target's root; `is_packed`: the bytes are compressed already.
     """
 
     def open(
@@ -93,7 +93,9 @@ def zip_file(path: Path) -> zipfile.ZipFile:
 
 
 class PartFile(msgspec.Struct, frozen=True):
-    """Entry of `index.json` for one file of a stream: its path, the number of documents in it, and its SHA-256."""
+    """Entry of `index.json` for one file of a stream: its path below the export's root, the number of documents in it,
+    and its SHA-256 in hexadecimal.
+    """
 
     path: str
     documents: int
@@ -115,9 +117,10 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
-    """Contents of `index.json`. `streams`: entries by the stream's name; `files`: number of files of attachments and
-    avatars, `missing_files`: paths of those that the store lacks; `left_out`: parts of the forum that the export lacks;
-    `hash`: canonical hash of all documents.
+    """Contents of `index.json`. `layout`: version of the layout; `created`: time at which the export was complete;
+    `streams`: entries by the stream's name; `files`: number of files of attachments and avatars, `missing_files`: paths
+    of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`: canonical hash of all
+    documents.
     """
 
     layout: int
@@ -143,8 +146,9 @@ Step = Callable[[int], None]
 
 
 def write(reader: ForumReader, sink: LayoutSink, step: Step = lambda _: None) -> LayoutWritten:
-    """Write all documents and files that a reader yields, but no Unreadable, and the index; call `step` after each
-    document with the number of documents so far, and after each file. What `step` raises ends the export.
+    """Write all documents and files that a reader yields, but no Unreadable, and the index into `sink`; call `step`
+    after each document with the number of documents so far, and after each file with the same number. What `step`
+    raises ends the export.
 
     Raises OSError, and the errors of the reader and the store. Memory grows by eight bytes a document and by the names
     of files alone.
@@ -219,8 +223,8 @@ class _LayoutWriter:
             self._step(self._documents)
 
     def _copy_files(self, name: str) -> None:
-        """Copy the files of the stream `name` into the sink. The stream is read a second time for it, as a sink has one
-        file open at a time.
+        """Copy the files of the stream `name` into the sink: of "profiles" their avatars, of "attachments" the attached
+        files. The stream is read a second time for it, as a sink has one file open at a time.
         """
         for document in getattr(self._reader, name)():
             file: Any = document.avatar if name == "profiles" else document

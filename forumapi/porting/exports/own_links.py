@@ -46,8 +46,8 @@ class OwnLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return kind (the layout's) and id of every thing whose path is anywhere in the text, also on another host or
-        in code: those that `rewrite` may need to know of.
+        """Return kind (the layout's) and id of every thing whose path, such as `/comments/12`, is anywhere in the text,
+        also on another host or in code: those that `rewrite` may need to know of.
         """
         if not any(f"/{name}/" in text for name in _KINDS):
             return set()
@@ -56,8 +56,8 @@ class OwnLinks:
         }
 
     def rewrite(self, text: str, known: frozenset[Key]) -> str:
-        """Return the text with links to `known` things (kind and id) of the site, bare addresses among them, as links
-        `[words](old:<kind>/<id>)`; other links, those with a query, and code stay.
+        """Return a Markdown text with its links to those things of the site that are `known` (kind and id), bare
+        addresses among them, written as `[words](old:<kind>/<id>)`; other links, those with a query, and code stay.
         """
         if known.isdisjoint(self.named(text)):
             return text

@@ -401,8 +401,8 @@ class SiteReader(BaseReader):
         return dict(zip(names, row, strict=True))
 
     def _pages(self, query: Query) -> Iterator[list[Row]]:
-        """Yield a statement's rows, a page at a time. Their first column is the key; the parameter `after` is the last
-        key of the page before.
+        """Yield a statement's rows, a page at a time, by ascending key. Their first column is the key; the parameter
+        `after` is the last key of the page before.
         """
         after = 0
         while rows := self._tx.rows(query, site_id=self._site_id, after=after, limit=PAGE):
@@ -464,7 +464,7 @@ class SiteReader(BaseReader):
         return found
 
     def _root(self) -> tuple[int, bool]:
-        """Return the root microcosm's id, and True if items are directly in it."""
+        """Return the root microcosm's id, 0 if the site has none, and True if items are directly in it."""
         site = self._tx.row(SITE, site_id=self._site_id)
         assert site is not None, "the caller has found the site"
         return site[6], site[7]
