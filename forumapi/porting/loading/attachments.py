@@ -129,7 +129,7 @@ _NO_PLACE: Final = "associations: nothing that it hangs on came"
 
 
 class StoredAttachment(NamedTuple):
-    """Attachment of the old forum with its file in the store."""
+    """Attachment as the source has it, `old`, with its file in the store here, `file`."""
 
     old: PortedAttachment
     file: File
@@ -168,7 +168,8 @@ class FileStore:
         self, old: PortedAttachment, source: IO[bytes], room: int | None = None
     ) -> StoredAttachment:
         """Examine the bytes of `source` and put them into the store as the file of `old`, a picture without its
-        metadata; a damaged picture is stored as a file that is never shown. `room`: bytes that the file may take in the
+        metadata; a damaged picture is stored as a file that is never shown. Before that, record the file in a
+        transaction of its own, so that a job deletes it if no row follows. `room`: bytes that the file may take in the
         store, None for any number. Raises FileRefused for an empty file, or one larger than `file_size_limit` or
         `room`, and StorageError.
         """
@@ -253,9 +254,9 @@ class AttachmentWriter:
         opener: Opener,
         room: int | None = None,
     ) -> None:
-        """Prepare the writer. `people`: the import's profiles; `store`: where the files go; `opener`: function that
-        opens an attachment's bytes in the source, None for a lost file; `room`: bytes that all files of this run may
-        take, None for any number.
+        """Prepare the writer. `origin`: the import; `people`: its profiles; `store`: where the files go; `opener`:
+        function that opens an attachment's bytes in the source, None for a lost file; `room`: bytes that all files of
+        this run may take, None for any number.
         """
         self._room = room
         self._origin = origin
@@ -264,9 +265,9 @@ class AttachmentWriter:
         self._opener = opener
 
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Store the files of the attachments that no earlier run has stored; return the attachments left out, with
-        reasons. One that is attached neither to a comment or message, which may come yet, nor to a profile that came is
-        left out too.
+        """Store the files of the attachments that no earlier run has stored, and insert their ids; they are attached to
+        nothing yet. Return the attachments left out, with reasons. One that is attached neither to a comment or
+        message, which may come yet, nor to a profile that came is left out too.
         """
         origin = self._origin
         profiles = {
@@ -387,8 +388,9 @@ def _may_hang(one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThi
 def holders_of(
     one: PortedAttachment, found: Mapping[tuple[str, str], ImportedThing]
 ) -> list[tuple[int, int]]:
-    """Return type and id of the comments and profiles here that a file is to be attached to, each once, in the order of
-    the file's `associations`; things that were not imported are left out. `found`: imported things by kind and old id.
+    """Return item type and id of the comments and profiles here that a file is to be attached to, each once, in the
+    order of the file's `associations`; things that were not imported are left out. `found`: imported things by kind and
+    old id.
     """
     holders: dict[tuple[int, int], None] = {}
     for on in one.associations:
@@ -405,7 +407,9 @@ def holders_of(
 
 
 def avatar(profile: PortedProfile) -> PortedAttachment | None:
-    """Return a profile's avatar as an attachment to the profile, with an id of its own; None without an avatar."""
+    """Return a profile's avatar as an attachment to the profile, with the id `avatar:<profile's id>`; None without an
+    avatar.
+    """
     if profile.avatar is None:
         return None
     return msgspec.structs.replace(

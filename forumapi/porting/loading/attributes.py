@@ -52,8 +52,8 @@ class AttributeWriter:
         self, tx: Transaction, holders: Iterable[tuple[int, int, Sequence[PortedAttribute], str]]
     ) -> list[Unreadable]:
         """Insert attributes of things, except under keys that a thing has already; return the attributes left out, with
-        reasons: those whose key can't be stored or is the site's own. `holders`: type and id of each thing here, its
-        attributes, its old id.
+        reasons: those whose key can't be stored or is the site's own. `holders`: for each thing its item type and id
+        here, its attributes, and its old id.
         """
         rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []
@@ -85,7 +85,7 @@ class AttributeWriter:
 
 def field_key(key: str) -> str:
     """Return an attribute's key as it is stored: each run of other characters than ASCII letters, digits, `_` and `-`
-    becomes one `_`, none of them at the ends, cut to _MAX_KEY characters; "" if nothing is left.
+    becomes one `_`, none of them at the ends, cut to 50 characters; "" if nothing is left.
     """
     return _KEY.sub("_", value_cleaning.plain(key)).strip("_")[:_MAX_KEY]
 

@@ -128,8 +128,8 @@ def _domain(ban: PortedBan) -> str:
 
 
 def left_out_as(ban: PortedBan) -> str:
-    """Return the id under which a ban is listed as left out: the profile's, else the e-mail domain or the network,
-    never a whole address.
+    """Return the id under which a ban is listed as left out: the profile's, else `*@` and the e-mail domain, else the
+    IP address with `*` in place of its last part; never a whole address.
     """
     if ban.profile:
         return ban.profile

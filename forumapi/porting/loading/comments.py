@@ -258,8 +258,9 @@ class TextWriter:
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
         """Insert comments in this order, with revisions, mentions and links; return what was stored, in the same order.
-        `answered`: ids here, by old id, of comments of earlier calls that these may answer. A text that answers a
-        comment on another item or profile is stored as one that answers none.
+        The items that they are written on are locked until the transaction ends. `answered`: ids here, by old id, of
+        comments of earlier calls that these may answer. A text that answers a comment on another item or profile is
+        stored as one that answers none.
 
         `waits` True: links `old:comment/<id>` to comments of the import that are not inserted yet stay as they are,
         until `finish`; False: such links are replaced by their words.
@@ -348,8 +349,8 @@ class TextWriter:
         return stored
 
     def _placed(self, tx: Reader, answered: Mapping[str, int]) -> dict[tuple[str, int, int], int]:
-        """Return the ids here of the `answered` comments, given by old id, by old id and the ids of the item and the
-        profile that each stands on, 0 for none.
+        """Return the ids here of those comments `answered` (ids here by old id) that exist. Each is under a tuple: its
+        old id, and the ids of the item and the profile that it is written on, one of which is 0.
         """
         if not answered:
             return {}
@@ -358,8 +359,9 @@ class TextWriter:
         return {(old, *places[id]): id for old, id in answered.items() if id in places}
 
     def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
-        """Replace texts, revisions and state of stored comments, each given with its id here; the comment that each
-        answers stays. Return by id here the note of what `CommentWriter.finish` has to resolve in it, "" for nothing.
+        """Replace texts, revisions and state of stored comments, each given as a pair of its id here and its new text;
+        the comment that each answers stays. Return by id here the note of what `CommentWriter.finish` has to resolve in
+        it, "" for nothing.
         """
         if not texts:
             return {}

@@ -172,7 +172,7 @@ class Origin(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, title: str) -> Origin | None:
-        """Find the import with this title into the site; None if there is none."""
+        """Return the site's import with this title; None if there is none."""
         row = tx.row(FIND_ORIGIN, site_id=site_id, title=title)
         if row is None:
             return None
@@ -181,8 +181,8 @@ class Origin(NamedTuple):
 
     @classmethod
     def find_or_create(cls, tx: Transaction, site_id: int, title: str, board: Board) -> Origin:
-        """Find the site's import with this title; without one insert it, with the product and addresses that `board`
-        names. An import that is found stays as it is, whatever `board` names.
+        """Return the site's import with this title; if there is none, insert it first, with the product and addresses
+        that `board` names. An import that exists stays as it is, whatever `board` names.
         """
         tx.run(
             INSERT_ORIGIN,

@@ -74,7 +74,7 @@ class OldLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return kind and old id of everything in the forum that the text links to, outside of code."""
+        """Return kind and old id of everything of the old forum that a Markdown text links to, outside of code."""
         found: set[Key] = set()
 
         def note(part: str) -> str:
@@ -95,8 +95,9 @@ class OldLinks:
     def rewrite(
         self, text: str, found: Mapping[Key, ImportedThing], *, later: frozenset[Key] = frozenset()
     ) -> Rewritten:
-        """Return the text with links to the things `found` (by kind and old id) at their addresses here. A link
-        `old:<kind>/<id>` to anything else is replaced by its words, any other link stays.
+        """Return a Markdown text whose links to the things `found` (by kind and old id) lead to their addresses here,
+        with the profiles that it mentions. A link `old:<kind>/<id>` to anything else is replaced by its words, any
+        other link stays.
 
         `later`: kinds and old ids of things that may still come; links to these stay as they are.
         """

@@ -393,7 +393,9 @@ class Loader:
 
 
 def about(profile: PortedProfile) -> PortedComment:
-    """Return the text that a person wrote about themselves as a comment on their own profile, with an id of its own."""
+    """Return the text that a person wrote about themselves as a comment on their own profile, with the id
+    `about:<profile's id>`.
+    """
     return PortedComment(
         id=f"{ABOUT}{profile.id}",
         on_type="profile",

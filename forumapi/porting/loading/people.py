@@ -128,8 +128,8 @@ class ImportedPeople:
         return self.id(old_id) or self._ids.get(value_cleaning.guest_id(author_name), 0)
 
     def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
-        """Insert a profile for each name among those of the authors (old id, name) whose old id did not come, unless
-        that name has a profile; and one, called DELETED, for such authors without a name.
+        """Insert the profiles that `author` would not find for these authors (old id, name): for those whose old id did
+        not come, one for each name that has no profile yet, and one called DELETED for those without a name.
         """
         missing: dict[str, str] = {}
         for old_id, author_name in authors:
@@ -243,8 +243,9 @@ class ImportedPeople:
         }
 
     def _free_names(self, tx: Reader, wanted: Sequence[str]) -> list[str]:
-        """Return a free name for each wanted one, in the same order: itself, else with a number, if somebody on the
-        site or an earlier one of the list has it, or somebody on the site one that looks like it.
+        """Return a free name for each wanted one, in the same order: the name itself; if somebody on the site or an
+        earlier one of the list has it, or somebody on the site has one that looks like it, the name with `_` and a
+        number from 2 on.
         """
         seen = {name: looks(name) for name in wanted}
         site_id = self.origin.site_id

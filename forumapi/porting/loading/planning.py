@@ -37,7 +37,7 @@ SHOWN: Final = 10
 class ImportPlan(NamedTuple):
     """Result of a dry run.
 
-    `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first few of
+    `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first SHOWN of
     each stream. `changes`: how often something would come changed, by a description in words. `unsaid`: how often texts
     hold formatting that Markdown can't express, by its name. `losses`: parts of the product's data that never come.
     `seconds`: estimate for the import.
@@ -69,7 +69,7 @@ class Planner:
         self._polls: set[str] = set()
 
     def run(self) -> ImportPlan:
-        """Read every stream once and return the result."""
+        """Read all streams and return the result; nothing is written."""
         self._read_people()
         self._read_forums()
         self._read_conversations()
@@ -247,7 +247,7 @@ class Planner:
 
 
 def lines(plan: ImportPlan) -> Iterator[str]:
-    """Yield the lines of a printed plan."""
+    """Yield the lines of text in which a plan is printed for the operator, without line feeds."""
     yield f"{'':16}{'comes':>10}{'stays':>10}"
     for name in STREAMS:
         if plan.come.get(name) or plan.stay.get(name):

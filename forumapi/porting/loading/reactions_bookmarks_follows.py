@@ -212,8 +212,8 @@ class ReactionWriter:
         return left
 
     def _reaction_kinds(self, tx: Reader) -> dict[str, str]:
-        """Return the names of the site's reactions, each under its emoji as `_sign` returns it, and under its name;
-        read once.
+        """Return the names of the site's reactions, each by its emoji as `_sign` returns it, and by its name itself.
+        They are read from the database at the first call alone.
         """
         if self._kinds is None:
             kinds = reaction.kinds(tx, self._origin.site_id)

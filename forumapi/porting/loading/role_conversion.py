@@ -64,8 +64,8 @@ class ForumRights(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """Those who may do something in a forum: True for all guests, True for all members, and further people by old
-    id.
+    """Those who may do something in a forum. `guests`, `members`: True if all guests or all members may; `people`: old
+    ids of further people who may.
     """
 
     guests: bool
@@ -113,7 +113,9 @@ class Rights:
         return ForumRights(tuple(grants), reduced, without_rights)
 
     def _inherited(self, forum: PortedForum) -> Collection[str]:
-        """Return the old ids of the moderators of the forum whose roles `forum` inherits, in any order."""
+        """Return the old ids of the moderators of the forum whose roles `forum` inherits, in any order; () if no forum
+        above it has roles of its own.
+        """
         above = self._forums.get(forum.parent_id)
         while above is not None and self._listed(above) is None:
             above = self._forums.get(above.parent_id)

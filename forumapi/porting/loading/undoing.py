@@ -337,8 +337,8 @@ BATCH: Final = 100
 
 class Touched(NamedTuple):
     """Use of an import by others: a comment on an imported thing, an item or microcosm in an imported microcosm, or the
-    takeover of an imported profile. `kind`, `id`: what others made ("comment", the item's type, "microcosm", "claim");
-    `on_type`, `on_id`: the imported thing.
+    takeover of an imported profile. `kind`, `id`: what others made ("comment", the name of the item's type,
+    "microcosm"), or "claim" and the profile; `on_type`, `on_id`: item type and id of the imported thing.
     """
 
     kind: str
@@ -359,8 +359,8 @@ class Undone(NamedTuple):
 
 
 def touched(tx: Reader, origin: Origin) -> list[Touched]:
-    """Return each use that others have made of an import since, such as a comment or the takeover of a profile, by kind
-    and id; [] for none.
+    """Return each use that others have made of an import since, such as a comment or the takeover of a profile, sorted
+    by kind and id; [] for none.
     """
     return [Touched(*row) for row in tx.rows(TOUCHED, site_id=origin.site_id, origin_id=origin.id)]
 
@@ -369,8 +369,8 @@ def undo(
     database: Database, origin: Origin, show: Callable[[str, int], None] = lambda _, __: None
 ) -> Undone:
     """Remove all imported things that others have not used, and the import itself if nothing is left of it; the
-    redirects from old addresses end. `show`: called after each batch with "items", "microcosms" or "people", and the
-    number of these removed so far.
+    redirects from old addresses end. Each batch is a transaction of its own. `show`: called after each batch with
+    "items", "microcosms" or "people", and the number of these removed so far.
     """
     with database.write() as tx:
         origin.lock(tx)

@@ -60,7 +60,9 @@ def name(text: str) -> str:
 
 
 def old_id(text: str) -> str:
-    """Return an old id as it is stored: itself, or its SHA-1 digest if it has more than MAX_ID characters."""
+    """Return an old id as it is stored: itself, or `sha1:` and its SHA-1 digest in hexadecimal if it has more than
+    MAX_ID characters.
+    """
     text = plain(text)
     return text if len(text) <= MAX_ID else f"sha1:{hashlib.sha1(text.encode()).hexdigest()}"
 

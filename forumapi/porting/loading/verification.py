@@ -254,7 +254,7 @@ class Checked(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """Result of a comparison. `rows`: one for each check; `differences`: the first few of each check; `strangers`:
+    """Result of a comparison. `rows`: one for each check; `differences`: the first SHOWN of each check; `strangers`:
     numbers of comments and of items that others have written into the import since.
     """
 
@@ -264,7 +264,7 @@ class ImportReport(NamedTuple):
 
     @property
     def is_right(self) -> bool:
-        """True if no check found a difference."""
+        """Return True if no check found a difference."""
         return not any(row.different for row in self.rows)
 
 
@@ -297,7 +297,7 @@ class Verifier:
         self._last_seq: dict[int, int] = {}
 
     def run(self) -> ImportReport:
-        """Compare all streams and return the report."""
+        """Compare all streams of the source with what the site has of them, and return the report."""
         tx, origin = self._tx, self._origin
         self.people.load(tx)
         self._left = {(one.kind, one.id) for one in origin.left_out(tx)}
@@ -644,9 +644,9 @@ class Verifier:
         expected: Sequence[tuple[PortedComment | PortedMessage, tuple[Any, ...], str]],
         places: Sequence[int | None] | None = None,
     ) -> None:
-        """Render the old texts again and compare source and HTML with what is stored. `expected`: document, stored row,
-        and the line below the text. `places`: for each the microcosm, None for a huddle; without `places` that of the
-        row's item.
+        """Render the old texts again, and note where their Markdown or HTML differs from what is stored. `expected`:
+        for each text the document, the stored row, and the line below the text. `places`: for each the microcosm's id,
+        None for a huddle; without `places` that of the row's item.
         """
         named = {
             key

@@ -67,7 +67,7 @@ _MARKS: Final = re.compile(
 
 def visible_text(html: str) -> str:
     """Return the text that HTML shows: pictures by their `alt`, a space between blocks, each run of white space as one
-    space, no invisible characters.
+    space, no invisible characters; without comments and the content of `script`, `style`, `template` and `cite`.
     """
 
     def replaced(tag: re.Match[str]) -> str:

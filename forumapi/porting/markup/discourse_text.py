@@ -57,7 +57,9 @@ _INTERNAL = re.compile(
 
 
 class DiscourseText:
-    """Converter of one Discourse board's texts into Markdown as members type it here."""
+    """Converter of one Discourse board's texts into Markdown as members type it here; `unsaid` counts over all of them
+    what Markdown can't express.
+    """
 
     def __init__(
         self,
@@ -186,7 +188,9 @@ def files(raw: str) -> list[str]:
 
 
 def short_name(sha: str) -> str:
-    """Return the name in `upload://` of a file whose bytes have this SHA-1, in hexadecimal digits."""
+    """Return the name, a number of base 62, by which `upload://` names the file whose bytes have this SHA-1
+    (hexadecimal digits).
+    """
     number, written = int(sha, 16), ""
     while number:
         number, digit = divmod(number, 62)
@@ -195,8 +199,8 @@ def short_name(sha: str) -> str:
 
 
 def _up_to(end: str, text: str, change: Callable[[str], str]) -> str:
-    """Return a text whose part up to the end of the last `end` in it was passed through `change`; unchanged without
-    any.
+    """Return a text in which the part up to and with the last `end` was passed through `change`; unchanged if `end` is
+    not in it.
     """
     length = text.rfind(end) + len(end)
     return change(text[:length]) + text[length:] if end in text else text
@@ -207,8 +211,8 @@ def _chat(quoted: re.Match[str]) -> str:
 
 
 def choices(raw: str, name: str) -> list[str]:
-    """Return the texts of the choices of the poll `name` in a post, "poll" for a poll without a name; [] where the post
-    has none by this name.
+    """Return the texts of the choices, in order, of the poll called `name` in `raw`, the text of a post; a poll without
+    a name is called "poll". [] where the post has none of this name.
     """
     for poll in _POLL.finditer(raw[: raw.rfind("[/poll]") + 7].replace("\r\n", "\n")):
         called = _POLL_NAME.search(poll["head"])

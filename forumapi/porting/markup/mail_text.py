@@ -68,8 +68,8 @@ def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]
 
 
 def _quotations(parent: TextNode, lines: list[tuple[int, str]], level: int) -> None:
-    """Add to the node `parent` those of the lines (pairs of `_lines`) that are in `level` quotations; lines in more of
-    them, deeper, become quotations in the node. No line is in fewer.
+    """Add the lines (pairs of `_lines`) to the node `parent`, which stands in `level` quotations: paragraphs of lines
+    in as many quotations, and quotations of lines in more. No line may be in fewer.
     """
     paragraph: list[str] = []
 
@@ -122,7 +122,7 @@ def from_html(html: str) -> str:
 
 
 class _HtmlReader(HTMLParser):
-    """Builder of the tree of an HTML body."""
+    """Builder of the tree of an HTML body, below `root`."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)

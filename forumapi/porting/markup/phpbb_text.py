@@ -354,8 +354,8 @@ _ASSIGNED = re.compile(r"(?:^|\s)(?P<name>[a-z0-9_-]*)=\{(?P<token>[A-Z_]+[0-9]*
 
 
 def custom_tag(name: str, match: str, template: str) -> CustomTag:
-    """Parse the board's definition of the BBCode `name`: `match`, such as `[name={TEXT1;optional}]{TEXT2}[/name]`, and
-    its HTML template.
+    """Return the BBCode `name` as the board defines it: by `match`, such as `[name={TEXT1;optional}]{TEXT2}[/name]`,
+    and by its HTML, `template`. A `match` of another form leaves all placeholders of the template empty.
     """
     tokens: dict[str, str] = {}
     if found := _MATCH.match(match):

@@ -34,4 +34,4 @@ _BY_EMOJI: Final = {
     "🤔": "??? :huh:",
 }
 EMOJI: Final = {code: emoji for emoji, codes in _BY_EMOJI.items() for code in codes.split()}
-"""Emoji by code; a smiley of the board's own keeps its code."""
+"""Emoji by code. A code that is not here, such as one of the board's own, stays as text."""

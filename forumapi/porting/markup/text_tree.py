@@ -15,13 +15,15 @@ from urllib.parse import quote
 INLINE: Final = frozenset(
     ("b", "i", "u", "s", "sub", "sup", "mark", "small", "code", "link", "plain")
 )
-"""Kinds whose tags may stand within a paragraph; `plain` has none."""
+"""Kinds of nodes that stand within a paragraph and have content; `plain` is written as its content alone."""
 
 MAX_DEPTH: Final = 24
-"""Blocks within blocks; deeper ones lose their frame, not their text. The renderer takes 50 elements."""
+"""Most levels of blocks within blocks; deeper blocks lose their frame, not their text. The renderer takes 50 levels of
+elements.
+"""
 
 MAX_OPEN: Final = 100
-"""Tags that are open at once while a text is read."""
+"""Most tags that are open at once while a text is read."""
 
 
 class TextNode:
@@ -59,7 +61,8 @@ class TextNode:
 class TreeBuilder:
     """Builder of the tree of one text with tags, below `root`; a subclass reads the text and knows the tags.
 
-    `answered`: ids of the posts that quotations name; `shown`: ids of the files that the text shows in place.
+    `answered`: ids of the posts that the outermost quotations name; `shown`: ids of the files that the text shows in
+    place.
     """
 
     def __init__(self) -> None:
@@ -73,8 +76,8 @@ class TreeBuilder:
         self._stack[-1][1].children.append(node)
 
     def _push(self, name: str, node: TextNode) -> None:
-        """Add the node of the tag `name`, and open it: what follows is added within it. Within MAX_OPEN open tags it is
-        not opened.
+        """Add the node of the tag `name`, and open it: what follows is added within it. If MAX_OPEN tags are open
+        already the node is added, but not opened.
         """
         self._add(node)
         if len(self._stack) <= MAX_OPEN:
@@ -88,7 +91,9 @@ _BARE_ADDRESS = re.compile(r"(?:https?|ftp)://[^\s<>\"\[\]{}|\\^`]{2,}", re.I)
 
 
 def linked(text: str) -> Iterator[TextNode | str]:
-    """Yield a text in pieces, in order: texts, some of them empty, and a link node for each address between them."""
+    """Yield a text in pieces, in order: texts, some of them empty, and a link node for each bare address (http, https,
+    ftp) between them.
+    """
     position = 0
     for match in _BARE_ADDRESS.finditer(text):
         href = match[0].rstrip(".,;:!?'*_)")
@@ -101,7 +106,7 @@ def linked(text: str) -> Iterator[TextNode | str]:
 
 
 def to_markdown(root: TextNode) -> str:
-    """Return the Markdown of a tree."""
+    """Return the Markdown of the tree below `root`, without empty lines at its ends; "" for an empty tree."""
     return "\n".join(_Blocks(0).write(root.children)).strip("\n")
 
 
@@ -110,7 +115,7 @@ def to_markdown(root: TextNode) -> str:
 
 class _Blocks:
     """Writer of the Markdown of one level of the tree's blocks; text between other blocks becomes paragraphs. `depth`:
-    levels above.
+    number of levels of blocks above this one.
     """
 
     def __init__(self, depth: int) -> None:
@@ -302,7 +307,7 @@ def _joined(children: Sequence[TextNode | str]) -> Iterator[TextNode | str]:
 
 
 def _items(node: TextNode) -> Iterator[TextNode]:
-    """Yield the items of a list; any other content of the list becomes an item of its own."""
+    """Yield the items of a list; any other content of the list becomes an item of its own, unless it is blank."""
     between: list[TextNode | str] = []
     for child in node.children:
         if isinstance(child, TextNode) and child.kind == "item":
