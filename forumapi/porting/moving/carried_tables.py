@@ -144,8 +144,9 @@ class CarriedTable:
         return column == "user_id" or (self.name == "link_uses" and column == "link_id")
 
     def read(self, column: str, to: Destination | None) -> Composable:
-        """Return the SQL expression of a column's value as it is carried, for a row `t` of the table. `to`: where the
-        row goes; None for a row that stands there already, to be compared.
+        """Return the SQL expression of a column's value as it is carried, for a row `t` of the table: a user as the
+        person's key, a short link as its URL's hash, addresses of the site itself changed to those there. `to`: where
+        the row goes; None for a row that stands there already, to be compared.
         """
         own = SQL("t.{}").format(Identifier(column))
         if column == "user_id":
@@ -168,7 +169,9 @@ class CarriedTable:
         return own
 
     def stored(self, column: str) -> Composable:
-        """Return the SQL expression of a column's value on the other platform, for a carried row `r`."""
+        """Return the SQL expression of a column's value as the other platform stores it, for a carried row `r`; NULL
+        for a user or a short link that this platform lacks.
+        """
         own = SQL("r.{}").format(Identifier(column))
         if column == "user_id":
             return SQL("(SELECT u.user_id FROM users u WHERE u.person_key = r.user_id)")
@@ -204,8 +207,8 @@ class CarriedTable:
         return ["bigint" if kinds[column] in _WHOLE else "text" for column in self.key]
 
     def digest(self, to: Destination | None) -> Composable:
-        """Return the SQL expression of the digest of a row as it is carried. `to`: where the row goes; None for a row
-        that stands there already.
+        """Return the SQL expression of the digest (MD5 in hexadecimal) of a row as it is carried. `to`: where the row
+        goes; None for a row that stands there already.
         """
         values = [self.read(column, to) for column, _ in self.carried]
         return SQL("md5(ROW({})::text)").format(SQL(", ").join(values))

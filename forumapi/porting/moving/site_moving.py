@@ -83,7 +83,9 @@ class Platform(NamedTuple):
     url: str
 
     def address(self, key: str) -> str:
-        """Return the address of a site with this subdomain, without a slash at its end."""
+        """Return the address of a site with this subdomain, such as `https://bikes.forum.example`, without a slash at
+        its end.
+        """
         config = self.config
         return f"{config.scheme}://{key}.{config.platform_domain}{config.port_suffix}"
 
@@ -99,7 +101,8 @@ class Compared(NamedTuple):
 class FinishedMove(NamedTuple):
     """Result of a move. `read_only_s`: for how many seconds the site took no writes; `address`: of the site now;
     `rows`, `files`: numbers of those written in all `copies` copies; `missing_files`: number of files that the store
-    here lacks. All numbers are 0 where the site had moved before.
+    here lacks; `compared`: a row for each table. All numbers are 0, and `compared` is empty, where the site had moved
+    before.
     """
 
     address: str
@@ -113,8 +116,8 @@ class FinishedMove(NamedTuple):
 
 class Planned(NamedTuple):
     """Plan of a move. `rows`: number of rows to carry by table, and `left_behind`: of rows that stay, tables with none
-    left out; `files`, `bytes`: of the site's files; `address`: of the site after the move; `problems`: reasons why the
-    move can't be made.
+    left out; `files`, `bytes`: number and total size of the site's files; `address`: of the site after the move;
+    `problems`: reasons why the move can't be made.
     """
 
     rows: dict[str, int]
@@ -127,7 +130,9 @@ class Planned(NamedTuple):
 
 @contextlib.contextmanager
 def connected(place: Platform) -> Iterator[Connection]:
-    """Open a connection in autocommit, with the session settings that both sides of a copy need."""
+    """Yield a connection in autocommit to the platform's database, with the session settings that both sides of a copy
+    need; it is closed with the block.
+    """
     connection = psycopg.connect(
         place.url,
         autocommit=True,
@@ -311,7 +316,7 @@ class SiteMove:
 
     def run(self, *, is_copy_only: bool = False) -> FinishedMove | None:
         """Move the site, or go on with a move that was killed; of a site that has moved, open it there unless it is
-        open. `is_copy_only`: copy it and return None; a later call goes on from there.
+        open. `is_copy_only`: copy it, while it takes writes, and return None; a later call goes on from there.
 
         Raises MoveError, StorageError, psycopg.Error; until the switch the site then stays where it was, and takes
         writes again.

@@ -46,7 +46,9 @@ class SiteCopy(NamedTuple):
 
 
 class Fingerprint(NamedTuple):
-    """Number of a table's rows of one site, and the SHA-256 of their keys and digests, in the order of the keys."""
+    """Number of a table's rows of one site, and the SHA-256, in hexadecimal, of their keys and digests in the order of
+    the keys.
+    """
 
     rows: int
     digest: str
@@ -127,9 +129,9 @@ def delete(site: SiteCopy, table: CarriedTable, gone: list[Key]) -> None:
 def fingerprint(
     connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
 ) -> Fingerprint:
-    """Return the fingerprint of a table's rows of a site. The connection must be in a transaction. `to`: where the rows
-    go; None for rows that stand there already. `step` is called with the number of rows read since the last call, and
-    may raise.
+    """Return the fingerprint of a table's rows of a site. The connection must be in a transaction; `site_id`: the
+    site's id on its platform. `to`: where the rows go; None for rows that stand there already. `step` is called with
+    the number of rows read since the last call, and may raise.
     """
     hashed = hashlib.sha256()
     rows = 0
@@ -143,8 +145,8 @@ def digests(
     connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
 ) -> Iterator[tuple[Key, str]]:
     """Yield key and digest of each of a site's rows, by ascending key; of rows with equal keys the first. The
-    connection must be in a transaction. `to`: where the rows go; None for rows that stand there already. `step` is
-    called with the number of rows read since the last call, and may raise.
+    connection must be in a transaction; `site_id`: the site's id on its platform. `to`: where the rows go; None for
+    rows that stand there already. `step` is called with the number of rows read since the last call, and may raise.
     """
     keys = table.keys(to)
     order = [SQL(str(place)) for place in range(1, len(keys) + 1)]

@@ -562,8 +562,8 @@ class DiscourseReader(TableReader):
         read: Collection[int],
     ) -> PortedMessage | Unreadable:
         """Return the post `row` as a message of the talk `root`, titled `name`, that `people` are in, of whom `read`
-        have read it (ids); an Unreadable for a post that was deleted, was for staff, or that nobody has. `id`: old id
-        of the message.
+        have read it (ids); an Unreadable for a post that was deleted, hidden or for staff, or that nobody has. `id`:
+        old id of the message.
         """
         problem = "" if people else "to: nobody has a copy, or the file does not say who"
         if not problem and (_is_gone(row) or row.get("post_type") == _WHISPER):
@@ -712,8 +712,8 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _holders(self) -> Mapping[str, tuple[PortedAssociation, ...]]:
-        """Return for each upload that posts or messages name, by the number of its row, references to these posts and
-        messages.
+        """Return for each upload that posts or messages name, by the number of its row as text, references to these
+        posts and messages, in the order of the uploads.
         """
         holders: dict[str, list[PortedAssociation]] = defaultdict(list)
         for is_private in (False, True):
@@ -828,7 +828,7 @@ class DiscourseRights(GroupRights):
         )
 
     def is_moderated(self, forum: int) -> bool:
-        """Return True if what people post in a category waits for approval."""
+        """Return True if topics or replies that people post in the category with this id wait for approval."""
         return forum in self._moderated
 
     def granted(self, forum: int, groups: frozenset[int], person: int) -> Rights:

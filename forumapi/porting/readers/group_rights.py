@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from forumapi.porting.layout import ForumPermissions, PortedRef, PortedRole
 
 Rights = int
-"""Bits of what somebody may do in a forum."""
+"""Bits of what somebody may do in a forum: a sum of the constants below, from READ on; 0 for nothing."""
 
 READ, POST, REPLY, EDIT, DELETE, LOCK, UNCHECKED = (1 << place for place in range(7))
 """Reading; topics, answers; changes, removal and locks of one's own; posts that wait for nobody."""
@@ -50,8 +50,8 @@ NOTHING: Final = Grants()
 
 
 class ForumAccess(NamedTuple):
-    """Rights in one forum as the layout has them: roles for its `usergroups`, moderators, and True if new posts of
-    members wait for a moderator.
+    """Rights in one forum as the layout has them. `roles`: those for the forum's `usergroups`; `moderators`: people who
+    moderate it; `is_moderated`: new posts of members wait for a moderator.
     """
 
     roles: tuple[PortedRole, ...]
@@ -60,7 +60,8 @@ class ForumAccess(NamedTuple):
 
 
 class GroupRights:
-    """Base class of a board's rights. A product's class overrides `granted` and `groups_at`.
+    """Base class of a board's rights: what the people and groups of the board may do in each forum. A product's class
+    overrides `granted` and `groups_at`.
 
     `guests`: id of the group of those who are not signed in; `everybody`: id of the group that stands for all members.
     """
@@ -88,8 +89,8 @@ class GroupRights:
             self._alike[groups, person if person in singular else 0].append(person)
 
     def granted(self, forum: int, groups: frozenset[int], person: int) -> Rights:
-        """Return the rights in a forum of somebody in exactly these groups, 0 for none; `person`: their id where rights
-        are set for themselves, else 0.
+        """Return the rights in the forum with this id of somebody in exactly these groups (ids), 0 for none; `person`:
+        their id where rights are set for themselves, else 0.
         """
         raise NotImplementedError
 
@@ -103,7 +104,7 @@ class GroupRights:
         raise NotImplementedError
 
     def groups(self, person: int) -> frozenset[int]:
-        """Return the ids of the groups that a person is in."""
+        """Return the ids of the groups that a person is in; an empty set for an unknown person."""
         return self._memberships.get(person, frozenset())
 
     def members(self, group: int) -> Iterator[int]:
@@ -122,8 +123,8 @@ class GroupRights:
         return all(rights & right for rights in found if rights & needed == needed)
 
     def of(self, forum: int, name: str, *, is_locked_away: bool = False) -> ForumAccess:
-        """Return the rights in a forum. `name`: the forum's, for the titles of roles that exist in this forum alone;
-        `is_locked_away`: it has a password, so that moderators alone get in.
+        """Return who may do what in the forum with this id, in the layout's form. `name`: the forum's, for the titles
+        of roles that exist in this forum alone; `is_locked_away`: it has a password, so that moderators alone get in.
         """
         exact = {key: self.granted(forum, *key) for key in self._alike}
         moderating = {
@@ -175,8 +176,7 @@ class GroupRights:
 
     def _named(self, forum: int, name: str, wanted: Mapping[Key, Rights]) -> Iterator[PortedRole]:
         """Yield a role of this forum for each set of rights among the values of `wanted`, with the people who have it;
-        none for people who may not read. `name`: the forum's; `wanted`: rights by groups and id of the people, as
-        people with the same rights are kept.
+        none for people who may not read. `name`: the forum's; `wanted`: rights by the Key of the people who have them.
         """
         people: dict[ForumPermissions, list[int]] = defaultdict(list)
         for key, rights in wanted.items():

@@ -316,8 +316,8 @@ class LayoutReader(BaseReader):
                 return
 
     def _listed(self, folder: str) -> list[_LayoutFile] | None:
-        """Return the files of a stream that the folder's `index.json` lists, in the order of their ids; None without
-        that file. Raises LayoutError.
+        """Return the files of a stream that the `index.json` in its folder lists, in the order of their ids; None
+        without that file. Raises LayoutError for one that is no such list, or too large.
         """
         data = self._files.read(f"{folder}/index.json")
         if data is None:
@@ -355,9 +355,9 @@ def _counts(index: bytes) -> dict[str, int]:
 
 
 def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
-    """Decode a document of the type `kind`, also in the form of an older draft; `id`: set if the document has none, ""
-    for none. `is_ours`: today's form is tried first. Raises ValueError, RecursionError, msgspec.MsgspecError for what
-    is no such document.
+    """Return a document of the type `kind`, decoded from its JSON, also from the form of an older draft; `id`: given to
+    a document that has none, "" to give none. `is_ours`: today's form is tried first. Raises ValueError,
+    RecursionError, msgspec.MsgspecError for what is no such document.
     """
     if is_ours:
         try:

@@ -93,9 +93,10 @@ _SCHEMA: Final = """
 
 
 class _Head(NamedTuple):
-    """Headers of one message as far as threads and people need them. `references`: ids of messages, the nearest one
-    last; `list`, `list_name`: id and name of the mailing list, "" without one; `address`, `name`: the author's; `sent`:
-    seconds since 1970, None if unknown; `is_archived`: False if the author wanted it in no archive.
+    """Headers of one message as far as threads and people need them. `id`, `references`: hashes of its own Message-ID
+    and of those that it refers to, the nearest one last; `list`, `list_name`: id and name of the mailing list, ""
+    without one; `address`, `name`: the author's, "" if unknown; `sent`: seconds since 1970, None if unknown;
+    `is_archived`: False if the author wanted it in no archive.
     """
 
     id: str
@@ -219,7 +220,8 @@ class MboxReader(BaseReader):
 
     def _thread(self) -> None:
         """Give each message, the earliest first, its thread: that in which another message of its list has named it,
-        else that of the nearest message it refers to that is in a thread or named in one; else a new thread.
+        else that of the nearest message it refers to that is in a thread or named in one; else a new thread. Its parent
+        is the nearest message it refers to, which may be missing in the archive.
         """
         run = self._database.execute
         order = "SELECT id, list, parent FROM mails ORDER BY sent IS NULL, sent, number, id"
@@ -242,7 +244,9 @@ class MboxReader(BaseReader):
             )
 
     def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the columns of all messages, given in SQL, thread by thread in reading order."""
+        """Yield for each message the values of `columns`, SQL expressions with commas between, thread by thread in
+        reading order.
+        """
         return self._database.cursor().execute(
             f"SELECT {columns} FROM mails ORDER BY list, thread, sent IS NULL, sent, number, id"
         )
@@ -450,7 +454,7 @@ def _list_of(written: str) -> tuple[str, str]:
 
 
 def _bare(subject: str) -> str:
-    """Return a subject without the signs of an answer."""
+    """Return a subject without the signs of an answer at its beginning, such as "Re: "."""
     return _PREFIX.sub(r"\g<list>", subject, count=1).strip()
 
 

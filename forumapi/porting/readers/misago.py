@@ -574,7 +574,7 @@ def _rights(written: str) -> Rights:
 
 
 def _fields(written: str) -> Iterator[tuple[str, str]]:
-    """Yield keys and values of a text in PostgreSQL's form for hstore, `"key"=>"value", …`."""
+    """Yield key and value of each entry of a text in PostgreSQL's form for hstore, `"key"=>"value", …`; "" for NULL."""
     for key, value in _FIELD.findall(written):
         yield re.sub(r"\\(.)", r"\1", key), re.sub(r"\\(.)", r"\1", value)
 

@@ -71,18 +71,18 @@ _PRIVILEGE = re.compile(
 
 
 class _Keys:
-    """NodeBB's values by their keys: hashes, sets and sorted sets."""
+    """NodeBB's values by their keys: hashes (JSON objects), sets and sorted sets (values with scores)."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
 
     def hash(self, key: str) -> _Data:
-        """Return the hash of a key; {} if there is none."""
+        """Return the hash that is stored under a key; {} if there is none."""
         row = next(self._source.rows("hash", ("data",), _key=key), None)
         return _parsed(row["data"]) if row else {}
 
     def hashes(self, name: str) -> Iterator[tuple[int, _Data]]:
-        """Yield number and hash of the keys `name:N`, by ascending number."""
+        """Yield (N, hash) for each hash under a key `<name>:N`, N a whole number, by ascending N."""
         pattern = re.compile(rf"{name}:([0-9]{{1,15}})")
         found = []
         for row in self._source.rows("hash", ("_key",)):
@@ -92,7 +92,9 @@ class _Keys:
             yield number, self.hash(f"{name}:{number}")
 
     def sorted_set(self, key: str) -> list[tuple[str, int]]:
-        """Return the members of a sorted set with their scores, in ascending order of the scores."""
+        """Return the members of the sorted set under a key, with their scores, in ascending order of the scores; [] if
+        there is none.
+        """
         rows = self._source.rows("zset", ("value", "score"), ("score", "value"), _key=key)
         return [(as_text(row["value"]), as_number(row["score"])) for row in rows]
 

@@ -830,8 +830,8 @@ def _address(config: Mapping[str, str]) -> str:
 
 
 def _parents_first(rows: Mapping[int, Row]) -> Iterator[int]:
-    """Yield the ids of forums, given as rows by id: after each forum all below it, and forums with the same parent in
-    the rows' order; those in a cycle of parents count as having none.
+    """Yield the ids of forums as the tree shows them: each forum, then all below it; forums with the same parent in the
+    order of `rows`. `rows`: all forums by id; those in a cycle of parents count as having none.
     """
     below: dict[int, list[int]] = {}
     for id, row in rows.items():
@@ -859,8 +859,8 @@ def _is_in_cycle(id: int, rows: Mapping[int, Row]) -> bool:
 
 
 def _visibility(visibility: Any, approved: Any) -> int:
-    """Return the state of a topic or post as the number that phpBB 3.1 and later store; `visibility` is None for 3.0,
-    which has only `approved`.
+    """Return the state of a topic or post as the number that phpBB 3.1 and later store: _APPROVED, _DELETED, or another
+    one while it waits for a moderator. `visibility` is None for 3.0, which has only `approved`.
     """
     return as_number(visibility if visibility is not None else approved)
 

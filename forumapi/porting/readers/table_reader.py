@@ -91,8 +91,9 @@ class TableReader(BaseReader):
     def _by_person(
         self, *relations: Iterable[tuple[int, str, str]]
     ) -> Iterator[tuple[int, Mapping[str, Sequence[str]]]]:
-        """Yield each person who becomes a profile, by id, with the ids of what the person follows or ignores, by kind;
-        a kind without any has (). `relations`: each sorted by the person's id, as (person's id, kind, id).
+        """Yield each person who becomes a profile, by ascending id, with the ids of what the person follows or ignores,
+        by kind; a kind without any has an empty list. `relations`: each sorted by the person's id, as (person's id,
+        kind, id).
         """
         merged = heapq.merge(*relations, key=lambda one: one[0])
         for person, of_person in groupby(merged, key=lambda one: one[0]):
@@ -104,7 +105,7 @@ class TableReader(BaseReader):
 
 
 def data_url(data: object) -> str:
-    """Return the bytes of a file as a data URL; "" for none."""
+    """Return the bytes of a file as a base64 data URL; "" for empty ones, and for anything but bytes."""
     if not isinstance(data, bytes) or not data:
         return ""
     return f"data:application/octet-stream;base64,{base64.b64encode(data).decode()}"
