@@ -27,7 +27,9 @@ GROUPS: Final = {"site": "thisSite", "openapi.json": "openApi", "asyncapi.json":
 
 
 class Parameter(NamedTuple):
-    """Parameter of an operation, with its name on the wire."""
+    """Parameter of an operation. `name`: on the wire; `place`: "path", "query" or "header"; `schema`: of its value;
+    `description`: "" for none.
+    """
 
     name: str
     place: Place
@@ -36,12 +38,14 @@ class Parameter(NamedTuple):
 
     @property
     def is_repeated(self) -> bool:
-        """Return True if a list of values is sent as so many parameters."""
+        """Return True if the parameter may be given several times, once for each value of a list."""
         return self.place == "query" and self.name in REPEATED
 
     @property
     def option(self) -> str:
-        """Return the name of the option in camel case: `If-Match` is `ifMatch`."""
+        """Return the name under which a client takes the parameter as an option, in camel case: `If-Match` is
+        `ifMatch`.
+        """
         first, *others = self.name.split("-")
         if not others:
             return self.name if self.place != "header" else self.name.lower()
@@ -49,7 +53,11 @@ class Parameter(NamedTuple):
 
 
 class ClientOperation(NamedTuple):
-    """Method of a client; `data` is the schema of what it returns (None: nothing), `body` of what is sent."""
+    """Operation as the method `method` of a client's group `group`. `id`: its operation id; `sends`: form of what is
+    sent, "" for nothing, and `body`: schema of that, None for files and nothing; `gives`: form of the answer (`data` of
+    the envelope, bare JSON, bytes, text, address of a redirect, stream of events), and `data`: schema of the JSON in
+    it, None for none.
+    """
 
     id: str
     group: str
@@ -66,17 +74,19 @@ class ClientOperation(NamedTuple):
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:
-        """Return the parameters of the path in the order of the address."""
+        """Return the parameters of the path, in the order in which the address has them."""
         return tuple(one for one in self.parameters if one.place == "path")
 
     @property
     def options(self) -> tuple[Parameter, ...]:
-        """Return the parameters of query and header."""
+        """Return the parameters that are not in the path, but in the query or a header."""
         return tuple(one for one in self.parameters if one.place != "path")
 
 
 def operations(document: Mapping[str, Any]) -> list[ClientOperation]:
-    """Return all operations, ordered by group and method; ValueError if two are one method."""
+    """Return all operations of an OpenAPI document, sorted by group and method. Raises ValueError if two would be the
+    same method of a group.
+    """
     found = [
         _operation(document, path, verb, item)
         for path, item in document["paths"].items()
@@ -100,7 +110,7 @@ def operations(document: Mapping[str, Any]) -> list[ClientOperation]:
 
 
 def resolve(document: Mapping[str, Any], part: Schema) -> Schema:
-    """Return what a reference refers to; anything else as it is."""
+    """Return the component of the document that `part` refers to by `$ref`; a `part` without `$ref` as it is."""
     reference = part.get("$ref")
     if reference is None:
         return part
@@ -111,12 +121,14 @@ def resolve(document: Mapping[str, Any], part: Schema) -> Schema:
 
 
 def name_of(reference: str) -> str:
-    """Return the name of the component that a reference refers to."""
+    """Return the name of the component that a reference, such as `#/components/schemas/Link`, refers to: `Link`."""
     return reference.rpartition("/")[2]
 
 
 def with_lists_in_place(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the document with each list of closed values in place of the references to it."""
+    """Return a copy of the document in which `type` and `enum` of each list of closed values stand in place of the
+    references to it; the components themselves stay.
+    """
     known = document["components"]["schemas"]
     lists = {
         f"#/components/schemas/{name}": {key: known[name][key] for key in ("type", "enum")}
@@ -141,12 +153,14 @@ def with_lists_in_place(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_page(schema: Schema) -> bool:
-    """Return True for the schema of a page of a list."""
+    """Return True for the schema of a page of a list, an object with `items`, `links` and `limit`; False for a
+    reference to such a schema.
+    """
     return {"items", "links", "limit"} <= set(schema.get("properties", ()))
 
 
 def closure(document: Mapping[str, Any], roots: list[Schema]) -> list[str]:
-    """Return the names of the components that `roots` refer to, directly or not, sorted."""
+    """Return the names of the components, all of them schemas, that `roots` refer to, directly or not, sorted."""
     schemas = document["components"]["schemas"]
     found: set[str] = set()
     left = {name for root in roots for name in _references(root)}
@@ -157,7 +171,9 @@ def closure(document: Mapping[str, Any], roots: list[Schema]) -> list[str]:
 
 
 def error_codes(document: Mapping[str, Any]) -> dict[str, int]:
-    """Return the stable codes of errors by their names in capitals, without 0, which stands for none."""
+    """Return the stable numbers of errors that the document lists, by their names in capitals, without 0, which stands
+    for none.
+    """
     schema = document["components"]["schemas"]["ErrorDetail"]["properties"]["errorCode"]
     schema = resolve(document, schema)
     named = zip(schema["x-enum-varnames"], schema["enum"], strict=True)
@@ -170,7 +186,7 @@ def camel(name: str) -> str:
 
 
 def closure_names(schemas: Iterable[Schema | None]) -> list[str]:
-    """Return the names of the components that the schemas themselves name."""
+    """Return the names, sorted, of the components that the schemas refer to directly, None to nothing."""
     return sorted(
         {
             name
@@ -188,7 +204,9 @@ def snake(name: str) -> str:
 
 
 def python_option(parameter: Parameter) -> str:
-    """Return the name of a parameter as an argument in Python: as on the wire, headers in snake case."""
+    """Return the name of a parameter as an argument in Python: as on the wire, headers in snake case, with `_` behind a
+    keyword, `self` and `body`.
+    """
     name = snake(parameter.name) if parameter.place == "header" else parameter.name
     return name + "_" * (keyword.iskeyword(name) or name in ("self", "body"))
 
@@ -236,7 +254,7 @@ def _operation(document: Mapping[str, Any], path: str, verb: str, item: Schema) 
 
 
 def _names(path: str, id: str) -> tuple[str, str]:
-    """Return the group and the method of an operation."""
+    """Return the group and the method for the operation with this id at the address `path`."""
     below, _, rest = path.partition("/api/v1/")
     if below or not rest:
         return "pages", id
@@ -270,7 +288,7 @@ def _sent(described: Schema, gives: Gives) -> tuple[Sends, Schema | None]:
 
 
 def _given(document: Mapping[str, Any], described: Schema) -> tuple[Gives, Schema | None]:
-    """Return the form of an answer of success, and the schema of what it holds."""
+    """Return the form of an answer of success (Gives), and the schema of the JSON that it holds, None for none."""
     responses = described["responses"]
     for status in ("200", "201"):
         content = responses.get(status, {}).get("content", {})

@@ -224,7 +224,8 @@ class Endpoint(NamedTuple):
 
 
 def document(root: Routes, site: Routes) -> Schema:
-    """Return one document for the platform's host and the sites' hosts, from their routing tables, `root` and `site`.
+    """Return one OpenAPI document for the platform's host and the sites' hosts, from their routing tables, `root` and
+    `site`.
 
     Raises ValueError for an address that is in both, but not with the same operations.
     """

@@ -21,7 +21,7 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z_]\w*")
 
 
 class CallExamples(NamedTuple):
-    """Example of one call as texts of several lines, in each language."""
+    """Example of one call as text, of one or several lines, in each language."""
 
     curl: str
     python: str
@@ -31,7 +31,8 @@ class CallExamples(NamedTuple):
 def call_examples(
     operation: ClientOperation, recorded: dict[str, Any], *, is_open: bool
 ) -> CallExamples:
-    """Return the examples of a recorded exchange, a value of `openapi.recorded`. `is_open`: without a token.
+    """Return the examples of the call of `operation` that was recorded. `recorded`: the exchange, a value of
+    `openapi.recorded`; `is_open`: guests may make the call, so that it is shown without a token.
 
     Query parameters that the document does not name are left out.
     """
@@ -57,7 +58,7 @@ def call_examples(
 
 
 def json_text(value: Any) -> str:
-    """Return a JSON value as text of several lines, _MOST_LINES at most, then an ellipsis."""
+    """Return a JSON value as text of several lines; of more than 30 lines the first 30 and an ellipsis."""
     lines = json.dumps(value, ensure_ascii=False, indent=1).splitlines()
     return "\n".join([*lines[:_MOST_LINES], *["…"] * (len(lines) > _MOST_LINES)])
 
@@ -147,7 +148,9 @@ def _double_quoted(text: str) -> str:
 
 
 class _Style(NamedTuple):
-    """Style of literals: words for None, True and False; whether keys that are names stand without quotes."""
+    """Style of literals: words for None, True and False. `has_plain_keys`: keys that are names stand without quotes;
+    `indent`: of an entry on a line of its own.
+    """
 
     none: str
     true: str

@@ -15,7 +15,7 @@ class CompressedFile(NamedTuple):
 
     @classmethod
     def of(cls, content: bytes) -> CompressedFile:
-        """Return the file with this content."""
+        """Compress `content`, the bytes of a file, and return the file."""
         tag = hashlib.blake2b(content, digest_size=9).hexdigest()
         return cls(gzip.compress(content, 6, mtime=0), tag)
 

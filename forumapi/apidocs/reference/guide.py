@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 
 class GuideStep(NamedTuple):
-    """GuideStep of building a client: its title, what to do, and the ids of the operations that it takes."""
+    """Step of building a client: its title, what to do, and the ids of the operations that it takes."""
 
     title: str
     text: str

@@ -44,7 +44,7 @@ CONTENT_SECURITY_POLICY: Final = (
 
 class FieldRow(NamedTuple):
     """Field of an object, or parameter of an operation. `place`: of a parameter, such as `query`; "" for a field.
-    `is_required`: always there, or has to be sent.
+    `kind`: its type in words; `is_required`: always there, or has to be sent.
     """
 
     name: str
@@ -55,7 +55,9 @@ class FieldRow(NamedTuple):
 
 
 class ObjectEntry(NamedTuple):
-    """Object of the document: its name and description, and its fields, or its type where it has none."""
+    """Object of the document: its name and description, and its fields, or its type in words, `kind`, where it has
+    none.
+    """
 
     name: str
     description: Markup
@@ -64,7 +66,9 @@ class ObjectEntry(NamedTuple):
 
 
 class SentBody(NamedTuple):
-    """Body of an operation. `entry`: its object, where the operation alone sends it; None where `kind` links to it."""
+    """Body of an operation. `kind`: its type in words; `required`: names of the required fields; `entry`: its object,
+    where the operation alone sends it; None where `kind` links to it.
+    """
 
     kind: Markup
     media_types: list[str]
@@ -73,7 +77,7 @@ class SentBody(NamedTuple):
 
 
 class AnswerRow(NamedTuple):
-    """Answer of success: its status, what its data is, and its meaning."""
+    """Answer of success: its status, the type of its data in words, and its meaning."""
 
     status: str
     data: Markup
@@ -81,7 +85,10 @@ class AnswerRow(NamedTuple):
 
 
 class OperationEntry(NamedTuple):
-    """Operation as a page shows it."""
+    """Operation as a page shows it. `verb`: method in lower case; `hosts`: words for the hosts that have it, [] if all
+    of the document's have; `scope`: "" for none; `answers`: those of success; `refusals`: statuses of the others;
+    `examples`: None if no call was recorded; `answered`: data of the recorded answer as JSON, "" for none.
+    """
 
     id: str
     verb: str
@@ -99,12 +106,12 @@ class OperationEntry(NamedTuple):
 
     @property
     def short(self) -> str:
-        """Return the address below /api/v1; the whole one outside."""
+        """Return the address below /api/v1, such as `/comments`; outside of that the whole address."""
         return self.path.removeprefix("/api/v1") or self.path
 
 
 class TagEntry(NamedTuple):
-    """Tag with its operations: the page `slug`, and the anchor `old` that the tag had on the former single page."""
+    """Tag with its operations. `slug`: last part of the address of its page."""
 
     slug: str
     name: str
@@ -113,7 +120,7 @@ class TagEntry(NamedTuple):
 
     @property
     def old(self) -> str:
-        """Return the anchor that the tag had on the former single page."""
+        """Return the anchor that the tag had on the single page that was there before, for old links."""
         return f"about-{self.slug}"
 
 
@@ -140,7 +147,7 @@ class ReferencePages:
         self._index = made.index_values()
 
     def found(self, query: str) -> bytes:
-        """Return the HTML page of what a query finds."""
+        """Return the index page, as HTML, with the entries that a search for `query` finds."""
         hits = self.search.find(query)
         return _rendered("index", **self._index, query=query, hits=hits)
 
@@ -179,7 +186,7 @@ class _PageMaker:
         ]
 
     def pages(self) -> Iterator[tuple[str, bytes]]:
-        """Yield (last part of the address, HTML) of every page."""
+        """Yield (last part of the address, HTML) of every page; "" is that of the index."""
         yield "", _rendered("index", **self.index_values())
         inlined = {
             operation.body.entry.name
@@ -212,7 +219,7 @@ class _PageMaker:
         )
 
     def index_values(self) -> dict[str, Any]:
-        """Return the variables of the index."""
+        """Return the variables of the template of the index."""
         info = self.document["info"]
         by_id = {one.id: (one, tag.slug) for tag in self.tags for one in tag.operations}
         steps = [
@@ -237,7 +244,7 @@ class _PageMaker:
         }
 
     def published(self) -> dict[str, list[list[Any]]]:
-        """Return the entries of the search (`SearchIndex`)."""
+        """Return the entries of the search, in the form that SearchIndex describes."""
         return {
             "operations": [
                 [
@@ -258,8 +265,9 @@ class _PageMaker:
         }
 
     def _found_homes(self) -> dict[str, str]:
-        """Return the page of each object that pages show, in the document's order: of the first tag that sends or
-        answers with it, else of the only tag that uses it within others, else the page of shared objects.
+        """Return the page (last part of its address) of each object that pages show, by the object's name, in the
+        document's order: of the first tag that sends or answers with it, else of the only tag that uses it within
+        others, else the page of shared objects.
         """
         direct: dict[str, str] = {}
         within: dict[str, set[str]] = {}
@@ -292,7 +300,9 @@ class _PageMaker:
                     yield schema
 
     def _data(self, response: Schema) -> Iterator[tuple[str, Schema]]:
-        """Yield (media type, schema) of what an answer holds, without the envelope, "" for the media type in it."""
+        """Yield media type and schema of what an answer holds; for an answer with the envelope "" and the schema of its
+        `data`. An answer with several media types yields the first alone, one without a body nothing.
+        """
         for media_type, media in resolve(self.document, response).get("content", {}).items():
             whole = resolve(self.document, media["schema"])
             if "data" in whole.get("properties", {}):
@@ -420,7 +430,7 @@ def _operations(document: Schema, tag: str) -> Iterator[tuple[str, str, Schema, 
 
 
 def _first(content: Mapping[str, Schema]) -> Iterator[Schema]:
-    """Yield the first media of a content, which has the others' fields too; nothing for no content."""
+    """Yield the first media of a content, which has all fields of the others; nothing for an empty content."""
     yield from list(content.values())[:1]
 
 
@@ -450,7 +460,7 @@ def _required(document: Schema, schema: Schema) -> Iterator[str]:
 
 
 def _shortened(example: Schema | None) -> str:
-    """Return the data of a recorded answer as JSON of several lines; "" where there is none."""
+    """Return the data of the answer in a recorded exchange, shortened by `json_text`; "" where there is none."""
     answer = (example or {}).get("answer")
     if answer is None:
         return ""

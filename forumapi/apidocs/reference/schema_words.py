@@ -27,7 +27,9 @@ def inline(text: str) -> Markup:
 
 
 def kind(schema: Schema, address: Callable[[str], str]) -> Markup:
-    """Render the type of a schema in words, with links to objects; `address` gives that of an object by its name."""
+    """Render the type of a schema in words, as HTML with links to objects. `address`: function that returns the address
+    of an object's description by the object's name.
+    """
     if "$ref" in schema:
         name = name_of(schema["$ref"])
         return Markup('<a href="{}">{}</a>').format(address(name), name)

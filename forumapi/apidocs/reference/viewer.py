@@ -26,8 +26,8 @@ _OF_SWAGGER: Final = ("swagger-ui-bundle.js", "oauth2-redirect.js")
 
 @lru_cache(64)
 def try_page(pages: ReferencePages, slug: str) -> CompressedFile:
-    """Return the page, as HTML, for trying the operations of the tag with this `slug`; KeyError for another slug. Two
-    kinds of hosts have fewer than 64 tags.
+    """Return the page, as HTML, for trying the operations of the tag with this `slug`; made once for each, as two kinds
+    of hosts have fewer than 64 tags. Raises KeyError for another slug.
     """
     document = pages.parts[slug].text().replace("<", "\\u003c")
     html = templates.render(
@@ -53,7 +53,7 @@ def signed_in_page() -> CompressedFile:
 
 @cache
 def scripts() -> dict[str, CompressedFile]:
-    """Return the scripts of the reference by their names; read once a process."""
+    """Return the scripts of the reference, compressed, by their names; read once a process."""
     own = {name: templates.source(f"reference/{name}") for name in _OWN}
     return {
         name: CompressedFile.of(text.encode())
