@@ -431,7 +431,7 @@ class PortedFollow(PortedDocument, frozen=True, kw_only=True):
 
 class PortedBan(PortedDocument, frozen=True, kw_only=True):
     """Ban of a person, of e-mail addresses, or of IP addresses; exactly one of `profile`, `email` and `ip_address` is
-    set. `is_exception`: the opposite, whom other bans spare.
+    set. `is_exception` True: the opposite, an exception that other bans spare.
     """
 
     profile: OldId = ""

@@ -44,8 +44,9 @@ _SILENCE: Final = (PortedVersion(text=REMOVED),)
 
 
 class ErasedPeople:
-    """Erased people of one import: nothing of theirs comes again but posts, under nobody's name, and posts without
-    words where the person chose to have words removed. `load` must be called before all else.
+    """Erased people of one import, and the filters of a later dump's streams by them: `without_theirs` drops their
+    documents, `as_chosen` keeps these, without the words of those who chose to have their words removed. `names`: names
+    here of erased people, by profile id. `load` must be called before all else.
     """
 
     def __init__(self, origin: Origin) -> None:

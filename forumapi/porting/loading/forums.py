@@ -73,8 +73,8 @@ _INT32: Final = 2**31 - 1
 
 
 def acyclic(forums: Sequence[PortedForum]) -> tuple[list[PortedForum], list[Unreadable]]:
-    """Return the forums, each after its parent, and those left out: without a known parent, in a cycle or below one, or
-    with an id that an earlier one has.
+    """Return the forums, each after its parent, and, with reasons, those left out: without a known parent, in a cycle
+    or below one, or with an id that an earlier one has.
     """
     left: list[Unreadable] = []
     by_id: dict[str, PortedForum] = {}

@@ -209,7 +209,7 @@ class Origin(NamedTuple):
         tx.run(SET_STAGE, site_id=self.site_id, origin_id=self.id, stage=stage)
 
     def switch(self, tx: Transaction, *, on: bool) -> None:
-        """Switch the redirects from old addresses to what was imported on or off."""
+        """Switch the redirects from old addresses to what was imported on, or off if `on` is False."""
         tx.run(SWITCH, site_id=self.site_id, origin_id=self.id, is_resolved=on)
 
     def find_items(
@@ -276,8 +276,8 @@ class Origin(NamedTuple):
 
     def unwritten(self, tx: Transaction, rows: Sequence[tuple[Sequence[object], T]]) -> list[T]:
         """Return, in order, those rows that no earlier run has written, and note in the database that this run writes
-        them. Each is given as a pair: what tells the row apart (its kind, old ids and values), and the row. Of rows
-        alike the first counts.
+        them. Each is given as a pair: what tells the row apart (its kind, old ids and values), and the row. Of pairs
+        that begin alike the first counts.
         """
         keyed: dict[str, T] = {}
         for parts, row in rows:

@@ -92,7 +92,7 @@ _PERSON_KEY: Final = SQL(
 
 def moved_key(site_id: int) -> Composable:
     """Return the SQL expression of the key by which a user is known on the other platform, for a row `u` of `users`
-    here. `site_id`: the site's id there.
+    here: the person's key, which for people without an address gets `site_id` in it, the site's id there.
     """
     return _PERSON_KEY.format(nobodys=_NOBODYS, there=site_id)
 

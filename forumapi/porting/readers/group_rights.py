@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from forumapi.porting.layout import ForumPermissions, PortedRef, PortedRole
 
 Rights = int
-"""Bits of what somebody may do in a forum: a sum of the constants below, from READ on; 0 for nothing."""
+"""Bits of what somebody may do in a forum: those of the constants from READ on, 0 for nothing."""
 
 READ, POST, REPLY, EDIT, DELETE, LOCK, UNCHECKED = (1 << place for place in range(7))
 """Reading; topics, answers; changes, removal and locks of one's own; posts that wait for nobody."""
