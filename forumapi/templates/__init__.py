@@ -1,7 +1,8 @@
 """Templates of pages, mails and legal documents, and the environment that compiles them.
 
-A value is escaped in `.html` unless it is `Markup`: titles and names are, since they are stored escaped. Files of this
-folder alone are compiled; texts of site owners have `$names` (`updates/mail_templates.py`, `models/sites/legal.py`).
+A value is escaped in `.html` unless it is `Markup`; callers pass titles and names as `Markup`, since they are stored
+escaped. Files of this folder alone are compiled; texts of site owners have `$names` (`updates/mail_templates.py`,
+`models/sites/legal.py`).
 """
 
 from __future__ import annotations
@@ -48,12 +49,15 @@ ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
 
 
 def render(name: str, /, **values: object) -> str:
-    """Render a template by its path in forumapi/templates; `values`: what its names stand for. Raises UndefinedError
-    if the template uses a name that has no value.
+    """Return the text of a template filled with `values`, by its path in forumapi/templates, such as `pages/page.css`.
+    `values`: value of each of the template's variables by name. Raises TemplateNotFound for an unknown path,
+    UndefinedError if the template uses a name that has no value.
     """
     return ENVIRONMENT.get_template(name).render(values)
 
 
 def source(name: str) -> str:
-    """Return the unrendered text of a file in forumapi/templates, by its path there."""
+    """Return the unrendered text of a file in forumapi/templates, by its path there. Raises TemplateNotFound for an
+    unknown path.
+    """
     return _LOADER.get_source(ENVIRONMENT, name)[0]

@@ -18,11 +18,12 @@ FORM_REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
 
 
 class Failure(Exception):
-    """Refusal of the API: HTTP status, error code (docs/api/README.md, "Errors"; 0 without one), its text (`detail`, in
-    English), and `Retry-After` in seconds (0 without that header).
+    """Refusal of the API: HTTP status, error code (docs/api/README.md, "Errors"; 0 without one), its English text
+    (`detail`, "" without one), and `Retry-After` in seconds (0 without that header).
 
     `data`: the answer's `data` where that is an object, else {}. An API that can't be reached is a Failure too: status
-    503, `is_unreachable`.
+    503, `is_unreachable`. The website raises it itself too, with code 0, for values that it can't send or use; `detail`
+    is then in the visitor's language where a form shows it.
     """
 
     def __init__(
@@ -79,14 +80,16 @@ class Asked(NamedTuple):
 
 class Api:
     """Client of the public API for one request of a visitor. `token`: access token of the visitor, "" for guests;
-    `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far.
+    `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far;
+    `live_cursor`: position in the site's live events before the first answer, "" if no answer named one.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer.
 
     `failed`: True once a call had no answer, or was answered with 429 or from 500 on: what it asked for may come later.
 
-    Every method raises Failure for an answer of 400 or above, and Moved for 301.
+    Every call raises Failure for an answer of 400 or above and without an answer, and Moved for 301; exceptions: `find`
+    (404) and `still_holds` (most refusals).
     """
 
     def __init__(
@@ -124,7 +127,9 @@ class Api:
         return self.document(path, **query).data
 
     def find(self, path: str, **query: Any) -> Any:
-        """GET `path` as `get` does; return None if the API answers 404. Raises Failure for other refusals."""
+        """GET `path` as `get` does; return None if the API answers 404. Raises Failure for other refusals and without
+        an answer, Moved for 301.
+        """
         try:
             return self.get(path, **query)
         except Failure as failure:
@@ -206,7 +211,8 @@ class Api:
         plain GET that `still_holds` has just read anew is answered from there, once.
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
-        sent. Raises Failure from status 400 on and without an answer, Moved for 301.
+        sent. Raises Failure from status 400 on and without an answer, with 400 before sending if a header's value is
+        not printable ASCII; Moved for 301.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)
@@ -225,7 +231,8 @@ class Api:
         """Return True if the API answers 304 to each of the GETs `calls`, sent with its entity tag, so that a page made
         of them is unchanged.
 
-        A refusal counts as a change. Raises Failure for 429 and from 500 on, Moved for 301.
+        Any other answer, also a refusal, gives False. Raises Failure for 429, from 500 on and without an answer, Moved
+        for 301.
         """
         for call in calls:
             try:

@@ -45,13 +45,15 @@ class BarChart(NamedTuple):
 
     @property
     def highest(self) -> int:
-        """Return the index in `bars` of the highest bar, the first one of equals."""
+        """Return the index in `bars` of the highest bar, the first one of equals. Raises ValueError for a chart without
+        bars.
+        """
         return max(range(len(self.bars)), key=lambda index: self.bars[index].total)
 
 
 def bar_chart(values: Sequence[Sequence[float]]) -> BarChart:
-    """Return the chart of `values`: for each bar, of which there is at least one, the values from 0 on that it stacks,
-    one of each series.
+    """Return the chart of `values`: for each bar, from left to right, the values from 0 on that it stacks from the
+    bottom up, one of each series. Raises ValueError without a bar.
 
     The axis ends at the sum of the highest bar, rounded up to 1, 2 or 5 times a power of ten; at 1 if all values are 0.
     """

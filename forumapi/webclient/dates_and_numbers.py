@@ -44,7 +44,7 @@ class PageTime(datetime):
     good_for_s: float
 
     def said(self, then: datetime) -> None:
-        """Tell that the page says how long ago `then` was: lower `good_for_s` to the time until that text becomes
+        """Note that the page says how long ago `then` was: lower `good_for_s` to the time until that text becomes
         wrong, if that is sooner.
         """
         seconds = self.timestamp() - then.timestamp()
@@ -83,15 +83,17 @@ def _own(code: str, text: str) -> str:
 
 
 def dated(code: str, text: str, form: str = "minute") -> str:
-    """Write the API's time `text` as a date in UTC, in the language `code`; `form`: `month`, `day`, `minute` (day and
-    clock), `weekday` (day with its weekday) or `whole` (`weekday` and clock).
+    """Return the API's time `text` as a date in UTC, as the language `code` writes it; `form`: `month`, `day`, `minute`
+    (day and clock), `weekday` (day with its weekday) or `whole` (`weekday` and clock). Raises ValueError for a text
+    that is no time.
     """
     return _dated(code, _parsed(text).replace(second=0, microsecond=0), form)
 
 
 def ago(code: str, text: str, now: datetime) -> str:
-    """Write the API's time `text` in the language `code` as a span before `now`, "just now" to "6 days ago"; as a date
-    if it is older or in the future. A PageTime `now` is told of the time (`said`).
+    """Return how long before `now` the API's time `text` was, in words of the language `code`: "just now" to "6 days
+    ago"; its date if that is 7 days ago or longer, or in the future. A PageTime `now` is told of the time (`said`).
+    Raises ValueError for a text that is no time.
     """
     then = _parsed(text)
     if type(now) is PageTime:
@@ -114,7 +116,7 @@ def ago(code: str, text: str, now: datetime) -> str:
 
 @lru_cache(4096)
 def number(code: str, value: float) -> str:
-    """Write a number as the language `code` does, with at most two decimals."""
+    """Return a number as text, as the language `code` writes it, rounded to two decimals at most."""
     if type(value) is int and -1000 < value < 1000:
         return _own(code, str(value))
     return _own(code, format_decimal(value, "#,##0.##", locale=language(code).locale))

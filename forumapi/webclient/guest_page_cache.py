@@ -39,7 +39,7 @@ class KeptPage(NamedTuple):
 
 class KeptPages:
     """Kept pages of all sites in this process, by Key (host, path, query, and language or "json"), bounded to `most`
-    bytes of memory: the page that was found or added the longest ago goes first.
+    bytes of memory: the page that was found or added the longest ago goes first. `bytes`: about how many they take now.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -62,8 +62,9 @@ class KeptPages:
         return found
 
     def add(self, key: Key, page: KeptPage) -> None:
-        """Keep a page in place of the key's former one. A page of more than LARGEST bytes, and one made of no GET or of
-        more than MOST_CALLS, is not kept; the former page then stays.
+        """Keep a page under a key (host, path, query, and language or "json"), in place of the key's former one. A page
+        of more than LARGEST bytes, and one made of no GET or of more than MOST_CALLS, is not kept; the former page then
+        stays.
         """
         size = _size(key, page)
         if size > LARGEST or not 0 < len(page.calls) <= MOST_CALLS:

@@ -36,11 +36,15 @@ class Language(NamedTuple):
     locale: Locale
 
     def gettext(self, text: str) -> str:
-        """Return the translation of an English text; the text itself if there is none."""
+        """Return the translation of an English text; the text itself if there is none. Placeholders such as `%(num)d`
+        stay for the caller to fill in.
+        """
         return self.catalog.gettext(text)
 
     def ngettext(self, one: str, many: str, count: int) -> str:
-        """Return the translation in the plural form for `count`; `one` and `many` are the English forms."""
+        """Return the translation in the plural form for `count`; `one` and `many` are the English forms, of which the
+        fitting one is returned without a translation. Placeholders such as `%(num)d` stay for the caller to fill in.
+        """
         return self.catalog.ngettext(one, many, count)
 
 

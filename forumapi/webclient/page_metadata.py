@@ -40,8 +40,8 @@ def text_of(html: Any, most: int = SHORT) -> str:
 
 
 def picture_of(comments: list[dict[str, Any]]) -> str:
-    """Return the path of the first picture stored by this platform in the HTML of `comments`, which are as the API
-    shows them; "" if there is none.
+    """Return the address, a path below /api/v1/files/, of the first picture stored by this platform in the HTML of
+    `comments`, which are as the API shows them; "" if there is none.
     """
     for one in comments:
         if found := _PICTURE.search(str(one.get("html") or "")):
@@ -57,12 +57,16 @@ def absolute(html: Any, address: str) -> str:
 
 
 def xml(text: Any) -> str:
-    """Return a text without the characters that XML forbids even when escaped, such as most control characters."""
+    """Return `text` as a str without the characters that XML forbids even when escaped, such as most control
+    characters.
+    """
     return _NO_XML.sub("", str(text))
 
 
 def json_ld(data: Any) -> Markup:
-    """Encode data as JSON that is safe within a script element."""
+    """Return `data` encoded as JSON in which `<`, `>`, `&` and line separators are escaped, so that it is safe within a
+    script element.
+    """
     text = msgspec.json.encode(data).decode()
     for character, escape in _ESCAPES:
         text = text.replace(character, escape)

@@ -86,7 +86,9 @@ class Seal:
         return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
 
     def seal_session(self, host: str, session: WebSession) -> str:
-        """Encrypt a session for one host; return the value of its cookie, which `open_session` reads."""
+        """Encrypt a session for one host; return the text that is the value of the session cookie, which `open_session`
+        reads.
+        """
         return self.close("session", host, f"{session.began} {session.token}".encode())
 
     def open_session(self, host: str, text: str) -> WebSession:
@@ -101,8 +103,9 @@ class Seal:
 
 
 def secrets_of(setting: str, data_folder: Path) -> list[str]:
-    """Return the secrets in the setting, which are separated by spaces; if it is empty, the one in the file
-    `webclient.key` of the data folder, which is made at the first call.
+    """Return the operator's secrets for `Seal` from `setting`, the value of `webclient_secret`, in which spaces
+    separate them; if it is empty, the one in the file `webclient.key` of `data_folder`, which is made with a random
+    secret if it is missing.
     """
     if setting.split():
         return setting.split()

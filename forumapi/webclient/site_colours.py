@@ -25,8 +25,8 @@ Colour = tuple[int, int, int]
 
 
 def parse(text: str) -> Colour | None:
-    """Parse a colour as the API has it: #rgb, #rrggbb, a name of CSS, or another form that Pillow reads, such as
-    rgb(…); None for any other text.
+    """Return red, green and blue (0 to 255 each) of a colour as the API has it: #rgb, #rrggbb, a name of CSS, or
+    another form that Pillow reads, such as rgb(…); None for any other text.
     """
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
@@ -36,7 +36,7 @@ def parse(text: str) -> Colour | None:
 
 
 def written(colour: Colour) -> str:
-    """Write a colour as #rrggbb."""
+    """Return a colour (red, green and blue, each 0 to 255) as #rrggbb."""
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
@@ -70,8 +70,8 @@ def legibility(colour: Colour, paper: Colour) -> float:
 
 
 def readable(colour: Colour, paper: Colour) -> Colour:
-    """Return `colour`, mixed with black on light paper or with white on dark paper just so far that text in it has
-    LEAST_CONTRAST on `paper`, plain and tinted (`legibility`).
+    """Return `colour`, unchanged if text in it can be read on the background `paper`, else mixed with black on light
+    paper or with white on dark paper just so far that its `legibility` there is LEAST_CONTRAST (4.5) at least.
     """
     aim = (0, 0, 0) if _luminance(paper) > 0.18 else (255, 255, 255)
     for step in range(51):

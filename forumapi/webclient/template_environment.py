@@ -54,8 +54,8 @@ class _Translator(NodeTransformer):
         self._code = code
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
-        """Replace `_('text')` by its translation, marked as safe, so that the compiler joins it with the markup around
-        it.
+        """Return the node to stand in place of `node`: for `_('text')` without values its translation, marked as safe,
+        so that the compiler joins it with the markup around it; for any other call the node itself.
         """
         node = self.generic_visit(node)  # type: ignore[assignment]
         is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
@@ -215,7 +215,7 @@ def device(user_agent: str) -> str:
 
 def content(html: Any) -> Markup:
     """Mark HTML that the API has sanitised as safe for a template; embedded frames, and pictures of other hosts, become
-    links. None is "".
+    links; pictures without a source go. None is "".
 
     So no third party learns who reads a page. Code blocks can be reached by the keyboard.
     """
@@ -271,7 +271,7 @@ def _link_picture(found: re.Match[str]) -> str:
 
 def page_address(href: Any) -> str:
     """Return the website's address for one of the API: `/events/8/?offset=25` for `/api/v1/events/8?offset=25`; the
-    front page for the API's root and for the list of microcosms.
+    front page, `/`, for the API's root and for the list of microcosms.
     """
     path, mark, query = str(href).partition("?")
     path = path.removeprefix(PREFIX)

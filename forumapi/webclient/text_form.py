@@ -37,7 +37,9 @@ _HASH: Final = re.compile(r"[0-9a-f]{40}")
 
 
 class SentFile(NamedTuple):
-    """File that is stored already: its SHA-1 hash in hexadecimal, and its name."""
+    """File that the API stores already, so that a form names it in place of sending it: its SHA-1 hash in hexadecimal,
+    and its name.
+    """
 
     hash: str
     name: str
@@ -49,7 +51,9 @@ class SentFile(NamedTuple):
 
     @classmethod
     def parse(cls, value: str) -> Self | None:
-        """Return the file in the value of a form's field `file`; None if it does not begin with a hash."""
+        """Return the file in the value of a form's field `file`; None if it does not begin with a hash. The name is cut
+        to 255 characters; the hash stands for a missing one.
+        """
         hash, _, name = value.partition(" ")
         return cls(hash, name[:255] or hash) if _HASH.fullmatch(hash) else None
 
@@ -137,13 +141,17 @@ class Writing:
         return made
 
     def value(self, name: str) -> str:
-        """Return the first value of the type's own field `name`; "" without one."""
+        """Return the first value of `name`, one of the fields that only forms of the item's type have (FIELDS); ""
+        without one.
+        """
         found = self.fields.get(name)
         return found[0] if found else ""
 
     @property
     def is_empty(self) -> bool:
-        """Return True if there is no text, title, file or value of a type's own field."""
+        """Return True if there is no text, title, file or value of a field that only forms of the item's type have
+        (FIELDS).
+        """
         has_fields = any(any(values) for values in self.fields.values())
         return not (self.text.strip() or self.title.strip() or self.files or has_fields)
 
@@ -162,8 +170,8 @@ class Writing:
         return str(forms.say(self.failure).striptags())
 
     def content(self, about: str = "") -> dict[str, Any]:
-        """Return the form as `content` of a draft for the API. `about`: title of the item that is commented on, "" for
-        none.
+        """Return the form as the object `content` of a draft, from which `of_draft` makes the form again. `about`:
+        title of the item that is commented on, "" for none.
         """
         made: dict[str, Any] = {"markdown": self.text}
         if self.title:
@@ -179,8 +187,9 @@ class Writing:
         return made
 
     def check(self, visit: Visit, *, has_title: bool = False, needs_text: bool = True) -> None:
-        """Refuse the form if its title or text is missing or too long; the first reason found is kept. `has_title`: the
-        form has a title, which it needs; `needs_text` False: the text may be missing.
+        """Refuse the form if its title or text is missing or too long; the first reason found is kept, in the visitor's
+        language and with status 400. `has_title`: the form has a title, which it needs; `needs_text` False: the text
+        may be missing.
         """
         gettext, ngettext = visit.language.gettext, visit.language.ngettext
         over = len(self.text) - TEXT_LENGTH
@@ -234,8 +243,8 @@ def _text(value: Any) -> str:
 
 
 def once(key: str, body: Any) -> str:
-    """Return an Idempotency-Key of the form's `key` and a hash of the body, so that a form corrected after a refusal is
-    another request; "" without `key`.
+    """Return the Idempotency-Key for the call that sends `body`, made of the form's `key` and a hash of the body, so
+    that a form corrected after a refusal is another request; "" without `key`.
     """
     if not key:
         return ""
@@ -286,8 +295,8 @@ def file_problem(visit: Visit, name: str, failure: Failure) -> str:
 
 
 def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
-    """Attach uploaded files to the comment with this id, besides those attached already. Raises Failure at the first
-    file that the API refuses.
+    """Attach uploaded files to the comment with this id, besides those attached already, one call each. Raises Failure
+    at the first file that the API refuses.
     """
     for one in files:
         body = {"fileHash": one.hash, "fileName": one.name}

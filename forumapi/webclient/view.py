@@ -18,7 +18,9 @@ class View:
 
     @classmethod
     def methods(cls) -> list[str]:
-        """Return the HTTP methods that this URL answers, OPTIONS first, for the header Allow."""
+        """Return the HTTP methods that this URL answers, OPTIONS first, for the header Allow; HEAD wherever there is
+        GET.
+        """
         known = [name for name in ("get", "post") if hasattr(cls, name)]
         return ["OPTIONS", *(["HEAD"] if "get" in known else []), *(one.upper() for one in known)]
 

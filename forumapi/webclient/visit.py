@@ -61,7 +61,9 @@ class Visit:
     """One request of a visitor. Views read it, call `api`, and return the Answer of `page`, `redirect`, `send` or
     `json`.
 
-    `me` and `site` are read from the API when they are first asked for.
+    `query`: query parameters by name, the first value of each; `form` and `files`: fields and files of the sent form,
+    None without one; `writing`: state of a refused form with a text, for the page that shows it again. `me` and `site`
+    are read from the API when they are first asked for.
     """
 
     def __init__(self, website: Website, environ: dict[str, Any]) -> None:
@@ -283,8 +285,8 @@ class Visit:
         raise Refused(403, self.language.gettext("This form was not sent by a page of this site."))
 
     def field(self, name: str, default: str = "") -> str:
-        r"""Return the first value of the field `name` of the sent form, its line ends as \n; `default` without the
-        field or a form.
+        r"""Return the first value of the field `name` of the sent form, its line ends as \n; `default` if the form
+        lacks the field or none was sent.
         """
         value: str = default if self.form is None else self.form.get(name, default)
         return value.replace("\r\n", "\n")
@@ -334,8 +336,8 @@ class Visit:
         return "application/json" in str(self.environ.get("HTTP_ACCEPT", ""))
 
     def kept_fields(self) -> list[tuple[str, str]]:
-        """Return names and values of the sent form, without `proof`, for a form that sends them again; [] for sign-in,
-        sign-out, and without a form.
+        """Return (name, value) of each field of the sent form, without `proof`, for a form that sends them again; []
+        for a form of sign-in or sign-out, and without a form.
         """
         if not self.sent_to or self.form is None or self.sent_to in ("/login/", "/logout/"):
             return []
@@ -348,7 +350,7 @@ class Visit:
 
     def number(self, name: str) -> int:
         """Return the field `name` of the sent form as an integer from 0 on; 0 if the field is missing or holds anything
-        else.
+        else, also more than 18 digits.
         """
         text = self.field(name)
         return int(text) if text.isdecimal() and len(text) < 19 else 0
@@ -365,13 +367,15 @@ class Visit:
         return secrets.token_urlsafe(18)
 
     def seal(self, data: bytes) -> str:
-        """Encrypt data that a later step of a flow (sign-in, second factor) needs; `unseal` reads it for 15 minutes on
-        this host.
+        """Encrypt data that a later step of a flow (sign-in, second factor) needs; return a text that `unseal` reads
+        for 15 minutes on this host.
         """
         return self.website.seal.close(FLOW[0], self.host, data)
 
     def unseal(self, text: str) -> bytes | None:
-        """Return what `seal` has encrypted on this host; None for a forged text, or after 15 minutes."""
+        """Return the data that `seal` has encrypted on this host, from the text that it returned; None for a forged
+        text or one of another host, and 15 minutes after sealing.
+        """
         return self.website.seal.open(FLOW[0], self.host, text, FLOW[1])
 
     # ------------------------------------------------------------ answers
@@ -405,7 +409,9 @@ class Visit:
     def send(
         self, data: bytes, kind: str, *, status: int = 200, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Answer with bytes of the Content-Type `kind`, and the cookies set so far. `headers`: further headers."""
+        """Answer with the body `data` of the Content-Type `kind`, and the cookies set so far. `headers`: further
+        headers.
+        """
         fields = [("Content-Type", kind), *(headers or {}).items(), *self._set]
         return Answer(status, fields, data)
 
@@ -417,8 +423,8 @@ class Visit:
         )
 
     def redirect(self, path: str, *, status: int = 303) -> Answer:
-        """Answer with a redirect to `path` on this host. Raises ValueError for a path that a browser could take for
-        another host's.
+        """Answer with a redirect, 303 unless `status` says another, to `path` (with query and fragment) on this host,
+        and the cookies set so far. Raises ValueError for a path that a browser could take for another host's.
         """
         return Answer(status, [("Location", own_path(path)), *self._set], b"")
 
@@ -433,8 +439,8 @@ def own_path(path: str) -> str:
 
 
 def is_own_path(path: str) -> bool:
-    """Return True for a path with query that every browser reads as one of the same host: one slash first, no
-    backslash, no space or control character.
+    """Return True for a path, with or without a query, that every browser reads as one of the same host: one slash
+    first, no backslash, no space or control character.
     """
     return (
         path.startswith("/")

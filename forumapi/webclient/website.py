@@ -53,9 +53,9 @@ _VISIT: Final = "forumapi.webclient.visit"
 class Website:
     """WSGI application: the website of every site that the API behind `transport` serves.
 
-    `secrets`: the operator's, for `Seal`. `is_secure`: the sites are reached by https, so that cookies have the prefix
-    `__Host-`. `address_of` finds a visitor's IP address in a WSGI environ. A request with files may hold `upload_limit`
-    bytes and take `upload_timeout_s` seconds.
+    `secrets`: the operator's, for `Seal`, one at least; the first one encrypts. `is_secure`: the sites are reached by
+    https, so that cookies have the prefix `__Host-`. `address_of` finds a visitor's IP address in a WSGI environ. A
+    request with files may hold `upload_limit` bytes and take `upload_timeout_s` seconds.
     """
 
     def __init__(
@@ -167,7 +167,7 @@ class Website:
 
     def show_again(self, visit: Visit, address: str, status: int) -> Answer:
         """Answer a refused form with another page of the site, the one at `address`, which shows `visit.writing`;
-        `status` replaces the page's 200. Raises what the page's view raises.
+        `status` replaces the page's 200. `visit` becomes a GET of that address. Raises what the page's view raises.
         """
         visit.turn_to(address)
         answer = self._answer(visit)
@@ -289,7 +289,10 @@ class Website:
         return self._refuse(visit, failure.status, failure=failure)
 
     def _as_guest(self, visit: Visit) -> Answer:
-        """Answer again, as to a guest, a visitor whose session the API no longer knows: public pages stay readable."""
+        """Answer again, as to a guest, a visitor whose session the API no longer knows: public pages stay readable, and
+        others lead to the sign-in page or an error page. Raises Failure or Moved if such a page can't be made for want
+        of the API.
+        """
         visit.is_personal = True
         visit.__dict__.pop("site", None)
         try:
@@ -406,8 +409,8 @@ class Website:
             return {}
 
     def call_headers(self, environ: dict[str, Any]) -> dict[str, str]:
-        """Return the headers of a visitor's request that all calls of the API pass on: User-Agent and X-Request-Id,
-        each unless it is empty or holds anything but printable ASCII.
+        """Return the headers of a visitor's request that all calls of the API pass on, by name: User-Agent and
+        X-Request-Id, each unless it is empty or holds anything but printable ASCII.
         """
         known = (("User-Agent", "HTTP_USER_AGENT"), ("X-Request-Id", "HTTP_X_REQUEST_ID"))
         found = {name: environ.get(key, "") for name, key in known}

@@ -20,7 +20,7 @@ MOST_KEYS: Final = 50
 
 
 def with_no_store(answer: Answer) -> Answer:
-    """Return the answer with `Cache-Control: no-store`, as it shows a secret."""
+    """Return `answer` with the header `Cache-Control: no-store` added, for a page that shows a secret."""
     return answer._replace(headers=[*answer.headers, ("Cache-Control", "no-store")])
 
 
@@ -42,17 +42,20 @@ class AccountView(View):
 
 
 class SessionsView(View):
-    """Sessions of a member: the devices on which they are signed in."""
+    """Page of a member's sessions: the devices on which they are signed in."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's sessions, newest first, a page from `offset` on. Raises SignInFirst for guests."""
+        """List the member's sessions, newest first, a page of them from the query's `offset` on. Raises SignInFirst for
+        guests.
+        """
         visit.member()
         found = visit.api.get("/sessions", offset=visit.query.get("offset"))
         return visit.page("sessions.html", list=found["sessions"])
 
     def post(self, visit: Visit) -> Answer:
-        """End the session of the field `id`; with `do` = "others" all sessions but this browser's. Raises SignInFirst
-        for guests, Refused with 400 for an `id` that is no number.
+        """End the session with the id in the field `id`; with `do` = "others" all sessions but this browser's. Lead
+        back to the list. Raises SignInFirst for guests, Refused with 400 for an `id` that is no number, Failure if the
+        API refuses it.
         """
         visit.member()
         if visit.field("do") == "others":
@@ -63,19 +66,20 @@ class SessionsView(View):
 
 
 class KeysView(View):
-    """API keys of a member; asks for a sign-in of the last 30 minutes."""
+    """Page of a member's API keys; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's API keys, at most MOST_KEYS (50), with the form for a new one. Raises SignInFirst for
-        guests and for a sign-in older than 30 minutes.
+        """List the member's API keys, newest first, at most MOST_KEYS (50), with the form for a new one. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key of the
-        field `id`. A refusal of the new key shows the form again. Raises SignInFirst for guests and for a sign-in older
-        than 30 minutes.
+        """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key with the
+        id in the field `id`. For the new key, a refusal whose status is in SHOWN (400, 401, 403 and others) shows the
+        form again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with
+        400 for an `id` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         if visit.field("do") == "revoke":
@@ -116,7 +120,7 @@ class KeysView(View):
 
 
 class AddressView(View):
-    """E-mail address that a member signs in with; asks for a sign-in of the last 30 minutes."""
+    """Page of the e-mail address that a member signs in with; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
         """Show the address, with the form for a new one. Raises SignInFirst for guests and for a sign-in older than 30
@@ -127,8 +131,8 @@ class AddressView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Send a code to the new address, and show the form that asks for the code; with `step` = "code" change the
-        address by that code. A refusal shows the form again. Raises SignInFirst for guests and for a sign-in older than
-        30 minutes.
+        address by that code. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the form again with
+        that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
@@ -170,20 +174,23 @@ def _drawn(address: str) -> Markup:
 
 
 class FactorView(View):
-    """Second factor of a member, codes of an authenticator app (TOTP); asks for a sign-in of the last 30 minutes."""
+    """Page of a member's second factor, codes of an authenticator app (TOTP); asks for a sign-in of the last 30
+    minutes.
+    """
 
     def get(self, visit: Visit) -> Answer:
-        """Show if the second factor is switched on. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        """Show if the second factor is switched on, with the buttons that switch it. Raises SignInFirst for guests and
+        for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret,
-        "recovery" makes new recovery codes, and "off" switches the factor off, both by a code of the app. A refusal by
-        the API shows the page again; another `do` raises Refused with 400. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes.
+        "recovery" makes new recovery codes, and "off" switches the factor off, both by a code of the app. A refusal
+        whose status is in SHOWN (400, 401, 403 and others) shows the page again with that status; another `do` raises
+        Refused with 400. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other
+        refusals.
         """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()
@@ -237,7 +244,7 @@ class FactorView(View):
 
 
 class PasskeysView(View):
-    """Passkeys of a member; asks for a sign-in of the last 30 minutes."""
+    """Page of a member's passkeys; asks for a sign-in of the last 30 minutes."""
 
     def get(self, visit: Visit) -> Answer:
         """List the member's passkeys, oldest first. Raises SignInFirst for guests and for a sign-in older than 30
@@ -248,8 +255,9 @@ class PasskeysView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store a passkey that the browser has made; with `do` = "rename" or "remove" rename or delete the passkey with
-        the id in the field `id`. A refusal shows the page again. Raises SignInFirst for guests and for a sign-in older
-        than 30 minutes.
+        the id in the field `id`. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the page again
+        with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for an
+        `id` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         step, name = visit.field("do"), visit.field("name")
@@ -293,26 +301,28 @@ class BeginNewPasskeyView(View):
 
 
 class GrantsView(View):
-    """Consents that a member has given to OAuth clients, programs that act in the member's name."""
+    """Page of the consents that a member has given to OAuth clients, programs that act in the member's name."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the programs that may act for the member, newest consent first, a page from `offset` on. Raises
-        SignInFirst for guests.
+        """List the programs that may act for the member, newest consent first, a page from the query's `offset` on.
+        Raises SignInFirst for guests.
         """
         visit.member()
         found = visit.api.get("/oauth/grants", offset=visit.query.get("offset"))
         return visit.page("grants.html", list=found["grants"])
 
     def post(self, visit: Visit) -> Answer:
-        """Revoke the consent of the field `id`. Raises SignInFirst for guests."""
+        """Revoke the consent with the id in the field `id`, and lead back to the list. Raises SignInFirst for guests,
+        Refused with 400 for an `id` that is no number, Failure if the API refuses it.
+        """
         visit.member()
         visit.api.delete(f"/oauth/grants/{id_field(visit)}")
         return visit.redirect("/account/programs/")
 
 
 class OptionsView(View):
-    """Options of a member's profile on this site: the main switch for mail about updates, and the switch by which
-    searches find the profile or not.
+    """Page of the options of a member's profile on this site: the main switch for mail about updates, and the switch by
+    which searches find the profile or not.
     """
 
     def get(self, visit: Visit) -> Answer:
@@ -322,7 +332,8 @@ class OptionsView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store both options, the boxes `sendEmail` (mail about updates) and `visible` (searches find the profile); an
-        unchecked box is False. Raises SignInFirst for guests.
+        unchecked box is False. Lead back to the form, which says that they are saved. Raises SignInFirst for guests,
+        Failure if the API refuses.
         """
         me = visit.member()
         wanted = bool(visit.field("sendEmail"))

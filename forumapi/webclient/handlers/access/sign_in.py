@@ -35,7 +35,7 @@ class SignInView(View):
     def get(self, visit: Visit) -> Answer:
         """Show the ways to sign in. With the query parameters `state` and `code` or `error`, with which a provider
         sends visitors back, finish the sign-in there; with `key`, the one of a mail's link, ask the visitor to confirm
-        the sign-in by that link. A member goes on to `next` at once unless `again` is set.
+        the sign-in by that link. A member is redirected to `next` at once unless the query parameter `again` is set.
         """
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
@@ -48,7 +48,8 @@ class SignInView(View):
     def post(self, visit: Visit) -> Answer:
         """Take the step of the field `step`. "code", "link" (of the mail), "passkey", "factor" (second factor) and
         "development" (by the address alone, in the embedded mode) sign in, or ask for the second factor; "provider"
-        leads to a provider; "email", the default, sends a code by mail. A refusal shows the page again.
+        leads to a provider; "email", the default, sends a code by mail. A refusal whose status is in _SHOWN (400, 401,
+        403 and others) shows the page again with that status; raises Failure for any other.
         """
         step = visit.field("step") or "email"
         if step == "provider":
@@ -66,8 +67,8 @@ class SignInView(View):
         return self._finish(visit, found)
 
     def interrupted(self, visit: Visit, *, is_stale: bool) -> Answer:
-        """Answer a form that needs a sign-in with the sign-in page, 401, which carries the form's fields on.
-        `is_stale`: the sender is signed in, but too long ago.
+        """Answer a form that needs a sign-in with the sign-in page, 401, which carries the form's fields on. `visit`
+        becomes a GET. `is_stale`: the sender is signed in, but too long ago.
         """
         visit.method = "GET"
         email = visit.me["email"] if is_stale and visit.me else ""
@@ -276,7 +277,7 @@ class BeginPasskeyView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Answer with JSON: `publicKey`, the argument of `navigator.credentials.get`, and `flow`, the API's state of
-        this sign-in, encrypted, which the second step sends back.
+        this sign-in, encrypted, which the second step sends back. Raises Failure if the API refuses.
         """
         visit.api.token = ""
         begun = visit.api.call("POST", "/auth/begin", {"method": "passkey"}).data
@@ -287,7 +288,9 @@ class SignOutView(View):
     """Sign-out, by a button in the bar."""
 
     def post(self, visit: Visit) -> Answer:
-        """Revoke the session's token, delete the cookie, and lead to the front page; a guest is led there too."""
+        """Revoke the session's token, delete the cookie, and lead to the front page; a guest is led there too. Raises
+        Failure if the API fails to revoke a valid token.
+        """
         if visit.session.token:
             _sign_out(visit)
         visit.forget_session()
@@ -314,13 +317,13 @@ def passkey_options(visit: Visit, begun: Any) -> Answer:
 
 def passkey_flow(visit: Visit) -> str:
     """Return the API's state that `passkey_options` has encrypted, from the form's field `flow`; "" if the field is
-    forged or older than 15 minutes.
+    missing, forged or older than 15 minutes.
     """
     return str(_opened(visit, "passkey").get("flow", ""))
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object; {} for any other text."""
+    """Return the object that the JSON `text` is; {} for any other text."""
     try:
         found = msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -23,9 +23,10 @@ class SignInMethodsView(View):
         return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
 
     def post(self, visit: Visit) -> Answer:
-        """Store whether people who moderate need a second factor: the box `secondFactor`; a refusal shows the page
-        again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
-        30 minutes.
+        """Store whether people who moderate need a second factor: the box `secondFactor`; lead back to the page. A
+        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes,
+        Failure for other refusals.
         """
         owner(visit)
         try:
@@ -72,9 +73,9 @@ class SignInMethodView(SettingsView):
         ]
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
-        """Return `enabled`, and the settings of the sign-in method in the URL by the fields' names, a list as lines;
-        secrets are not among them, as the API never shows them. Raises Failure if the API refuses to show the method,
-        404 for an unknown one.
+        """Return `enabled`, and the settings of the sign-in method in the URL by the fields' names, a list of URLs as
+        one text, a line each; secrets are not among them, as the API never shows them. Raises Failure if the API
+        refuses to show the method, 404 for an unknown one.
         """
         found = self._found(visit, url_values)
         values = {
@@ -85,8 +86,8 @@ class SignInMethodView(SettingsView):
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names, as this site's settings of the sign-in method in the
-        URL; a secret whose field is empty stays as it is. Raises Failure if the API refuses the settings, 404 for an
-        unknown method.
+        URL; URLs are split at spaces and line ends; a secret whose field is empty stays as it is. Raises Failure if the
+        API refuses the settings, 404 for an unknown method.
         """
         kinds = {one["name"]: one["kind"] for one in self._found(visit, url_values)["fields"]}
         settings: dict[str, Any] = {}

@@ -47,7 +47,8 @@ class CommentView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Redirect to the page of the item or profile that holds the comment with the id `comment`, with the comment as
-        its anchor. The author of a comment that moderators took away, which no page holds, is led to the reasons.
+        its anchor. The author of a comment that moderators took away, which no page holds, is redirected to the page of
+        the statement of reasons. Raises Failure if the visitor may not read the comment.
         """
         return InContextView().get(visit, comment)
 
@@ -56,10 +57,11 @@ class InContextView(View):
     """Redirect to a comment on the page of its item or profile, between the comments around it."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Redirect to the page of the list that holds the comment with the id `comment`, with the comment as its
-        anchor.
+        """Redirect to the page, among the pages of comments on its item or profile, that holds the comment with the id
+        `comment`, with the comment as its anchor.
 
-        The author of a comment that moderators took away, which no list holds, is led to the reasons.
+        The author of a comment that moderators took away, which no page holds, is redirected to the page of the
+        statement of reasons. Raises Failure if the visitor may not read the comment.
         """
         if visit.session.token:
             try:
@@ -90,8 +92,9 @@ class CreateCommentView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Post the comment with its files and lead to it; with `do` = "preview" show it in the form, rendered, or send
-        its HTML as JSON to a script. A refusal shows the page with the form again, as it was filled in. Raises
-        SignInFirst for guests, Refused with 400 without an `itemType` of COMMENTED or an `itemId`.
+        its HTML as JSON to a script. A form without text or too long, and a refusal whose status is in WRITING_REFUSALS
+        (400, 403, 404 and others), show the page with the form again, as it was filled in. Raises SignInFirst for
+        guests, Refused with 400 without an `itemType` of COMMENTED or an `itemId`, Failure for other refusals.
         """
         visit.member()
         kind, item = visit.field("itemType"), visit.number("itemId")
@@ -126,7 +129,9 @@ class EditCommentView(View):
     takes_files = True
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show the form. Raises Refused unless the visitor may update the comment. Raises SignInFirst for guests."""
+        """Show the form with text and files of the comment with the id `comment`. Raises Refused with 403 unless the
+        visitor may update the comment, SignInFirst for guests, Failure if the visitor may not read it.
+        """
         visit.member()
         found = visit.api.document(f"/comments/{comment}")
         if not found.data["meta"]["permissions"]["update"]:
@@ -135,9 +140,10 @@ class EditCommentView(View):
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Store text and files, and lead to the comment; with `do` = "preview" show the form again with the text
-        rendered, or send its HTML as JSON to a script. A refusal shows the form again. If somebody changed the comment
-        since the form was shown, show the form again, with the comment's present text beside the sent one. Raises
-        SignInFirst for guests.
+        rendered, or send its HTML as JSON to a script. A text that is missing or too long, and a refusal whose status
+        is in WRITING_REFUSALS (400, 403, 404 and others), show the form again. If somebody changed the comment since
+        the form was shown, show the form again, with the comment's present text beside the sent one. Raises SignInFirst
+        for guests, Failure for other refusals.
         """
         visit.member()
         writing = Writing.read(visit)
@@ -186,7 +192,7 @@ class DeleteCommentView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Ask for confirmation; for a comment that is deleted already, offer moderators to restore it. Raises Refused
-        for visitors who may do neither. Raises SignInFirst for guests.
+        with 403 for members who may do neither, SignInFirst for guests, Failure if the member may not read the comment.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
@@ -197,8 +203,8 @@ class DeleteCommentView(View):
         return visit.page("delete_comment.html", comment=found)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Delete the comment; lead moderators to the page that restores it, others to the page of the list where it
-        was. Raises SignInFirst for guests.
+        """Delete the comment; lead moderators to the page that restores it, others to the page of comments where it
+        was. Raises SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
@@ -215,7 +221,9 @@ class RestoreCommentView(View):
     """Restoring of a deleted comment, by a moderator."""
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Restore the comment and lead to it. Raises SignInFirst for guests."""
+        """Restore the comment with the id `comment` and lead to it. Raises SignInFirst for guests, Failure if the API
+        refuses, as it does to members who do not moderate there.
+        """
         visit.member()
         visit.api.patch(f"/comments/{comment}", {"/meta/flags/deleted": False})
         return visit.redirect(f"/comments/{comment}/incontext/")
@@ -239,8 +247,8 @@ class UploadView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store the file `file` and answer with JSON: `value`, for the form's field `file`, and `name`; for a file that
-        was refused `problem`, a sentence with the reason. Raises SignInFirst for guests, Refused without a file,
-        Failure for a refusal that is not about the file.
+        was refused `problem`, a sentence with the reason, under the refusal's status. Raises SignInFirst for guests,
+        Refused with 400 without a file, Failure for a refusal that is not about the file.
         """
         visit.member()
         sent = visit.files.get("file") if visit.files is not None else None

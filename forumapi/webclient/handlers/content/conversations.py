@@ -14,8 +14,8 @@ class ConversationView(View):
     """Page of a conversation: some of its comments, and the form for a new one."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the conversation with the id `item`, and its comments from `offset` on; the first ones if the API
-        refuses that offset.
+        """Show the conversation with the id `item`, and its comments from the query's `offset` on, oldest first; the
+        first ones if the API refuses that offset. Raises Failure if the visitor may not read the conversation.
         """
         found = visit.listed(f"/conversations/{item}")
         return visit.page("conversation.html", item=found, kind="conversation")
@@ -25,7 +25,7 @@ class ConversationsView(View):
     """List of all conversations of the site that the visitor may read."""
 
     def get(self, visit: Visit) -> Answer:
-        """List conversations from `offset` on: sticky ones first, then by last activity."""
+        """List conversations from the query's `offset` on: sticky ones first, then by last activity, latest first."""
         found = visit.listed("/conversations")
         return visit.page("conversations.html", list=found["conversations"])
 

@@ -41,7 +41,9 @@ class DraftListView(View):
     """List of a member's drafts on this site."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's drafts from `offset` on, the latest begun first. Raises SignInFirst for guests."""
+        """List the member's drafts from the query's `offset` on, those begun latest first. Raises SignInFirst for
+        guests.
+        """
         visit.member()
         found = visit.api.get("/drafts", offset=visit.query.get("offset"))["drafts"]
         return visit.page("drafts.html", drafts=found, page_of=page_of, writing_of=Writing.of_draft)
@@ -62,7 +64,7 @@ class SaveDraftView(View):
         A script gets JSON: `version` of the draft (0: none is stored), `other`, the stored text if that is another
         version, else null, and `problem`, the reason for a refusal, "" without one. `place`, `id`: type and id of the
         thing that the draft comments on, or of the microcosm in which it begins an item. Raises SignInFirst for guests,
-        Refused with 400 for an item of a type that has no drafts.
+        Refused with 400 for an item of a type that has no drafts, Failure for a refusal that no form shows.
         """
         visit.member()
         item_type = visit.field("itemType")
@@ -130,7 +132,7 @@ class DiscardDraftView(View):
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Delete the draft, and lead back to the page that the form names, else to the list of drafts. `place`, `id`:
         type and id of the thing that the draft comments on, or of the microcosm in which it begins an item. Raises
-        SignInFirst for guests.
+        SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         visit.api.delete(f"/{place}s/{id}/draft")

@@ -22,8 +22,8 @@ class EventsView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List events from `offset` on: those to come, the next one first, or with the query parameter `past` those
-        before now, the latest first; with `mine` only those of them to which the member has answered yes.
+        """List events from the query's `offset` on: those to come, the next one first, or with the query parameter
+        `past` those before now, the latest first; with `mine` only those of them to which the member has answered yes.
         """
         is_past = "past" in visit.query
         today = visit.now.strftime("%Y-%m-%dT%H:%M")
@@ -43,12 +43,15 @@ class EventView(View):
     """Page of an event: time, place, attendees, the member's own answer, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the event with the id `item`, and its comments from `offset` on."""
+        """Show the event with the id `item`, and its comments from the query's `offset` on. Raises Failure if the
+        visitor may not read the event.
+        """
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
         """Show the page of the event with the id `item`. `failure`: the API's refusal of the member's answer, whose
-        reason and status the page has; None without a refusal. Raises Failure if the visitor may not read the event.
+        reason the page shows and whose status it has; None without a refusal (status 200). Raises Failure if the
+        visitor may not read the event.
         """
         found = visit.api.get(f"/events/{item}", offset=visit.query.get("offset"))
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")
@@ -70,8 +73,10 @@ class AttendView(View):
     """Storing of a member's answer to an event: `rsvp` is yes, maybe, no, or `waiting` for a place on a full event."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the member's answer in place of the former one, and lead back to the event; a refusal shows the event's
-        page with its reason. Raises SignInFirst for guests, Refused with 400 for any other `rsvp`.
+        """Store the member's answer to the event with the id `item`, the field `rsvp`, in place of the former one, and
+        lead back to the event; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the event's page
+        with reason and status of the refusal. Raises SignInFirst for guests, Refused with 400 if `rsvp` is not yes,
+        maybe, no or waiting, Failure for other refusals.
         """
         me = visit.member()
         rsvp = visit.field("rsvp")
@@ -93,7 +98,9 @@ class AttendeesView(View):
     """List of the profiles that have answered an event or were invited to it."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """List attendees from `offset` on: by answer (yes, maybe, invited, no), then by the time of the answer."""
+        """List the attendees of the event with the id `item` from the query's `offset` on: by answer (yes, maybe,
+        invited, no), then by the time of the answer. Raises Failure if the visitor may not read the event.
+        """
         event = visit.api.get(f"/events/{item}", limit=5)
         found = visit.api.get(f"/events/{item}/attendees", offset=visit.query.get("offset"))
         return visit.page("attendees.html", item=event, attendees=found["attendees"])
@@ -117,7 +124,9 @@ class CalendarView(View):
     """File of an event for calendar programs."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the event as an iCalendar file."""
+        """Send the event with the id `item` as an iCalendar file. Raises Failure for visitors who may not read the
+        event.
+        """
         reply = visit.api.document(f"/events/{item}/ical")
         name = f'attachment; filename="event-{item}.ics"'
         return visit.send(
@@ -140,8 +149,8 @@ class CreateEventView(CreateItemView):
         return Writing(fields=fields)
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place and limit of attendees typed into the form `writing`, for the API. Raises
-        Failure with 400 if hours or limit are no numbers.
+        """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place and
+        limit of attendees. Raises Failure with 400 if hours or limit are no numbers.
         """
         return _body(visit, writing)
 
@@ -168,8 +177,8 @@ class EditEventView(EditItemView):
         return {name: [text] for name, text in shown.items()}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return time, duration, place, limit of attendees and, if the form has it, `status` typed into the form
-        `writing`, for the API. Raises Failure with 400 if hours or limit are no numbers.
+        """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place, limit
+        of attendees and, if the form has it, `status`. Raises Failure with 400 if hours or limit are no numbers.
         """
         made = _body(visit, writing)
         if writing.value("status"):
@@ -177,7 +186,9 @@ class EditEventView(EditItemView):
         return made
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return title, time and place of the stored event `item`, which is as the API shows it, a line each."""
+        """Return title, time and place of the stored event `item`, which is as the API shows it, a line each, as plain
+        text.
+        """
         stored = Writing(fields=self.fields(item))
         when = f"{stored.value('day')} {stored.value('time')} ({stored.value('tz')})"
         return "\n".join((plain(item["title"]), when, stored.value("where")))

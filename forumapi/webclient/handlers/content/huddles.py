@@ -24,8 +24,8 @@ class HuddlesView(View):
     """List of the huddles that a member takes part in."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's huddles from `offset` on, latest activity first; with `unread` those alone that hold unread
-        comments. Raises SignInFirst for guests.
+        """List the member's huddles from the query's `offset` on, latest activity first; with the query parameter
+        `unread` those alone that hold unread comments. Raises SignInFirst for guests.
         """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
@@ -37,8 +37,8 @@ class HuddlePageView(View):
     """Page of a huddle: participants, comments, and the forms to answer and to add people."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the huddle with the id `item`, and its comments from `offset` on; the first ones if the API refuses that
-        offset. Raises Refused with 404 for members who take no part, Failure for other refusals.
+        """Show the huddle with the id `item`, and its comments from the query's `offset` on; the first ones if the API
+        refuses that offset. Raises Refused with 404 for members who take no part, Failure for other refusals.
         """
         return self.show(visit, item)
 
@@ -51,8 +51,9 @@ class HuddlePageView(View):
         failure: Failure | None = None,
     ) -> Answer:
         """Show the page of the huddle with the id `item`. `people`: contents of the page's form to add people, if
-        adding them failed, else None; `failure`: the API's refusal to add them, None if it was not asked. Raises
-        Refused with 404 for members who take no part, Failure for other refusals.
+        adding them failed, else None; `failure`: the API's refusal to add them, None if it was not asked. The page has
+        the refusal's status, else 400 with `people`, else 200. Raises Refused with 404 for members who take no part,
+        Failure for other refusals.
         """
         try:
             found = visit.listed(f"/huddles/{item}")
@@ -76,7 +77,7 @@ class NewestHuddleCommentView(View):
 
     def get(self, visit: Visit, item: int) -> Answer:
         """Redirect to the page that shows the first unread comment, or the newest one if all are read, of the huddle
-        with the id `item`. Raises Refused with 404 for members who take no part.
+        with the id `item`. Raises Refused with 404 for members who take no part, Failure for guests and other refusals.
         """
         found = for_participants(visit, f"/huddles/{item}/newcomment")
         return visit.redirect(in_context(found.location), status=302)
@@ -99,7 +100,8 @@ class BeginHuddleView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Begin the huddle, post its first comment and lead there. Names that could mean nobody or several people, no
-        people, no text and a refusal of the huddle show the form again. Raises SignInFirst for guests.
+        people, no text and a refusal of the huddle whose status is 404 or in SHOWN (400, 401, 403 and others) show the
+        form again. Raises SignInFirst for guests, Failure for other refusals.
 
         If the comment alone is refused, its text stands in the form on the new huddle's page.
         """
@@ -157,8 +159,10 @@ class AddToHuddleView(View):
     """Adding of people to a huddle, by the form on its page."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Add the people of the form as participants; if names are unclear or missing, or the API refuses, show the
-        huddle's page with the reason. Raises SignInFirst for guests.
+        """Add the people of the form as participants of the huddle with the id `item`, and lead to it; if names are
+        unclear or missing, or the API refuses with 400, 403, 404, 429 or 503, show the huddle's page with the reason.
+        Raises SignInFirst for guests, Refused with 404 if that page is shown to members who take no part, Failure for
+        other refusals.
         """
         visit.member()
         people = People.of_form(visit)
@@ -178,14 +182,16 @@ class LeaveHuddleView(View):
     """Form by which a participant leaves a huddle, for good."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Ask for confirmation. Raises Refused with 404 for members who take no part. Raises SignInFirst for guests."""
+        """Ask for confirmation. Raises Refused with 404 for members who take no part, SignInFirst for guests, Failure
+        for other refusals.
+        """
         visit.member()
         found = for_participants(visit, f"/huddles/{item}", limit=5).data
         return visit.page("leave_huddle.html", item=found)
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Take the member out of the huddle, and lead to the list of huddles. Raises Refused with 404 for members who
-        take no part. Raises SignInFirst for guests.
+        take no part, SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         try:
@@ -208,8 +214,8 @@ class Meant(NamedTuple):
 
 
 class People:
-    """People chosen in one sent form: `chosen`, names by profile id; `unclear`, typed names that do not name one
-    profile; `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
+    """People chosen in one sent form: `chosen`, names by profile id; `unclear`, typed names that could mean no profile
+    or several; `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
     """
 
     def __init__(self) -> None:

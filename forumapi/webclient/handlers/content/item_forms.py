@@ -44,7 +44,8 @@ class CreateItemView(View):
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Show the form with the member's draft for this microcosm. `microcosm` 0: the form offers microcosms to choose
-        from. Raises SignInFirst for guests, Refused for members who may not create such an item there.
+        from. Raises SignInFirst for guests, Refused with 403 for members who may not create such an item there, Failure
+        if the member may not read it.
         """
         visit.member()
         writing = visit.writing
@@ -58,8 +59,11 @@ class CreateItemView(View):
 
     def post(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Create the item, then its first comment if there is a text, and lead there. With `do` = "preview" or "more"
-        (further lines, such as choices of a poll) show the form; a refusal shows it again, as it was filled in.
-        `microcosm`: id of the microcosm, 0 if the form's field `microcosmId` chooses it. Raises SignInFirst for guests.
+        (further lines, such as choices of a poll) show the form; a form with something missing or too long, and a
+        refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others), show it again, as it was filled in.
+        `microcosm`: id of the microcosm, 0 if the form's field `microcosmId` chooses it. Raises SignInFirst for guests,
+        Refused if the form is shown without a refusal to members who may not create such an item there, Failure for
+        other refusals.
 
         The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
         """
@@ -93,8 +97,8 @@ class CreateItemView(View):
 
     def show(self, visit: Visit, microcosm: int, writing: Writing) -> Answer:
         """Show the form with the contents `writing`, for the microcosm with this id, or, for 0, with the microcosms to
-        choose from. Raises Refused if the visitor may not create such an item in the microcosm; a form that is refused
-        already (`writing.is_refused`) is shown all the same.
+        choose from. Raises Refused with 403 if the visitor may not create such an item in the microcosm; a form that is
+        refused already (`writing.is_refused`) is shown all the same.
         """
         place, places = None, []
         if microcosm:
@@ -138,13 +142,13 @@ class EditItemView(View):
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
         """Return the stored item, as the API shows it, as plain text, a line a field, to be shown beside a form that
-        was sent after somebody else had changed the item; the title alone in this class.
+        was sent after somebody else had changed the item; in this class the title alone.
         """
         return str(plain(item["title"]))
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the form with the item as it is. Raises Refused unless the visitor may update it. Raises SignInFirst for
-        guests.
+        """Show the form with the item with the id `item` as it is stored. Raises Refused with 403 unless the visitor
+        may update it, SignInFirst for guests, Failure if the visitor may not read it.
         """
         visit.member()
         found = self._found(visit, item)
@@ -157,8 +161,9 @@ class EditItemView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
-        version, which the form replaces if it is sent once more; another refusal shows the form as it was filled in;
-        with `do` = "more" show it with further lines. Raises SignInFirst for guests.
+        version, which the form replaces if it is sent once more; another refusal whose status is in WRITING_REFUSALS
+        (400, 403, 404 and others), a missing and a too long title show the form as it was filled in; with `do` = "more"
+        show it with further lines. Raises SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)
@@ -199,15 +204,15 @@ class EditItemView(View):
 
 
 def edit_reason(visit: Visit) -> str:
-    """Return the reason typed in the field `editReason`, cut to 150 characters; "Edited", translated, without one,
-    as the API demands a reason.
+    """Return the reason for an edit, typed in the field `editReason`, cut to 150 characters; "Edited", translated,
+    without one, as the API demands a reason.
     """
     return visit.field("editReason").strip()[:150] or visit.language.gettext("Edited")
 
 
 def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
     """Return those of the first MOST_PLACES microcosms of the tree in which the visitor may create items of the type
-    `kind`, as the API shows them, in the tree's order.
+    `kind`, as the API shows them, in the tree's order. Raises Failure if the API refuses the tree.
     """
     found: list[dict[str, Any]] = visit.api.get("/microcosms/tree")[:MOST_PLACES]
     if not found:
@@ -245,7 +250,7 @@ def preview(visit: Visit, writing: Writing, place: dict[str, Any]) -> None:
 
 def preview_answer(visit: Visit, writing: Writing) -> Answer:
     """Answer a script that asked for a preview with JSON: `html`, made of `writing.preview`; if `writing` is refused,
-    `problem`, the reason.
+    `problem`, the reason, under the refusal's status.
     """
     if writing.is_refused:
         return visit.json({"problem": writing.reason(visit)}, status=writing.status)

@@ -16,7 +16,7 @@ class PollsView(View):
     """List of the site's polls."""
 
     def get(self, visit: Visit) -> Answer:
-        """List polls from `offset` on, sticky ones first, then those with the newest comments."""
+        """List polls from the query's `offset` on, sticky ones first, then those with the newest comments."""
         found = visit.api.get("/polls", offset=visit.query.get("offset"))
         return visit.page("polls.html", polls=found["polls"])
 
@@ -25,12 +25,15 @@ class PollView(View):
     """Page of a poll: question, form to vote, results, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the poll with the id `item`, and its comments from `offset` on."""
+        """Show the poll with the id `item`, and its comments from the query's `offset` on. Raises Failure if the
+        visitor may not read the poll.
+        """
         return self.show(visit, item)
 
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
         """Show the page of the poll with the id `item`. `failure`: the API's refusal of the member's ballot, whose
-        reason and status the page has; None without a refusal. Raises Failure if the visitor may not read the poll.
+        reason the page shows and whose status it has; None without a refusal (status 200). Raises Failure if the
+        visitor may not read the poll.
         """
         found = visit.api.get(f"/polls/{item}", offset=visit.query.get("offset"))
         return visit.page(
@@ -46,8 +49,10 @@ class VoteView(View):
     """Storing and withdrawal of a member's vote in a poll."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the choices of the form in place of the member's former vote; a form without choices withdraws the
-        vote. Lead back to the poll; a refusal shows the poll's page with its reason. Raises SignInFirst for guests.
+        """Store the choices of the form, ids in the field `choice`, in place of the member's former vote; a form
+        without choices withdraws the vote. Lead back to the poll; a refusal whose status is in FORM_REFUSALS (400, 403
+        and others) shows the poll's page with reason and status of the refusal. Raises SignInFirst for guests, Failure
+        for other refusals.
         """
         visit.member()
         chosen = visit.form.getlist("choice") if visit.form is not None else []
@@ -65,7 +70,9 @@ class VotersView(View):
     """List of the voters of a poll that names them, with the choice of each."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """List votes from `offset` on. Raises Failure for a poll that keeps its voters secret."""
+        """List the votes in the poll with the id `item` from the query's `offset` on, by the voters' user ids. Raises
+        Failure for a poll that keeps its voters secret, and if the visitor may not read the poll.
+        """
         poll = visit.api.get(f"/polls/{item}", limit=5)
         found = visit.api.get(f"/polls/{item}/votes", offset=visit.query.get("offset"))
         names = {choice["id"]: choice["choice"] for choice in poll["choices"]}
@@ -119,7 +126,9 @@ class EditPollView(EditItemView):
         return {**_body(writing), "choices": choices}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return title, question and choices of the stored poll `item`, which is as the API shows it, a line each."""
+        """Return title, question and choices of the stored poll `item`, which is as the API shows it, a line each, as
+        plain text.
+        """
         lines = (item["title"], item["question"], *(one["choice"] for one in item["choices"]))
         return "\n".join(plain(one) for one in lines)
 

@@ -21,7 +21,8 @@ class ReactView(View):
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
         """Show all reactions that the site offers, for the member to give one to the comment or item with the id
-        `item`. `things`: plural of its type, such as `comments`. Raises SignInFirst for guests.
+        `item`. `things`: plural of its type, such as `comments`. Raises SignInFirst for guests, Failure if the member
+        may not read the thing.
         """
         visit.member()
         found = visit.api.get(f"/{things}/{item}/reactions")["reactions"]
@@ -30,7 +31,8 @@ class ReactView(View):
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Give the comment or item with the id `item` the reaction named in the field `reaction`, or take back the one
         named in `unreact`, and redirect to the page that the form was sent from. `things`: plural of its type, such as
-        `comments`. Raises Refused without either field, SignInFirst for guests.
+        `comments`. Raises Refused with 400 without either field, SignInFirst for guests, Failure if the API refuses the
+        reaction.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")
@@ -45,8 +47,9 @@ class BookmarkView(View):
     """Setting and removal of the member's bookmark on a comment or item."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Set the bookmark if `on` is "1", else remove it, and redirect to the page that the form was sent from.
-        `things`: plural of the type, such as `comments`; `item`: id. Raises SignInFirst for guests.
+        """Set the member's bookmark on the comment or item with the id `item` if the field `on` is "1", else remove it,
+        and redirect to the page that the form was sent from. `things`: plural of the type, such as `comments`. Raises
+        SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         is_on = visit.field("on") == "1"

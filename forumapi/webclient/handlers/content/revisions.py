@@ -14,16 +14,18 @@ class RevisionsView(View):
     """Page of a comment's revisions; its button makes the text of an earlier revision the current one."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """List the revisions of the comment with the id `comment` from `offset` on, newest first, and show the
-        difference between the revisions numbered `from` and `to` in the query: `to` is the newest by default, `from`
-        the one before `to`. Raises SignInFirst for guests.
+        """List the revisions of the comment with the id `comment` from the query's `offset` on, newest first, and show
+        the difference between the revisions numbered `from` and `to` in the query: `to` is the newest by default,
+        `from` the one before `to`. Raises SignInFirst for guests, Failure if the API does not show the member the
+        revisions.
         """
         visit.member()
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Make the text of the revision numbered `revision` the current one, and lead to the comment; show the page
-        again if the comment was changed meanwhile. Raises SignInFirst for guests, Refused with 400 without a number.
+        """Make the text of the revision whose number is the field `revision` the current one of the comment with the id
+        `comment`, and lead to the comment; show the page again, with 412, if the comment was changed meanwhile. Raises
+        SignInFirst for guests, Refused with 400 without a number, Failure for other refusals.
         """
         visit.member()
         revision = visit.number("revision")

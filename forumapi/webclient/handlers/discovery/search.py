@@ -31,9 +31,9 @@ class SearchView(View):
     """Search page: the form, an explanation of its operators, and the results."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form, and results from `offset` on if the query names anything to search for. `author` is looked up
-        as a profile's name; without such a profile nothing is searched. A search that took too long is answered with
-        503 and the form.
+        """Show the form, and results from the query's `offset` on if the query names anything to search for. `author`
+        is looked up as a profile's name; without such a profile nothing is searched. A search that took too long is
+        answered with 503 and the form. Raises Failure for other refusals.
         """
         asked = _asked(visit)
         author = visit.query.get("author", "").strip()
@@ -83,7 +83,9 @@ class SuggestionsView(View):
     """Completions of the search field, for its script."""
 
     def get(self, visit: Visit) -> Answer:
-        """Answer with a JSON list of texts: `q`, cut to 200 characters, with its last word completed in each."""
+        """Answer with a JSON list of texts: `q`, cut to 200 characters, with its last word completed in each; []
+        without completions. Raises Failure with 429 for a rate limit alone.
+        """
         found = _completed(visit, visit.query.get("q", "")[:200])
         return visit.send(msgspec.json.encode(found), JSON)
 

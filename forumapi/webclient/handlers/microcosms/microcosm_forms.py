@@ -24,16 +24,17 @@ class CreateMicrocosmView(View):
     takes_files = True
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show the empty form; `microcosm` is chosen as the parent. Raises Refused if the visitor may create no
-        microcosms on this site. Raises SignInFirst for guests.
+        """Show the empty form; the microcosm with the id `microcosm` is chosen as the parent. Raises Refused with 403
+        if the visitor may create no microcosms on this site, SignInFirst for guests.
         """
         visit.member()
         typed = {"visibility": "public", "parent": str(microcosm)}
         return self._show(visit, typed, ["conversation", "event", "poll"])
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Create the microcosm below the chosen parent, else below `microcosm`, and lead there; a refusal shows the
-        form again. Raises SignInFirst for guests.
+        """Create the microcosm below the chosen parent, else below the one with the id `microcosm`, and lead to the new
+        one; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with that status.
+        Raises SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         typed, types = _typed(visit)
@@ -71,8 +72,8 @@ class EditMicrocosmView(View):
     takes_files = True
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show the form with the microcosm as it is. Raises Refused unless the visitor may update it. Raises
-        SignInFirst for guests.
+        """Show the form with the microcosm with the id `microcosm` as it is stored. Raises Refused with 403 unless the
+        visitor may update it, SignInFirst for guests, Failure if the visitor may not read it.
         """
         visit.member()
         found = visit.api.document(f"/microcosms/{microcosm}", limit=5)
@@ -84,8 +85,9 @@ class EditMicrocosmView(View):
         return self._show(visit, now, typed, now["itemTypes"], found.etag)
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Store the microcosm and lead to it; a refusal shows the form again as it was filled in, also if somebody else
-        changed the microcosm meanwhile: sent once more, the form replaces that change. Raises SignInFirst for guests.
+        """Store the microcosm and lead to it; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
+        the form again as it was filled in, also if somebody else changed the microcosm meanwhile: sent once more, the
+        form replaces that change. Raises SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         typed, types = _typed(visit)

@@ -15,15 +15,16 @@ class MicrocosmPageView(View):
     """Page of a microcosm: the microcosms below it, then its items."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """Show the microcosm with the id `microcosm`, and its entries from `offset` on: sticky ones, then the
-        microcosms below it, then its items by last activity. For an offset that the API refuses, show the first
-        entries.
+        """Show the microcosm with the id `microcosm`, and its entries from the query's `offset` on: sticky ones, then
+        the microcosms below it, then its items by last activity. For an offset that the API refuses, show the first
+        entries. Raises Failure if the visitor may not read the microcosm.
         """
         return self.show(visit, visit.listed(f"/microcosms/{microcosm}"))
 
     def show(self, visit: Visit, found: dict[str, Any]) -> Answer:
         """Show the microcosm `found`, which is as the API answers it. The API's list of items leaves polls out, so that
-        the first POLLS of them, sticky ones before those with the newest comments, are shown on the first page.
+        on the first page of that list the first POLLS (5) polls are shown too, sticky ones before those with the newest
+        comments.
         """
         polls: dict[str, Any] | None = None
         if "poll" in found["itemTypes"] and found["items"]["page"] <= 1:
@@ -35,7 +36,7 @@ class MicrocosmsView(MicrocosmPageView):
     """Page of the root microcosm: the microcosms at the top of the tree, and the root's own items."""
 
     def get(self, visit: Visit) -> Answer:  # type: ignore[override]
-        """Show the root microcosm, and its entries from `offset` on: sticky ones, then the microcosms below it, then
-        its items by last activity. For an offset that the API refuses, show the first entries.
+        """Show the root microcosm, and its entries from the query's `offset` on: sticky ones, then the microcosms below
+        it, then its items by last activity. For an offset that the API refuses, show the first entries.
         """
         return self.show(visit, visit.listed("/microcosms"))

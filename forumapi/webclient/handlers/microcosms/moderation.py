@@ -31,8 +31,8 @@ class ModerationView(View):
     """Queue of what waits for a decision in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show a page of the queue, PAGE entries, oldest first; with the query parameter `after`, a cursor that an
-        earlier page gave, the page behind that cursor. Raises SignInFirst for guests.
+        """Show a page of the queue, PAGE (25) entries at most, oldest first; with the query parameter `after`, a cursor
+        that an earlier page gave, the page behind that cursor. Raises SignInFirst for guests.
         """
         visit.member()
         after = visit.query.get("after")
@@ -54,18 +54,20 @@ class ModerateView(View):
 
     def get(self, visit: Visit, kinds: str, item: int) -> Answer:
         """Show the actions on the thing with the id `item`. `kinds`: plural of its type, such as `events`. Raises
-        Refused if the member may take none; SignInFirst for guests.
+        Refused with 403 if the member may take none, SignInFirst for guests, Failure if the member may not read the
+        thing.
         """
         visit.member()
         return self._show(visit, kinds, item)
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Take the action in the field `do` on the thing with the id `item`: "move" an item into the microcosm `place`,
-        or a key of DEEDS, such as "hide"; then lead to the page of the queue that the form stood on, else to the thing
-        or its page of actions. A refusal shows the page again.
+        """Take the action in the field `do` on the thing with the id `item`: "move" an item into the microcosm whose id
+        is the field `place`, or a key of DEEDS, such as "hide"; then lead to the page of the queue that the form stood
+        on, else to the thing or its page of actions. A refusal whose status is in FORM_REFUSALS (400, 403 and others)
+        shows the page again with that status.
 
         `kinds`: plural of the thing's type, such as `events`. Raises SignInFirst for guests, Refused with 400 for
-        another `do`.
+        another `do` and a `place` that is no number, Failure for other refusals.
         """
         visit.member()
         do = visit.field("do")
@@ -108,8 +110,8 @@ class ModerateCommentView(View):
     """Page with all actions that the member may take on a comment."""
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Show the actions on the comment with the id `comment`. Raises Refused if the member may take none;
-        SignInFirst for guests.
+        """Show the actions on the comment with the id `comment`. Raises Refused with 403 if the member may take none,
+        SignInFirst for guests, Failure if the member may not read the comment.
         """
         visit.member()
         return self._show(visit, comment)
@@ -117,7 +119,8 @@ class ModerateCommentView(View):
     def post(self, visit: Visit, comment: int) -> Answer:
         """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`; then
         lead to the page of the queue that the form stood on, else to the comment or its page of actions. A refusal
-        shows the page again. Raises SignInFirst for guests, Refused with 400 for another `do`.
+        whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises SignInFirst
+        for guests, Refused with 400 for another `do`, Failure for other refusals.
         """
         visit.member()
         path = f"/comments/{comment}"
@@ -208,7 +211,9 @@ def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:
 
 
 def creatable(visit: Visit, ids: Sequence[int], kind: str) -> set[int]:
-    """Return those of the microcosms `ids` in which the visitor may create things of the type `kind`."""
+    """Return those of `ids`, ids of microcosms, in which the visitor may create things of the type `kind`, such as
+    `conversation` or `microcosm`. Raises Failure if the API refuses to say.
+    """
     found: set[int] = set()
     for start in range(0, len(ids), BATCH):
         part = ids[start : start + BATCH]

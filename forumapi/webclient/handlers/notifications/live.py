@@ -37,7 +37,9 @@ class CountsView(View):
     """Numbers of a member's unread updates and huddles, for the bar of the page."""
 
     def get(self, visit: Visit) -> Answer:
-        """Answer with JSON: `updates` and `huddles`, the numbers of unread ones. Raises Refused with 403 for guests."""
+        """Answer with JSON: `updates` and `huddles`, the numbers of the member's unread updates and of huddles with
+        unread comments. Raises Refused with 403 for guests.
+        """
         if visit.me is None:
             raise Refused(403)
         unread = visit.api.get("/updates", unread="true", limit=5)["updates"]["total"]
@@ -50,9 +52,9 @@ class NewCommentsView(View):
 
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
         """Send the comments with ids above `comment` on the thing with the id `item` as HTML: those on the page of its
-        list at the query's `offset` and on the pages behind, MOST_PAGES pages at most. `kind`: plural of the thing's
-        type, such as `events`. Raises Failure if the visitor may not read the thing; Refused with 404 for a huddle that
-        the member takes no part in.
+        comments at the query's `offset` and on the pages behind, MOST_PAGES (4) pages at most. `kind`: plural of the
+        thing's type, such as `events`. Raises Failure if the visitor may not read the thing; Refused with 404 for a
+        huddle that the member takes no part in.
         """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]
@@ -93,8 +95,8 @@ class NameView(View):
 
 
 def unread_huddles(me: dict[str, Any]) -> int:
-    """Return the number of the member's unread huddles, from `me`, the member's profile as `/whoami` shows it; 0 if the
-    profile lacks the number.
+    """Return the number of the member's huddles with unread comments, from `me`, the member's profile as `/whoami`
+    shows it; 0 if the profile lacks the number.
     """
     stats = me["meta"].get("stats") or ()
     return next((int(one["value"]) for one in stats if one["metric"] == "unreadHuddles"), 0)

@@ -16,7 +16,8 @@ class ReadView(View):
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Mark the item or microcosm with the id `item` as read up to now, and redirect to the page that the form was
-        sent from. `things`: plural of the type. Raises SignInFirst for guests.
+        sent from. `things`: plural of the type, such as `events`. Raises SignInFirst for guests, Failure if the API
+        refuses.
         """
         visit.member()
         visit.api.put("/profiles/read", {"itemType": things[:-1], "itemId": item})
@@ -27,8 +28,9 @@ class ReadAllView(View):
     """Setting of the member's read marks on the whole site, or on all huddles."""
 
     def post(self, visit: Visit) -> Answer:
-        """Mark the site as read up to now, or with `what` = "huddles" all of the member's huddles, and redirect to the
-        page that the form was sent from. Raises SignInFirst for guests.
+        """Mark everything on the site but huddles as read up to now for the member, or with the field `what` =
+        "huddles" all of the member's huddles, and redirect to the page that the form was sent from. Raises SignInFirst
+        for guests.
         """
         visit.member()
         kind = "huddle" if visit.field("what") == "huddles" else "site"

@@ -23,8 +23,8 @@ class UpdatesView(View):
     """List of a member's updates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List updates from `offset` on, newest first; with `unread` those alone that are unread. Raises SignInFirst
-        for guests.
+        """List the member's updates from the query's `offset` on, newest first; with the query parameter `unread` those
+        alone that are unread. Raises SignInFirst for guests.
         """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
@@ -32,7 +32,9 @@ class UpdatesView(View):
         return visit.page("updates.html", list=found["updates"], is_unread=bool(is_unread))
 
     def post(self, visit: Visit) -> Answer:
-        """Mark the whole site and all huddles as read for the member. Raises SignInFirst for guests."""
+        """Mark the whole site and all huddles as read up to now for the member, and lead back to the list. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         everything = [{"itemType": "site", "itemId": 0}, {"itemType": "huddle", "itemId": 0}]
         visit.api.put("/profiles/read/batch", everything)
@@ -43,13 +45,14 @@ class UpdateSettingsView(View):
     """Settings of updates: mail and push for each type, devices, and the digest."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form with the choices as they are. Raises SignInFirst for guests."""
+        """Show the form with the choices as they are stored. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store the types whose choice has changed, then digest and time zone; a refusal shows the form with its
-        reason, and what was stored before it stays stored. Raises SignInFirst for guests.
+        """Store the types whose choice of mail or push has changed, then digest and time zone, and lead back to the
+        form; a refusal whose status is in SHOWN (400, 401, 403 and others) shows the form with its reason, and what was
+        stored before it stays stored. Raises SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         mail, push = _chosen(visit, "mail"), _chosen(visit, "push")
@@ -97,8 +100,9 @@ class DevicesView(View):
     """Storing and removal of a member's device, which web push reaches with updates while no page is open."""
 
     def post(self, visit: Visit) -> Answer:
-        """Store this browser's push subscription, which its script sends; with `remove` delete the subscription of that
-        id. Raises SignInFirst for guests, Refused for what is no id.
+        """Store this browser's push subscription, which its script sends; with the field `remove` delete the
+        subscription with that id. Lead back to the settings. Raises SignInFirst for guests, Refused with 400 for a
+        `remove` that is no number, Failure if the API refuses.
         """
         visit.member()
         if visit.field("remove"):
@@ -117,8 +121,8 @@ def _chosen(visit: Visit, name: str) -> set[int]:
 
 @lru_cache(1)
 def time_zones() -> list[str]:
-    """Return the names of time zones to choose from: "UTC", then those of regions such as Europe/Berlin, by the
-    alphabet.
+    """Return the names of time zones to choose from: "UTC", then those of regions, such as "Europe/Berlin", in
+    alphabetical order.
     """
     regions = (
         "Africa/",

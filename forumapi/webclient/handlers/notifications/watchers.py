@@ -15,9 +15,9 @@ class FollowView(View):
     """Setting, change and removal of the member's watcher on an item, microcosm, profile or the site."""
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Begin to watch the thing if `on` is "1", else stop; with the field `mail`, only set if the watcher sends mail
-        ("1": yes). Redirect to the page that the form was sent from. `things`: plural of the type; `item`: id. Raises
-        SignInFirst for guests.
+        """Begin to watch the thing of the type `things` (a plural, such as `events`) with the id `item` if the field
+        `on` is "1", else stop; with the field `mail`, only set if the watcher sends mail ("1": yes). Redirect to the
+        page that the form was sent from. Raises SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         body = {"itemType": things[:-1], "itemId": item}
@@ -35,8 +35,8 @@ class WatcherListView(View):
     """List of the member's watchers."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what the member watches, from `offset` on: what was never notified of first, then what was notified of
-        last. Raises SignInFirst for guests.
+        """List the member's watchers from the query's `offset` on: first those that never led to an update, then by the
+        time of the last one, latest first. Raises SignInFirst for guests.
         """
         visit.member()
         found = visit.api.get("/watchers", offset=visit.query.get("offset"))["watchers"]

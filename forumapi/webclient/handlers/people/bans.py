@@ -14,17 +14,18 @@ class BansView(View):
     """List of the site's bans, and the form for a new one."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's bans, newest first, from `offset` on; `profile` in the query fills an id into the form.
-        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        """List the site's bans, newest first, from the query's `offset` on; the query parameter `profile`, a profile's
+        id, is filled into the form. Raises Refused for members who do not own the site, SignInFirst for guests and for
+        a sign-in older than 30 minutes.
         """
         owner(visit)
         return self._show(visit, {"profileId": visit.query.get("profile", "")})
 
     def post(self, visit: Visit) -> Answer:
-        """Ban the profile with the id `profileId`, or the e-mail domain `domain`, and show the list; a refusal shows
-        the form again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
-        older than 30 minutes.
+        """Ban the profile whose id is the field `profileId`, or the e-mail domain `domain`, until `expires` (UTC; for
+        good if that is empty), and lead to the list; a refusal whose status is 404 or in FORM_REFUSALS (400, 403 and
+        others) shows the form again with that status. Raises Refused for members who do not own the site, SignInFirst
+        for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         typed = {
@@ -60,8 +61,8 @@ class LiftBanView(View):
     """Ending of a ban before its time, by a button in the list of bans."""
 
     def post(self, visit: Visit, ban: int) -> Answer:
-        """End the ban, and lead to the list of bans. Raises Refused for members who do not own the site, SignInFirst
-        for guests and for a sign-in older than 30 minutes.
+        """End the ban with the id `ban`, and lead to the list of bans. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for an unknown ban.
         """
         owner(visit)
         visit.api.delete(f"/bans/{ban}")

@@ -41,8 +41,10 @@ class OwnDataView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Do what `do` says: "copy" (the default) asks for an export, "forget" deletes the export, "keep_profile" and
-        "keep_account" cancel the erasure of the profile or account. A refusal shows the page with its reason, except
-        404, for what is gone already. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        "keep_account" cancel the erasure of the profile or account. Lead back to the page, also if the API answers 404,
+        as what was to go is gone already; a refusal with 400, 409, 429 or 503 shows the page with its reason. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes or than the API wants, Failure for other
+        refusals.
         """
         me = visit.fresh_member()
         profile, user = f"/profiles/{me['id']}", f"/users/{me['userId']}"
@@ -79,8 +81,9 @@ class OwnDataFileView(View):
     """Download of a member's export."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the export as a ZIP file; one larger than MOST_BYTES leads back to the page, which refers to the API.
-        Raises SignInFirst for guests and for a sign-in older than 30 minutes. Raises Failure without an export.
+        """Send the export as a ZIP file; one larger than MOST_BYTES (64 MB) redirects to the page, which refers to the
+        API. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure if there is no export or its
+        file is not ready.
         """
         me = visit.fresh_member()
         path = f"/profiles/{me['id']}/export"
@@ -106,8 +109,9 @@ class DeleteOwnView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Ask the API to erase the profile, or with `what` = "account" the account, in 30 days; `words` = "remove"
-        erases what the member has written too. A refusal shows the form again. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes.
+        erases what the member has written too. Lead to the page of the member's data; a refusal with 400, 409, 429 or
+        503 shows the form again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes
+        or than the API wants, Failure for other refusals.
         """
         me = visit.fresh_member()
         is_account = visit.field("what") == "account"

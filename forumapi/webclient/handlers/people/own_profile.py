@@ -24,13 +24,14 @@ class OwnProfileView(View):
     takes_files = True
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form with the profile as it is. Raises SignInFirst for guests."""
+        """Show the form with the member's profile as it is stored. Raises SignInFirst for guests."""
         visit.member()
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store name, text and picture in this order, those that have changed, and lead to the profile. A refusal shows
-        the form; what was stored before the refusal stays stored. Raises SignInFirst for guests.
+        """Store name, text and picture in this order, those that have changed, and lead to the profile. A refusal whose
+        status is in SHOWN (400, 401, 403 and others) shows the form with that status; what was stored before the
+        refusal stays stored. Raises SignInFirst for guests, Failure for other refusals.
         """
         me = visit.member()
         try:
@@ -100,7 +101,9 @@ class EditProfileView(View):
     """Redirect from the address at which Microcosm's own web front end had the form for a profile, to today's form."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Redirect to the form of one's own profile. Raises Refused for another's. Raises SignInFirst for guests."""
+        """Redirect to the form of the member's own profile. Raises Refused with 403 if `profile` is not the id of that,
+        SignInFirst for guests.
+        """
         if visit.member()["id"] != profile:
             raise Refused(403)
         return visit.redirect("/account/profile/")

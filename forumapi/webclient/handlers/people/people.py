@@ -20,8 +20,8 @@ class PeopleView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List profiles from `offset` on, by name, an exact match of `q` first; with `top` by number of comments, most
-        first. Raises Failure for guests who ask for those they follow.
+        """List profiles from the query's `offset` on, by name, an exact match of `q` first; with the query parameter
+        `top` by number of comments, most first. Raises Failure for guests who ask for those they follow.
         """
         asked = {name: visit.query.get(name) for name in ("q", *CHOICES)}
         return visit.page(
@@ -36,8 +36,9 @@ class ProfileView(View):
     """Page of a profile, with the items and comments that the person wrote last."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Show the profile, with the newest WRITTEN things that the visitor may read; `comment_id` in the query shows
-        the comment with that id as well, if the visitor may read it.
+        """Show the profile with the id `profile`, with the WRITTEN (10) newest of its items and comments that the
+        visitor may read; `comment_id` in the query shows the comment with that id as well, if the visitor may read it.
+        Raises Failure if the visitor may not see the profile.
         """
         found = visit.api.get(f"/profiles/{profile}")
         wanted = visit.query.get("comment_id", "")
@@ -71,7 +72,9 @@ class ProfileRolesView(View):
     """
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """List the profile's roles from `offset` on. Raises SignInFirst for guests, Failure for other members."""
+        """List the roles of the profile with the id `profile` from the query's `offset` on. Raises SignInFirst for
+        guests, Failure for members who are neither that profile nor the site's owner.
+        """
         me = visit.member()
         listed = visit.listed(f"/profiles/{profile}/roles")["roles"]
         shown = me if me["id"] == profile else visit.api.get(f"/profiles/{profile}")

@@ -46,15 +46,16 @@ class RolesView(View):
     """Page of the roles that apply to a microcosm, its own and inherited ones, with the form for a new one."""
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
-        """List the roles that apply to the microcosm, its own and inherited ones, 250 at most: those of moderators
-        first, those of banned people last, otherwise by title. Raises Failure for visitors whom the API does not show
-        them.
+        """List the roles that apply to the microcosm with the id `microcosm`, its own and inherited ones, 250 at most:
+        those of moderators first, those of banned people last, otherwise by title. Raises Failure for visitors whom the
+        API does not show them.
         """
         return self._show(visit, microcosm, {"read": "1"})
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Create a role of this microcosm and lead to it; a refusal shows the form again. Raises SignInFirst for guests
-        and for a sign-in older than 30 minutes.
+        """Create a role of the microcosm with the id `microcosm` and lead to the role; a refusal whose status is in
+        FORM_REFUSALS (400, 403 and others) shows the form again with that status. Raises SignInFirst for guests and for
+        a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         typed = _typed_role(visit)
@@ -106,16 +107,17 @@ class RoleView(View):
     """Page of a role: rights, criteria, the people named in it, and all its members with the reason for each."""
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the role with the id `role`, of the microcosm with the id `microcosm`, with its members from `offset`
-        on. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the role with the id `role`, of the microcosm with the id `microcosm`, with its members from the query's
+        `offset` on. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure if the API does not
+        show the role to the member.
         """
         visit.fresh_member()
         return self.show(visit, microcosm, role)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles. A
-        refusal of title or rights shows the page again. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles.
+        For title and rights, a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with
+        that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -145,7 +147,8 @@ class RoleView(View):
         hits: list[dict[str, Any]] | None = None,
     ) -> Answer:
         """Show the page of the role with the id `role`, of the microcosm with the id `microcosm`. `failure`: the API's
-        refusal of a form on the page; `typed`: title and rights that were sent, None for the stored ones.
+        refusal of a form on the page, whose status the page has, None without one (200); `typed`: title and rights that
+        were sent, None for the stored ones.
 
         `sought`: name of a person to be added, "" for none; `hits`: the profiles that the name may mean, as the API
         shows them, None before a search. Raises Failure if the API does not show the role to the visitor.
@@ -182,8 +185,9 @@ class RoleMembersView(View):
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile whose id is the field `profile`, or whose name is the field `name`, in the role with the id
         `role`; with `do` = "take off" undo the naming of `profile`. If no profile is called exactly so, in any letter
-        case, show the role's page with similar names. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        case, show the role's page with profiles whose names begin so. A refusal whose status is in FORM_REFUSALS (400,
+        403 and others) shows the page with its reason. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -214,7 +218,8 @@ class CriteriaView(View):
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Show the form, filled with the criterion whose id is the query parameter `criterion`, or empty without that.
         `microcosm`, `role`: ids of the role's microcosm and of the role. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes.
+        sign-in older than 30 minutes, Refused with 400 for a `criterion` that is no number, Failure if the API does not
+        show criterion or role.
         """
         visit.fresh_member()
         typed = {"column": "commentCount", "predicate": "ge", "group": "1"}
@@ -225,9 +230,11 @@ class CriteriaView(View):
         return self._show(visit, microcosm, role, typed)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """With `do` = "save" store the criterion, with "remove" delete it, and lead to the role; else show the form
-        with the effect that it would have. A refusal shows the form again. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes.
+        """With `do` = "save" store the criterion of the form, in place of the one whose id is the field `criterion`, or
+        as a new one without that field; with "remove" delete that one; then lead to the role. Any other `do` shows the
+        form with the effect that it would have. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
+        the form again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused
+        with 400 for a `criterion` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"
@@ -277,7 +284,7 @@ class CriteriaView(View):
 
 
 def _number(text: str) -> int:
-    """Return the number in a text. Raises Refused with 400 for anything else."""
+    """Return the number that `text` is. Raises Refused with 400 unless it is 1 to 18 digits."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Refused(400)
     return int(text)

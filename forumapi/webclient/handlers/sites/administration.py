@@ -62,7 +62,7 @@ class AdminView(View):
 
 
 class FiguresView(View):
-    """Figures of the site, such as numbers of people and comments."""
+    """Page of the site's figures, such as numbers of people and comments."""
 
     def get(self, visit: Visit) -> Answer:
         """Show the site's figures. Raises Refused for members who do not own the site, SignInFirst for guests and for a

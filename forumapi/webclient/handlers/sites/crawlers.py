@@ -51,8 +51,8 @@ class SitemapIndexView(View):
     """Index of a site's sitemaps, at /sitemap.xml."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the index: one sitemap of the microcosms, and for conversations, events and polls one each for every 250
-        that a guest may read.
+        """Send the index: whole URLs of one sitemap of the microcosms, and for conversations, events and polls of one
+        for every 250 that a guest may read.
         """
         visit.be_guest()
         maps = ["/sitemap-places-1.xml"]
@@ -68,8 +68,9 @@ class SitemapView(View):
 
     def get(self, visit: Visit, name: str, number: int) -> Answer:
         """Send the sitemap with the number `number`, from 1 on, of the list `name`: "places" (microcosms),
-        "conversations", "events" or "polls". Raises Refused with 404 for another name, for number 0, and for a second
-        sitemap of microcosms; Failure for a number behind the last one.
+        "conversations", "events" or "polls". The sitemap holds the URLs of the things' pages, and times of the last
+        change except for microcosms. Raises Refused with 404 for another name, for number 0, and for a second sitemap
+        of microcosms; Failure for a number behind the last one.
         """
         visit.be_guest()
         pages: list[tuple[str, str]] = []

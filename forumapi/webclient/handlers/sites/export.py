@@ -31,9 +31,10 @@ class ExportView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Begin an export; with `do` = "delete" delete the latest one with its archive. A refusal shows the page again.
-        Raises Refused for members who do not own the site, SignInFirst for guests and if the sign-in is older than 30
-        minutes or than the API wants.
+        """Begin an export; with `do` = "delete" delete the latest one with its archive. Lead back to the page; a
+        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows it with that status. Raises Refused for
+        members who do not own the site, SignInFirst for guests and if the sign-in is older than 30 minutes or than the
+        API wants, Failure for other refusals.
         """
         owner(visit)
         try:
@@ -63,9 +64,10 @@ class ExportArchiveView(View):
     """Download of the latest export's archive, a ZIP file; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the archive, or the range of bytes that the header Range names, read from the API piece by piece. Raises
-        Refused: 403 for members who do not own the site, 404 without an archive, 416 for a range outside of it;
-        SignInFirst for guests and if the sign-in is older than 30 minutes or than the API wants.
+        """Send the archive, or the range of bytes that the header Range names, with 206, read from the API piece by
+        piece. The range counts only if the header If-Range is absent or the archive's entity tag. Raises Refused: 403
+        for members who do not own the site, 404 without an archive, 416 for a range outside of it; SignInFirst for
+        guests and if the sign-in is older than 30 minutes or than the API wants.
         """
         owner(visit)
         found = visit.api.find(_EXPORT)

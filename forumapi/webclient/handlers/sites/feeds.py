@@ -38,8 +38,8 @@ class FeedEntry(NamedTuple):
 
 
 class FeedDocument(NamedTuple):
-    """Feed in no particular format, with its entries in order. `page`: address of the page that the feed belongs to;
-    `own`: the feed's own address without `.atom` or `.json`.
+    """Feed in no particular format, with its entries in order, newest first. `page`: whole URL of the page that the
+    feed belongs to; `own`: the feed's own URL without `.atom` or `.json`.
     """
 
     title: str
@@ -49,7 +49,7 @@ class FeedDocument(NamedTuple):
 
     @property
     def updated(self) -> str:
-        """Time of the latest change to an entry; 1970 for a feed without entries."""
+        """Time of the latest change to an entry; 1970-01-01T00:00:00Z for a feed without entries."""
         return max(
             (one.updated for one in self.entries), key=_moment, default="1970-01-01T00:00:00Z"
         )
@@ -72,7 +72,7 @@ class SiteFeedView(FeedView):
 
     def get(self, visit: Visit, form: str) -> Answer:
         """Send the site's feed of at most ENTRIES items, in the format `form`, "atom" or "json", as a guest may read
-        it.
+        it, latest comment first.
         """
         visit.be_guest()
         found = visit.api.get("/search", type=list(_ITEMS), sort="date", limit=ENTRIES)

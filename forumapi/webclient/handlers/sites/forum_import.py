@@ -43,9 +43,10 @@ class ImportView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Do what the button `do` names: "upload" a dump, "delete" the upload, or begin a task of the API: "run",
-        "verify", "undo" or another key of _TASKS; then lead to the page. A refusal shows the page again. Raises Refused
-        for members who do not own the site and for an upload without a file, SignInFirst for guests and if the sign-in
-        is older than 30 minutes or than the API wants.
+        "verify", "undo" or another key of _TASKS; then lead to the page; any other `do` changes nothing. A refusal
+        whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises Refused
+        with 403 for members who do not own the site, with 400 for an upload without a file; SignInFirst for guests and
+        if the sign-in is older than 30 minutes or than the API wants, Failure for other refusals.
         """
         owner(visit)
         wanted = visit.field("do")
@@ -94,8 +95,8 @@ class ImportLeftoversView(View):
     """Page of what the latest import left out, for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List what was left out from `offset` on. Raises Refused: 403 for members who do not own the site, 404 without
-        an import; SignInFirst for guests and for a sign-in older than 30 minutes.
+        """List what the latest import left out, from the query's `offset` on. Raises Refused: 403 for members who do
+        not own the site, 404 without an import; SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         if visit.api.find(_IMPORT) is None:

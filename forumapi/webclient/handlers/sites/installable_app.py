@@ -79,7 +79,7 @@ class OfflineView(View):
     """Page that the service worker shows without a network, in place of a page that is not cached."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the page as for a guest, since it is cached for everybody on the device."""
+        """Show the page as for a guest, also to members, since the browser caches it for everybody on the device."""
         visit.__dict__["me"] = None
         answer = visit.page("offline.html")
         return answer._replace(headers=[one for one in answer.headers if one[0] != PERSON])

@@ -39,8 +39,9 @@ class WebhooksView(View):
         )
 
     def post(self, visit: Visit) -> Answer:
-        """Register a webhook and show its secret, which is shown this once; a refusal shows the form again. Raises
-        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Register a webhook and show its secret, which is shown this once; a refusal whose status is in FORM_REFUSALS
+        (400, 403 and others) shows the form again with that status. Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         body = _webhook(visit)
@@ -69,17 +70,19 @@ class WebhookView(View):
     """Page of a webhook: its settings, deliveries that wait or were given up, and buttons; for the owner."""
 
     def get(self, visit: Visit, webhook: int) -> Answer:
-        """Show the webhook, and the first of its deliveries that wait or were given up. Raises Refused for members who
-        do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the webhook with the id `webhook`, and the first page of its deliveries that wait or were given up.
+        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
+        minutes, Failure for an unknown webhook.
         """
         owner(visit)
         return self._show(visit, webhook)
 
     def post(self, visit: Visit, webhook: int) -> Answer:
         """Do what `do` says: "save" stores the settings, "ping" sends a test delivery, "secret" makes and shows a new
-        secret, "delete" deletes the webhook; another `do` raises Refused with 400. A refusal by the API shows the page
-        again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
-        30 minutes.
+        secret, "delete" deletes the webhook; after the first two, show the page anew by a redirect, after the last lead
+        to the list. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that
+        status. Raises Refused with 400 for another `do`, with 403 for members who do not own the site; SignInFirst for
+        guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         path = f"/webhooks/{webhook}"
@@ -142,9 +145,10 @@ class ClientsView(View):
         return self._show(visit, {"confidential": True})
 
     def post(self, visit: Visit) -> Answer:
-        """Register an OAuth client; show the secret of a confidential one, which is shown this once. A refusal shows
-        the form again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
-        older than 30 minutes.
+        """Register an OAuth client; show the secret of a confidential one, which is shown this once. A refusal whose
+        status is in FORM_REFUSALS (400, 403 and others) shows the form again with that status. Raises Refused for
+        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
+        other refusals.
         """
         owner(visit)
         body = {**_client(visit), "confidential": bool(visit.field("confidential"))}
@@ -174,17 +178,18 @@ class ClientView(View):
     """Page of an OAuth client: its settings and buttons; for the owner."""
 
     def get(self, visit: Visit, client: int) -> Answer:
-        """Show the client's settings. Raises Refused for members who do not own the site, SignInFirst for guests and
-        for a sign-in older than 30 minutes.
+        """Show the settings of the OAuth client with the id `client`. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for an unknown client.
         """
         owner(visit)
         return self._show(visit, client)
 
     def post(self, visit: Visit, client: int) -> Answer:
         """Do what `do` says: "save" stores the settings, "secret" makes and shows a new secret, "delete" deletes the
-        client with all tokens given to it; another `do` raises Refused with 400. A refusal by the API shows the page
-        again. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
-        30 minutes.
+        client with all tokens given to it; after the first and the last, lead to the list. A refusal whose status is in
+        FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises Refused with 400 for another
+        `do`, with 403 for members who do not own the site; SignInFirst for guests and for a sign-in older than 30
+        minutes, Failure for other refusals.
         """
         owner(visit)
         path = f"/oauth/clients/{client}"

@@ -23,7 +23,9 @@ class LegalTextView(View):
     """Page of one legal text of the site."""
 
     def get(self, visit: Visit, name: str) -> Answer:
-        """Show the text, or the link that the site has in its place. `name`: terms, privacy, cookies or service."""
+        """Show the legal text `name` (terms, privacy, cookies or service), the site's own or else the platform's, or
+        the link that the site has in its place.
+        """
         found = visit.api.get(f"/legal/{name}")
         html = (found.get("html") or "").replace(_IN_API, "/legal/")
         return visit.page("legal.html", name=name, text=html, document=found)

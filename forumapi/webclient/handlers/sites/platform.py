@@ -27,9 +27,9 @@ def _check_host(visit: Visit) -> None:
 
 
 def show_front(visit: Visit) -> Answer:
-    """Answer with the list of sites from `offset` on: all that the API lists, or with the query parameter `mine` those
-    that the visitor owns, in both cases only those with the words `q` in their title if `q` is given. Raises
-    SignInFirst for guests with `mine`.
+    """Answer with the list of sites from the query's `offset` on: all that the API lists, or with the query parameter
+    `mine` those that the visitor owns, in both cases only those with the words `q` in their title if `q` is given.
+    Raises SignInFirst for guests with `mine`.
     """
     is_own = "mine" in visit.query
     if is_own:
@@ -50,7 +50,7 @@ class CommunityView(View):
 
     def get(self, visit: Visit, community: int) -> Answer:
         """Show title, address and description of the site with the id `community`; its owner sees the next steps too.
-        Raises Refused with 404 on the host of a site.
+        Raises Refused with 404 on the host of a site, Failure for an unknown id.
         """
         _check_host(visit)
         found = visit.api.get(f"/sites/{community}")
@@ -64,15 +64,16 @@ class BeginCommunityView(View):
     """Form for a new site, for any member of the platform's own site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the empty form. Raises Refused with 404 on the host of a site. Raises SignInFirst for guests."""
+        """Show the empty form. Raises Refused with 404 on the host of a site, SignInFirst for guests."""
         _check_host(visit)
         visit.member()
         return self._show(visit, {})
 
     def post(self, visit: Visit) -> Answer:
         """Create the site, owned by the visitor, and lead to its page; with `do` = "check", or if the subdomain is
-        taken, show the form, which says if the subdomain is free; a refusal shows the form again. Raises Refused with
-        404 on the host of a site. Raises SignInFirst for guests.
+        taken, show the form, which says if the subdomain is free; a refusal whose status is in FORM_REFUSALS (400, 403
+        and others) shows the form again with that status. Raises Refused with 404 on the host of a site, SignInFirst
+        for guests, Failure for other refusals.
         """
         _check_host(visit)
         visit.member()
@@ -119,9 +120,9 @@ class OperatorView(View):
     """Overview for those who run the platform: all sites, and the platform's figures by day."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show sites from `offset` on, with the words `q` in their title if given, and the figures of the last DAYS
-        days, newest first. Raises Refused: 403 for all members but the platform's operators, 404 on the host of a site.
-        Raises SignInFirst for guests.
+        """Show sites from the query's `offset` on, with the words `q` in their title if given, and the figures of the
+        last DAYS (30) days, newest first. Raises Refused: 403 for all members but the platform's operators, 404 on the
+        host of a site; SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()

@@ -24,7 +24,8 @@ class FormField(NamedTuple):
 
 
 class SettingsView(View):
-    """Base class of forms for one document of settings. A subclass says what is special: `fields`, `load` and `store`.
+    """Base class of forms for one document of settings. A subclass says what is special: `fields`, `load` and `store`,
+    and where needed `reset`, `heading` and `notes`.
 
     `title`, and `lead`, a sentence below it ("": none), are English. `resets`: True shows a button that calls `reset`.
     `url_values`, of all methods: variable parts of the form's URL by name, {} for most forms.
@@ -53,7 +54,7 @@ class SettingsView(View):
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own settings, so that the platform's are in force. Raises Failure if the API refuses that;
-        Refused in a class without `resets`. `url_values`: variable parts of the form's URL by name.
+        Refused with 400 in a class that does not override this. `url_values`: variable parts of the form's URL by name.
         """
         raise Refused(400)
 
@@ -69,15 +70,16 @@ class SettingsView(View):
 
     def get(self, visit: Visit, **url_values: Any) -> Answer:
         """Show the form with the stored values. Raises Refused for members who do not own the site, SignInFirst for
-        guests and for a sign-in older than 30 minutes.
+        guests and for a sign-in older than 30 minutes, and what `load` raises.
         """
         owner(visit)
         return self._show(visit, url_values, self.load(visit, url_values))
 
     def post(self, visit: Visit, **url_values: Any) -> Answer:
         """Store the sent values, or with `do` = "reset" in a class with `resets` call `reset`, and lead to the form; a
-        refusal to store shows the form as it was filled in. Raises Refused for members who do not own the site,
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        refusal to store whose status is in FORM_REFUSALS (400, 403 and others) shows the form as it was filled in, with
+        that status. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older
+        than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         if visit.field("do") == "reset" and self.resets:
@@ -136,8 +138,10 @@ class RowsView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store the sent rows as the whole list, without those whose first field is empty; with `do` = "reset" delete
-        the site's own list. A refusal to store shows the rows again. Raises Refused for members who do not own the
-        site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        the site's own list, so that the platform's is in force, or, for the menu, none; lead to the form. A refusal to
+        store whose status is in FORM_REFUSALS (400, 403 and others) shows the sent rows again, with that status. Raises
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes,
+        Failure for other refusals.
         """
         owner(visit)
         if visit.field("do") == "reset":

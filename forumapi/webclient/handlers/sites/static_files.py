@@ -29,8 +29,8 @@ class ThemeView(View):
     """Style sheet of a site, which sets its colours."""
 
     def get(self, visit: Visit, key: str) -> Answer:
-        """Send the style sheet of the present colours. `key` is a hash of colours: if it is theirs, browsers keep the
-        sheet for ever, else they ask again each time.
+        """Send the style sheet of the site's present colours, whatever `key` is. If `key` is the hash of that sheet,
+        browsers keep it for ever, else they ask again each time.
         """
         is_current = site_colours.address(visit.site) == visit.path
         keep = static.FOREVER if is_current else "no-cache"
@@ -45,7 +45,7 @@ class DefaultLogoView(View):
     """Redirect to the default logo or favicon, from the addresses that the API gives for a site without its own."""
 
     def get(self, visit: Visit) -> Answer:
-        """Redirect to the picture that comes with the release."""
+        """Redirect to the picture that comes with the release, the same for every site."""
         return visit.redirect(static.address("icon-192.png"), status=302)
 
 

@@ -54,8 +54,8 @@ _NOTHING: Final = dict.fromkeys([key for key, _ in CLASSES] + [column.key for co
 
 class Span(NamedTuple):
     """Stretch of time that the page can show, in periods: name in the address, English label, `period` (hour, day or
-    month) for the API, form of dates as `dated` takes it, and a function that returns the beginnings of the stretch's
-    periods up to a time, oldest first.
+    month) for the API, form of dates as `dated` takes it, and `beginnings`, a function that is called with a time in
+    UTC and returns the beginnings of the stretch's periods up to that time, in UTC, oldest first.
     """
 
     name: str

@@ -56,8 +56,8 @@ class ActionsView(View):
     """List of moderators' actions in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List actions, newest first; with the query parameter `before`, a key that an earlier page gave, the page
-        behind that key. Raises SignInFirst for guests.
+        """List a page of the actions, newest first; with the query parameter `before`, a key that an earlier page gave,
+        the page behind that key. Raises SignInFirst for guests.
         """
         visit.member()
         return visit.page("actions.html", found=keyset_lists.read(visit, "/actions", "actions"))
@@ -70,8 +70,8 @@ class ActView(View):
 
     def get(self, visit: Visit, do: str) -> Answer:
         """Show the form of the kind of action `do`, such as "hide", filled with the things, author, microcosm and case
-        that the query names. Raises SignInFirst for guests, Refused for members who moderate no microcosm, and for
-        "redact" for all members but the site's owner.
+        that the query names. Raises SignInFirst for guests, Refused with 403 for members who moderate no microcosm, and
+        for "redact" for all members but the site's owner.
         """
         visit.member()
         typed = dict.fromkeys(_FIELDS, "")
@@ -81,8 +81,9 @@ class ActView(View):
         return self._show(visit, do, typed)
 
     def post(self, visit: Visit, do: str) -> Answer:
-        """Let the API plan the action of the kind `do`, such as "hide", without taking it, and lead to the plan; a
-        refusal shows the form again. Raises SignInFirst for guests.
+        """Let the API plan the action of the kind `do`, such as "hide", without taking it, and lead to the page of the
+        plan, where it can be confirmed; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form
+        again with that status. Raises SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         typed = {name: visit.field(name) for name in _FIELDS}
@@ -125,13 +126,16 @@ class ActionView(View):
     """Page of an action: as a plan, what it would change; once confirmed, its progress, its changes, and its undo."""
 
     def get(self, visit: Visit, action: int) -> Answer:
-        """Show the action with the id `action`. Raises SignInFirst for guests."""
+        """Show the action with the id `action`. Raises SignInFirst for guests, Failure if the API does not show it to
+        the member.
+        """
         visit.member()
         return self._show(visit, action)
 
     def post(self, visit: Visit, action: int) -> Answer:
-        """With `do` = "confirm" take the planned action, with "undo" undo it; a refusal shows the page with its reason.
-        Raises SignInFirst for guests, Refused with 400 for another `do`.
+        """With `do` = "confirm" take the planned action with the id `action`, with "undo" undo it, and lead back to its
+        page; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page with the refusal's reason.
+        Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals.
         """
         visit.member()
         try:
@@ -161,8 +165,8 @@ class ModeratePersonView(View):
     """Page of a profile for moderators: earlier actions on the person, and links to actions that can be taken."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Show the page of the profile with the id `profile`. Raises SignInFirst for guests, Refused for members who
-        moderate nothing.
+        """Show the page of the profile with the id `profile`. Raises SignInFirst for guests, Refused with 403 for
+        members who moderate nothing, Failure for an unknown profile.
         """
         me = visit.member()
         if not me["meta"]["flags"].get("moderates"):
@@ -194,7 +198,7 @@ def _offered(visit: Visit) -> dict[str, Any] | None:
 
 def _body(do: str, typed: dict[str, str], picked: list[str]) -> dict[str, Any]:
     """Return the API's body for a dry run of the action `do`. `typed`: the form's fields by name; `picked`: ids, as
-    texts, of the comments that were ticked. Numbers and addresses that can't be read are left out: the API refuses an
+    texts, of the comments that were ticked. Ids and addresses that can't be read are left out: the API refuses an
     action on nothing.
     """
     body: dict[str, Any] = {

@@ -21,9 +21,10 @@ class AuditView(View):
     """Page of the site's audit: who did what to which thing; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List entries of the audit, newest first, filtered by the query parameters `actor`, `subject`, `itemType` with
-        `itemId`, `since` and `until` (days; that of `until` is not included). Raises Refused for members who do not own
-        the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """List entries of the audit, newest first, filtered by the query parameters `actor` and `subject` (a profile's
+        address or id), `itemType` with `itemId`, `since` and `until` (days in UTC; that of `until` is not included).
+        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
+        minutes.
         """
         owner(visit)
         typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
@@ -55,7 +56,9 @@ class OwnRecordView(View):
 
 
 def day(text: str, *, after: int = 0) -> str:
-    """Return the beginning in UTC of the day `after` days after the day `text`, in RFC 3339; "" if `text` is no day."""
+    """Return the beginning in UTC of the day `after` days after the day `text`, in RFC 3339; "" if `text` is no day in
+    ISO 8601.
+    """
     try:
         begun = date.fromisoformat(text) + timedelta(days=after)
     except (ValueError, OverflowError):

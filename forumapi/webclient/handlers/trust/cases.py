@@ -52,14 +52,17 @@ class CaseView(View):
     """
 
     def get(self, visit: Visit, case: int) -> Answer:
-        """Show the case with the id `case`. Raises SignInFirst for guests."""
+        """Show the case with the id `case`. Raises SignInFirst for guests, Failure if the API does not show it to the
+        member.
+        """
         visit.member()
         return self._show(visit, case)
 
     def post(self, visit: Visit, case: int) -> Answer:
         """Do what `do` says: "take" or "release" the case, "assign" it to the member or "unassign" it, add a "note", or
-        "dismiss" the case. A refusal shows the case with the reason, such as the moderator who was faster. Raises
-        SignInFirst for guests, Refused with 400 for another `do`.
+        "dismiss" the case. Lead back to the case, after "dismiss" to the queue; a refusal whose status is in
+        FORM_REFUSALS (400, 403 and others) shows the case with the reason, such as that another moderator was faster.
+        Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals.
         """
         visit.member()
         do = visit.field("do")
@@ -121,7 +124,7 @@ def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
 
 def history(visit: Visit, item_type: str, item_id: int) -> list[dict[str, Any]]:
     """Return the latest actions, EARLIER of them at most, on the thing of the type `item_type` with the id `item_id`,
-    so far as the API shows them to the visitor, latest first; [] for the id 0.
+    so far as the API shows them to the visitor, latest first; [] for the id 0. Raises Failure if the API refuses.
     """
     if not item_id:
         return []

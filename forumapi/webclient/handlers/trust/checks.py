@@ -27,9 +27,10 @@ class ChecksView(View):
         return self._show(visit, visit.api.get("/site/checks"))
 
     def post(self, visit: Visit) -> Answer:
-        """Store the sent checks, or with `do` = "off" turn all off, and lead to the form; a refusal shows the form as
-        it was filled in. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
-        older than 30 minutes.
+        """Store the sent checks, or with `do` = "off" turn all off, and lead to the form; a refusal whose status is in
+        FORM_REFUSALS (400, 403 and others) shows the form as it was filled in, with that status. Raises Refused for
+        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
+        other refusals.
         """
         owner(visit)
         if visit.field("do") == "off":

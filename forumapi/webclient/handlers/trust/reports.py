@@ -35,7 +35,8 @@ class ReportThingView(View):
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Send the report about the thing with the id `item`: a member is led to the receipt, a guest is told of the
-        mail that confirms the report. A refusal shows the form again. `things`: plural of the thing's type, such as
+        mail that confirms the report. A refusal whose status is 501 or in FORM_REFUSALS (400, 403 and others) shows the
+        form again with that status; raises Failure for any other. `things`: plural of the thing's type, such as
         `comments`.
         """
         is_guest = visit.me is None
@@ -88,7 +89,9 @@ class ReportsView(View):
     """List of the member's own reports."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's reports, newest first. Raises SignInFirst for guests."""
+        """List a page of the member's reports, newest first; the query parameter `before` chooses the page. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         found = keyset_lists.read(visit, "/reports", "reports")
         return visit.page("reports.html", found=found, kinds=titles_of(visit, found.items))
@@ -98,7 +101,7 @@ class ReportView(View):
     """Page of one of the member's reports: a receipt, and later its outcome."""
 
     def get(self, visit: Visit, report: int) -> Answer:
-        """Show the report with the id `report`. Raises SignInFirst for guests."""
+        """Show the report with the id `report`. Raises SignInFirst for guests, Failure for another member's report."""
         visit.member()
         found = visit.api.get(f"/reports/{report}")
         return visit.page(
@@ -139,8 +142,8 @@ def _others_in_huddle(visit: Visit, comment: dict[str, Any]) -> list[dict[str, A
 
 
 def kind_titles(visit: Visit) -> dict[str, str]:
-    """Return the titles of the kinds of reports that the site takes, by kind; "" for a title that the website
-    translates.
+    """Return the titles of the kinds of reports that the site takes, by kind; "" for a kind whose title is the
+    platform's (TITLES), which the website says in each language.
     """
     found = visit.api.get("/site/report-kinds")
     return {
@@ -150,7 +153,7 @@ def kind_titles(visit: Visit) -> dict[str, str]:
 
 
 def titles_of(visit: Visit, reports: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Return the titles of the kinds of reports that the site takes, by kind, if any of the reports is of a kind of the
-    site's own; {} without a call otherwise.
+    """Return the titles of all kinds of reports that the site takes, by kind (`kind_titles`), if any of `reports`,
+    which are as the API shows them, is of a kind that is not in TITLES; else {}, without a call of the API.
     """
     return {} if all(one["kind"] in TITLES for one in reports) else kind_titles(visit)

@@ -69,8 +69,8 @@ class RulesView(View):
     """List of the site's rules: what each waits for and does, its state and version, and how often it acted."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's rules of moderation. Raises Refused for members who do not own the site, SignInFirst for
-        guests and for a sign-in older than 30 minutes.
+        """List the site's rules of moderation, oldest first. Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         return visit.page("admin_rules.html", rules=visit.api.get("/rules")["rules"]["items"])
@@ -81,16 +81,18 @@ class RuleFormView(View):
 
     def get(self, visit: Visit, rule: int = 0) -> Answer:
         """Show the form, filled with the rule with the id `rule`, or empty for 0, a new rule. Raises Refused for
-        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for an
+        unknown rule.
         """
         owner(visit)
         return self.show(visit, rule, _terms(visit.api.get(f"/rules/{rule}")) if rule else _NEW)
 
     def post(self, visit: Visit, rule: int = 0) -> Answer:
-        """Show what the rule in the form would have fitted; with `do` = "save" save it, if the form is as it was at the
-        dry run, and lead to the rule. A refusal shows the form again. `rule`: id of the rule that is changed, 0 for a
-        new one. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than
-        30 minutes.
+        """Show the form with what its rule would have fitted; with `do` = "save" save the rule, if the form is as it
+        was at the dry run, and lead to the rule. A refusal whose status is 404 or in FORM_REFUSALS (400, 403 and
+        others) shows the form again with that status. `rule`: id of the rule that is changed, 0 for a new one. Raises
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes,
+        Failure for other refusals.
         """
         owner(visit)
         typed = _typed(visit)
@@ -110,7 +112,8 @@ class RuleFormView(View):
 
     def tried(self, visit: Visit, rule: int, typed: dict[str, Any]) -> Answer:
         """Let the API make a dry run of the rule in the form, `typed`, as the API takes it, and show the form with the
-        outcome, or the API's refusal. `rule`: id of the rule that is changed, 0 for a new one.
+        outcome, or the API's refusal if its status is in FORM_REFUSALS (400, 403 and others); raises Failure for any
+        other. `rule`: id of the rule that is changed, 0 for a new one.
         """
         body = {**typed, "ruleId": rule} if rule else typed
         try:
@@ -131,7 +134,8 @@ class RuleFormView(View):
         failure: Failure | None = None,
     ) -> Answer:
         """Show the form. `rule`: id of the rule that is changed, 0 for a new one; `typed`: rule in the form, as the API
-        takes it; `found`: outcome of the rule's dry run, None without one; `failure`: refusal of the API, None without.
+        takes it; `found`: outcome of the rule's dry run, None without one; `failure`: refusal of the API, whose status
+        the page has, None without one (200).
         """
         rows = typed["criteria"]
         empty: list[dict[str, Any]] = [{} for _ in range(min(2, _MOST_CRITERIA - len(rows)))]
@@ -158,8 +162,9 @@ class RuleView(View):
     """Page of a rule: its terms, its state, what it fitted, its versions, and buttons that switch or delete it."""
 
     def get(self, visit: Visit, rule: int) -> Answer:
-        """Show the rule with its newest versions, and the page of its record from `before` on. Raises Refused for
-        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the rule with the id `rule`, with its newest versions, and a page of what it fitted, newest first; the
+        query parameter `before`, a key that an earlier page gave, chooses the page. Raises Refused for members who do
+        not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for an unknown rule.
         """
         owner(visit)
         found = visit.api.get(f"/rules/{rule}")
@@ -174,9 +179,10 @@ class RuleView(View):
         )
 
     def post(self, visit: Visit, rule: int) -> Answer:
-        """With `do` = "off" switch the rule off, with "delete" delete it; with "shadow" or "active" show the dry run of
-        the rule in that mode, whose confirmation switches it on; another `do` raises Refused with 400. Raises Refused
-        for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """With `do` = "off" switch the rule off and lead to its page, with "delete" delete it and lead to the list;
+        with "shadow" or "active" show the dry run of the rule in that mode, whose confirmation switches it on; another
+        `do` raises Refused with 400. Raises Refused with 403 for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes, Failure if the API refuses.
         """
         owner(visit)
         do = visit.field("do")

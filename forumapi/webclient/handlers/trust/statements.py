@@ -14,7 +14,9 @@ class StatementsView(View):
     """List of the statements of reasons about the member or their content, newest first."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's statements, newest first. Raises SignInFirst for guests."""
+        """List a page of the statements about the member, newest first; the query parameter `before` chooses the page.
+        Raises SignInFirst for guests.
+        """
         visit.member()
         return visit.page(
             "statements.html", found=keyset_lists.read(visit, "/statements", "statements")
@@ -25,13 +27,16 @@ class StatementView(View):
     """Page of a statement of reasons: what was decided, why, on what ground, until when, and how to appeal."""
 
     def get(self, visit: Visit, statement: int) -> Answer:
-        """Show the statement with the id `statement`. Raises SignInFirst for guests."""
+        """Show the statement with the id `statement`. Raises SignInFirst for guests, Failure for a statement about
+        somebody else.
+        """
         visit.member()
         return self._show(visit, statement)
 
     def post(self, visit: Visit, statement: int) -> Answer:
-        """Appeal against the decision with the text of the field `text`, and lead to the appeal; a refusal shows the
-        statement with its reason. Raises SignInFirst for guests.
+        """Appeal against the decision of the statement with the id `statement`, with the text of the field `text`, and
+        lead to the appeal; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the statement with
+        the refusal's reason. Raises SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         try:
@@ -66,7 +71,8 @@ class ReasonsView(View):
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
         """Redirect to the statement about the thing with the id `item`; if there is none, to the member's list of
-        statements. `things`: plural of the thing's type, such as `comments`. Raises SignInFirst for guests.
+        statements. `things`: plural of the thing's type, such as `comments`. Raises SignInFirst for guests, Failure if
+        the member may not read the thing.
         """
         visit.member()
         return visit.redirect(statement_of(visit, things, item) or "/statements/", status=302)
@@ -88,7 +94,9 @@ class AppealsView(View):
     """List of the member's own appeals, newest first."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's appeals, newest first. Raises SignInFirst for guests."""
+        """List a page of the member's appeals, newest first; the query parameter `before` chooses the page. Raises
+        SignInFirst for guests.
+        """
         visit.member()
         return visit.page("appeals.html", found=keyset_lists.read(visit, "/appeals", "appeals"))
 
@@ -107,13 +115,17 @@ class AppealView(View):
     """Page of an appeal: its messages, and for a moderator the form that decides it."""
 
     def get(self, visit: Visit, appeal: int) -> Answer:
-        """Show the appeal with the id `appeal`. Raises SignInFirst for guests."""
+        """Show the appeal with the id `appeal`. Raises SignInFirst for guests, Failure if the API does not show it to
+        the member.
+        """
         visit.member()
         return self._show(visit, appeal)
 
     def post(self, visit: Visit, appeal: int) -> Answer:
-        """With `do` = "message" add a message, with "granted" or "refused" decide the appeal; a refusal by the API
-        shows the page with its reason. Raises SignInFirst for guests, Refused with 400 for another `do`.
+        """With `do` = "message" add a message of the field `text`, with "granted" or "refused" decide the appeal with
+        that text, and lead back to the appeal; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
+        its page with the refusal's reason. Raises SignInFirst for guests, Refused with 400 for another `do`, Failure
+        for other refusals.
         """
         visit.member()
         text = visit.field("text")

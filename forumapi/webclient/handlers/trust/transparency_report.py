@@ -35,9 +35,9 @@ class TransparencyFileView(View):
     """Transparency report of the site as a file for spreadsheets; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the report of the period from `since` to `until` in the query, by default the last 365 days, as a CSV
-        file. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        """Send the report of the period from the day `since` to the day `until` in the query, both included, by default
+        the last 365 days, as a CSV file. Raises Refused for members who do not own the site, SignInFirst for guests and
+        for a sign-in older than 30 minutes.
         """
         owner(visit)
         since, until = _period(visit)
@@ -50,8 +50,8 @@ class TransparencyFileView(View):
 
 
 def _period(visit: Visit) -> tuple[str, str]:
-    """Return the days (`since`, `until`) of the query in ISO 8601; for a missing or wrong `since` the day 365 days ago,
-    for such an `until` today.
+    """Return the days (`since`, `until`) of the query in ISO 8601, counted in UTC; for a missing or wrong `since` the
+    day 365 days ago, for such an `until` today.
     """
     today = datetime.now(UTC).date()
     since, until = visit.query.get("since", ""), visit.query.get("until", "")
