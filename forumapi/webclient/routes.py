@@ -1,5 +1,5 @@
-"""Table of the website's addresses and their views; it holds the official client's addresses too, so that old links
-stay good.
+"""Table of the website's addresses and their views; it holds those of Microcosm's own web front end too, so that old
+links stay good.
 """
 
 from __future__ import annotations

@@ -205,7 +205,9 @@ def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
 
 
 def device(user_agent: str) -> str:
-    """Name the browser and the system of a User-Agent header, such as "Firefox, Linux"; "" when neither is known."""
+    """Return the names of the browser and the system in a User-Agent header, such as "Firefox, Linux"; one name alone
+    if the other is unknown, "" if both are.
+    """
     known = (
         next((name for mark, name in names if mark in user_agent), "")
         for names in (_BROWSERS, _SYSTEMS)

@@ -63,9 +63,10 @@ class Writing:
     """State of the form of a comment or an item: the values of its fields, and the reason why the website or the API
     refused it.
 
-    `reply_to`: id of the comment that is answered, 0 for none. `fields`: values of the fields that only forms of the
-    item's type have (FIELDS). `files`: files to be attached; `kept`: hashes of the files that were attached when the
-    form was shown. `etag`: entity tag of the comment or item that is edited, "" for a new one.
+    `text`: Markdown, as typed; `title`: plain text, "" in forms without one. `reply_to`: id of the comment that is
+    answered, 0 for none. `fields`: values of the fields that only forms of the item's type have (FIELDS). `files`:
+    files to be attached; `kept`: hashes of the files that were attached when the form was shown. `etag`: entity tag of
+    the comment or item that is edited, "" for a new one.
 
     `draft`: version of the stored draft that saving replaces, 0 for none; `saved`: when that draft was saved, as the
     API writes times. `preview`: the text as HTML, None if no preview is asked for. `other`: the text that was stored

@@ -30,7 +30,9 @@ FLOW: Final = ("flow", 900)
 
 
 class Answer(NamedTuple):
-    """Answer to a visitor. `pieces`: body that is sent piece by piece, in place of `body`; None: `body` is sent."""
+    """Answer to a visitor. `headers`: (name, value) of each. `pieces`: body that is sent piece by piece, in place of
+    `body`; None: `body` is sent.
+    """
 
     status: int
     headers: list[tuple[str, str]]
@@ -203,7 +205,7 @@ class Visit:
 
     def be_guest(self) -> None:
         """Call the API as a guest from here on, even for a member, with `me` None, so that the answer is the same for
-        everybody.
+        everybody. The session's cookie stays in the browser.
         """
         self.session = GUEST
         self.api.token = ""

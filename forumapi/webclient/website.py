@@ -95,7 +95,7 @@ class Website:
         self, environ: dict[str, Any], start_response: Callable[..., Any], status: int
     ) -> Iterable[bytes]:
         """Answer a request whose time limit has passed with an error page of this status, without another call of the
-        API. Return the body, as a WSGI application does.
+        API: call `start_response` and return the body, as a WSGI application does.
         """
         visit: Visit = environ.get(_VISIT) or Visit(self, environ)
         visit.forget_site()

@@ -51,8 +51,8 @@ class SignInMethodView(SettingsView):
         return found
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the name for people of the sign-in method in the URL. Raises Failure if the API refuses to show the
-        method, 404 for an unknown one.
+        """Return the page's title: the name, as plain text, by which people know the sign-in method in the URL. Raises
+        Failure if the API refuses to show the method, 404 for an unknown one.
         """
         return str(plain(self._found(visit, url_values)["title"]))
 

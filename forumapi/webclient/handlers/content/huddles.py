@@ -205,8 +205,8 @@ class LeaveHuddleView(View):
 
 
 class Meant(NamedTuple):
-    """Name that was typed, and the first MOST_MEANT profiles whose names begin with it, as the API shows them, for the
-    person to choose from; [] if there are none.
+    """Name that was typed, and the first MOST_MEANT (10) profiles whose names begin with it, as the API shows them, for
+    the person to choose from; [] if there are none.
     """
 
     name: str
@@ -231,8 +231,8 @@ class People:
     @classmethod
     def of_form(cls, visit: Visit) -> People:
         """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id, space, name; the first
-        100), and names typed into `to`, which are looked up unless they are more than MOST_NAMES. Raises Failure if the
-        API refuses a look-up.
+        100), and names typed into `to`, which are looked up unless they are more than MOST_NAMES (20). Raises Failure
+        if the API refuses a look-up.
         """
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()

@@ -21,7 +21,8 @@ class CreateItemView(View):
     previewed, and carry files.
 
     A subclass sets `kind` (its item type) and `template`, and overrides `body` for the fields that only its type has.
-    `needs_text` True: an item without a first comment is refused; False: only if files are to hang on that comment.
+    `needs_text` True: a form without a text for the first comment is refused; False: it is refused only if it has
+    files, which would hang on that comment.
     """
 
     takes_files = True
@@ -121,8 +122,8 @@ class CreateItemView(View):
 class EditItemView(View):
     """Base class of forms for an existing item: its title, and the fields that only its type has.
 
-    A subclass sets `kind` (its item type) and `template`, and overrides those of `fields`, `body` and `words` that say
-    too little for its type.
+    A subclass sets `kind` (its item type) and `template`, and overrides `fields`, `body` and `words` where its type has
+    more than a title.
     """
 
     kind: ClassVar[str]
@@ -211,8 +212,8 @@ def edit_reason(visit: Visit) -> str:
 
 
 def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
-    """Return those of the first MOST_PLACES microcosms of the tree in which the visitor may create items of the type
-    `kind`, as the API shows them, in the tree's order. Raises Failure if the API refuses the tree.
+    """Return those of the first MOST_PLACES (100) microcosms of the tree in which the visitor may create items of the
+    type `kind`, as the API shows them, in the tree's order. Raises Failure if the API refuses the tree.
     """
     found: list[dict[str, Any]] = visit.api.get("/microcosms/tree")[:MOST_PLACES]
     if not found:

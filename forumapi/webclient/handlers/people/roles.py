@@ -296,7 +296,7 @@ def _typed_role(visit: Visit) -> dict[str, str]:
 
 def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
     """Return the API's body of the criterion in `typed`, the form's fields by name: a value that looks like a number or
-    truth value is sent as one, except for profile columns of text. The API checks the body.
+    a truth value (true, yes, false, no) is sent as one, except for profile columns of text. The API checks the body.
     """
     column, text = typed["column"], typed["value"].strip()
     value: Any = text

@@ -22,7 +22,7 @@ class ManifestView(View):
     """Web app manifest of a site: name, colours and icons."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the manifest as JSON; its `lang` and `dir` are the visitor's."""
+        """Send the manifest as JSON; its `lang` and `dir` are code and direction of the visitor's language."""
         title = unescape(visit.site["title"])
         icons = [
             {"src": static.address("icon.svg"), "sizes": "any", "type": "image/svg+xml"},

@@ -21,10 +21,10 @@ class AuditView(View):
     """Page of the site's audit: who did what to which thing; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List entries of the audit, newest first, filtered by the query parameters `actor` and `subject` (a profile's
-        address or id), `itemType` with `itemId`, `since` and `until` (days in UTC; that of `until` is not included).
-        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
-        minutes.
+        """List a page of the audit, newest entry first, filtered by the query parameters `actor` and `subject` (a
+        profile's address or id), `itemType` with `itemId`, `since` and `until` (days in UTC; that of `until` is not
+        included); the parameter `before`, a key that an earlier page gave, chooses the page. Raises Refused for members
+        who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
@@ -50,7 +50,9 @@ class OwnRecordView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's entries, newest first. Raises SignInFirst for guests."""
+        """List a page of the audit's entries about the member, newest first; the query parameter `before`, a key that
+        an earlier page gave, chooses the page. Raises SignInFirst for guests.
+        """
         visit.member()
         return visit.page("record.html", found=keyset_lists.read(visit, "/audit/me", "entries"))
 

@@ -30,8 +30,9 @@ class CasesView(View):
     """Queue of the cases that the member may decide."""
 
     def get(self, visit: Visit) -> Answer:
-        """List cases, most urgent first (those decided, with that `state`, newest first), filtered by the query
-        parameters FILTERS, such as `state` and `priority`. Raises SignInFirst for guests.
+        """List a page of the cases that the member may decide, most urgent first (those decided, with that `state`,
+        newest first), filtered by the query parameters FILTERS, such as `state` and `priority`; the parameter `after`,
+        a key that an earlier page gave, chooses the page. Raises SignInFirst for guests.
         """
         visit.member()
         chosen = {name: visit.query.get(name, "") for name in FILTERS}
@@ -123,8 +124,9 @@ def _readable(visit: Visit, case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def history(visit: Visit, item_type: str, item_id: int) -> list[dict[str, Any]]:
-    """Return the latest actions, EARLIER of them at most, on the thing of the type `item_type` with the id `item_id`,
-    so far as the API shows them to the visitor, latest first; [] for the id 0. Raises Failure if the API refuses.
+    """Return the latest actions, EARLIER (5) of them at most, on the thing of the type `item_type` with the id
+    `item_id`, so far as the API shows them to the visitor, latest first; [] for the id 0. Raises Failure if the API
+    refuses.
     """
     if not item_id:
         return []

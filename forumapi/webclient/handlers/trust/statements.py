@@ -105,7 +105,9 @@ class AppealsToDecideView(View):
     """List of the open appeals that the member may decide as a moderator."""
 
     def get(self, visit: Visit) -> Answer:
-        """List open appeals, oldest first. Raises SignInFirst for guests."""
+        """List a page of the open appeals that the member may decide, oldest first; the query parameter `before`
+        chooses the page. Raises SignInFirst for guests.
+        """
         visit.member()
         found = keyset_lists.read(visit, "/appeals", "appeals", toDecide="true")
         return visit.page("appeals_to_decide.html", found=found)
