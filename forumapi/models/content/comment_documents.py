@@ -452,11 +452,11 @@ PAGE = Query(
 class CommentPage(NamedTuple):
     """Comment with the comment that it replies to and its oldest 250 replies, oldest first, without hidden replies.
 
-    `replied_to` None: no reply, or to a comment that is hidden or moved elsewhere; `parent_hidden`: the item is deleted
-    or moderated; `is_participant`: the viewer participates in the huddle that the comment is in; `revisions`: number of
-    the comment's revisions; `position`: number of the item's comments up to this one that the viewer sees, 1 on a
-    profile; `statement_id`: statement of reasons for hiding the comment, None for all but its author; `stamp`: all
-    rows, for the entity tag.
+    `replied_to` None: no reply, or to a comment that is hidden or moved elsewhere; `microcosm_id`: that of the item, 0
+    for a huddle or profile; `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer
+    participates in the huddle that the comment is in; `revisions`: number of the comment's revisions; `position`:
+    number of the item's comments up to this one that the viewer sees, 1 on a profile; `statement_id`: statement of
+    reasons for hiding the comment, None for all but its author; `stamp`: all rows, for the entity tag.
     """
 
     comment: CommentRow

@@ -225,11 +225,12 @@ class Viewer(NamedTuple):
 class Hit(NamedTuple):
     """Row of a result: a thing that matches, and all that its entry shows.
 
-    `modified`: time shown as `lastModified`; `new`: number of comments of an item that are new to the viewer, 0 for a
-    comment or huddle with something unread in its item, None if nothing there is unread; `highlight`: excerpt as safe
-    HTML, "" in a search without words; `item` and `times`: columns for item_summary.summary, of the item or of the
-    comment's item; `mine`: the viewer's part of the item's details. `stub`: row of the comment, None for another thing;
-    `person_…`: the profile found, or on which the comment stands, 0 for none.
+    `rank`: how well the words match, the higher the better; `modified`: time shown as `lastModified`; `new`: number of
+    comments of an item that are new to the viewer, 0 for a comment or huddle with something unread in its item, None if
+    nothing there is unread; `highlight`: excerpt as safe HTML, "" in a search without words; `item` and `times`:
+    columns for item_summary.summary, of the item or of the comment's item; `mine`: the viewer's part of the item's
+    details. `stub`: row of the comment, None for another thing; `person_…`: the profile found, or on which the comment
+    stands, 0 for none.
     """
 
     item_type: int

@@ -174,8 +174,9 @@ class ParsedSearch:
     """Checked search. `text`: its words; `in_title`: only titles are searched; `hashtags`: those among the words, with
     their #; lists are in the order sent, without duplicates; `forum_ids`: ids of microcosms; `types`: names; `ids`: of
     things; `following`, `attendee`: only what the caller follows, events that the caller attends; `has`: attachment
-    alone; `dates`, by key: each as sent and as a moment; `author_id` 0: not sent; `sort`: date, oldest or newest, "" if
-    not sent; `ignored`: what was sent and could not be understood, or has no effect.
+    alone; `emails`: from the site's owner only; `dates`, by key: (text as sent, moment); `author_id` 0: not sent;
+    `sort`: date, oldest or newest, "" if not sent; `ignored`: what was sent and could not be understood, or has no
+    effect.
     """
 
     text: str = ""

@@ -37,7 +37,9 @@ CHANGES = Query(
 
 
 class SiteVersions(NamedTuple):
-    """Versions of a site. `version`: that of its document; `head`: number of its newest event."""
+    """Versions of a site. `version`: that of its document; `acl_version`: that of its microcosms and roles; `head`:
+    number of its newest event.
+    """
 
     site_id: int
     version: int
