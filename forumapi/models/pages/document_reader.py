@@ -20,7 +20,8 @@ Loaded = Iterable[tuple[int, int, Fragment]]
 
 class Kind(NamedTuple):
     """Kind of cached document. `name` ends with the number of its shape: raise it when the document's shape changes.
-    `load` reads the documents of a site by their ids: (id, version, document) of each that exists.
+    `load(documents, tx, site_id, ids)` reads documents of a site from the database by their ids: (id, version,
+    document) of each that exists.
     """
 
     name: str
@@ -36,8 +37,8 @@ Rerender = Callable[[Reader, int, int | None, int, str], tuple[int, str]]
 
 
 class Documents:
-    """Reader of cached documents. `cache`: documents in this process's memory and in memcached; `rerender`: function
-    that renders a comment again which an earlier version of the pipeline rendered (C-36).
+    """Reader of cached documents. `cache`: documents in this process's memory and in memcached; `rerender`: function,
+    of the type Rerender, that renders a comment again which an earlier version of the pipeline rendered (C-36).
     """
 
     def __init__(self, cache: Cache, rerender: Rerender) -> None:

@@ -82,6 +82,7 @@ class CachedPage(Generic[T]):
 
     def revalidate(self, tx: Reader, query: Query, **params: object) -> Row | None:
         """Run `query`, whose first columns are IS_CURRENT and SNAPSHOT; return its whole row, None without a row.
+        `params`: the parameters of `query` beside `snapshot`.
 
         If IS_CURRENT is true, the page takes SNAPSHOT as its own.
         """

@@ -56,8 +56,8 @@ def target_comment(
     tx: Reader, site_id: int, item_id: int, me: int, ignored: Sequence[int], *, newest: bool
 ) -> tuple[int, int] | None:
     """Return (id, 1-based position) of the oldest comment that the profile `me` (0: a guest, who has read none) has not
-    read; with `newest`, or if all are read, of the newest comment. Comments of the profiles `ignored`, and hidden ones,
-    don't count.
+    read; with `newest`, or if all are read, of the newest comment. Comments of the profiles `ignored`, and deleted and
+    hidden ones, don't count.
 
     None if there is no comment.
     """

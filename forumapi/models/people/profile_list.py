@@ -43,8 +43,8 @@ class Filter(NamedTuple):
 
 
 class PeoplePage(NamedTuple):
-    """Page of profiles. `versions`: by profile id, in the order of the list; `total`: number of all profiles that the
-    filter leaves.
+    """Page of profiles. `versions`: the profiles' versions by profile id, in the order of the list; `total`: number of
+    all profiles that the filter leaves.
 
     `send_email` and `send_sms`: flags of the viewer's watcher of new people, None if the viewer does not follow them.
     """

@@ -45,8 +45,8 @@ class Export(NamedTuple):
 
 
 class PersonTable(NamedTuple):
-    """Table that names people or holds what they write. `plain`: columns of text or bytes that hold nothing of a
-    person.
+    """Table that names people or holds what they write. `lines`: its columns that do, with what becomes of them at an
+    erasure; `plain`: names, with spaces between, of columns of text or bytes that hold nothing of a person.
 
     `export` None: no row of it belongs to the person; `not_exported` then says why.
     """

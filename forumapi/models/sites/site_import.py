@@ -287,8 +287,8 @@ class SiteImport(NamedTuple):
 
     @staticmethod
     def cancel(tx: Transaction, site_id: int) -> bool:
-        """End the task of the site's import that is under way, and let the upload expire; return False if no task is.
-        What was loaded stays.
+        """End the task of the site's import that is under way, and let the upload expire in HOURS; return False if no
+        task is under way. What was loaded stays.
         """
         return bool(tx.value(CANCEL, site_id=site_id, hours=HOURS))
 

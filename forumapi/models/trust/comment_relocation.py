@@ -202,8 +202,8 @@ class CommentRelocation:
         """Store the planned moves with all counters, and record each moved comment and each item in audit and event
         log.
 
-        `activities`, by item id: the last activity to store for an item that has no live comment afterwards; an item
-        that is not in it, or has None there, keeps its own.
+        `activities`, by item id: the last activity to store for an item that has no comment afterwards but deleted and
+        hidden ones; an item that is not in it, or has None there, keeps its own.
         """
         tx, site_id = self._tx, self._author.site_id
         ids = sorted(self._held)

@@ -131,8 +131,8 @@ class TargetBatchWriter:
         self._activities: dict[int, datetime.datetime] = {}
 
     def read_latest(self, targets: Iterable[ActionTarget]) -> None:
-        """Read, into `latest` of the items that the comments among `targets` are on, the latest live comment of each.
-        Call it before `flag` in a batch that shows comments.
+        """Read, into `latest` of the items that the comments among `targets` are on, the latest comment of each that is
+        neither deleted nor hidden. Call it before `flag` in a batch that shows comments.
         """
         held = {one.parent.item.id: one.parent for one in targets if one.comment and one.parent}
         if held:
@@ -169,8 +169,9 @@ class TargetBatchWriter:
     def restore_activity(
         self, held: HeldItem, before: datetime.datetime, after: datetime.datetime
     ) -> bool:
-        """Set the last activity of the item `held` back to `before` in memory, if the item has no live comment and its
-        last activity is still `after`; `write` stores it. Return False, and change nothing, otherwise.
+        """Set the last activity of the item `held` back to `before` in memory, if the item has no comment but deleted
+        and hidden ones, and its last activity is still `after`; `write` stores it. Return False, and change nothing,
+        otherwise.
         """
         if held.item.comment_count or held.last_activity != after:
             return False

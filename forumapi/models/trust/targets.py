@@ -79,8 +79,9 @@ _BEGINNING: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 class HeldItem:
     """Item that is locked, with its last activity, which its comments move.
 
-    `latest`: (number, time) of its latest live comment, None where that was not read; `is_counted`: `count` was called.
-    `merged_into`: id of the item that its comments were moved into by a merge; 0 for none.
+    `latest`: (number, time) of its latest live comment, one neither deleted nor hidden; None where that was not read;
+    `is_counted`: `count` was called. `merged_into`: id of the item that its comments were moved into by a merge; 0 for
+    none.
     """
 
     item: Item
@@ -91,8 +92,8 @@ class HeldItem:
 
     def count(self, target: ActionTarget, by: int) -> None:
         """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (-1): when
-        one is shown, to the time of the latest live comment; when one is hidden only if no live comment is left, to
-        what that comment made it (content 7.7).
+        one is shown, to the time of the latest live comment, one neither deleted nor hidden; when one is hidden only if
+        no live comment is left, to what that comment made it (content 7.7).
         """
         if by > 0:
             if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):

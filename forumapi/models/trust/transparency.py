@@ -95,7 +95,8 @@ APPEALS: Final = Query(
 class ReportRow(NamedTuple):
     """Row of the transparency report, in its `part` on notices, decisions or appeals: the `number` of those with the
     same values. "" and None: the column does not apply to this part. `kind`: of the report, or of the action that was
-    decided or appealed against.
+    decided or appealed against; `source`, `category`, `ground`, `decision`, `content_type`: terms of the DSA's
+    database; `outcome`: what became of them, as known now.
 
     `things`: number of things that the decisions concern; `median_s`: median of the seconds from the notice or appeal
     to its decision.
