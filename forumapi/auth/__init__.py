@@ -1,3 +1,3 @@
-"""Sign-in methods, each a subclass of `Backend` (known providers: `provider_presets`), and what they register; v1's
-Auth0 exchange; the OAuth provider.
+"""Signing in, with a subclass of `Backend` for each method; POST /auth0, the exchange of Auth0 codes and tokens for
+clients of v1; and forumapi as an OAuth provider for other programs.
 """

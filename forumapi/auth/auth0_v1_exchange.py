@@ -50,8 +50,8 @@ def tenant(tx: Reader, site_id: int) -> Tenant:
 def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> str:
     """Exchange an authorization code at Auth0; return the verified e-mail address of the person who signed in there.
 
-    `site_url`: URL of the site, of which the code's redirect URI is made. Raises Unauthorized if the code is refused or
-    the address is not verified, BadGateway if Auth0 fails.
+    `site_url`: URL of the site, of which the code's redirect URI is made. `found`: Auth0 tenant of that site. Raises
+    Unauthorized if Auth0 refuses the code or names no verified address, BadGateway if Auth0 fails.
     """
     client = WebApplicationClient(found.client_id)
     tokens = identity_provider_client.exchange(
@@ -67,9 +67,9 @@ def email_of_code(config: Config, found: Tenant, code: str, site_url: str) -> st
 
 def email_of_token(config: Config, found: Tenant, access_token: str) -> str:
     """Return the verified e-mail address of the person whose Auth0 access token this is. The token must be a JWT issued
-    to this site's client.
+    to the site's client at its Auth0 tenant, `found`.
 
-    Raises Unauthorized if it is not, or the address is not verified; BadGateway if Auth0 fails.
+    Raises Unauthorized for any other token, and if Auth0 names no verified address; BadGateway if Auth0 fails.
     """
     there = Provider(config, f"https://{found.domain}/")
     claims = there.claims(

@@ -29,7 +29,9 @@ MAX_URLS: Final = 10
 
 class SignIn(Struct):
     """Body of POST /auth: the method's name, and the fields of all methods. Without `method` the method is "assertion"
-    (platform 3.3).
+    (platform 3.3). `email`, `code`, `browser` and `link` are of the method email-code; `flow`, `state`, `code` and
+    `iss` of identity providers; `flow` and `credential` of passkeys; `flow` and `code` of the second factor;
+    `Assertion` and `ClientSecret` of assertions.
     """
 
     method: str | UnsetType = UNSET
@@ -85,8 +87,8 @@ class Attempt(NamedTuple):
 
     @contextlib.contextmanager
     def write(self) -> Iterator[Transaction]:
-        """Open a transaction that commits independently of the sign-in, so that counted tries and used codes stay when
-        the sign-in fails.
+        """Open a transaction of its own for the block of a `with` statement, committed when the block ends without an
+        error, so that counted tries and used codes stay when the sign-in fails later.
         """
         with self.database.write() as tx:
             try:
@@ -182,9 +184,10 @@ class Backend:
     """Base class of sign-in methods. An instance is made for one request and holds no database connection between
     calls.
 
-    `kind`: type of the sign-in, by which clients choose the form to show. `is_listed` False: not offered as a first
-    step. `is_abstract=True` in the class statement: only a base of others, so it needs no name. `found`: all methods by
-    name, whether allowed here or not.
+    `title`: name of the method for people; `settings`: those that an owner may set; `kind`: type of the sign-in, by
+    which clients choose the form to show. `is_listed` False: not offered as a first step. `is_abstract=True` in the
+    class statement: only a base of others, so it needs no name. `found`: all methods by name, whether allowed here or
+    not.
     """
 
     name: ClassVar[str] = ""
@@ -226,7 +229,9 @@ class Backend:
         raise _not_here(self.name)
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Take the first step of POST /auth/begin, for methods that have one; others raise Invalid."""
+        """Take the first step, that of POST /auth/begin, and return what the client needs for the second, POST /auth.
+        Raises Invalid for a method whose first step is POST /auth itself, as here.
+        """
         raise Invalid("method", f"{self.name} begins with POST /auth")
 
     def verify(self, attempt: Attempt) -> Verified | None:
@@ -265,8 +270,8 @@ def state(backend: type[Backend], row: SiteAuthBackend | None, config: Config) -
 
 
 def find_all(tx: Reader, site: Site, config: Config) -> list[State]:
-    """Return the states on a site of all listed back ends that the platform allows, sorted by name; those switched
-    off are included.
+    """Return the states on a site of all back ends with `is_listed` that the platform allows, sorted by name; those
+    switched off are included.
     """
     rows = SiteAuthBackend.find_all(tx, site.id)
     return [

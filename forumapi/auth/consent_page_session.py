@@ -61,7 +61,7 @@ def confine(tx: Transaction, site_id: int, secret: str) -> None:
 
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
     """Return the person whom `value`, that of a page session's cookie, signs in, banned or not; None for a browser that
-    is not signed in, and if `value` is the secret of a token for the API.
+    is not signed in, for a person without a profile on this site, and if `value` is the secret of a token for the API.
     """
     try:
         found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))

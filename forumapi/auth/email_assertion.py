@@ -47,7 +47,8 @@ class AssertionBackend(Backend):
         super().refuse(attempt)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Return the e-mail address that the verifier reads from the assertion.
+        """Return the e-mail address that the verifier reads from the assertion, with the id of the application whose
+        secret was sent.
 
         Raises Unauthorized if the application's secret is wrong or the verifier rejects the assertion, TooMany after
         too many tries from the client address, BadGateway if the verifier fails.

@@ -249,8 +249,8 @@ def exchange(
 ) -> Tokens:
     """Send the token request `body` to the token endpoint `url` as the client `client_id`; return the tokens.
 
-    `takes_basic`: the secret goes into a Basic header, else into the body. Raises Unauthorized if the code is refused,
-    BadGateway if the provider fails.
+    `takes_basic`: the secret goes into a Basic header, else into the body; a `client_secret` that is "" is not sent.
+    Raises Unauthorized if the code is refused, BadGateway if the provider fails.
     """
     headers = {"Content-Type": _FORM}
     if takes_basic and client_secret:

@@ -158,9 +158,9 @@ class Rules(RequestValidator):
         *args: Any,
         **kwargs: Any,
     ) -> bool:
-        """Set `request.scopes` to the scopes, each once; return False for none and for one that the client may not ask
-        for. Agents ask for all that the metadata of their resource lists, so for them those are left out in place of
-        refusing the request (RFC 6749, 3.3).
+        """Set `request.scopes` to `scopes`, each once, and return True; return False if there are none, or one that
+        `client` may not ask for. Agents ask for all scopes that the metadata of their resource lists, so for them
+        scopes that the client may not ask for are left out, and False is returned only if none is left (RFC 6749, 3.3).
         """
         asked = dict.fromkeys(scopes)
         if self.audience(request) == AGENTS:
@@ -204,7 +204,9 @@ class Rules(RequestValidator):
         return AGENTS
 
     def _check_audience(self, request: Any, granted: str) -> None:
-        """Raise InvalidTargetError if the token request names another resource than that of the grant."""
+        """Raise InvalidTargetError if the token request names a resource whose audience is not `granted`, the audience
+        of the grant; a request that names no resource passes.
+        """
         if getattr(request, "resource", None) is not None and self.audience(request) != granted:
             raise InvalidTargetError("The grant is for another resource", request=request)
 

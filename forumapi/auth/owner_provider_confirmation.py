@@ -49,7 +49,8 @@ CONFIRM = Query(
 
 def tell(tx: Transaction, site: Site, profile_id: int, address: str) -> None:
     """Queue a mail with the confirmation link to `address`, the e-mail address of the profile, if the profile's huddles
-    are closed to sign-ins through the owner's provider; once a week at most.
+    are closed to sign-ins through the owner's provider, else do nothing; each profile gets one such mail a week at
+    most.
     """
     if not tx.value(IS_CLOSED, site_id=site.id, profile_id=profile_id):
         return

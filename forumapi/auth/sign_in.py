@@ -58,11 +58,11 @@ def complete(
 
     The token is good on every site, unless only this site vouches for the address. A banned user gets one too, and is
     refused at its next requests. `ip`, `user_agent`: of the client, stored with the token; `request_reader`: reader
-    whose count of statements grows by those of a completed sign-in, None for none;
-    `take_member`: as in `Profile.find_or_create`. Raises PlanLimit; SiteReadOnly, SiteSuspended, SiteClosing for a
-    newcomer; Forbidden for a new address reported for spam, TooMany for too many new users from one client address,
-    SecondFactorNeeded for a person with a second factor that `verified` lacks, ReadOnly or SiteMoved on a site that is
-    being moved or has moved.
+    whose count of statements grows by those of a completed sign-in, None for none; `take_member`: called with the
+    transaction before a new profile is made, to raise PlanLimit, SiteReadOnly, SiteSuspended or SiteClosing on a site
+    that takes no newcomers; None: every site takes them. Raises these errors; Forbidden for a new address reported for
+    spam, TooMany for too many new users from one client address, SecondFactorNeeded for a person with a second factor
+    that `verified` lacks, ReadOnly or SiteMoved on a site that is being moved or has moved.
     """
     _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:

@@ -64,7 +64,7 @@ _lock = threading.Lock()
 
 def check(address: str, url: str = URL) -> Verdict:
     """Ask the service at `url` about an e-mail address, or return its answer of the last hour; "unknown" if it gives no
-    usable answer. Blocks for seconds at most while it is asked.
+    usable answer. Each wait for the service ends after TIMEOUT_S seconds.
     """
     key = hashlib.sha256(f"{url} {address.lower()}".encode()).digest()
     now = time.monotonic()
@@ -112,5 +112,5 @@ def record(tx: Transaction, site_id: int, address: str, verdict: Verdict) -> Non
 
 
 def forget(tx: Transaction, days: int) -> int:
-    """Delete stored verdicts older than `days`; return their number."""
+    """Delete the stored verdicts of all sites that are older than `days` days; return their number."""
     return tx.run(FORGET, days=days)

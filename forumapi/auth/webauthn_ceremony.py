@@ -77,7 +77,8 @@ def verified(
     sign_count: int,
 ) -> VerifiedAuthentication:
     """Verify a device's answer `credential` to `challenge` of `ask`, with the stored `public_key` and signature counter
-    of its passkey. Raises one of the errors in REFUSED for an answer that is not valid.
+    of its passkey. Return what the device said, such as the counter to store next (`new_sign_count`). Raises one of the
+    errors in REFUSED for an answer that is not valid.
 
     `rp_id`: domain of the passkey; `origin`: scheme and host of the page that must have asked.
     """

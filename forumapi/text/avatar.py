@@ -19,7 +19,7 @@ _EARLIER: Final = "https://secure.gravatar.com/avatar/"
 
 def href(profile_id: int, stored: str) -> str:
     """Return the address of a profile's avatar: `stored`, the address of the picture that the profile has set, or, if
-    that is "", the address of the avatar generated from `profile_id`.
+    that is "", the path on the site of the avatar generated from `profile_id`.
 
     Addresses that earlier releases stored for profiles without an upload contain the md5 of an e-mail address, and
     count as "".

@@ -135,7 +135,9 @@ def sanitise(html: str) -> str:
 
 
 def usable_url(url: str) -> bool:
-    """Return True if the sanitiser keeps a link to `url` (not HTML-escaped): of scheme http, https, mailto or none."""
+    """Return True if the sanitiser keeps a link to `url` (not HTML-escaped): it can parse the URL, and the scheme is
+    http, https, mailto or none.
+    """
     return "href=" in _CLEANER.clean(f'<a href="{escape_attribute(url)}"></a>')
 
 

@@ -71,12 +71,16 @@ CONTEXTS = Query(
 
 
 class DecisionContext(NamedTuple):
-    """Context of one mail about a decision, as stored when it was read: the mail's reader, and the statement, report or
-    appeal that the mail is about.
+    """Context of one mail about a decision, as stored when it was read: the mail's reader (from `profile_id` to
+    `wants_any`), and the statement, report or appeal that the mail is about.
 
     `type`: one of update_types.DECISIONS; `id`: of the statement, report or appeal. Fields that the type does not have,
     or whose row is gone, are 0, "" or None. `profile_id` 0: the reader is a guest, who made the report, or a profile
-    that is gone.
+    that is gone. `is_off`: mail to the address came back; `wants_any`: the reader has not turned mail off.
+
+    Of a statement: `created`, `is_revoked`, `kind` to `ends` of its action, and `things`, the number of the reader's
+    things that the action concerns. Of a report: the reported thing (`item_type`, `item_id`), `outcome` and `due` of
+    its case. Of an appeal: `appeal_state`, and the statement appealed against (`statement_id`).
     """
 
     mail_id: int

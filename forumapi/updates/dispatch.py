@@ -170,9 +170,9 @@ _TREES_BYTES: Final = 8 * 1024 * 1024
 class LiveComment(NamedTuple):
     """Comment that is neither deleted nor hidden, on an item that is neither or on a profile, as dispatch reads it
     (COMMENTS, MENTIONS). `parent_type` and `parent_id`: the item or profile that it is on; `microcosm_id`: the item's,
-    0 for none; `has_mail`: a follower of parent, microcosm or site wants mail; `is_unannounced`: it was hidden when
-    people were to be notified of it; `mentioned`: profiles that the comment mentions and that were not notified of that
-    yet.
+    0 for none; `reply_to`: profile that wrote the comment replied to, 0 for none; `has_mail`: a follower of parent,
+    microcosm or site wants mail; `is_unannounced`: it was hidden when people were to be notified of it; `mentioned`:
+    profiles that the comment mentions and that were not notified of that yet.
     """
 
     id: int

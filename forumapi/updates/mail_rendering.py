@@ -172,8 +172,8 @@ class EmailWriter:
         return self._rendered(tx, site, context, values, {}, html)
 
     def _body(self, tx: Reader, site: Site, tree: Tree, context: MessageContext) -> str:
-        """Return the HTML of the comment that a mail quotes, with links in place of frames; it is rendered anew if
-        another version of the renderer made what is stored (C-36).
+        """Return the HTML of the comment that a mail quotes, with links in place of frames; HTML that another version
+        of the renderer made is first rendered anew and stored (C-36).
         """
         made: str = context.html or ""
         if context.renderer != RENDERER_VERSION:
@@ -296,7 +296,9 @@ class _Links:
 
 
 def _title(context: MessageContext) -> str:
-    """Return the title of what the mail is about, HTML-escaped as stored."""
+    """Return, HTML-escaped as stored, the title of the item that the mail is about, or the name of the new profile or
+    of the profile that was commented on.
+    """
     title: str = context.title
     if context.type == update_types.NEW_USER:
         title = context.actor_name
@@ -306,7 +308,9 @@ def _title(context: MessageContext) -> str:
 
 
 def _path(context: MessageContext) -> str:
-    """Return the path of the page that the mail links to (discovery 4.3)."""
+    """Return the path of the page that the mail links to, below the address of the site's pages: the comment in its
+    context, the new profile, or the item (discovery 4.3).
+    """
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
     if context.type == update_types.NEW_USER:

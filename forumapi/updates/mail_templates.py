@@ -62,7 +62,8 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 class TemplateKind(NamedTuple):
-    """Kind of mail: its default subject, and the $names that its templates may use besides those of all mails.
+    """Kind of mail: its name in the API, a description for site owners, its default subject, and the $names that its
+    templates may use besides those of all mails (COMMON).
 
     `has_body`: the mail quotes a comment, as $body.
     """

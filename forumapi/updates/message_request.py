@@ -13,7 +13,8 @@ class MessageRequest(NamedTuple):
     it is sent.
 
     `cause`: key of the mail, the same if an event is dispatched again, so that the mail is sent once. `item_type_id`
-    and `item_id`: the item, the parent of the comment `comment_id`, or the new profile. `by_profile_id`: the actor.
+    and `item_id`: the item, the parent of the comment `comment_id`, or the new profile; `comment_id` None: the update
+    is about no comment. `by_profile_id`: the actor.
     """
 
     cause: str

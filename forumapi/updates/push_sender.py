@@ -342,7 +342,9 @@ def document(site: Site, tree: Tree, context: MessageContext) -> dict[str, Any]:
 
 
 def _path(context: MessageContext) -> str:
-    """Return the path of the website's page that a message leads to."""
+    """Return the path of the page that a message leads to, below the address of the site's pages: the comment in its
+    context, or the item.
+    """
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"
     return itemtypes.href(context.item_type, context.item_id).removeprefix("/api/v1") + "/"

@@ -195,8 +195,10 @@ class Subject(NamedTuple):
 
 
 class Recipient(NamedTuple):
-    """Profile that may be notified of one subject. `wants_mail`: its watchers, preferences and options ask for mail,
-    and a mail is due to it. `wants_push`: its preference asks for push, and it has a subscription.
+    """Profile that may be notified of one subject. `is_participant`: it participates in the huddle that is the subject;
+    `ignores`: it ignores the actor, the subject, or a microcosm that the subject is in. `wants_mail`: its watchers,
+    preferences and options ask for mail, and a mail is due to it. `wants_push`: its preference asks for push, and it
+    has a subscription.
 
     `principal`: the profile for the evaluator. `watcher_id`: the profile's watcher of the nearest thing, of which the
     function `notified` records that it was notified; None if no watcher led to the profile.
@@ -231,7 +233,7 @@ def watchers(
     as (type, id), the nearest to the subject first; who follows several is notified by the watcher of the first.
 
     `everybody` False: only those to whom a mail is due. `among`: only these profiles, None for all. Rights are not
-    checked.
+    checked; roles that are due to change with time are recomputed first.
     """
     after = 0
     while among is None or among:
@@ -262,7 +264,8 @@ def subscribers(
     watched: Sequence[tuple[int, int]],
 ) -> Iterator[list[Recipient]]:
     """Yield the followers of any of `watched`, things as (type, id), that have subscriptions to web push, wanted for
-    this subject or not, by profile id, in batches of MOST at most. Rights are not checked.
+    this subject or not, by profile id, in batches of MOST at most. Rights are not checked; roles that are due to change
+    with time are recomputed first.
     """
     after = 0
     while state.has_push:
@@ -290,7 +293,7 @@ def people(
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
     """Return these profiles as recipients of an update about `subject`, in ascending order of profile id; ids of no
-    profile are left out. Rights are not checked.
+    profile are left out. Rights are not checked; roles that are due to change with time are recomputed first.
     """
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)

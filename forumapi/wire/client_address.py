@@ -27,9 +27,9 @@ class Proxies:
         self._kept = lru_cache(KEPT)(self._client)
 
     def client_ip(self, environ: dict[str, Any]) -> str:
-        """Return the client's address, from a request's WSGI environ: that of the peer; if the peer is a trusted proxy,
-        the last in X-Forwarded-For that is none, or the first if all are. At an entry that is no address the search
-        ends with the one after it.
+        """Return the client's address, from a request's WSGI environ: that of the peer or, if the peer is a trusted
+        proxy, the last address in X-Forwarded-For that is not a trusted proxy's; the first address if all are. An entry
+        that is no address ends the search: the entry after it counts, or else the peer.
 
         "" for a peer on a Unix socket; such a peer is trusted if 127.0.0.1 is.
         """

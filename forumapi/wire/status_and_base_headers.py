@@ -47,14 +47,18 @@ VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
 
 
 def base_headers(switches: EnvelopeSwitches) -> Headers:
-    """Return the headers that all JSON answers have, without Cache-Control and Content-Length."""
+    """Return the headers, (name, value) each, that all JSON answers have, without Cache-Control and Content-Length.
+    `switches`: of the request; with a callback, the Content-Type is that of JavaScript.
+    """
     kind = "application/javascript" if switches.callback else "application/json"
     vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
     return [*plain_headers(vary), ("Content-Type", kind)]
 
 
 def plain_headers(vary: str = "Authorization") -> Headers:
-    """Return the headers that all answers have. `vary`: request headers that the answer depends on, "" for none."""
+    """Return the headers, (name, value) each, that all answers have. `vary`: request headers that the answer depends
+    on, "" for none.
+    """
     headers = [
         ("Access-Control-Allow-Origin", "*"),
         ("Access-Control-Expose-Headers", CORS_RESPONSE),

@@ -12,7 +12,9 @@ from forumapi.wire.schemas.values import Count, Id, Text, Time
 
 
 class AccessToken(Struct, kw_only=True):
-    """The access token that the request was sent with (platform 3.5)."""
+    """The access token that the request was sent with (platform 3.5). `clientId`: the operator's application by which
+    its user signed in, 0 for none.
+    """
 
     accessToken: str
     user: User
@@ -22,7 +24,7 @@ class AccessToken(Struct, kw_only=True):
 
 
 class ApiKey(Struct, kw_only=True):
-    """A token that a user made for a program. `scopes` null: the token may do all that its user may."""
+    """A token that the caller made for a program. `scopes` null: the token may do all that its user may."""
 
     id: Id
     name: Text
@@ -49,7 +51,7 @@ class ApiKeys(Struct, kw_only=True):
 
 
 class Session(Struct, kw_only=True):
-    """A device on which the caller is signed in."""
+    """A session of the caller: a device on which they are signed in, by a token of its own."""
 
     id: Id
     current: Annotated[bool, Meta(description="The request came with it.")]
@@ -69,8 +71,8 @@ class Sessions(Struct, kw_only=True):
 
 
 class SignInMethod(Struct, kw_only=True):
-    """A method to sign in, as a client shows it. `method`: the name that requests send; `kind`: the form of the
-    sign-in.
+    """A method to sign in, as a client shows it. `method`: the name that requests send; `title`: its name for people;
+    `kind`: the form of the sign-in.
     """
 
     method: str
@@ -105,7 +107,9 @@ class SecondStep(Struct, kw_only=True):
 
 
 class Passkey(Struct, kw_only=True):
-    """One of the caller's passkeys; `domain`: the domain on which the passkey signs in."""
+    """One of the caller's passkeys; `domain`: the domain on which the passkey signs in; `backedUp`: at its last use the
+    device said that the key is stored elsewhere too.
+    """
 
     id: Id
     name: Text
@@ -122,7 +126,9 @@ class Passkeys(Struct, kw_only=True):
 
 
 class OneTime(Struct, kw_only=True):
-    """The state of the caller's second factor; `recoveryCodes`: number of codes that are still good."""
+    """The state of the caller's second factor; `since`: from when it is on, null while it is off; `recoveryCodes`:
+    number of codes that are still good.
+    """
 
     enabled: bool
     since: Time | None
@@ -130,14 +136,16 @@ class OneTime(Struct, kw_only=True):
 
 
 class OneTimeSecret(Struct, kw_only=True):
-    """Secret for an authenticator app (TOTP); `uri`: its otpauth address, for a QR code."""
+    """A new secret of the caller for an authenticator app (TOTP), which counts once a code of the app has confirmed it;
+    `uri`: its otpauth address, for a QR code.
+    """
 
     secret: str
     uri: str
 
 
 class RecoveryCodes(Struct, kw_only=True):
-    """Recovery codes, in case the app is lost: each is good once, and no later answer shows them."""
+    """The caller's new recovery codes, in case the app is lost: each is good once, and no later answer shows them."""
 
     recoveryCodes: list[str]
 
@@ -172,8 +180,8 @@ class SiteAuthMethod(SignInMethod, kw_only=True):
 
 
 class SiteAuth(Struct, kw_only=True):
-    """The ways to sign in on a site, as its owner sees them. `secondFactor` true: people without a second factor
-    moderate nothing there.
+    """The ways to sign in on a site, as its owner sees them, with those that are switched off. `secondFactor` true:
+    people without a second factor moderate nothing there.
     """
 
     secondFactor: bool
@@ -231,7 +239,7 @@ class OAuthGrants(Struct, kw_only=True):
 
 
 class OAuthTokens(Struct, kw_only=True):
-    """Answer to a token request (RFC 6749, section 5.1)."""
+    """Answer to a token request of an OAuth client: a new access token and a refresh token (RFC 6749, section 5.1)."""
 
     access_token: str
     expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
@@ -241,7 +249,9 @@ class OAuthTokens(Struct, kw_only=True):
 
 
 class OAuthDevice(Struct, kw_only=True):
-    """Answer to a device authorization request (RFC 8628, section 3.2)."""
+    """Answer to the device authorization request of an OAuth client: `device_code`, for the client to poll with, and
+    `user_code`, for the person to enter (RFC 8628, section 3.2).
+    """
 
     verification_uri: str
     expires_in: Annotated[int, Meta(ge=1, description="Seconds.")]
@@ -253,7 +263,9 @@ class OAuthDevice(Struct, kw_only=True):
 
 
 class OAuthIntrospection(Struct, kw_only=True):
-    """Answer to an introspection (RFC 7662, section 2.2); for an inactive token `active` alone."""
+    """Answer to an OAuth client that asks about one of its tokens (RFC 7662, section 2.2); for an inactive token
+    `active` alone.
+    """
 
     active: bool
     scope: str | UnsetType = UNSET
@@ -265,7 +277,7 @@ class OAuthIntrospection(Struct, kw_only=True):
 
 
 class OAuthError(Struct, kw_only=True):
-    """An error of the OAuth protocol (RFC 6749, section 5.2)."""
+    """Answer of the OAuth addresses to a request that they refuse (RFC 6749, section 5.2), without an envelope."""
 
     error: Annotated[str, Meta(examples=["invalid_grant"])]
     error_description: str | UnsetType = UNSET

@@ -55,7 +55,9 @@ class _Entry(Struct, kw_only=True):
 
 
 class AuditEntry(_Entry, kw_only=True):
-    """An entry of the audit, as the site's owner sees it: a change of one object by one profile."""
+    """An entry of the audit, as the site's owner sees it: a change of one object. `actor` and `subject` are null if
+    there is no such profile, or no more.
+    """
 
     detail: AuditDetail | UnsetType = UNSET
     operator: (
@@ -88,7 +90,7 @@ class OwnAuditEntryPage(KeysetPage[OwnAuditEntry]):
 
 
 class AuditEntries(Struct, kw_only=True):
-    """The site's audit, newest entry first, for the site's owner."""
+    """The site's audit, newest entry first, for the site's owner; without entries about huddles and sign-ins."""
 
     entries: AuditEntryPage
     meta: LinksMeta

@@ -21,7 +21,9 @@ class StateFlags(Struct, kw_only=True):
 
 
 class RelationFlags(Struct, kw_only=True):
-    """Base of flags that are the caller's own relation to the object: whether it is followed, ignored, mailed about."""
+    """Base of flags that are the caller's own relation to the object: `watched` and `ignored`, absent if not so, and
+    `sendEmail` and `sendSMS` of the watcher, absent without one.
+    """
 
     watched: Literal[True] | UnsetType = UNSET
     ignored: Literal[True] | UnsetType = UNSET

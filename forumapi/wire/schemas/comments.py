@@ -29,7 +29,7 @@ class CommentFlags(Struct, kw_only=True):
 
 
 class Preview(Struct, kw_only=True):
-    """A previewed text as HTML."""
+    """Answer to a request for a preview: the Markdown that was sent, as HTML; nothing is stored."""
 
     html: Annotated[str, Meta(description="Rendered and sanitised.")]
 
@@ -144,14 +144,16 @@ class Revisions(Struct, kw_only=True):
 
 
 class TextChange(Struct, kw_only=True):
-    """A piece of text that was kept, deleted or inserted."""
+    """A piece of text in the difference between two revisions: in both (`equal`), in the earlier one alone (`delete`),
+    or in the later one alone (`insert`).
+    """
 
     op: Literal["equal", "delete", "insert"]
     text: str
 
 
 class Difference(Struct, kw_only=True, rename={"from_": "from"}):
-    """Difference between two revisions of a comment."""
+    """Difference between the revisions `from` and `to` of a comment: `changes` are all pieces of both, in order."""
 
     commentId: Id
     from_: Annotated[int, Meta(ge=0, description="0: nothing, before the first one.")]

@@ -24,7 +24,7 @@ Highlight = Annotated[
 
 
 class Hit(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of results of a search, for an object of the type T."""
+    """Base of results of a search, each the object `item` of the type T."""
 
     item: T
     unread: bool

@@ -33,7 +33,10 @@ class EventSummaryMeta(FlaggedMeta[EventSummaryFlags], kw_only=True):
 
 
 class EventBase(Item, kw_only=True):
-    """Base of the shapes of an event: the keys that they begin with."""
+    """Base of the shapes of an event: the keys that they begin with. `whentz`: the time of `when` in UTC; `tz`: name of
+    the time zone; `lat` and `lon`: the place, and `north` to `west` the bounds of its map, in degrees. `rsvpAttend`:
+    number of those who answered yes; `rsvpSpaces`: number of spaces left. Optional keys are absent if empty or 0.
+    """
 
     when: Annotated[
         str | UnsetType, Meta(description="Local time at the event, printed with a Z.")
@@ -74,7 +77,7 @@ class EventFlags(DetailFlags, kw_only=True):
 
 
 class EventMeta(DetailMeta, kw_only=True):
-    """`meta` of an event."""
+    """`meta` of an event that is read by itself."""
 
     flags: EventFlags
 

@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Id, Time
 
 
 class File(Struct, kw_only=True):
-    """An uploaded file (content 10.2)."""
+    """An uploaded file, in the answer to its upload (content 10.2). `width` and `height`: of a picture, in pixels."""
 
     created: Time
     fileName: str

@@ -75,7 +75,7 @@ class DetailMeta(EditableMeta[DetailFlags], kw_only=True):
 
 
 class LastComment(Struct, kw_only=True):
-    """The newest live comment of an item, in a list of items."""
+    """The newest comment of an item that is neither deleted nor hidden, in a list of items."""
 
     id: Id
     created: Time

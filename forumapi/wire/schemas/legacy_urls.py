@@ -19,7 +19,9 @@ class OldTarget(Struct, kw_only=True):
 
 
 class Resolved(Struct, kw_only=True):
-    """Answer about an old address: `status` 301 with the present one, or 404."""
+    """Answer to the question where an old address leads now: `status` 301 with the present address, or 404; the HTTP
+    status is 200.
+    """
 
     url: Annotated[str, Meta(description="As it was asked.")]
     status: Literal[301, 404]

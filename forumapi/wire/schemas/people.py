@@ -89,7 +89,7 @@ class PersonalExport(Struct, kw_only=True):
 
 
 class Profile(Struct, kw_only=True):
-    """A user's profile on one site (platform 4.3)."""
+    """A user's profile on one site (platform 4.3); `email` and `member` only if the caller may see them."""
 
     id: Id
     siteId: Id
@@ -132,7 +132,7 @@ class Profiles(Struct, kw_only=True):
 
 class ProfileOptions(Struct, kw_only=True):
     """The caller's options on this site: which parts of a birthday are shown, and by which ways messages are sent
-    (platform 4.3).
+    (platform 4.3); `isDiscouraged` is kept from v1 and has no effect.
     """
 
     profileId: Id
@@ -148,7 +148,10 @@ class UserMeta(LinksMeta):
 
 
 class User(Struct, kw_only=True):
-    """A user: one person across all sites (platform 4.1)."""
+    """A user: one person across all sites (platform 4.1), as they see themselves. A site's owner sees of another user
+    less: the profile's id as `userId`, the key of their address as `email`, `gender`, and since when the profile
+    exists.
+    """
 
     userId: Id
     email: str

@@ -143,7 +143,9 @@ class RoleMembers(Struct, kw_only=True):
 
 
 class DryRun(Struct, kw_only=True):
-    """The profiles that would join and leave a role if its criteria were changed; nothing was written."""
+    """Answer to a dry run of a change of a role's criteria: the profiles that would join and leave the role; nothing
+    was written.
+    """
 
     joins: ProfilePreview
     leaves: ProfilePreview

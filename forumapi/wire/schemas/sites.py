@@ -93,7 +93,7 @@ class Sites(Struct, kw_only=True):
 
 
 class Health(Struct, kw_only=True):
-    """Result of the check of one setting: whether it is set, and whether it works."""
+    """Result of the check of one setting: whether it is set, and whether it works; `value`: the setting."""
 
     set: bool
     valid: bool
@@ -184,8 +184,8 @@ class SitePlan(Struct, kw_only=True):
 
 
 class Reserved(Struct, kw_only=True):
-    """Availability of a subdomain: `reserved` is true if the platform reserves the subdomain, or a live site has it
-    (platform 2.3).
+    """Answer to the question if a subdomain is free: `reserved` is true if the platform reserves the subdomain, or a
+    live site has it (platform 2.3).
     """
 
     reserved: bool
@@ -231,7 +231,9 @@ class LegalTemplates(Struct, kw_only=True):
 
 
 class SiteOptions(Struct, kw_only=True):
-    """The options of a site."""
+    """The options of a site: how far agents may go, who creates microcosms, and by which ways new profiles are notified
+    at first.
+    """
 
     agents: Annotated[
         Literal["off", "read", "draft", "write"], Meta(description="What agents may do at most.")
@@ -272,7 +274,7 @@ class SiteExport(Struct, kw_only=True):
 
 
 class SiteState(Struct, kw_only=True):
-    """State of a site in its life cycle."""
+    """State of a site in its life cycle; `since`: from when it is in this state."""
 
     state: Literal["active", "read-only", "suspended", "export-window"]
     since: Annotated[Time | UnsetType, Meta(description="Unless it is active.")] = UNSET
@@ -443,7 +445,7 @@ class RetentionPeriod(Struct, kw_only=True):
 
 
 class SiteRetention(Struct, kw_only=True):
-    """Retention periods of a site."""
+    """Retention periods of a site: for how many days it keeps each kind of data."""
 
     addresses: Annotated[RetentionPeriod, Meta(description="Of machines, in the audit.")]
     audit: Annotated[RetentionPeriod, Meta(description="Who changed what.")]
@@ -459,7 +461,7 @@ class RetentionLoss(Struct, kw_only=True):
 
 
 class RetentionPreview(Struct, kw_only=True):
-    """Numbers of things that retention periods would remove now."""
+    """Answer to a dry run of a change of retention periods: numbers of things that these periods would remove now."""
 
     addresses: RetentionLoss
     audit: Annotated[RetentionLoss, Meta(description="Entries.")]
@@ -470,7 +472,7 @@ class RetentionPreview(Struct, kw_only=True):
 
 
 class SiteAvatars(Struct, kw_only=True):
-    """The source of pictures for profiles that uploaded none."""
+    """The setting of a site from where the pictures of profiles come that uploaded none."""
 
     gravatar: Annotated[bool, Meta(description="They are fetched from Gravatar.")]
 

@@ -133,7 +133,7 @@ class Reported(Struct, kw_only=True):
 
 
 class StoredVerdict(Struct, kw_only=True):
-    """Verdict of one check on a thing."""
+    """Verdict of one check on a thing, as moderators see it; `milliseconds`: time that the check took."""
 
     check: str
     verdict: Literal["pass", "hold", "failed"]
@@ -142,7 +142,7 @@ class StoredVerdict(Struct, kw_only=True):
 
 
 class CheckedThing(Struct, kw_only=True):
-    """Verdicts of all checks on a thing at one time."""
+    """Verdicts of all checks on a thing at one time, as moderators see them within its case."""
 
     checked: Time
     state: Literal["passed", "held"]
@@ -157,7 +157,11 @@ class RoleRate(Struct, kw_only=True):
 
 
 class Checks(Struct, kw_only=True):
-    """Checks that a site has turned on; 0, null, false and empty: off."""
+    """Checks that a site has turned on; 0, null, false and empty: off. `firstPosts`: so many first things of an author
+    are held; `maxLinks`: more links in a text hold it; `domains`: links to these do; `perHour` and `rates`: more things
+    of an author in an hour are held; `sameText`: a text that is on so many other sites is held; `onFailure`: verdict on
+    a text that a service could not judge.
+    """
 
     firstPosts: Count
     maxLinks: int | None

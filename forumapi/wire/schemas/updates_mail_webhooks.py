@@ -37,7 +37,9 @@ UpdateTypeName = Literal[
 
 
 class UpdateFlags(Struct, kw_only=True):
-    """`unread`: the caller has not read the item that the update is about."""
+    """Flags of an update, of which there is one: `unread`, if the caller has not read the item that the update is
+    about.
+    """
 
     unread: bool
 
@@ -160,7 +162,7 @@ class EmailSettings(Struct, kw_only=True):
 
 
 class LivePoll(Struct, kw_only=True):
-    """The live events since a cursor, and the cursor after them."""
+    """Answer to a long poll: the live events since the cursor that was sent, and the cursor to send next."""
 
     frames: Annotated[
         list[dict[str, Any]],
@@ -255,8 +257,8 @@ class WebhookDeliveries(Struct, kw_only=True):
 
 
 class WebhookReplay(Struct, kw_only=True):
-    """The number of deliveries that are sent again. `next`: cursor to go on from with another request; null: that is
-    all.
+    """Answer to the replay of events to a webhook: the number of deliveries that are queued again. `next`: cursor to go
+    on from with another request; null: that is all.
     """
 
     replayed: Count
