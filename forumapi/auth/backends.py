@@ -149,7 +149,9 @@ class Setting(NamedTuple):
     is_secret_destination: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
-        """Return `value` in the form to be stored; "" or [] clears the setting. Raises Invalid for an unsuitable value.
+        """Return `value`, checked by the setting's kind, in the form to be stored: a text without spaces around it, or
+        a list of addresses; "" or [] clears the setting. Raises Invalid for a value of another kind, a long one, or an
+        address that must not be used.
 
         `place`: name of the field in that error.
         """

@@ -171,7 +171,9 @@ class OAuthProvider:
     # ---------------------------------------------------------------- consent of a person
 
     def validate(self, query: Pairs) -> AuthorizationRequest | RefusedRequest:
-        """Check the query of an authorization request; return the request, or the reason why it is refused."""
+        """Check the query of an authorization request, decoded (name, value) pairs; return the request or, if it is
+        refused, the reason. Nothing is written.
+        """
         try:
             granted, found = self._authorization.validate_authorization_request(_uri(query))
         except FatalClientError as error:
@@ -186,7 +188,9 @@ class OAuthProvider:
         )
 
     def _check_audience(self, request: Request) -> dict[str, Any]:
-        """Raise InvalidTargetError for a resource that is not here; return {}, as `_check_request`."""
+        """Raise InvalidTargetError for several resources, and for one that is not this site's MCP endpoint; return {},
+        as `_check_request`.
+        """
         self._rules.audience(request)
         return {}
 

@@ -194,7 +194,7 @@ class Rules(RequestValidator):
 
     def audience(self, request: Any) -> str:
         """Return the audience of the resource that the request names: "" for none, or access_token.AGENTS. Raises
-        InvalidTargetError for several resources and for one that is not here.
+        InvalidTargetError for several resources, and for one that is not among `resources`.
         """
         named = getattr(request, "resource", None)
         if named is None:

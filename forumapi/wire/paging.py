@@ -106,8 +106,9 @@ def page(
 ) -> bytes:
     """Return the page object of a list as JSON, with its links (platform 1.8).
 
-    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `type_path`: address for
-    the key `type`; `path`, `query` (as received), `pairs` (the query decoded): of the request, for the links.
+    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `type_path`: value of the
+    key `type`, a path of the API that stands for the kind of entries, such as /api/v1/profiles; `path`, `query` (as
+    received), `pairs` (the query decoded): of the request, for the links.
     """
     limit, offset = paging
     last = max_offset(total, limit)
@@ -155,7 +156,7 @@ def preview(items: bytes, total: int, limit: int, type_path: str) -> bytes:
     """Return a page object that is part of another document, as JSON: the first page of a list, without links.
 
     `items`: the first `limit` entries, or fewer, as a JSON array; `total`: number of entries in the whole list;
-    `type_path`: address for the key `type`.
+    `type_path`: as in `page`.
     """
     return (
         b'{"total":%d,"limit":%d,"offset":0,"maxOffset":%d,"totalPages":%d,"page":1,"type":%b,"items":%b}'

@@ -105,7 +105,7 @@ class AttendeeMeta(EditedMeta, kw_only=True):
 
 
 class Attendee(Struct, kw_only=True):
-    """The answer of one profile to an event, in a list (content 5.6)."""
+    """The answer of one profile to an event, in a list (content 5.6); `rsvpdOn`: time of the answer."""
 
     profileId: Id
     profile: ProfileSummary

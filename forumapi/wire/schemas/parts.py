@@ -91,7 +91,9 @@ class ProfileSummary(Struct, kw_only=True):
 
 
 class Paged(Struct, Generic[T], kw_only=True):
-    """A page of a list, with the total of its entries (platform 1.8)."""
+    """A page of a list, with the total of its entries (platform 1.8). `type`: a path of the API that stands for the
+    kind of entries, such as /api/v1/profiles.
+    """
 
     total: Annotated[int, Meta(ge=0, description="Entries of the whole list.")]
     limit: PageLimit
@@ -107,7 +109,9 @@ class Paged(Struct, Generic[T], kw_only=True):
 
 
 class KeysetPage(Struct, Generic[T], kw_only=True):
-    """A page of a list without a total; the link `next` goes on after the last entry, as fast on any page."""
+    """A page of a list without a total; the link `next` goes on after the last entry, as fast on any page. `type`: as
+    in Paged.
+    """
 
     limit: PageLimit
     links: Annotated[list[Link], Meta(description="self, and next where there are more.")]

@@ -364,7 +364,9 @@ class ImportVerification(Struct, kw_only=True):
 
 
 class ImportTouched(Struct, kw_only=True):
-    """A use of imported things by others after the import, which keeps the import from being removed."""
+    """A use of imported things by others after the import, which keeps the import from being removed. `id`: of what
+    others made; `onType` and `onId`: the imported thing that it is on or in.
+    """
 
     kind: Annotated[str, Meta(description="claim: the profile has been taken over; else a type.")]
     id: int

@@ -112,7 +112,7 @@ class ReportingGuest(Struct, kw_only=True):
 
 
 class ShownComment(Struct, kw_only=True):
-    """A comment of a huddle, which a reporter who is in the huddle shows to the moderators."""
+    """A comment of a huddle, which a reporter who is in the huddle shows to the moderators; `text`: its Markdown."""
 
     id: Id
     text: str

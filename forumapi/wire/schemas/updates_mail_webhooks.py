@@ -228,7 +228,9 @@ class Webhooks(Struct, kw_only=True):
 
 
 class WebhookDelivery(Struct, kw_only=True):
-    """A delivery to a webhook: one that waits, a dead letter, or a test."""
+    """A delivery to a webhook: one that waits, a dead letter, or a test. `version`: the version of the thing that the
+    event led to, 0 for none.
+    """
 
     id: Annotated[
         str, Meta(description="The message's id without `msg_`; the same for each attempt.")
