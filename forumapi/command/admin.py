@@ -144,7 +144,9 @@ def list_sites(tx: Reader) -> list[Listed]:
 
 
 def site_id(tx: Reader, key: str) -> int:
-    """Return the id of the live site with the subdomain `key`. Raises NotFound for a key without a live site."""
+    """Return the id of the live site with the subdomain `key`, one that is neither deleted, suspended nor in its export
+    window. Raises NotFound if there is none.
+    """
     found = tx.value(SITE_ID, key=key)
     if found is None:
         raise NotFound(f"there is no site {key}; `forumapi site list` shows them")
@@ -153,7 +155,7 @@ def site_id(tx: Reader, key: str) -> int:
 
 def any_site_id(tx: Reader, key: str) -> int:
     """Return the id of the site with the subdomain `key`, be it deleted, suspended or in its export window. Raises
-    NotFound.
+    NotFound for a key that no site has.
     """
     found = tx.value(ANY_SITE_ID, key=key)
     if found is None:

@@ -45,7 +45,9 @@ ENDS_WITHIN_S: Final = 60.0
 
 
 class RunError(Exception):
-    """Failure to start the platform or to keep it running; the message is for the operator and names the log."""
+    """Failure to start the platform or to keep it running; the message is for the operator, and names the log of a
+    process that failed.
+    """
 
 
 class Progress:
@@ -59,7 +61,7 @@ class Progress:
         self._bar = False
 
     def __call__(self, text: str) -> None:
-        """Print one line; without a terminal, of progress bars the full one alone."""
+        """Print one line. A text with "[" and "/s" is a progress bar; without a terminal only full bars are printed."""
         is_bar = "[" in text and "/s" in text
         if is_bar and not self._is_terminal and not _is_full(text):
             return

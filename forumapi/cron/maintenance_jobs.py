@@ -434,7 +434,9 @@ def profile_counts(tx: Transaction, config: Config) -> str:
 
 
 def name_looks(tx: Transaction, config: Config) -> str:
-    """Compute the skeletons of profile names that have none yet, MOST_NAMES a run; return the result in words."""
+    """Compute and store the skeletons of profile names that have none yet, MOST_NAMES a run; return the result in
+    words.
+    """
     return f"{profile.store_looks(tx, MOST_NAMES)} names"
 
 

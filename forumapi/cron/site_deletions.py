@@ -97,7 +97,9 @@ def _begin(database: Database) -> bool:
 
 
 def _announce(tx: Transaction, config: Config) -> None:
-    """Queue a mail to the owner of each site that will be deleted within ANNOUNCED_DAYS, once."""
+    """Queue a mail to the owner of each site that will be deleted within ANNOUNCED_DAYS, once, and record that in the
+    site's audit. Without outgoing mail nothing is queued.
+    """
     days = site_deletion.ANNOUNCED_DAYS
     for site_id, due, title, key, email in tx.rows(site_deletion.ANNOUNCE, days=days):
         if email and outbox.is_possible(config):
@@ -177,7 +179,9 @@ class _Run:
         return self._tables
 
     def _delete_batch(self, tx: Transaction, deletion: SiteDeletion) -> bool:
-        """Delete up to MOST rows of one table; return False once a pass through all tables has found none."""
+        """Delete up to MOST rows of the next table that has some, or all of its rows if they refer to each other;
+        return False once a pass through all tables has found none.
+        """
         way = self._passes.setdefault(deletion.id, _Pass(self._names()))
         while True:
             if not way.left:
@@ -204,8 +208,8 @@ class _Run:
         *,
         is_last: bool = False,
     ) -> int:
-        """Delete up to `most` rows of a table, and what shows them in memcached; return their number. The owner's
-        profile stays unless `is_last`.
+        """Delete up to `most` rows of a table, and their documents from memcached, and count both in `deletion`; return
+        the number of rows. The owner's profile stays unless `is_last`.
         """
         site_id = deletion.site_id
         stale: list[tuple[int, int]] = []

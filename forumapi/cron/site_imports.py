@@ -82,7 +82,9 @@ class ImportThread(PollingThread):
         self._database = Database(url, size=4, prepare=False, timeout_ms=60_000)
 
     def poll(self) -> None:
-        """Do every task of an import that waits, the oldest first."""
+        """Do every task of an import that waits, the oldest first; a task with which several attempts got no further
+        fails.
+        """
         while not self.is_stopping:
             with self._database.write() as tx:
                 claim = ImportClaim.take(tx)

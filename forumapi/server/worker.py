@@ -214,7 +214,9 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             log.stop()
 
     def handle_exit(self, sign: int, frame: object) -> None:
-        """Handle SIGTERM: stop serving after the running requests, even if clients are still connected."""
+        """Handle SIGTERM: make `run` stop serving, as it describes; with a successor, silent clients are waited for no
+        longer.
+        """
         if self._has_successor and self._is_loaded:
             # To end at once after all.
             gevent.spawn_later(IDLE_GRACE_S, self._close_idle)

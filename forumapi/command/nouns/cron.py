@@ -71,7 +71,9 @@ def _cron(args: argparse.Namespace, current: Config) -> int:
 
 
 def _cron_list(args: argparse.Namespace, current: Config) -> int:
-    """Print the jobs: schedule as in crontab and in words, latest run with its outcome, next run, purpose."""
+    """Print the jobs, with schedule as in crontab and in words, latest run and its outcome, next run, and purpose;
+    return the exit code.
+    """
     from forumapi.cron import runner
 
     with reading(current) as tx:

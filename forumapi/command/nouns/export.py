@@ -66,7 +66,7 @@ def _export(args: argparse.Namespace, current: Config) -> int:
 
 def _static(args: argparse.Namespace, current: Config) -> int:
     """Write the site as HTML pages for guests; the pages hold nothing private, so the audit does not record the
-    command. Raises CommandError if a file can't be read or written.
+    command. Return the exit code. Raises CommandError if a file can't be read or written.
     """
     import dataclasses
 
