@@ -122,7 +122,8 @@ class Lease:
             raise LostError
 
     def now(self) -> datetime.datetime:
-        """Return the present time by the database's clock, since that of this machine may be wrong or be set.
+        """Return the present time, in UTC with its zone, by the database's clock, since that of this machine may be
+        wrong or be set.
 
         The time is the database's at the last renewal, plus the monotonic time since; before the first term it is this
         machine's.

@@ -188,8 +188,8 @@ class SendOutcome(NamedTuple):
     """Outcome for one leased mail. `state`: sent, dead (it has failed for good) or dropped (it must not be sent); None:
     the mail is tried again in `wait_s` seconds.
 
-    `was_tried` False: this does not count as an attempt; `is_bounce`: the address of `recipient` is suppressed.
-    `recipient` None: that of the row stays.
+    `error`: reason for operators, None for none. `was_tried` False: this does not count as an attempt; `is_bounce`: the
+    address of `recipient` is suppressed. `recipient` None: that of the row stays.
     """
 
     mail_id: int

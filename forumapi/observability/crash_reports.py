@@ -138,7 +138,9 @@ _MOST_LINKS: Final = 20
 
 
 def describe(error: BaseException) -> Crash:
-    """Make the report of an exception and of those that led to it; secrets are removed from messages."""
+    """Return the report of an exception and of those that led to it (causes, contexts, members of groups); secrets and
+    e-mail addresses are removed from messages.
+    """
     links: list[ChainedException] = []
     seen: set[int] = set()
     _follow(error, links, seen)

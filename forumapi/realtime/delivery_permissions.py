@@ -99,8 +99,9 @@ class Caller:
         return {id: self.lost.pop(id, 0) for id in now - before}
 
     def has_scope(self, item_type: int, parent_type: int = 0) -> bool:
-        """Return True if the token's scopes allow reading things of a type that belong to a thing of `parent_type`, 0
-        for none.
+        """Return True if the token's scopes allow reading things of the type `item_type` that belong to a thing of
+        `parent_type`, 0 for none; for what is in a huddle, and for attachments and attributes, they must allow reading
+        `parent_type` too.
         """
         if item_type in _PARTS and parent_type not in self.kinds:
             return False
@@ -283,7 +284,8 @@ class Delivery(NamedTuple):
 def deliveries(
     events: Iterable[LoggedEvent], facts: Mapping[ThingKey, Fact], index: Index, tree: Tree
 ) -> list[Delivery]:
-    """Decide which followers in `index` receive each of these events, in the order of events.
+    """Decide which followers in `index` receive each of these events, in the order of events: for an event up to two
+    deliveries, one to those who may see the thing and one to those for whom it has disappeared; none without receivers.
 
     `facts`: present state of the things concerned; an event whose thing is not among them is delivered to nobody.
     """

@@ -165,8 +165,9 @@ class EventDelivery:
 
 
 def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str, Any]:
-    """Return the members of a live frame about an event: kind, thing, its address and parent, version and time.
-    `is_gone`: the frame says that the thing has disappeared, and has no version.
+    """Return the members of a live frame about an event: kind, thing, its address and parent, version and time. `fact`:
+    the thing at present or, if it was moved out of sight, in its former place; `is_gone`: the frame says that the thing
+    has disappeared, and has no version.
     """
     kind = itemtypes.BY_ID[event.item_type]
     ended = "gone" if event.moved_from else "deleted"

@@ -235,8 +235,8 @@ class Live:
             del self._count[key]
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
-        """Add a client of a site, without subscriptions, and return it. `identity` was read within the last minute; it
-        is read again if no other client here has its token.
+        """Add a client of a site, without subscriptions, and return it. `identity` must have been read within the last
+        minute; it is read again if no other client here has its token.
 
         Raises NotFound if the site is gone; a caller who is signed out or banned by then is disconnected, and the
         client returned `is_over`.
@@ -312,7 +312,8 @@ class Live:
         """Subscribe a client to topics: it receives what it missed after `cursor` (None or "": nothing; not valid:
         `resync`), then `subscribed`, then new events.
 
-        Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it.
+        Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it;
+        Unavailable without a database, after which the client may be disconnected (`away`).
         """
         self._poll_if_stale()
         listeners = client.listeners

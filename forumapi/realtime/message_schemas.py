@@ -47,7 +47,7 @@ class Subscribe(ClientMessage, tag="subscribe"):
 
 
 class Unsubscribe(ClientMessage, tag="unsubscribe"):
-    """End subscriptions to topics."""
+    """End subscriptions to topics, which the server confirms by `unsubscribed`."""
 
     topics: list[Topic]
 
@@ -138,14 +138,18 @@ class ResyncFrame(Struct, tag_field="type", tag="resync", kw_only=True):
 
 
 class PresenceFrame(Struct, tag_field="type", tag="presence", kw_only=True):
-    """Number of people who read a topic now: profiles, each once, and guests."""
+    """Number of people who read a topic now and have subscribed to it with presence: profiles, each once, and
+    guests.
+    """
 
     topic: Topic
     people: Count
 
 
 class TypingFrame(Struct, tag_field="type", tag="typing", kw_only=True):
-    """Profiles that are writing a comment on a topic."""
+    """Profiles that are writing a comment on a topic now, at most ten, without the caller and those whom the caller
+    ignores.
+    """
 
     topic: Topic
     profileIds: Annotated[list[int], Meta(min_length=1, max_length=10)]

@@ -193,8 +193,8 @@ class Context:
         self.token = ""
 
     def body_as(self, kind: type[T]) -> T:
-        """Return the decoded body, of the type `kind`, in `locate`, which has no parameter for it. Raises TypeError for
-        another type.
+        """Return the decoded body, which must be of the type `kind`; for `locate`, which has no parameter for it.
+        Raises TypeError for another type.
         """
         return _checked(self.body, kind)
 
@@ -209,8 +209,8 @@ class Context:
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:
-        """Open a transaction during a GET, for the little that a GET may write, such as a read mark, or the count of an
-        address that guesses at codes.
+        """Open a transaction of its own during a GET, and yield it, for the little that a GET may write, such as a read
+        mark, or the count of an address that guesses at codes.
 
         Gives the reader's connection back first; commits at the end of the block.
         """
@@ -221,8 +221,8 @@ class Context:
         self.reader.seconds += tx.seconds
 
     def end_writer(self) -> None:
-        """Roll back the request's transaction, give its connection and its place among requests in work back: call it
-        before anything is written.
+        """Roll back the request's transaction, and give back its connection and its place among requests in work; to be
+        called before anything is written.
 
         For methods that commit transactions of their own, or wait for other servers. If the request exceeds its time
         limit later, the answer no longer says that nothing was written.

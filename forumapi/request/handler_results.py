@@ -65,14 +65,14 @@ class Accepted(Found):
 
 
 class TemporaryRedirect(Found):
-    """Result 307: redirect to the resource's present address."""
+    """Result 307: redirect to `location`, the resource's present address, which may change again."""
 
     __slots__ = ()
     status = 307
 
 
 class PermanentRedirect(Found):
-    """Result 301: redirect to the resource that has taken this one's place."""
+    """Result 301: redirect to `location`, the resource that has taken this one's place for good."""
 
     __slots__ = ()
     status = 301
@@ -115,7 +115,7 @@ class StreamedBody:
         return self._pieces
 
     def close(self) -> None:
-        """Close the source of the pieces."""
+        """Close the source of the pieces, if it has a method `close`."""
         close = getattr(self._pieces, "close", None)
         if close is not None:
             close()

@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 class UploadLimits(NamedTuple):
-    """Limits in bytes: of the whole body, and of each file."""
+    """Limits in bytes: most of the whole body (`body`), and most of each file (`file`)."""
 
     body: int
     file: int

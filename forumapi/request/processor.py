@@ -229,8 +229,9 @@ def _write(
 
 
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:
-    """Decode, locate and check permission in the order of content 1.2, which decides on the status of a faulty write;
-    then run the method.
+    """Decode the body, locate the object and check permission on it in the order of content 1.2, which decides on the
+    status of a faulty write; then run the method and return its result. A DELETE of what is hidden from the caller does
+    nothing.
     """
     if verb == "PUT":
         located = ctx.located = handler.locate(ctx)

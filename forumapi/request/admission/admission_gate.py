@@ -87,7 +87,7 @@ class Admission:
         self.end()
 
     def end(self) -> None:
-        """Give the place back: another request may begin."""
+        """Give the place back, so that another request may begin; do nothing if it is given back already."""
         gate, self._gate = self._gate, None
         if gate is not None:
             gate._leave(self._site, self._address)

@@ -1,5 +1,5 @@
-"""Budget of unknown programs, over all their addresses, for each site and minute in one web process; and the
-verification of known crawlers by DNS, which no request waits for.
+"""Budget of requests of unknown programs (neither browsers nor verified crawlers), over all their addresses, for each
+site and minute in one web process; and the verification of known crawlers by DNS, which no request waits for.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class SiteQueue:
 
     @property
     def count(self) -> int:
-        """Return the number of requests that wait."""
+        """Return the number of the site's requests that wait."""
         return self.guest_count + self.member_count
 
     def waiting(self) -> Iterator[WaitingRequest]:
@@ -164,8 +164,8 @@ class DeficitRoundRobin:
             self._held[address] = self._held.get(address, 0) + 1
 
     def end(self, site: SiteQueue, address: str) -> None:
-        """Count one request less as in work, parameters as for `begin`; those that the limits of its site or address
-        held have turns again.
+        """Count one request less as in work, with the parameters that `begin` had; requests that the limits of its site
+        or address held take part in the turns again.
         """
         self.running -= 1
         site.running -= 1

@@ -50,8 +50,8 @@ class _Use:
 
 
 class PlanLimits(PollingThread):
-    """Limits of sites' plans. What a site uses is read when a limit is first asked for, and POLL_S later by a thread,
-    which also queues the notices to owners.
+    """Limits of sites' plans. What a site uses is read when a limit is first asked for and, as long as limits are asked
+    for, every POLL_S again by a thread, which also queues the notices to owners of sites near a limit.
 
     Exact among the requests of one process, but for those in work at the same time; what other processes took is known
     POLL_S later, comments POLL_S after their counts are written. Calls and sockets are limited in each process to its
