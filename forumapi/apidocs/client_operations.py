@@ -288,7 +288,9 @@ def _sent(described: Schema, gives: Gives) -> tuple[Sends, Schema | None]:
 
 
 def _given(document: Mapping[str, Any], described: Schema) -> tuple[Gives, Schema | None]:
-    """Return the form of an answer of success (Gives), and the schema of the JSON that it holds, None for none."""
+    """Return the form of an answer of success (Gives), and the schema of the JSON that it holds, None for none.
+    `described`: the operation as the document describes it.
+    """
     responses = described["responses"]
     for status in ("200", "201"):
         content = responses.get(status, {}).get("content", {})

@@ -468,7 +468,9 @@ def _exemplify(operation: Schema, example: Schema) -> None:
 
 
 def _operation_name(endpoint: Endpoint, verb: str) -> str:
-    """Return the operation id with a capital, as the start of names of components that belong to the operation."""
+    """Return the id of the operation `verb` (upper case) at an address, with a capital at its beginning: the start of
+    names of components that belong to the operation.
+    """
     id = operation_id(verb, endpoint.template)
     return id[0].upper() + id[1:]
 
@@ -476,7 +478,7 @@ def _operation_name(endpoint: Endpoint, verb: str) -> str:
 def _passed(name: str, operation: HandlerOperation, schemas: _Schemas) -> Schema:
     """Return the responses of success by status; for a stored file also a part (206), unchanged (304) and elsewhere
     (307); for a redirect with 307 also the 200 that the query parameter `always200` asks for. `name`: the operation's,
-    with which names of components begin.
+    with which names of components begin; `schemas`: the document's, to which the envelopes are added.
     """
     made: Schema = {str(operation.status): _success(name, operation, schemas)}
     if operation.status == 307:
@@ -497,7 +499,7 @@ def _merged(
 ) -> Schema:
     """Return the redirect, by its status (301), that answers a read of a conversation, or of something below it, once
     the conversation was merged into another item; {} for other operations. `name`: the operation's, with which names of
-    components begin.
+    components begin; `verb`: its method in upper case; `schemas`: the document's, to which the envelope is added.
     """
     if verb != "GET" or "<conversation:item>" not in endpoint.url or not _locates(endpoint.handler):
         return {}
@@ -506,8 +508,8 @@ def _merged(
 
 
 def _shared(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[str]:
-    """Return the names of the shared parameters (components of the document) that this operation takes, in the
-    order in which they are listed.
+    """Return the names of the shared parameters (components of the document) that the operation takes, in the order in
+    which they are listed. `verb`: its method in upper case.
     """
     names = ["limit", "offset"] if operation.paged else []
     if not operation.media_type:
@@ -540,7 +542,7 @@ def _locates(handler: type[Handler]) -> bool:
 
 def _statuses(endpoint: Endpoint, verb: str, operation: HandlerOperation) -> list[int]:
     """Return the statuses that the operation, as it is declared, may answer with other than success, in ascending
-    order.
+    order. `verb`: its method in upper case.
     """
     found = {400, 404, 429, 500, 503}
     if verb == "GET" and _is_tagged(endpoint, operation):
@@ -593,7 +595,8 @@ def _written(
     status. For a write: 303 beside the 302 of a PUT, for pages in a browser, and the responses that the header Prefer
     asks for. For any method, if the class declares a second type of 200 answer: a 200 with either type.
 
-    `routes`: table of the host, to find the document written.
+    `verb`: the method in upper case; `schemas`: the document's, to which the envelopes are added; `routes`: table of
+    the host, to find the document written.
     """
     name = _operation_name(endpoint, verb)
     made: dict[str, Schema] = {}
@@ -632,7 +635,8 @@ def _shown(
     endpoint: Endpoint, verb: str, operation: HandlerOperation, routes: Routes
 ) -> tuple[int, Any] | None:
     """Return (status, type) of the document that a write answers with if Prefer asks for it: 201 for a new resource,
-    else 200; None if there is no such document. The type is None for an answer without data.
+    else 200; None if there is no such document. The type is None for an answer without data. `verb`: method of the
+    write in upper case; `routes`: table of the host, to find the document.
 
     By the same rules as request/preferred_answer.py.
     """
@@ -892,7 +896,8 @@ class _Schemas:
         )
 
     def body(self, name: str, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """Return the `content`, by media type, of a body of the type `kind`: JSON, for a flat struct a form too.
+        """Return the `content`, by media type, of a body of the type `kind`: JSON, for a flat struct a form too;
+        components that it refers to are added.
 
         With required `keys`, the body is a component of its own, since they are the operation's and not the type's. The
         component is named after the operation `name`; after the type and its keys, such as `CodeBodyWithCode`, if
@@ -913,8 +918,8 @@ class _Schemas:
         return made
 
     def used_by(self, *roots: Schema) -> Schema:
-        """Return the components, by name, that these parts of the document refer to, and those that these components
-        refer to.
+        """Return the components, by name and sorted, that the parts `roots` of the document refer to, directly or
+        through other components.
         """
         found: set[str] = set()
         left = _references(roots)
@@ -972,8 +977,8 @@ class _Schemas:
 
 
 def _references(part: Any, kind: str = "schemas") -> set[str]:
-    """Return the names of the components of this kind, a key of the document's `components`, that a part of the
-    document refers to.
+    """Return the names of the components that a part of the document refers to, of one kind alone. `kind`: key of the
+    document's `components`, such as "parameters".
     """
     return set(re.findall(rf'"\$ref": "#/components/{kind}/([^"]+)"', json.dumps(part)))
 
@@ -1033,8 +1038,8 @@ def _error_codes() -> Schema:
 
 
 def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
-    """Return (schemas of the types, by the same keys as in `kinds`; the components that these refer to, by name).
-    `kinds`: types by any keys.
+    """Return the schemas of types, by the same keys as in `kinds`, and the components that these schemas refer to, by
+    name. `kinds`: types by any keys.
     """
     schemas, components = msgspec.json.schema_components(list(kinds.values()), ref_template=_REF)
     for name, (tag, predecessor) in TAG_AFTER.items():

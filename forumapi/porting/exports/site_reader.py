@@ -411,7 +411,7 @@ class SiteReader(BaseReader):
 
     def _grouped(self, query: Query, ids: Iterable[int], **params: object) -> dict[int, list[Row]]:
         """Return lists of a statement's rows by their first column, an id of `ids`; the rows come without it. An id
-        without rows is missing.
+        without rows is missing. `query`: statement with the parameters `site_id`, `ids` and `params`.
         """
         found: dict[int, list[Row]] = defaultdict(list)
         if wanted := list(ids):

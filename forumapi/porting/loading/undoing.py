@@ -114,8 +114,8 @@ BIOS_OF = Query(
 
 
 def _deletion(name: str, table: str, where: str) -> Query:
-    """Return the statement `undoing.<name>`, which deletes the rows of a table for which the condition `where` holds;
-    the condition reads the parameter `ids`.
+    """Return the statement `undoing.<name>`, which deletes the rows of a table that belong to the site `site_id` and
+    for which the condition `where` holds. In SQL the table is `t`; the condition reads the parameter `ids`.
     """
     return Query(
         f"undoing.{name}", f"DELETE FROM {table} t WHERE t.site_id = %(site_id)s AND {where}"

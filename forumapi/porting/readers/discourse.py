@@ -478,7 +478,8 @@ class DiscourseReader(TableReader):
 
     def _posts(self, columns: tuple[str, ...], *, private: bool) -> Iterator[tuple[int, Row]]:
         """Yield number of the topic and row of each post of public topics, or with `private` of private ones alone, in
-        reading order; "small actions", such as a note that the topic was closed, are left out.
+        reading order; "small actions", such as a note that the topic was closed, are left out. `columns`: those of the
+        row beside its ids, number and type.
         """
         wanted = (*_NUMBERS, "topic_id", "post_number", "post_type", *columns)
         for row in self._source.rows("posts", wanted, ("topic_id", "post_number", *_NUMBERS)):

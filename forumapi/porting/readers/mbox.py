@@ -93,10 +93,10 @@ _SCHEMA: Final = """
 
 
 class _Head(NamedTuple):
-    """Headers of one message as far as threads and people need them. `id`, `references`: hashes of its own Message-ID
-    and of those that it refers to, the nearest one last; `list`, `list_name`: id and name of the mailing list, ""
-    without one; `address`, `name`: the author's, "" if unknown; `sent`: seconds since 1970, None if unknown;
-    `is_archived`: False if the author wanted it in no archive.
+    """Headers of one message as far as threads and people need them. `id`: hash of its Message-ID, or of its bytes
+    without one; `references`: hashes of the Message-IDs that it refers to, the nearest one last; `list`, `list_name`:
+    id and name of the mailing list, "" without one; `address`, `name`: the author's, "" if unknown; `sent`: seconds
+    since 1970, None if unknown; `is_archived`: False if the author wanted it in no archive.
     """
 
     id: str
