@@ -28,8 +28,9 @@ _PATH = "/api/v1/keys"
 
 
 class ApiKeyBody(Struct):
-    """API key to make. `days`: its lifetime; when absent 90, or the longest lifetime of tokens of this installation if
-    that is shorter. `forAgents`: it is good at the MCP endpoint of this site and nowhere else.
+    """API key to make. `name`: for the caller to tell it by; `scopes`: the operations that it allows. `days`: its
+    lifetime; when absent 90, or the longest lifetime of tokens of this installation if that is shorter. `forAgents`: it
+    is good at the MCP endpoint of this site and nowhere else.
     """
 
     name: str | UnsetType = UNSET

@@ -49,7 +49,8 @@ class AuthHandler(Handler):
         "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` the body is an
         application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
         the token for `{"method": "second-factor", "flow": ..., "code": ...}`; but 401 if the body had no `method`. The
-        last step of a sign-in that POST /auth/begin began is sent here too.
+        last step of a sign-in that POST /auth/begin began is sent here too. 401 for a wrong, used or expired proof, 429
+        after too many tries.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()
@@ -94,11 +95,12 @@ class AuthBeginHandler(Handler):
 
     @needs(ANYONE, body=Begin, answer=schemas.Begun)
     def post(self, ctx: Context, sent: Begin) -> Result:
-        """Begin a sign-in; the client sends the answer's `flow` once, with the last step, by POST /auth within ten
-        minutes.
+        """Begin a sign-in by `method`; the client sends the answer's `flow` once, with the last step, by POST /auth
+        within ten minutes.
 
         The answer also has `location`, the address of the provider's page, where the browser goes next; or, for a
-        passkey, `publicKey`, the argument of `navigator.credentials.get`.
+        passkey, `publicKey`, the argument of `navigator.credentials.get`. 400 for a method whose first step is POST
+        /auth.
         """
         # Nothing is held while a provider is asked.
         ctx.end_writer()
@@ -155,8 +157,8 @@ def _revoke(ctx: Context) -> Result:
 
 
 class Auth0Body(Struct):
-    """Body of POST /auth0 (platform 3.4): `ClientSecret` of an application that the operator registered, and `Code`, or
-    `AccessToken` with `TokenType`.
+    """Body of POST /auth0 (platform 3.4): `ClientSecret` of an application that the operator registered, and, of the
+    site's Auth0 tenant, an authorization `Code`, or an `AccessToken` with its `TokenType`, Bearer.
     """
 
     ClientSecret: str | UnsetType = UNSET
@@ -176,7 +178,8 @@ class Auth0Handler(Handler):
 
     @needs(ANYONE, body=Auth0Body, answer=str)
     def post(self, ctx: Context, sent: Auth0Body) -> Result:
-        """Exchange `Code`, or an `AccessToken` with its `TokenType`, for an access token that is good on this site.
+        """Exchange Auth0's `Code`, or Auth0's `AccessToken` with its `TokenType`, for an access token that is good on
+        this site.
 
         400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty. 401 for a wrong
         `ClientSecret`, if Auth0 refuses, does not call the address verified or issued `AccessToken` to another client,

@@ -26,7 +26,7 @@ _JSON: Final = "application/json"
 
 def resource(ctx: Context) -> str:
     """Return the address of the site's MCP endpoint (RFC 8707, RFC 9728): on the site's own domain for a request that
-    came there.
+    came there, else on the site's subdomain of the platform.
     """
     host = ctx.environ.get("HTTP_HOST", "").lower()
     own = ctx.site.url
@@ -47,8 +47,8 @@ class McpHandler(Handler):
     also_answers = {"POST": (202, 401)}
 
     def locate(self, ctx: Context) -> Located | None:
-        """Locate nothing. Raises NotFound where agents are off, Forbidden for a page of another origin, Unauthorized
-        for a guest.
+        """Check the request, and return None: no object is concerned. Raises NotFound where agents are off, Forbidden
+        for a page of another origin, Unauthorized for a guest.
         """
         _check_on(ctx)
         origin = ctx.environ.get("HTTP_ORIGIN")
@@ -62,7 +62,8 @@ class McpHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Answer one message of the Model Context Protocol (JSON-RPC 2.0), with a token that was made for agents.
 
-        404 where the site's owner has not turned agents on; 202, without a body, for a notification.
+        404 where the site's owner has not turned agents on; 202, without a body, for a notification. Errors are those
+        of JSON-RPC.
         """
         raw = ctx.raw_body
         # A tool's request is one of its own, with a connection of its own.

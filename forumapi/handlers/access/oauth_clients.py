@@ -28,7 +28,10 @@ _GRANTS = "/api/v1/oauth/grants"
 
 
 class ClientBody(Struct):
-    """OAuth client as its owner sends it. `confidential`, true when absent, is read only when the client is made."""
+    """OAuth client as the site's owner sends it. `confidential`: the client has a secret; it is looked at when the
+    client is made and never later, and is true when absent. `scopes`: those that the client may ask for; `deviceFlow`:
+    it may use the device flow (RFC 8628).
+    """
 
     name: str | UnsetType = UNSET
     confidential: bool | UnsetType = UNSET
@@ -53,7 +56,7 @@ class ClientsHandler(Handler):
 
     @needs(OWNER, body=ClientBody, answer=schemas.OAuthClient)
     def post(self, ctx: Context, sent: ClientBody) -> Result:
-        """Register a client: `name`, `scopes`, and `redirectUris` or `deviceFlow`.
+        """Register a client: `name`, `scopes`, and `redirectUris`, `deviceFlow` or both.
 
         The secret of a confidential client is in this answer and in no later one.
         """

@@ -42,7 +42,8 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 class Form(Struct):
     """Body of every form of this module's pages; a form sends the fields that it has. `step`: the button that was
-    pressed.
+    pressed; `code`: the one that was mailed or, with `flow`, of the second factor; `scopes`: those that the page
+    showed, with spaces between; `huddles`: `yes` if their box is ticked.
     """
 
     csrf: str | UnsetType = UNSET
@@ -106,7 +107,8 @@ class PageHandler(Handler):
         """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`; 403 for
         the banned.
 
-        400 if the form's CSRF key does not fit the page session's cookie.
+        400 if the form's CSRF key does not fit the page session's cookie. The step `leave` signs the person out of the
+        page and shows it anew, `again` shows the first form of signing in.
         """
         cookie = _cookie(ctx)
         if not cookie or not consent_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
@@ -187,9 +189,9 @@ class PageHandler(Handler):
         text: str = "",
         url: str = "",
     ) -> Result:
-        """Answer with a form of signing in, made of `template`, which is filled from `form`, the one posted before.
-        `error`: refusal of the step before, shown as a notice and as the status; `text`: notice where there is no
-        error.
+        """Answer with a form of signing in, made of `template` (email, code or factor), which is filled from `form`,
+        the one posted before. `error`: refusal of the step before, shown as a notice and as the status; `text`: notice
+        where there is no error.
 
         `cookie`: value of the page session's cookie, which the answer sets again. `url`: address that the form posts
         to; "": the page's own.
@@ -317,6 +319,9 @@ def _consent(
 ) -> Result:
     """Answer with the page that asks the signed-in person `me` to let `client` have the scopes `granted`; where the
     tokens are `for_agents`, reading huddles has a box of its own.
+
+    `where`: sentence on what happens after the answer; `user_code`: code of the device, "" for a client that is none;
+    `cookie`, `targets`: as for `_page`.
     """
     asks_huddles = for_agents and tools.HUDDLES in granted
     listed = [scope for scope in granted if not (for_agents and scope.startswith("huddles:"))]
@@ -368,7 +373,8 @@ class AuthorizeHandler(PageHandler):
     def get(self, ctx: Context) -> Result:
         """Show the consent page, after the form to sign in for people who are not signed in.
 
-        A faulty request redirects to the client with an error; if its client or redirect URI is wrong, a page says so.
+        A faulty request redirects to the client with an error; if its client or redirect URI is wrong, a page with
+        status 400 says so.
         """
         return self._refusal(ctx) or self.look(ctx)
 
@@ -523,7 +529,10 @@ class DevicePageHandler(PageHandler):
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Act on a form of the page: sign in, look the user code up, consent or refuse."""
+        """Act on a form of the page: sign in, look the user code up, consent or refuse.
+
+        A wrong or expired code shows the form again, with status 400.
+        """
         return self.act(ctx, sent)
 
     def shown(

@@ -22,7 +22,9 @@ _PATH: Final = "/api/v1/auth/passkeys"
 
 
 class PasskeyBody(Struct):
-    """Body of POST /auth/passkeys; also of PUT /auth/passkeys/{id}, which reads nothing but `name`."""
+    """Body of POST /auth/passkeys: the `flow` of POST /auth/passkeys/begin, the `credential` that the browser then
+    made, and a `name` for it; also of PUT /auth/passkeys/{id}, which reads nothing but `name`.
+    """
 
     flow: str | UnsetType = UNSET
     credential: dict[str, Any] | UnsetType = UNSET

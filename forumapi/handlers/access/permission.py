@@ -41,7 +41,7 @@ class PermissionHandler(Handler):
 
     def asked(self, ctx: Context) -> IdentityQuery:
         """Return the statement that identifies the caller. If the query names an item in a microcosm, the statement
-        reads that item too, which saves one; objects of other types are read by `locate`.
+        reads that item too, which saves a second statement; objects of other types are read by `locate`.
         """
         kind = itemtypes.BY_NAME.get(ctx.query.get("itemType", "").lower())
         if kind is None or kind.id not in itemtypes.IN_MICROCOSM:

@@ -34,7 +34,7 @@ class CodeBody(Struct):
 
 
 class OneTimeHandler(Handler):
-    """The caller's second factor."""
+    """The caller's second factor: one-time codes of an app."""
 
     serves_held_sites = ("GET",)
 
@@ -66,7 +66,7 @@ class OneTimeHandler(Handler):
         """Make a secret for the app, in place of one that was not confirmed; PUT with a code that the app shows then
         switches the second factor on.
 
-        409 if it is on already.
+        409 if it is on already. The answer has the `secret`, and as `uri` the otpauth: address for a QR code.
         """
         owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)
@@ -81,7 +81,8 @@ class OneTimeHandler(Handler):
         """Switch the second factor on, proven by a code of the app.
 
         The ten recovery codes are in this answer and in no later one. All other sessions, keys and grants of the caller
-        end, since they were made without a second factor; the caller is notified by mail.
+        end, since they were made without a second factor; the caller is notified by mail. 400 for a code that is wrong
+        or used.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx, is_new=True)
@@ -95,7 +96,7 @@ class OneTimeHandler(Handler):
     def delete(self, ctx: Context, sent: CodeBody) -> Result:
         """Switch the second factor off, proven by a code of the app or a recovery code.
 
-        The caller is notified by mail.
+        The caller is notified by mail. 400 for a code that is wrong, used or expired.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -115,7 +116,8 @@ class RecoveryCodesHandler(Handler):
     def post(self, ctx: Context, sent: CodeBody) -> Result:
         """Replace all recovery codes by ten new ones, proven by a code of the app or a recovery code.
 
-        The new codes are in this answer and in no later one. The caller is notified by mail.
+        The new codes are in this answer and in no later one. The caller is notified by mail. 400 for a code that is
+        wrong, used or expired.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -213,7 +215,8 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, body=AddressProofBody)
     def put(self, ctx: Context, sent: AddressProofBody) -> Result:
-        """Change the caller's address, proven by the mailed code and, if there is a second factor, a code of it.
+        """Change the caller's address, proven by the mailed code and, if the caller has a second factor, a code of the
+        app or a recovery code.
 
         All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
         wrong, used or expired; 409 if the address is another person's by now.

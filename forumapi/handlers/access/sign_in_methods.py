@@ -155,7 +155,8 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
-        """Configure the method for this site; settings that are not sent stay, "" clears a setting.
+        """Configure the method for this site; settings that are not sent stay, "" clears a setting; `enabled` stays too
+        if it is not sent, and is true at first.
 
         The platform's settings of the method no longer apply here; once the site has a setting of its own for the
         method, tokens from it are good on this site only.

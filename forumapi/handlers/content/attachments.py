@@ -98,7 +98,7 @@ class AttachmentsHandler(CarrierHandler):
 
     @needs(READ, answer=schemas.Attachments, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attachments of the comment or profile, oldest first."""
+        """The attachments of the comment or profile, oldest first; 404 if there is no such comment or profile."""
         _required(ctx)
         at = ctx.paging
         attachments = attachment.page(ctx.reader, ctx.site.id, ctx.args["item"], at)
@@ -145,9 +145,9 @@ class AttachmentHandler(CarrierHandler):
     def delete(self, ctx: Context) -> Result:
         """Detach the file: for the site's owner, moderators and the owner of the comment or profile; others get 403.
 
-        403 too for the author of a moderated comment, which moderators decide on as it was hidden. 200 also if the file
-        was not attached, but 400 if the caller may not see a file of this hash; 400 for the last picture of a profile.
-        The file itself stays stored.
+        403 too for the author of a comment that is hidden by moderation: it keeps its files until a moderator decides.
+        200 also if the file was not attached, but 400 if the caller may not see a file of this hash; 400 for the last
+        picture of a profile. The file itself stays stored.
         """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)

@@ -43,7 +43,9 @@ _STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER
 
 
 class AttendeeBody(Body):
-    """Answer of a profile to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken."""
+    """Answer of a profile to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken, which
+    counts as maybe until one is free. `profileId`: whose answer it is, read in a list of answers alone.
+    """
 
     profileId: int | UnsetType = UNSET
     rsvp: Annotated[str, closed(attendee.STATES)] | UnsetType = UNSET
@@ -143,8 +145,9 @@ class AttendeesHandler(Handler):
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
         """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none.
 
-        Of two answers for one profile the last is stored. Only a profile itself may answer yes. 400 for no answers and
-        for more than 1,000, for an event that is over, and for a closed one unless the caller moderates it.
+        Of two answers for one profile the last is stored. Only a profile itself may answer yes, which makes it follow
+        the event. 404 for an unknown profile. 400 for a yes without `waiting` once all spaces are taken, for no answers
+        and for more than 1,000, for an event that is over, and for a closed one unless the caller moderates it.
         """
         if not sent:
             raise Invalid("body", "must have at least one answer")
@@ -214,8 +217,8 @@ class AttendeeHandler(Handler):
         """Store the answer of the profile in the address: the caller's own or, for the event's owner and moderators,
         another's.
 
-        Only a profile itself may answer yes. 400 for an event that is over, and for a closed one unless the caller
-        moderates it.
+        Only a profile itself may answer yes, which makes it follow the event. 400 for a yes without `waiting` once all
+        spaces are taken, for an event that is over, and for a closed one unless the caller moderates it.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
@@ -257,7 +260,8 @@ class AttendeesCsvHandler(Handler):
 
     @needs(READ, media_type="text/csv")
     def get(self, ctx: Context) -> Result:
-        """The profiles that answered yes, as CSV, sorted by name: name, id, e-mail address and time of each.
+        """The profiles that answered yes, as CSV, sorted by name: name, profile id, e-mail address and time of the
+        answer of each.
 
         For the event's owner, moderators and the site's owner; others get 403. Only the site's owner gets all e-mail
         addresses, others' than the caller's own as keys of accounts (lower case, at Gmail without dots); in other

@@ -23,7 +23,9 @@ from forumapi.wire.schemas import attributes as schemas
 
 
 class ValueBody(Struct):
-    """Value of the attribute whose key is in the address; a key in the body is ignored (C-02)."""
+    """Value of the attribute whose key is in the address; a key in the body is ignored (C-02). Its JSON type, or a date
+    such as 2027-01-31, is the type of the attribute.
+    """
 
     value: str | int | float | bool | UnsetType = UNSET
 
@@ -109,7 +111,7 @@ class AttributesHandler(Handler):
         """Store the sent attributes, all or none; attributes with other keys stay.
 
         If a key is sent twice, its last value is stored. 400 for more than 100 at once, and if the object then had more
-        attributes than this installation allows.
+        attributes than this installation allows. 403 for keys of a profile that the site's owner alone may write.
         """
         carrier_lookup.check(ctx)
         _check_batch(sent)
@@ -159,6 +161,8 @@ class AttributeHandler(Handler):
     def put(self, ctx: Context, sent: ValueBody) -> Result:
         """Store the attribute in place of one with the same key; its type is that of the value sent, date for a string
         such as 2027-01-31.
+
+        403 for a key of a profile that the site's owner alone may write.
         """
         carrier_lookup.check(ctx)
         key = attribute.checked_key(ctx.args["key"], "key")

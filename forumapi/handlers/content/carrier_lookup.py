@@ -40,7 +40,7 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 def check(ctx: Context) -> None:
     """Check the located carrier, once permission is checked. Raises NotFound if the carrier does not exist, also for
-    the site's owner, whom the permission check lets pass; and if it is hidden from the caller.
+    the site's owner, whom the permission check lets pass; and if it is hidden from the caller, with code DELETED then.
     """
     located = ctx.located_as(LocatedCarrier)
     place = located.place

@@ -33,7 +33,9 @@ _PATHS: Final = (patch.DELETED, patch.MODERATED)
 
 
 class CommentBody(Body):
-    """A comment as a client sends it (content 7.2)."""
+    """A comment as a client sends it (content 7.2). `inReplyTo`: id of the comment that it replies to. A PUT reads
+    `markdown` alone.
+    """
 
     itemType: Annotated[str, closed_types(COMMENTABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -165,7 +167,8 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the comment's flags `deleted` and `moderated`.
+        """Set the comment's flags `deleted` and `moderated`; moderators may set both, others with the right to delete
+        it may set `deleted` to true.
 
         A change by a moderator, except in a huddle, is recorded as an action of moderation.
         """
@@ -236,8 +239,8 @@ def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
 def finish(
     ctx: Context, prepared: text_rendering.PreparedText, parent: CommentParent
 ) -> text_rendering.RenderedText:
-    """Finish the rendering that this module's `prepare` began, for a comment on `parent`; the result has the HTML that
-    is stored and shown.
+    """Finish the rendering that this module's `prepare` began, for a comment on `parent`, and insert short links where
+    guests may read it; the result has the HTML to store and show.
     """
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text_rendering.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)
@@ -316,7 +319,8 @@ class CommentsHandler(Handler):
         ignored unless it names a visible comment there.
 
         403 for an item that the caller may not read, or that never existed. For all but moderators also 403 for a
-        closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid it.
+        closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid it. 429
+        beyond the number of comments a minute that this installation allows to all but moderators.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

@@ -23,7 +23,7 @@ _MAX_VERSION = 2**31 - 1
 
 
 class DraftBody(Struct):
-    """Draft as a client sends it.
+    """Draft as a client sends it. `content`: any JSON object, which the server does not look into.
 
     `version`: the number of the stored draft that the client has changed; absent or 0 if no draft is stored yet.
     `itemType`: type of the item that the draft is of, required in a microcosm.
@@ -92,6 +92,8 @@ class DraftHandler(Handler):
     def put(self, ctx: Context, sent: DraftBody) -> Result:
         """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version is
         stored.
+
+        413 beyond 256 KiB, 400 for a new draft of a caller who has 200.
         """
         carrier_lookup.check(ctx)
         if isinstance(sent.content, UnsetType):

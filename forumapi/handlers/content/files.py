@@ -205,8 +205,10 @@ class FileHandler(Handler):
         media_type=ANYTHING,
     )
     def get(self, ctx: Context) -> Result:
-        """The bytes of the file or of its thumbnail, whole or one range of them; 404 if the caller may not see the
-        file.
+        """The bytes of the file or of its thumbnail, whole or one range of them; 404 if there is no such file or the
+        caller may not see it, 400 for a size that is not offered.
+
+        307 where the store serves it at an address of its own.
         """
         hash = str(ctx.args["name"]).partition(".")[0]
         if (profile_id := avatar.profile_of(hash)) is not None:

@@ -34,7 +34,7 @@ class ParticipantBody(Body):
 
 
 class HuddleBody(Body):
-    """A huddle as a client sends it (content 8.3)."""
+    """A huddle as a client sends it (content 8.3). `isConfidential`: nobody can be added to it later."""
 
     title: str | UnsetType = UNSET
     isConfidential: bool | UnsetType = UNSET
@@ -163,7 +163,7 @@ class HuddlesHandler(Handler):
         """Begin a huddle of the caller and the profiles in `participants`.
 
         Profiles that ignore the caller are silently left out. The same title again within 5 seconds leads to the huddle
-        that exists.
+        that exists. 404 for an unknown profile, 400 for too many.
 
         403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet.
         """
@@ -265,7 +265,8 @@ class ParticipantsHandler(Handler):
     def put(self, ctx: Context, sent: list[ParticipantBody]) -> Result:
         """Add the sent profiles to the huddle, all or none; none is removed.
 
-        Profiles that ignore the caller are silently left out. 403 for a confidential huddle.
+        Profiles that ignore the caller are silently left out. 403 for a confidential huddle, 404 for an unknown
+        profile, 400 for too many participants.
         """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))

@@ -35,7 +35,9 @@ from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 
 
 class ItemBody(Body):
-    """Body of an item in a microcosm: the members that all types share (content 4.2)."""
+    """Body of an item in a microcosm: the members that all types share (content 4.2). A PUT with another `microcosmId`
+    moves the item.
+    """
 
     microcosmId: int | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -249,7 +251,8 @@ class ItemHandler(Handler):
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the item's flags `sticky`, `open`, `deleted` and `moderated`.
 
-        A change by a moderator is recorded as an action of moderation.
+        Moderators may set all; others with the right to delete it may set `deleted` to true, and its author `open`,
+        with the rights `openOwn` and `closeOwn`. A change by a moderator is recorded as an action of moderation.
         """
         changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)

@@ -34,7 +34,10 @@ from forumapi.wire.schemas import polls as schemas
 
 
 class PollBody(ItemBody):
-    """A poll as a client sends it (content 6.3)."""
+    """A poll as a client sends it (content 6.3). `multi`: one may vote for several choices; `pollOpen`: votes are
+    taken, until `pollCloses` if that is set; `named`: others see who voted for what; `results`: when they are shown
+    (always, once one has voted, or once the poll is closed).
+    """
 
     question: str | UnsetType = UNSET
     choices: list[ChoiceBody] | UnsetType = UNSET
@@ -148,7 +151,8 @@ class VotesHandler(Handler):
     def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
         """Replace the caller's ballot by the sent choices; an empty list withdraws it.
 
-        403 for guests, 400 once voting is closed.
+        403 for guests; 400 once voting is closed, for a choice that is not of this poll, and for several in a poll that
+        takes one.
         """
         poll = item_base.required(ctx, Poll)
         carrier_lookup.check_signed_in(ctx)

@@ -21,7 +21,9 @@ from forumapi.wire.schemas import comments as schemas
 
 
 class PreviewBody(Struct):
-    """Markdown, and the place to post it in: an item or profile to comment on, or the microcosm of a new item."""
+    """Markdown, and the place to post it in: an item or profile to comment on, or the microcosm of a new item;
+    `microcosmId` wins if both are sent.
+    """
 
     itemType: Annotated[str, closed_types(COMMENTABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET

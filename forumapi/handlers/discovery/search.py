@@ -75,7 +75,7 @@ class SearchHandler(Handler):
         unless `sort` is sent.
 
         `ignored` in the answer lists the parts of the query that could not be used; a query without anything to search
-        for has no `results`.
+        for has no `results`. 503 for a query that takes too long.
         """
         ctx.check_paging()
         began = time.monotonic()
@@ -165,7 +165,7 @@ class SuggestionsHandler(Handler):
         """Up to ten words, of texts that the caller may read, that begin like the last word of `q`, most frequent
         first.
 
-        Words whose beginning differs by one typing error come after them.
+        Words whose beginning differs by one typing error come after them. None at all for fewer than two characters.
         """
         typed = search_query.last_word(ctx.query.get("q", ""))
         found: list[str] = []

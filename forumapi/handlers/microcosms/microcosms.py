@@ -69,7 +69,9 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the located microcosm and its page."""
+    """Answer with the located microcosm and its page. Raises NotFound if there is no such microcosm, Invalid for a page
+    past its end.
+    """
     seen = ctx.located_as(LocatedMicrocosm).required()
     ctx.check_paging()
     head = seen.head
@@ -122,7 +124,10 @@ _DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.
 
 
 class MicrocosmBody(Body):
-    """Body of a microcosm as a client sends it (content 2.3)."""
+    """Body of a microcosm as a client sends it (content 2.3). `itemTypes`: types of what can be made in it, unknown
+    ones are ignored; `visibility`: `public` for any value but `protected` and `private`; `removeLogo`: remove the logo,
+    and ignore `logoUrl`.
+    """
 
     parentId: int | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -300,7 +305,9 @@ class MicrocosmHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the microcosm: it and everything below it are hidden; 200 also if it is deleted, 400 for the root."""
+        """Delete the microcosm: it and everything below it are hidden from all but moderators; 200 also if it is
+        deleted, 400 for the root.
+        """
         microcosm = _lock(ctx)
         if microcosm.is_root:
             raise Invalid("", "The root microcosm can't be deleted")

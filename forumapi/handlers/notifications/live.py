@@ -68,7 +68,8 @@ class LiveHandler(Handler):
         """Upgrade the connection to WebSocket, on which the client names what it follows.
 
         The caller is known by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
-        guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of a foreign origin.
+        guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of a foreign origin; 429
+        beyond the live connections that one user or network may have, 503 beyond those of the worker.
         """
         key = _handshake(ctx)
         protocol = _protocol(ctx.environ)
@@ -118,7 +119,8 @@ class LiveEventsHandler(Handler):
         without both from now on.
 
         A client that reconnects with `Last-Event-ID` may present the same ticket again for the same stream, as long as
-        the token that made the ticket is valid.
+        the token that made the ticket is valid. 429 beyond the live connections that one user or network may have, 503
+        beyond those of the worker.
         """
         follows, cursor = _wanted(ctx)
         proof = ""
@@ -172,7 +174,7 @@ class LivePollHandler(Handler):
         seconds; and the cursor to go on with.
 
         Without `cursor` the answer comes at once, with the cursor of now; one in `Last-Event-ID` takes precedence. 400
-        for a `wait` above 60.
+        for a `wait` above 60; 429 beyond the live connections that one user or network may have.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)

@@ -48,7 +48,7 @@ class WatchBody(Body):
 
 class SendingBody(Body):
     """Body that names a followed object, and sets whether updates about it are sent by mail and by SMS; keys that are
-    absent stay.
+    absent stay. At an address that names the watcher, the object may be absent.
     """
 
     itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET

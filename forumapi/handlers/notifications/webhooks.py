@@ -41,7 +41,9 @@ AS_GUEST: Final = "guest"
 
 class WebhookBody(Struct):
     """Webhook as the site's owner sends it. `actAs`: `me`, the webhook is sent what the caller may read; or `guest`,
-    what guests may read. `documents`: its events come with the things that they are about.
+    what guests may read. `documents`: its events come with the things that they are about. `kinds`, `itemTypes`: kinds
+    of events and types of things that it is sent; when absent for a new webhook, all kinds and the contents of
+    microcosms.
     """
 
     name: str | UnsetType = UNSET
@@ -101,7 +103,7 @@ class WebhooksHandler(Handler):
 
 
 class WebhookHandler(Handler):
-    """One of the site's webhooks, for the site's owner."""
+    """One of the site's webhooks, for the site's owner; 404 if the site has no such webhook."""
 
     @needs(OWNER, answer=schemas.Webhook)
     def get(self, ctx: Context) -> Result:
@@ -169,7 +171,9 @@ class WebhookPingHandler(Handler):
 
 
 class WebhookDeliveriesHandler(Handler):
-    """A webhook's deliveries: those that wait, dead letters, and tests; for the site's owner."""
+    """A webhook's deliveries: those that wait, dead letters (given up after hours of tries, or since the webhook was
+    disabled), and tests; for the site's owner.
+    """
 
     @needs(
         OWNER,

@@ -137,7 +137,8 @@ class CriteriaHandler(Handler):
         """Add a criterion to the role, whose members are then recomputed. 400 if the role has as many as the platform
         allows.
 
-        With `dryRun` nothing is stored: the answer says who would join the role and leave it.
+        With `dryRun` nothing is stored: the answer, 200, says who would join the role and leave it. 502 if the
+        criterion is stored, but rights that profiles lose by it could not be taken away at once.
         """
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
@@ -150,8 +151,10 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
-        """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list
-        removes all criteria. Ids of no criterion of this role are passed over.
+        """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list removes
+        all criteria. Ids of no criterion of this role are passed over.
+
+        502 as for POST.
         """
         ids = roles.ids(sent)
         role = roles.lock(ctx)
@@ -183,7 +186,7 @@ class CriterionHandler(Handler):
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
         """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed.
 
-        With `dryRun` nothing is stored: the answer says who would join the role and leave it.
+        With `dryRun` nothing is stored: the answer, 200, says who would join the role and leave it.
         """
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)

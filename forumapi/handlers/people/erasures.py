@@ -31,7 +31,8 @@ WORDS: Final = (
 
 
 def request(ctx: Context) -> Result:
-    """Request the erasure of the profile in the address; answer with the request.
+    """Request the erasure of the profile in the address after 30 days; answer with the request. Queues a mail about it
+    to the person.
 
     The query's `words`: `keep`, the default, what the profile wrote stays, without its author; `remove`, that is erased
     too. A pending request gets the new choice and a new time. Raises Forbidden unless it is the caller's profile, with
@@ -47,7 +48,8 @@ def request(ctx: Context) -> Result:
 
 
 def request_account(ctx: Context) -> Result:
-    """Request the erasure of the user in the address, with all profiles; answer with the request.
+    """Request the erasure of the user in the address, with all profiles, after 30 days; answer with the request. Queues
+    a mail about it to the person.
 
     The query's `words`: `keep`, the default, what the profiles wrote stays, without its author; `remove`, that is
     erased too. A pending request gets the new choice and a new time. Raises Forbidden unless it is the caller's user,

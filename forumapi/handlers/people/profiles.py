@@ -181,7 +181,9 @@ class ProfileHandler(Handler):
 
     @needs(READ, answer=schemas.Profile)
     def get(self, ctx: Context) -> Result:
-        """The profile; its e-mail address for the profile itself and the site's owner alone."""
+        """The profile; its e-mail address for the profile itself and the site's owner alone. 404 if there is no such
+        profile.
+        """
         return show(ctx, known(ctx.located_as(LocatedProfile).detail, "profile"))
 
     @needs(UPDATE, body=ProfileBody, status=302)

@@ -83,6 +83,8 @@ class HeldRolesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The profile's roles in microcosms that the caller may read, each with why the profile is in it: roles of
         moderators first, those of banned people last, otherwise by title.
+
+        404 if there is no such profile.
         """
         profile, site_id, tree, at = ctx.args["item"].id, ctx.site.id, ctx.tree, ctx.paging
         held = {

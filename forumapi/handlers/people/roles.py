@@ -323,7 +323,10 @@ class RoleHandler(Handler):
 
     @needs(MODERATE, body=RoleBody, status=302)
     def put(self, ctx: Context, sent: RoleBody) -> Result:
-        """Change the role's title and flags; keys that are not sent stay as they are."""
+        """Change the role's title and flags; keys that are not sent stay as they are.
+
+        400 if it would be both `moderator` and `banned`.
+        """
         reason = _reason(sent)
         role = lock(ctx, moves_rights=True)
         title, flags = _title(sent, role.title), _flags(sent, role.flags)
@@ -398,7 +401,10 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def put(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Name further profiles in the role: all that are sent, or none and 404 if one of them does not exist."""
+        """Name further profiles in the role: all that are sent, or none and 404 if one of them does not exist.
+
+        502 if they are stored, but rights that they lose by it could not be taken away at once.
+        """
         profile_ids = ids(sent)
         role = lock(ctx)
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, profile_ids))
@@ -419,7 +425,8 @@ def take_away_rights(ctx: Context, queued: Settling | None) -> None:
     """Take away the rights that profiles lose by this change of a role, after the commit and before the answer is sent.
 
     `queued`: the role, if its members are to be recomputed in the background; None: they are recomputed already,
-    nothing is done.
+    nothing is done. Where that fails, the request is answered with BadGateway, 502, though the change is stored; it is
+    completed in the background.
     """
     if queued is None:
         return

@@ -94,7 +94,8 @@ class DocsPageHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """HTML page of the operations with one tag, such as `conversations`, or of `basics`, `errors` or `objects`.
 
-        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript.
+        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript. 404 for
+        an unknown page.
         """
         name = ctx.args["page"]
         if name == viewer.SIGNED_IN:
@@ -113,7 +114,9 @@ class DocsTryHandler(Handler):
 
     @needs(ANYONE, media_type=_HTML)
     def get(self, ctx: Context) -> Result:
-        """HTML page with Swagger UI, which sends requests of one tag's operations, as a guest or with a token."""
+        """HTML page with Swagger UI, which sends requests of one tag's operations, as a guest or with a token; 404 for
+        an unknown tag.
+        """
         pages = _pages(ctx)
         if ctx.args["page"] not in pages.parts:
             raise NotFound("There is no such page of the reference")
@@ -129,7 +132,7 @@ class DocsScriptHandler(Handler):
 
     @needs(ANYONE, media_type=_SCRIPT)
     def get(self, ctx: Context) -> Result:
-        """Script of the reference's pages, by its file name."""
+        """Script of the reference's pages, by its file name; 404 for an unknown one."""
         found = viewer.scripts().get(ctx.args["name"])
         if found is None:
             raise NotFound("There is no such script")

@@ -15,7 +15,10 @@ from forumapi.wire.schemas import sites as schemas
 
 
 class CrawlPolicyBody(Struct):
-    """Body of PUT /site/crawling: the policy; what is not sent stays."""
+    """Body of PUT /site/crawling: the policy; what is not sent stays. `refused`: names of crawlers that the platform
+    knows; `trainAi`: y or n, may texts train language models, or "" for no statement; `perMinute`: requests of all
+    unknown programs together, 0 for the platform's number.
+    """
 
     refused: list[str] | UnsetType = UNSET
     trainAi: str | UnsetType = UNSET
@@ -30,7 +33,9 @@ class CrawlingHandler(SiteSettingHandler):
 
     @needs(ANYONE, answer=schemas.CrawlPolicy)
     def get(self, ctx: Context) -> Result:
-        """The crawlers that are refused, the preference on training, and the budget of unknown programs."""
+        """The crawlers that are refused, the preference on training language models, and the requests a minute that all
+        unknown programs together may make.
+        """
         return Data(dumps(CrawlPolicy.of(ctx.site.crawling).document()))
 
     @needs(OWNER, body=CrawlPolicyBody, status=302)

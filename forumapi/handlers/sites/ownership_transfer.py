@@ -103,8 +103,8 @@ class SiteOfferHandler(Handler):
     def put(self, ctx: Context, sent: AcceptBody) -> Result:
         """Accept the offer: the caller owns the site and its root microcosm from now on.
 
-        The former owner keeps profile and other microcosms; both get a mail. 409 if the site demands a second factor
-        that the caller does not have.
+        The former owner keeps profile and other microcosms; both get a mail. 403 for the owner who offers it, 404 for
+        others; 409 if the site demands a second factor that the caller does not have.
         """
         offer = _known(ctx)
         me = ctx.identity

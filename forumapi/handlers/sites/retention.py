@@ -61,7 +61,7 @@ class SiteRetentionHandler(SiteSettingHandler):
         for good within the hour.
 
         With `dryRun` nothing is stored: the answer says how many things of each kind these periods would remove now,
-        and the time of the oldest.
+        and the time of the oldest; 400 if it has an idempotency key.
         """
         limits = _limits(ctx)
         days = {

@@ -92,7 +92,9 @@ class SiteStateHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SiteState)
     def get(self, ctx: Context) -> Result:
-        """The site's state; 403 for all but the site's owner and the platform's operators, 404 for a deleted site."""
+        """The site's state; 403 for all but the site's owner and the platform's operators, 404, for operators, if there
+        never was such a site or all of it is deleted.
+        """
         site = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
         if not _is_operator(ctx) and not (site and is_users(ctx, site.owner_user_id)):
             raise Forbidden(
@@ -143,7 +145,12 @@ def _check_proof(ctx: Context, code: str) -> None:
 
 
 def _set(ctx: Context, author: Author, state: str, *, is_operators: bool) -> None:
-    """Give the author's site a state, in a transaction of its own. Raises NotFound, Forbidden, Conflict."""
+    """Give the author's site a state, in a transaction of its own, and read the site anew in this process.
+    `is_operators`: an operator wants it, not the owner.
+
+    Raises NotFound for an unknown site, Forbidden for the platform's own and for an owner who ends what an operator
+    began, Conflict once the site's deletion has begun.
+    """
     with ctx.app.database.write() as tx:
         site_state_mail.change(tx, ctx.app.config, author, state, is_operators=is_operators)
         tx.after_commit(ctx.app.mail.wake)

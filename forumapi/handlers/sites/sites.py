@@ -182,7 +182,9 @@ class SitesHandler(Handler):
 
     @needs(LOGIN, body=SiteBody, status=302)
     def post(self, ctx: Context, sent: SiteBody) -> Result:
-        """Make a site that the caller's user owns, with a root microcosm and three roles."""
+        """Make a site that the caller's user owns, with a root microcosm and three roles. 400 for a user who owns as
+        many as the platform allows.
+        """
         _check_token(ctx, sent)
         site_id = Site.insert(
             ctx.writer,

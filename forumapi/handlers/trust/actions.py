@@ -67,6 +67,10 @@ class TargetQueryBody(Body):
 class ActionBody(Body):
     """Action as a moderator sends it: the `ticket` of a dry run alone; or else `kind`, either `targets` or `query`,
     which finds the targets, and the reasons.
+
+    `caseId`: the case that it decides; `microcosmId`: to move to, of a split's conversation, or in which people are
+    restricted; `into`: what to merge into; `title`: of a split's conversation; `ends`: end of a silence or ban. `rule`
+    and `reason` are shown to the authors, `note` to moderators alone.
     """
 
     ticket: str | UnsetType = UNSET

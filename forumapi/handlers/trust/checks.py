@@ -25,7 +25,7 @@ _SERVICES: Final = "Stop Forum Spam (stopforumspam.com)", "Akismet (akismet.com)
 
 class RoleRateBody(Body):
     """Limit of a role, as a client sends it: the number of things (`perHour`) that people in the role may write in an
-    hour.
+    hour, 0 for any number.
     """
 
     roleId: int | UnsetType = UNSET
@@ -35,6 +35,11 @@ class RoleRateBody(Body):
 class ChecksBody(Body):
     """The checks of a site, as a client sends them: a check that is not sent is off, but `akismetKey` stays if it is
     not sent.
+
+    `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it, null turns that
+    off; `domains`: links to these hold a text; `perHour`: more things of one author in an hour are held, `rates` says
+    otherwise for roles; `sameText`: a text that is on so many other sites is held. `onFailure`: what becomes of a text
+    that a service could not judge; `beforeShown`: local checks judge before others see a text.
     """
 
     firstPosts: int | UnsetType = UNSET

@@ -80,7 +80,9 @@ class GuestReportBody(ReportBody):
 
 
 class ReportKindBody(Body):
-    """Kind of reports, in the list that the site's owner sends."""
+    """Kind of reports, in the list that the site's owner sends. `category`: that of a report of this kind that names
+    none.
+    """
 
     kind: str | UnsetType = UNSET
     title: str | UnsetType = UNSET
@@ -233,7 +235,8 @@ class GuestReportsHandler(Handler):
         day.
 
         403 for callers who are signed in; 501 where no mail is sent; 400 for a report of something illegal without a
-        name, except about child abuse.
+        name, except about child abuse; 429 beyond the day's reports of an address or network. An address from which
+        mail bounced gets none; the answer is the same.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

@@ -53,7 +53,12 @@ _MOST_LENGTH: Final = 1_000_000
 
 class ModerationRuleBody(Body):
     """Rule as its owner sends it to a dry run. `ruleId`: the stored rule that this one is to replace; absent for a new
-    rule.
+    rule. `mode`: shadow (the default), it is only recorded, or active.
+
+    It acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
+    `microcosmIds`; what is absent restricts nothing. `minReports`: number of people who must have reported the thing,
+    of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted; `toMicrocosmId`: where
+    it moves things.
     """
 
     ruleId: int | UnsetType = UNSET
@@ -115,8 +120,8 @@ class ModerationRuleDryRunHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
     def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
-        """Try a rule on what its `event` stands for in the last 30 days, changing nothing; the ticket saves exactly
-        this rule.
+        """Try a rule on what its `event` stands for in the last 30 days, changing nothing. The data have the number and
+        examples of what it would fit, and a ticket, which saves exactly this rule.
 
         400 for a rule that would act on its own effects.
         """
