@@ -217,8 +217,9 @@ class AttendeeHandler(Handler):
         """Store the answer of the profile in the address: the caller's own or, for the event's owner and moderators,
         another's.
 
-        Only a profile itself may answer yes, which makes it follow the event. 400 for a yes without `waiting` once all
-        spaces are taken, for an event that is over, and for a closed one unless the caller moderates it.
+        Only a profile itself may answer yes, which makes it follow the event. 404 for an unknown profile. 400 for a yes
+        without `waiting` once all spaces are taken, for an event that is over, and for a closed one unless the caller
+        moderates it.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])

@@ -128,7 +128,10 @@ class AttributesHandler(Handler):
 
     @needs(REMOVE, body=list[KeyBody])
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
-        """Remove the attributes with the sent keys, at most 100; keys that are not there are skipped."""
+        """Remove the attributes with the sent keys, at most 100; keys that are not there are skipped.
+
+        403 for keys of a profile that the site's owner alone may write.
+        """
         carrier_lookup.check(ctx)
         _check_batch(sent)
         keys = {
@@ -173,7 +176,10 @@ class AttributeHandler(Handler):
 
     @needs(REMOVE)
     def delete(self, ctx: Context) -> Result:
-        """Remove the attribute with the key in the address; 200 also if there is none."""
+        """Remove the attribute with the key in the address; 200 also if there is none.
+
+        403 for a key of a profile that the site's owner alone may write.
+        """
         carrier_lookup.check(ctx)
         key = ctx.args["key"]
         _check_keys(ctx, [key])

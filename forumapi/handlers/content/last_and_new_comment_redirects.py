@@ -22,7 +22,8 @@ class LastCommentHandler(Handler):
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
         """Redirect (307) to the page of the item or huddle that holds the last comment or, at an address that ends in
-        `newcomment`, the first comment that the caller has not read; to the first page if there are no comments.
+        `newcomment`, the first comment that the caller has not read, the last one if all are read; to the first page if
+        there are no comments.
         """
         ctx.located_as(LocatedObject).required()
         href = page_of_comment.redirect(

@@ -188,7 +188,9 @@ class SiteSearchHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteSearch)
     def get(self, ctx: Context) -> Result:
-        """The language, those that are possible, and whether texts are still being indexed anew after a change."""
+        """The language, the languages that can be chosen, and a flag that is true while texts are still indexed anew
+        after a change.
+        """
         language = SearchLanguage.find(ctx.reader, ctx.site.id)
         return Page(0, tuple(language), lambda: dumps(language.document()))
 

@@ -190,7 +190,7 @@ class WebhookDeliveriesHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The deliveries in the state `state` (dead when left out), lowest cursor first; 400 for a state other than
-        dead, queued and sent.
+        dead, queued and sent (tests of the last week).
 
         A delivery about a huddle is listed only if the caller takes part in the huddle.
         """

@@ -186,7 +186,8 @@ class CriterionHandler(Handler):
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
         """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed.
 
-        With `dryRun` nothing is stored: the answer, 200, says who would join the role and leave it.
+        With `dryRun` nothing is stored: the answer, 200, says who would join the role and leave it. 502 as for the POST
+        of a criterion.
         """
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
@@ -201,7 +202,7 @@ class CriterionHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Remove the criterion from the role, whose members are then recomputed.
 
-        404 if the role has no such criterion.
+        404 if the role has no such criterion, 502 as for the POST of a criterion.
         """
         role = roles.lock(ctx)
         if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):

@@ -350,6 +350,8 @@ class RoleHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Delete the role, with its criteria and the list of profiles named in it; all members of the role lose its
         rights.
+
+        502 if it is deleted, but the rights could not be taken away at once.
         """
         role = lock(ctx, moves_rights=True)
         take_away_rights(ctx, role.delete(ctx.writer, ctx.author))
@@ -413,7 +415,7 @@ class RoleProfilesHandler(Handler):
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Take the sent profiles out of those that the role names; an empty list takes out all of them. Ids that the
-        role does not name are passed over.
+        role does not name are passed over. 502 as for PUT.
         """
         profile_ids = ids(sent)
         role = lock(ctx)
@@ -457,7 +459,7 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Name the profile in the role; nothing changes if it is named in it already."""
+        """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile."""
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
         return Found(f"{prefix(ctx)}/{role.id}/profiles/{profile_id}")

@@ -149,7 +149,7 @@ class SiteImportHandler(SiteSettingHandler):
         It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
         who have one. The dump takes the place of the one before; an import with the same title goes on with the new
         dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day. The
-        owner gets a mail.
+        owner gets a mail. The answer is 202.
         """
         request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)
@@ -171,7 +171,8 @@ class SiteImportHandler(SiteSettingHandler):
         `on` false they lead nowhere.
 
         It needs the session that uploaded the dump, or one with a sign-in within the last ten minutes, else 403 with
-        code 26; `undo` needs the latter. 409 while a task is under way, and for a task before the one that it needs.
+        code 26; `undo` needs the latter. 409 while a task is under way, and for a task before the one that it needs;
+        else 202.
         """
         task = given(sent.task, "")
         if task not in _TASKS:
