@@ -407,8 +407,8 @@ class Sender(PollingThread):
         return total
 
     def flush(self) -> int:
-        """Send at most one batch of mails that are due; return how many were taken from the outbox, sent or not. Raises
-        as `drain` does.
+        """Send one batch of mails that are due, BATCH at most; return how many were taken from the outbox, sent or not.
+        Raises as `drain` does.
         """
         transport = Transport(self._config())
         try:

@@ -456,8 +456,8 @@ class Live:
                 self._delivery.push_gap(client, topic, since, after, after)
 
     def _announce_regained(self, listeners: SiteListeners, callers: Iterable[Caller]) -> None:
-        """Send gaps to the clients of these callers, if they may read microcosms that they could not at the
-        last poll.
+        """Send gaps to the clients of these callers, if they may read microcosms that they could not at the last poll:
+        in the topic of the site, and in those of the microcosms above.
         """
         for caller in callers:
             regained = caller.regained(listeners.tree, listeners.position)

@@ -231,7 +231,7 @@ class SocketConnection(_LiveConnection):
             self._answer(end)
 
     def _frame_came(self) -> None:
-        """Count a frame of the client; beyond the limit disconnect it. Raises Ended then."""
+        """Count a frame of the client; beyond the limit of frames a minute disconnect the client. Raises Ended then."""
         if self._reader.heard % TURN == 0:
             gevent.sleep(0)
         if not self._frames.take():

@@ -192,8 +192,9 @@ def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> No
 
 
 def _only_reads(app: Services, ctx: Context, verb: str) -> bool:
-    """Return True if the method `verb` of the request's address in the API changes nothing on the site, as its scope
-    tells: batch reads, tickets, tokens, and tools, each of which is checked by itself.
+    """Return True if the method `verb` of the request's address in the API changes nothing on the site: if it needs no
+    scope or one of reading, as do batch reads, tickets, tokens, and the tools of agents, each of which is checked by
+    itself. False for an address outside the API.
     """
     route = app.routes(ctx.site).match(ctx.path)
     assert route is not None, "the request has a handler"

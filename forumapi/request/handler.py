@@ -195,7 +195,8 @@ class Handler:
             raise TypeError(f"{cls.__name__}.allow does not name its methods: {sorted(wrong)}")
 
     def token(self, ctx: Context) -> str:
-        """Return the token of a request that has no Authorization header, "" for none: here from the query.
+        """Return the token of a request that has no Authorization header, "" for none: here the query parameter
+        `access_token`.
 
         Raises Unauthorized for a text that can't be a token; an override may raise Invalid.
         """

@@ -83,7 +83,9 @@ def _matcher(urls: tuple[str, ...]) -> MapAdapter:
 
 
 class Match(NamedTuple):
-    """Route that a path fits: its address in the routing table, its handler, the values of the path's converters."""
+    """Route that a path fits: its address in the routing table, its handler, and the values in the path by their names
+    in that address (`args`).
+    """
 
     url: str
     handler: Handler
@@ -91,8 +93,8 @@ class Match(NamedTuple):
 
 
 class RoutingTable:
-    """Routes of one kind of host in one application, with one instance of each handler class of `classes`, which are
-    the classes by address.
+    """Routes of one kind of host (the platform's, or those of sites) in one application. `classes`: handler classes by
+    address, as `routes.py` has them; there is one instance of each class.
     """
 
     def __init__(self, classes: dict[str, type[Handler]]) -> None:
