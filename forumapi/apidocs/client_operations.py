@@ -53,10 +53,10 @@ class Parameter(NamedTuple):
 
 
 class ClientOperation(NamedTuple):
-    """Operation as the method `method` of a client's group `group`. `id`: its operation id; `sends`: form of what is
-    sent, "" for nothing, and `body`: schema of that, None for files and nothing; `gives`: form of the answer (`data` of
-    the envelope, bare JSON, bytes, text, address of a redirect, stream of events), and `data`: schema of the JSON in
-    it, None for none.
+    """Operation as the method `method` of a client's group `group`. `id`: its operation id; `verb`: HTTP method in
+    upper case; `sends`: form of what is sent, "" for nothing, and `body`: schema of that, None for files and nothing;
+    `gives`: form of the answer (`data` of the envelope, bare JSON, bytes, text, address of a redirect, stream of
+    events), and `data`: schema of the JSON in it, None for none.
     """
 
     id: str

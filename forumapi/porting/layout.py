@@ -79,7 +79,8 @@ class PortedRef(PortedDocument, frozen=True, kw_only=True):
 
 class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
     """Value under a key, such as a custom field or a signature, of the person, forum or conversation whose `attributes`
-    list it.
+    list it. `is_date`: the value is a date such as 2021-05-30; `written_by`: id of a profile, "" for the person who has
+    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person.
     """
 
     key: str
@@ -101,8 +102,8 @@ class PortedAssociation(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
-    """File and the things it is attached to. Its bytes come from `ForumReader.open`, or in `content_url` as a base64
-    data URL.
+    """File and the things it is attached to. Its bytes come from `ForumReader.open`, which finds them by `path`, or in
+    `content_url` as a base64 data URL. `content_size`: bytes; `comment`: what the author wrote about the file.
     """
 
     id: OldId
@@ -176,7 +177,8 @@ class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
 
 class PortedRole(PortedDocument, frozen=True, kw_only=True):
     """Group of people and its rights: in all forums for a role of the stream `roles`, in one forum for a role that the
-    forum's `usergroups` list.
+    forum's `usergroups` list. `default`: it applies to all forums that list no groups of their own; `users`: members,
+    without those whom `criteria` make members.
     """
 
     id: OldId
@@ -195,7 +197,10 @@ class PortedRole(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedForum(PortedDocument, frozen=True, kw_only=True):
-    """Forum or category of the old forum; becomes a microcosm."""
+    """Forum or category of the old forum; becomes a microcosm. `usergroups`: roles with their rights in it, None for
+    those of the forum above; with `usergroups_only` False the default roles that are not listed keep their rights.
+    `display_order`: lower is higher up.
+    """
 
     id: OldId
     parent_id: OldId = ""
@@ -232,7 +237,9 @@ class PortedAttendee(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedEvent(PortedDocument, frozen=True, kw_only=True):
-    """Time, place and attendees of a conversation that is an event."""
+    """Time, place and attendees of a conversation that is an event. `when`: clock time at `time_zone`, None if it is to
+    be agreed; `duration`: minutes; `rsvp_limit`: most people who can attend, 0 for any number.
+    """
 
     # Clock time at `timeZone`, without a zone; None: to be agreed.
     when: datetime.datetime | None = None
@@ -250,7 +257,7 @@ class PortedEvent(PortedDocument, frozen=True, kw_only=True):
 
 class PortedConversation(PortedDocument, frozen=True, kw_only=True):
     """Thread of a forum, without its posts; becomes a conversation, with `event` an event. Placeholders of moved
-    threads are left out.
+    threads are left out. `is_moderated`: it waits for a moderator.
     """
 
     id: OldId
@@ -273,7 +280,7 @@ class PortedConversation(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedChoice(PortedDocument, frozen=True, kw_only=True):
-    """Choice of a poll, one of those to vote for."""
+    """Choice of a poll, one of those to vote for. `votes`: number that the forum showed; it may exceed the ballots."""
 
     id: OldId
     text: str
@@ -290,7 +297,10 @@ class PortedBallot(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedPoll(PortedDocument, frozen=True, kw_only=True):
-    """Poll, on a conversation, or by itself in a forum; becomes an item of its own in either case."""
+    """Poll, on a conversation, or by itself in a forum; becomes an item of its own in either case. `name`: title, ""
+    for the question; `max_choices`: for which a person may vote, 0 for any number; `is_poll_open`: votes are still
+    taken, until `closes`; `is_open`: comments are still taken.
+    """
 
     id: OldId
     # Empty: a poll of its own, with comments `onType` poll.
@@ -322,7 +332,8 @@ class PortedPoll(PortedDocument, frozen=True, kw_only=True):
 
 class PortedVersion(PortedDocument, frozen=True, kw_only=True):
     """Version of the text of a comment or message. The document's `versions` stand oldest first; the last version is
-    the one that is shown.
+    the one that is shown. `editor`: "" for the author; `headline`: subject of a message, or of a post whose subject
+    differs from its thread's title; `text`: Markdown.
     """
 
     # Empty: the author.
@@ -366,8 +377,9 @@ class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedMessage(PortedDocument, frozen=True, kw_only=True):
-    """Private message; becomes a comment in a huddle. Only people with a copy see it: the author, those in `to`, and
-    each in `bcc`, who is known to the author alone.
+    """Private message; becomes a comment in a huddle. Only people with a copy see it: the author, unless `is_deleted`,
+    those in `to`, and each in `bcc`, who is known to the author alone. `root_id`: message that began the talk, or an id
+    of the talk itself; "" for this one.
     """
 
     id: OldId

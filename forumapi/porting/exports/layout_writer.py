@@ -117,10 +117,10 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
-    """Contents of `index.json`. `layout`: version of the layout; `created`: time at which the export was complete;
-    `streams`: entries by the stream's name; `files`: number of files of attachments and avatars, `missing_files`: paths
-    of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`: canonical hash of all
-    documents.
+    """Contents of `index.json`. `layout`: version of the layout; `product`: of the board; `created`: time at which the
+    export was complete; `streams`: entries by the stream's name; `files`: number of files of attachments and avatars,
+    `missing_files`: paths of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`:
+    canonical hash of all documents.
     """
 
     layout: int
