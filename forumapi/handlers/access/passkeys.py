@@ -52,7 +52,8 @@ class PasskeysHandler(Handler):
     def post(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Register the credential that `navigator.credentials.create` returned as a passkey called `name`.
 
-        The caller is notified by mail.
+        The caller is notified by mail. 400 for a `flow` that is unknown or expired, for a `credential` that does not
+        answer it or is registered already, and beyond the passkeys that one person may have.
         """
         tx = ctx.writer
         owner = UnlimitedTokenUser.lock(tx, ctx.identity)

@@ -116,7 +116,7 @@ class WebhookHandler(Handler):
         with the events from now on; false makes dead letters of its waiting deliveries.
 
         Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
-        registered it.
+        registered it; if that is another profile than before, its deliveries about huddles are deleted.
         """
         before = _find(ctx)
         url = _settings(ctx, sent, before).url

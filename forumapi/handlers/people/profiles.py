@@ -81,8 +81,8 @@ class ProfilesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The profiles, sorted by name or, with `top`, by number of comments; without those that the caller ignores.
 
-        `q`: only those whose names begin with it, an equal name first; `following`: only those that the caller watches;
-        `online`: only those active within 90 minutes. A flag that is no boolean counts as false.
+        `q`: only those whose names begin with it, in any letter case, an equal name first; `following`: only those that
+        the caller watches; `online`: only those active within 90 minutes. A flag that is no boolean counts as false.
         """
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(

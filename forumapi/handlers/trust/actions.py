@@ -473,7 +473,8 @@ class ActionUndoHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Action)
     def post(self, ctx: Context) -> Result:
-        """Undo the action, within 30 days: each target gets back what the action changed.
+        """Undo the action, within 30 days: each target gets back what the action changed, in the background if there
+        are more than 250.
 
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
         again; 409 if there are none, after the 30 days, and for an action that is final or under way.

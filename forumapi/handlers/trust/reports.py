@@ -183,7 +183,8 @@ class ReportsHandler(Handler):
         """Report an object that the caller may read, and that is not the caller's own.
 
         A second report of the same object leads to the caller's first. 403 for an object that the caller may not read,
-        or that never existed; 404 for a hidden one, 400 for the caller's own.
+        or that never existed; 404 for a hidden one, 400 for the caller's own. 429 beyond the reports that one profile
+        may make in a day.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
