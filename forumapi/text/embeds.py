@@ -38,7 +38,8 @@ class _Rule(NamedTuple):
     for the whole host and for the whole path with query and fragment.
 
     `src`: the frame's address, with `{group}` for the named groups of `hosts` and `address`. `width` and `height`: of
-    the frame, in pixels, or "100%". Rules are tried from the lowest `sequence`, then in their order in RULES.
+    the frame, in pixels, or "100%"; `fullscreen` and `scrolling`: as in Embed. Rules are tried from the lowest
+    `sequence`, then in their order in RULES.
     """
 
     sequence: int

@@ -15,9 +15,10 @@ _STATES: Final = {"postponed": "TENTATIVE", "cancelled": "CANCELLED"}
 
 
 class CalendarEvent(NamedTuple):
-    """Event in a calendar. `title` and `place` ("": none) are HTML-escaped, as stored; `lat`, `lon`: in degrees, None
-    for none. `start`, `created` and `changed` have a time zone; `clock` is the same moment as `start` on a clock at the
-    event, in the time zone named `zone`; `duration_min`: in minutes.
+    """Event in a calendar. `uid`: its id for calendar programs, always the same; `url`: its page. `title` and `place`
+    ("": none) are HTML-escaped, as stored; `lat`, `lon`: in degrees, None for none. `start`, `created` and `changed`
+    have a time zone; `clock` is the same moment as `start` on a clock at the event, in the time zone named `zone`;
+    `duration_min`: in minutes.
 
     `version` counts from 1. `status`: "postponed" or "cancelled"; an event with any other one is confirmed.
     """

@@ -59,7 +59,9 @@ class CommentSummaryMeta(CreatedMeta, kw_only=True):
 
 
 class CommentSummary(Struct, kw_only=True):
-    """A comment as part of another document, such as its item (content 7.3)."""
+    """A comment as part of another document, such as its item (content 7.3). `revisions`, `attachments`: numbers of
+    those of the comment; `inReplyTo`: id of the comment that it replies to, absent for none.
+    """
 
     id: Id
     itemType: CommentableName
@@ -92,7 +94,7 @@ class CommentMeta(Struct, kw_only=True):
 
 class Comment(Struct, kw_only=True):
     """A comment that is read by itself, with the comment that it replies to, and the replies to it, oldest first
-    (content 7.4).
+    (content 7.4). `revisions`, `attachments`: numbers of those of the comment.
     """
 
     id: Id

@@ -27,7 +27,9 @@ class MicrocosmChild(Struct, kw_only=True):
 
 
 class MicrocosmBase(Struct, kw_only=True):
-    """Base of the shapes of a microcosm: the keys that they begin with."""
+    """Base of the shapes of a microcosm: the keys that they begin with. `visibility`: as stored, without effect, since
+    roles decide on access; `itemTypes`: types of what can be made in it.
+    """
 
     id: Id
     parentId: Id | UnsetType = UNSET

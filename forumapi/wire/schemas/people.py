@@ -77,7 +77,9 @@ class Quotations(Struct, kw_only=True):
 
 
 class PersonalExport(Struct, kw_only=True):
-    """The export of the caller's personal data: its state and, for a day once it is ready, its file."""
+    """The export of the caller's personal data: its state and, for a day once it is ready, its file. `bytes`: size of
+    the file; `ends`: when it is deleted.
+    """
 
     state: Literal["queued", "running", "ready", "failed"]
     requested: Time
@@ -89,7 +91,10 @@ class PersonalExport(Struct, kw_only=True):
 
 
 class Profile(Struct, kw_only=True):
-    """A user's profile on one site (platform 4.3); `email` and `member` only if the caller may see them."""
+    """A user's profile on one site (platform 4.3); `email` and `member` for the profile itself and the site's owner
+    alone. `visible`: others find it by searching; `profileComment`: the newest visible comment on the profile, its
+    biography, null for none; `styleId`: a number that clients set, without effect.
+    """
 
     id: Id
     siteId: Id

@@ -48,7 +48,10 @@ class Reports(Struct, kw_only=True):
 
 
 class CaseSummary(Struct, kw_only=True):
-    """A case in the queue: all that waits about one thing, reports and what a check or rule has held; or one appeal."""
+    """A case in the queue: all that waits about one thing, reports and what a check or rule has held; or one appeal.
+    `due`: time by which it should be decided; `assignedTo`: moderator who should decide it; `takenBy`: moderator for
+    whom it is locked until `takenUntil`; keys without a value are absent or null.
+    """
 
     id: Id
     itemType: ItemTypeName
@@ -121,7 +124,9 @@ class ShownComment(Struct, kw_only=True):
 
 
 class Reported(Struct, kw_only=True):
-    """A report as moderators see it, within its case."""
+    """A report as moderators see it, within its case; `shownIds`: comments of a huddle that its reporter shows with the
+    reported one.
+    """
 
     reporter: ProfileSummary | None
     created: Time
@@ -184,7 +189,9 @@ class CaseNote(Struct, kw_only=True):
 
 
 class Case(Struct, kw_only=True):
-    """A case with its reports and notes, oldest first, and its actions."""
+    """A case with its reports and notes, oldest first, and its actions; `shown`: comments of a huddle that reporters
+    show, `checks`: verdicts on the thing. Other keys as in CaseSummary.
+    """
 
     id: Id
     itemType: ItemTypeName
@@ -214,7 +221,7 @@ class Case(Struct, kw_only=True):
 
 
 class ActionCounts(Struct, kw_only=True):
-    """Numbers of an action's targets, by their state."""
+    """Numbers of an action's targets, by their state (see ChangedThing)."""
 
     planned: Count
     done: Count
@@ -225,7 +232,10 @@ class ActionCounts(Struct, kw_only=True):
 
 
 class ChangedThing(Struct, kw_only=True):
-    """A target of an action, with what became of it."""
+    """A target of an action, with what became of it: not changed yet (`planned`), changed (`done`), in that state
+    already (`unchanged`), not changed (`refused`), changed back (`undone`), or left alone by an undo, since it was
+    changed meanwhile (`conflict`).
+    """
 
     itemType: ItemTypeName
     itemId: Id
@@ -251,7 +261,9 @@ class NamedThing(Struct, kw_only=True):
 
 
 class ActionSummary(Struct, kw_only=True):
-    """An action of a moderator in a list."""
+    """An action of a moderator in a list. `total`: number of its targets; `ends`: of a silence or ban, absent if it is
+    for good.
+    """
 
     id: Id
     kind: str
@@ -334,7 +346,9 @@ class Action(Struct, kw_only=True):
 
 
 class StatementSummary(Struct, kw_only=True):
-    """A statement of reasons in a list (DSA, Article 17)."""
+    """A statement of reasons in a list (DSA, Article 17). `applied`: when the decision was made; `ends`: until when,
+    null for good; `revoked`: when it was taken back, absent if it was not.
+    """
 
     id: Id
     action: str
@@ -374,7 +388,9 @@ class StatedThing(Struct, kw_only=True):
 
 
 class Statement(Struct, kw_only=True):
-    """A statement of reasons with the first 100 objects that it is about."""
+    """A statement of reasons with the first 100 objects that it is about; `count`: number of all. Other keys as in
+    StatementSummary.
+    """
 
     id: Id
     action: str
@@ -396,7 +412,7 @@ class Statement(Struct, kw_only=True):
 
 
 class AppealMessage(Struct, kw_only=True):
-    """A message of an appeal."""
+    """A message of an appeal; `createdBy` is absent for the person who appeals."""
 
     text: Text
     created: Time
@@ -405,7 +421,9 @@ class AppealMessage(Struct, kw_only=True):
 
 
 class AppealSummary(Struct, kw_only=True):
-    """An appeal against a statement of reasons, in a list."""
+    """An appeal against a statement of reasons, in a list. `actionId`, `createdBy` and `decidedBy` are absent for the
+    person who appeals.
+    """
 
     id: Id
     statementId: Id
@@ -430,7 +448,7 @@ class Appeals(Struct, kw_only=True):
 
 
 class Appeal(Struct, kw_only=True):
-    """An appeal with its messages, oldest first."""
+    """An appeal with its messages, oldest first. Other keys as in AppealSummary."""
 
     id: Id
     statementId: Id
