@@ -50,7 +50,7 @@ class AuthHandler(Handler):
         application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
         the token for `{"method": "second-factor", "flow": ..., "code": ...}`; but 401 if the body had no `method`. The
         last step of a sign-in that POST /auth/begin began is sent here too. 401 for a wrong, used or expired proof, 429
-        after too many tries.
+        after too many tries, 501 for a method that is not set up here, 502 if a provider fails.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()
@@ -100,7 +100,7 @@ class AuthBeginHandler(Handler):
 
         The answer also has `location`, the address of the provider's page, where the browser goes next; or, for a
         passkey, `publicKey`, the argument of `navigator.credentials.get`. 400 for a method whose first step is POST
-        /auth.
+        /auth, 501 for one that is not set up here, 502 if the provider fails.
         """
         # Nothing is held while a provider is asked.
         ctx.end_writer()
@@ -183,7 +183,7 @@ class Auth0Handler(Handler):
 
         400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty. 401 for a wrong
         `ClientSecret`, if Auth0 refuses, does not call the address verified or issued `AccessToken` to another client,
-        and for people with a second factor.
+        and for people with a second factor; 502 if Auth0 fails.
         """
         tenant = auth0_v1_exchange.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")

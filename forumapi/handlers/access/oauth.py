@@ -65,7 +65,7 @@ def provider(ctx: Context) -> OAuthProvider:
 class OAuthEndpointHandler(Handler):
     """Base class of OAuth's endpoints for clients: no bearer token is read, and errors are JSON as OAuth has it.
 
-    `OAuthProvider` authenticates the client, by an id and a secret in the body or as HTTP Basic.
+    `OAuthProvider` authenticates the client, by an id and a secret in the body or as HTTP Basic; 401 if it fails to.
     """
 
     ignores_token = True

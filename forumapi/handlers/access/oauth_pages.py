@@ -436,7 +436,7 @@ class AuthorizeHandler(PageHandler):
 
 
 class EmailLinkHandler(PageHandler):
-    """Page that the mail with a sign-in code links to.
+    """Page that the mail with a sign-in code links to; the query's `key` is the link's secret.
 
     In the browser that asked for the mail it has a button to sign in; in any other it shows the code, to be typed
     there.

@@ -74,7 +74,9 @@ class PermissionHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's twelve permission flags; all but `guest` and `banned` are false if the query names nothing.
+        """The caller's twelve permission flags on the microcosm `microcosmId` or the object `itemId` of `itemType` in
+        the query (0 or absent: something new of that type); all but `guest` and `banned` are false if the query names
+        nothing.
 
         For an object that is not on this site they depend on its type and on the caller alone.
         """

@@ -116,7 +116,8 @@ class AttendeesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The attendees, sorted by answer (yes, maybe, invited, no), then by the time of the answer, earliest first.
+        """The attendees, sorted by answer (yes, maybe, invited, no), then by the time of the answer, earliest first;
+        with `status=attending` those alone who said yes.
 
         404 for an event that is hidden from the caller; 403 for one that the caller may not read, or that never
         existed, but for the site's owner 404.

@@ -83,7 +83,9 @@ class EventsHandler(ItemsHandler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """Events that the caller may read and does not ignore: sticky ones first, then the latest active."""
+        """Events that the caller may read and does not ignore: sticky ones first, then the latest active; with
+        `isAttending` those alone to which the caller said yes.
+        """
         listing = item_base.ALL
         if ctx.flag("isAttending"):
             listing = item_base.Listing(attendee.EVENTS, attendee.COUNT_EVENTS)

@@ -205,8 +205,9 @@ class FileHandler(Handler):
         media_type=ANYTHING,
     )
     def get(self, ctx: Context) -> Result:
-        """The bytes of the file or of its thumbnail, whole or one range of them; 404 if there is no such file or the
-        caller may not see it, 400 for a size that is not offered.
+        """The bytes of the file or, with `maxWidth` and `maxHeight`, of its thumbnail in that size, whole or one range
+        of them; 404 if there is no such file or the caller may not see it, 400 for a size that is not offered, 416 for
+        a range beyond the end.
 
         307 where the store serves it at an address of its own.
         """

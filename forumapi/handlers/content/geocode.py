@@ -27,7 +27,8 @@ class GeocodeHandler(Handler):
         media_type="application/json",
     )
     def get(self, ctx: Context) -> Result:
-        """The best match for the place, in Nominatim's form and without the envelope; `{}` if there is no match.
+        """The best match for the place named in `q`, in Nominatim's form and without the envelope; `{}` if there is no
+        match.
 
         501 if no geocoder is set up, 502 if it fails.
         """

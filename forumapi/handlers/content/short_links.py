@@ -37,7 +37,7 @@ class OutHandler(Handler):
 
     @needs(ANYONE, status=307)
     def get(self, ctx: Context) -> Result:
-        """Redirect to the URL behind the short link, and count that it was followed.
+        """Redirect (307) to the URL behind the short link, and count that it was followed.
 
         403 if the URL is blocked or leads into a private network, 404 for an unknown code; 429 after too many unknown
         codes.
@@ -69,7 +69,8 @@ class LinksHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Each use of a link to another host in a live comment on an item of a microcosm, newest comment first.
 
-        Links in huddles and in comments on profiles are left out.
+        Links in huddles and in comments on profiles are left out. With `host` only links to this host and to those
+        below it.
         """
         ctx.check_paging()
         limit, before = ctx.paging.limit, _before(ctx)
@@ -85,8 +86,8 @@ class PlatformLinksHandler(Handler):
 
     @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """All short links of the platform, last made first, each with the number of times it was followed; 403 unless
-        the caller is one of its operators.
+        """All short links of the platform, last made first, each with the number of times it was followed, with `host`
+        only those to this host and to those below it; 403 unless the caller is one of its operators.
         """
         check_admin(ctx)
         ctx.check_paging()

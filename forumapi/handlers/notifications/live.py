@@ -115,8 +115,8 @@ class LiveEventsHandler(Handler):
 
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
-        """An endless stream of the events of the topics: those after the cursor in `Last-Event-ID` or else in `cursor`,
-        without both from now on.
+        """An endless stream of the events of each `topic` in the query, with `documents` also of the things that they
+        are about: those after the cursor in `Last-Event-ID` or else in `cursor`, without both from now on.
 
         A client that reconnects with `Last-Event-ID` may present the same ticket again for the same stream, as long as
         the token that made the ticket is valid. 429 beyond the live connections that one user or network may have, 503
@@ -170,8 +170,8 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames of the topics after `cursor` as soon as there is any, or none after `wait` (25 when left out)
-        seconds; and the cursor to go on with.
+        """The frames of each `topic` in the query after `cursor` as soon as there is any, or none after `wait` (25 when
+        left out) seconds; and the cursor to go on with.
 
         Without `cursor` the answer comes at once, with the cursor of now; one in `Last-Event-ID` takes precedence. 400
         for a `wait` above 60; 429 beyond the live connections that one user or network may have.

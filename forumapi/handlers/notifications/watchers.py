@@ -223,7 +223,10 @@ class WatcherByItemHandler(Handler):
         ),
     )
     def delete(self, ctx: Context) -> Result:
-        """Unfollow the object that the query names; 200 also if it is not followed (W-07)."""
+        """Unfollow the object that the query names by `itemType` and `itemId`.
+
+        200 also if it is not followed (W-07).
+        """
         id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
         thing = _named(ctx.query.get("itemType", ""), id)
         Watcher.delete(ctx.writer, ctx.author, [thing])

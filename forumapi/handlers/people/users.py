@@ -193,7 +193,8 @@ class UsersBatchHandler(Handler):
         the last counts. If an entry is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
         each wrong one. With `report` the data tell what became of each entry. With `invite` new profiles are invited by
         mail, up to a daily limit of the owner and the site: 429 for more than are left today, 400 for more than a day
-        allows. People who refused invitations, or were invited to this site before, get none.
+        allows, 501 where no mail is sent. People who refused invitations, or were invited to this site before, get
+        none.
         """
         rows = [one for one in sent if isinstance(one, MemberRow)]
         if not rows:

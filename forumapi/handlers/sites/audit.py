@@ -52,7 +52,11 @@ class AuditHandler(SiteSettingHandler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The entries that fit the query, newest first; none about huddles, or about how people sign in."""
+        """The entries that fit the query, newest first; none about huddles, or about how people sign in.
+
+        `actor`: only what this profile did; `subject`: only what was done to this profile or its objects; `itemType`
+        with `itemId`: only what was done to this object; `since` (inclusive), `until` (exclusive): times.
+        """
         ctx.check_paging()
         limit = ctx.paging.limit
         found = audit_page.of_site(

@@ -99,7 +99,8 @@ class ExportArchiveHandler(SiteSettingHandler):
 
     @needs(OWNER, media_type=ANYTHING)
     def get(self, ctx: Context) -> Result:
-        """The archive, a ZIP file, whole or one range; 404 while the export is not done.
+        """The archive, a ZIP file, whole or one range; 404 while the export is not done, 416 for a range beyond the
+        end.
 
         It needs the session that began the export, or one of the same owner with a sign-in within the last ten minutes,
         else 403 with code 26.

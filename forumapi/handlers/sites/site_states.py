@@ -111,7 +111,8 @@ class SiteStateHandler(Handler):
 
         `read-only`: nothing is written; `suspended`: nobody gets in but its owner, who may export it; `export-window`:
         the same for 30 days, then it is deleted; `active` ends each of them. `export-window` needs a sign-in within the
-        last ten minutes, else 403 with code 26, and the second factor of operators who have one.
+        last ten minutes, else 403 with code 26, and the second factor of operators who have one. 409 once the site's
+        deletion has begun.
         """
         check_admin(ctx)
         site_id = ctx.args["item"].id

@@ -165,7 +165,9 @@ class SitesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The live sites, oldest first, without the platform's own; 403 for guests with `filter=owned`."""
+        """The live sites, oldest first, without the platform's own; with `filter=owned` those alone that the caller's
+        user owns, 403 for guests; with `q` those alone that have it in their title.
+        """
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
         words = sentence_characters(ctx.query.get("q", "").strip())
         total, found = ctx.app.sites.page(ctx.reader, ctx.paging, owner, words)

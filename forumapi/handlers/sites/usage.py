@@ -82,7 +82,9 @@ class UsageHandler(Handler):
         """Requests, bytes sent, processor and database time, duration of live connections, mails and pushes of the site
         for each `period` with any of these, oldest first, and their totals; and the bytes that its files take now.
 
-        403 for all but the site's owner and the platform's operators.
+        `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
+        `period` is hour, day (the default) or month, in UTC. 403 for all but the site's owner and the platform's
+        operators.
         """
         return _shown(ctx, _site_of(ctx))
 
@@ -95,7 +97,9 @@ class UsageCsvHandler(Handler):
         """The usage of the site as CSV: names of the columns, then a line for each `period` with any usage, oldest
         first.
 
-        403 for all but the site's owner and the platform's operators.
+        `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
+        `period` is hour, day (the default) or month, in UTC. 403 for all but the site's owner and the platform's
+        operators.
         """
         return _csv(ctx, _site_of(ctx))
 
@@ -107,6 +111,9 @@ class OwnUsageHandler(SiteSettingHandler):
     def get(self, ctx: Context) -> Result:
         """Requests, bytes sent, processor and database time, duration of live connections, mails and pushes of this
         site for each `period` with any of these, oldest first, and their totals; and the bytes that its files take now.
+
+        `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
+        `period` is hour, day (the default) or month, in UTC.
         """
         return _shown(ctx, ctx.site.id)
 
@@ -118,5 +125,8 @@ class OwnUsageCsvHandler(SiteSettingHandler):
     def get(self, ctx: Context) -> Result:
         """The usage of this site as CSV: names of the columns, then a line for each `period` with any usage, oldest
         first.
+
+        `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
+        `period` is hour, day (the default) or month, in UTC.
         """
         return _csv(ctx, ctx.site.id)

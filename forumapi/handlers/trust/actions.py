@@ -126,7 +126,8 @@ class ActionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The actions, newest first, whose targets are all in microcosms that the caller moderates.
 
-        Actions on the caller's own content are left out; 403 for callers who moderate nothing.
+        With `itemType` and `itemId` those alone that changed this object. Actions on the caller's own content are left
+        out; 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         ctx.check_paging()

@@ -87,7 +87,9 @@ class CasesHandler(Handler):
         """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided ones, last
         opened first.
 
-        403 for callers who moderate nothing.
+        Of these those alone that fit `priority`, `itemType`, `microcosmId` and `source` (reports, hold or appeal);
+        `mine`: that the caller has taken; `assigned`: that are assigned to the caller; `overdue`: whose due time has
+        passed. 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         query = ctx.query

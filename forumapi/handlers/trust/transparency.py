@@ -34,7 +34,9 @@ class TransparencyHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.TransparencyReport, params=_PERIOD)
     def get(self, ctx: Context) -> Result:
-        """The numbers of notices, decisions and appeals in a period, in the terms of the Digital Services Act."""
+        """The numbers of notices, decisions and appeals from `since` (by default a year before `until`) to `until` (by
+        default now, exclusive), in the terms of the Digital Services Act.
+        """
         return Data(dumps(_report(ctx).document()))
 
 
@@ -43,7 +45,9 @@ class TransparencyCsvHandler(SiteSettingHandler):
 
     @needs(OWNER, media_type="text/csv", params=_PERIOD)
     def get(self, ctx: Context) -> Result:
-        """The numbers of notices, decisions and appeals in a period, one a line, for a spreadsheet."""
+        """The numbers of notices, decisions and appeals from `since` (by default a year before `until`) to `until` (by
+        default now, exclusive), one a line, for a spreadsheet.
+        """
         headers = (
             ("Content-Disposition", "attachment; filename=transparency.csv"),
             ("Cache-Control", "no-cache, max-age=0"),
