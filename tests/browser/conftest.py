@@ -24,8 +24,14 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--disable-software-rasterizer",
+    "--process-per-site",
+    "--renderer-process-limit=1",
+    "--disable-site-isolation-trials",
+    "--disable-extensions",
+    "--mute-audio",
     # Tests have no TLS, and nobody to ask about names.
-    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable",
+    "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,SpareRendererForSitePerProcess,BackForwardCache,IsolateOrigins,site-per-process,Translate,OptimizationHints,MediaRouter",
     "--host-resolver-rules=MAP *.forum.test 127.0.0.1, MAP forum.test 127.0.0.1",
     "--no-proxy-server",
 )

@@ -33,10 +33,12 @@ _RULES: Final = (
     "target-size heading-order page-has-heading-one empty-heading landmark-one-main landmark-unique region"
     " label-title-only skip-link"
 )
+# Rules that ask which colours a page is drawn in; the findings of all others are the same in each look.
+_COLOUR_RULES: Final = "color-contrast link-in-text-block"
 _AXE: Final = """
 const done = arguments[arguments.length - 1];
 const rules = Object.fromEntries(arguments[1].map(name => [name, {enabled: true}]));
-for (const rule of axe.getRules(arguments[0])) rules[rule.ruleId] = {enabled: true};
+for (const rule of arguments[0].length ? axe.getRules(arguments[0]) : []) rules[rule.ruleId] = {enabled: true};
 axe.run(document, {runOnly: {type: 'rule', values: Object.keys(rules)}, rules, resultTypes: ['violations']})
   .then(found => done(found.violations.flatMap(rule => rule.nodes.map(node => {
     const why = node.failureSummary.split('\\n').slice(1).join(' ');
@@ -81,12 +83,13 @@ def leave(driver: Chrome) -> None:
     driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
 
 
-def axe(driver: Chrome) -> list[str]:
-    """Return what axe-core finds wrong on the page as it is drawn."""
+def axe(driver: Chrome, *, is_of_colours: bool = False) -> list[str]:
+    """Return what axe-core finds wrong on the page as it is drawn; by the rules about colours alone if so asked."""
     if not driver.execute_script("return !!window.axe"):
         driver.execute_script((checkers() / "axe-core" / "axe.min.js").read_text())
     driver.set_script_timeout(120)
-    found: list[str] = driver.execute_async_script(_AXE, _TAGS, _RULES.split())
+    tags, rules = ([], _COLOUR_RULES) if is_of_colours else (_TAGS, _RULES)
+    found: list[str] = driver.execute_async_script(_AXE, tags, rules.split())
     return found
 
 
