@@ -639,8 +639,12 @@ async def _all_at_once(ports: Sequence[int], path: str, clients: int) -> tuple[C
         status = 0
         try:
             async with doors:
+                # Each from an address of its own: requests of one address are limited.
                 reader, writer = await asyncio.open_connection(
-                    "127.0.0.1", ports[number % len(ports)], limit=1 << 20
+                    "127.0.0.1",
+                    ports[number % len(ports)],
+                    limit=1 << 20,
+                    local_addr=(f"127.1.{number // 250}.{number % 250 + 1}", 0),
                 )
             connected.release()
             await begin.wait()
