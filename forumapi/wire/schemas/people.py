@@ -136,8 +136,8 @@ class Profiles(Struct, kw_only=True):
 
 
 class ProfileOptions(Struct, kw_only=True):
-    """The caller's options on this site: which parts of a birthday are shown, and by which ways messages are sent
-    (platform 4.3); `isDiscouraged` is kept from v1 and has no effect.
+    """The caller's options on this site (platform 4.3): `sendEmail`, the master switch of mail about updates; the
+    others are kept from v1: they are stored and shown, and no SMS is sent.
     """
 
     profileId: Id

@@ -30,7 +30,9 @@ class RoleMeta(Struct, kw_only=True):
 
 
 class Criterion(Struct, kw_only=True):
-    """A criterion of a role (platform 5.3): a condition on a column of the profile or on one of its attributes."""
+    """A criterion of a role (platform 5.3): a condition on a column of the profile (`profileColumn`) or on one of its
+    attributes (`attrKey`).
+    """
 
     id: Id
     orGroup: Annotated[int, Meta(description="Those of one group must all hold.")]

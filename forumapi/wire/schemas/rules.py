@@ -12,7 +12,9 @@ from forumapi.wire.schemas.values import Address, Count, Id, ItemTypeName, Text,
 
 
 class ModerationRuleCriterion(Struct, kw_only=True):
-    """A criterion of a rule of moderation, of the form of a role's criteria: a condition on the author."""
+    """A criterion of a rule of moderation, of the form of a role's criteria: a condition on a column of the author's
+    profile (`profileColumn`) or on one of its attributes (`attrKey`).
+    """
 
     orGroup: Annotated[int, Meta(description="Those of one group must all hold.")]
     profileColumn: str | UnsetType = UNSET
@@ -22,7 +24,10 @@ class ModerationRuleCriterion(Struct, kw_only=True):
 
 
 class ModerationRuleTerms(Struct, kw_only=True):
-    """The terms of a rule of moderation: its event, its conditions, and what is done then."""
+    """The terms of a rule of moderation: its event, its conditions, and what is done then. `minLength` and `maxLength`:
+    characters of a comment's Markdown or an item's title; `hasLink`: true with a link, false without, absent for
+    either.
+    """
 
     title: Text
     event: Literal[

@@ -112,8 +112,9 @@ class SiteStatus(Struct, kw_only=True):
 
 
 class UsageTotals(Struct, kw_only=True):
-    """Numbers of a site's usage in a period. A request is in one of `guestReads`, `memberReads`, `writes` and
-    `refused`.
+    """Numbers of a site's usage in a period. A request is counted in one of `guestReads`, `memberReads`, `writes` and
+    `refused`, the latter if it was answered with 400 or more; `liveSeconds`: of all live connections together;
+    `comments`: new ones.
     """
 
     guestReads: int
@@ -136,7 +137,9 @@ class UsageRow(UsageTotals, kw_only=True):
 
 
 class SiteUsage(Struct, kw_only=True):
-    """A site's usage from `since` to `until`, periods without usage left out; `storedBytes`: its files now."""
+    """A site's usage from `since` on and before `until`, in rows by time, without periods that have no usage;
+    `storedBytes`: its files now.
+    """
 
     since: Time
     until: Time
@@ -192,7 +195,7 @@ class Reserved(Struct, kw_only=True):
 
 
 class Index(Struct, kw_only=True):
-    """Links to what is below an entry point of the API (platform 2.3)."""
+    """Links to what is below an entry point of the API: /, /api or /api/v1 (platform 2.3)."""
 
     links: list[Link]
 
