@@ -1,4 +1,6 @@
-"""Posts in a later dump of people who were erased on the site: under nobody's name, with words if they chose so."""
+"""Later dumps with people who were erased on the site: their posts come under nobody's name, with words if they chose
+so, and nothing else of theirs does.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,22 @@ from forumapi.models.privacy.erasure_request import ErasureRequest
 from forumapi.porting.layout import (
     PortedAssociation,
     PortedAttachment,
+    PortedAttendee,
+    PortedBallot,
+    PortedBan,
+    PortedChoice,
     PortedComment,
     PortedConversation,
+    PortedEvent,
+    PortedFollow,
+    PortedFollowed,
+    PortedForum,
     PortedMessage,
+    PortedPoll,
+    PortedReaction,
     PortedRecipient,
+    PortedRole,
+    PortedWarning,
 )
 from tests.factories import Factory
 from tests.porting import boards
@@ -109,3 +123,124 @@ def test_later_posts_of_the_erased_come_as_they_chose(
     )
     assert "@ben" not in mention
     assert f"(/profiles/{ben}/" in mention or f"(/profiles/{ben})" in mention
+
+
+@pytest.mark.wide
+def test_nothing_else_of_the_erased_comes(make: Factory, config: Config, database_url: str) -> None:
+    """Each of these documents has a part of somebody else's, which comes."""
+    board = boards.bikes()
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    ben = erase(moved, database_url, "2", "remove")
+    before = about_person(moved, ben)
+    streams = board.streams
+    streams["profiles"] = [
+        msgspec.structs.replace(one, is_banned=True) if one.id == "2" else one
+        for one in streams["profiles"]
+    ]
+    streams["forums"].append(
+        PortedForum(
+            id="19",
+            name="Later",
+            usergroups=(
+                PortedRole(
+                    id="", name="Both", users=boards.refs("1", "2"), forum_permissions=boards.MEMBER
+                ),
+            ),
+            usergroups_only=True,
+            moderators=boards.refs("1", "2"),
+        )
+    )
+    streams["conversations"].append(
+        PortedConversation(
+            id="29",
+            name="Ride",
+            forum_id="10",
+            author="1",
+            date_edited=boards.at(9),
+            edited_by="2",
+            edit_reason="Canary reason",
+            event=PortedEvent(
+                attendees=(PortedAttendee(id="1", state="yes"), PortedAttendee(id="2", state="yes"))
+            ),
+        )
+    )
+    streams["polls"].append(
+        PortedPoll(
+            id="29",
+            forum_id="10",
+            question="Who?",
+            author="1",
+            choices=(PortedChoice(id="1", text="I", votes=2),),
+            ballots=(
+                PortedBallot(author="1", choices=("1",)),
+                PortedBallot(author="2", choices=("1",)),
+            ),
+        )
+    )
+    streams["messages"] += [
+        PortedMessage(
+            id="490",
+            author="1",
+            to=(PortedRecipient(id="2"), PortedRecipient(id="3")),
+            versions=boards.said("To both"),
+        ),
+        PortedMessage(
+            id="491", author="2", to=(PortedRecipient(id="1"),), versions=boards.said("By Ben")
+        ),
+    ]
+    streams["reactions"] += [
+        PortedReaction(author=author, on_type="comment", on_id="301", name="👍")
+        for author in ("1", "2")
+    ]
+    streams["follows"].append(
+        PortedFollow(author="3", users=(PortedFollowed(id="1"), PortedFollowed(id="2")))
+    )
+    streams["follows"].append(PortedFollow(author="1", users_ignored=("2", "3")))
+    streams["bans"].append(PortedBan(profile="2", reason="Canary", note="Canary note"))
+    streams["warnings"] = [PortedWarning(profile="2", author="1", text="Canary")]
+
+    moved.load()
+
+    assert about_person(moved, ben) == before
+    assert moved.rows("SELECT count(*) FROM items WHERE site_id = %(s)s AND edit_reason <> ''") == [
+        (0,)
+    ]
+    assert not moved.rows(
+        "SELECT reason FROM import_leftouts WHERE site_id = %(s)s AND kind IN ('ban', 'warning') AND old_id ~ '^2'"
+    )
+    anna, cid = moved.ids(3)["1"], moved.ids(3)["3"]
+    talks = "SELECT profile_id FROM huddle_participants WHERE site_id = %(s)s AND item_id = %(i)s"
+    huddles = moved.ids(5)
+    assert {id for (id,) in moved.rows(talks, i=huddles["490"])} == {anna, cid}
+    assert moved.rows(talks, i=huddles["491"]) == [(anna,)]
+    assert moved.rows(
+        "SELECT rsvp_attending FROM events WHERE site_id = %(s)s AND item_id = %(i)s",
+        i=moved.ids(9)["29"],
+    ) == [(1,)]
+    assert moved.rows(
+        """SELECT count(*) FROM watchers WHERE site_id = %(s)s AND item_type_id = 3 AND profile_id = %(p)s""",
+        p=cid,
+    ) == [(1,)]
+
+
+def about_person(moved: Moved, profile_id: int) -> dict[str, int]:
+    """Number of rows about the person in tables of which a later dump may have more."""
+    own = "site_id = %(s)s AND profile_id = %(p)s"
+    on_them = "site_id = %(s)s AND item_type_id = 3 AND item_id = %(p)s"
+    user = "site_id = %(s)s AND user_id = (SELECT user_id FROM profiles WHERE profile_id = %(p)s)"
+    conditions = {
+        "reactions": own,
+        "attendees": own,
+        "role_profiles": own,
+        "huddle_participants": own,
+        "read_marks": own,
+        "watchers": on_them,
+        "ignores": on_them,
+        "poll_ballots": user,
+        "bans": user,
+    }
+    return {
+        table: moved.rows(f"SELECT count(*) FROM {table} WHERE {where}", p=profile_id)[0][0]
+        for table, where in conditions.items()
+    }

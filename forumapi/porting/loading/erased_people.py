@@ -19,12 +19,15 @@ from forumapi.models.texts.text_removal import REMOVED
 from forumapi.porting.layout import (
     PortedAlias,
     PortedAttachment,
+    PortedBan,
     PortedComment,
     PortedConversation,
+    PortedFollow,
     PortedMessage,
     PortedPoll,
     PortedProfile,
     PortedVersion,
+    PortedWarning,
     Unreadable,
 )
 from forumapi.porting.loading import value_cleaning
@@ -45,8 +48,9 @@ _SILENCE: Final = (PortedVersion(text=REMOVED),)
 
 class ErasedPeople:
     """Erased people of one import, and the filters of a later dump's streams by them: `without_theirs` drops their
-    documents, `as_chosen` keeps these, without the words of those who chose to have their words removed. `names`: names
-    here of erased people, by profile id. `load` must be called before all else.
+    documents, `as_chosen` keeps these, without the words of those who chose to have their words removed; both drop
+    erased people from the lists in others' documents. `names`: names here of erased people, by profile id. `load` must
+    be called before all else.
     """
 
     def __init__(self, origin: Origin) -> None:
@@ -74,8 +78,9 @@ class ErasedPeople:
         return value_cleaning.old_id(old_id) in self._ids if old_id else False
 
     def without_theirs(self, stream: Iterable[Any]) -> Iterator[Any]:
-        """Yield the documents of a stream that are not of erased people, whatever these chose about their words.
-        `stream`: of profiles, aliases, or documents with an `author`; each Unreadable is yielded.
+        """Yield the documents of a stream that are neither of nor about erased people, whatever these chose about their
+        words; follows by others come without them. `stream`: of profiles, aliases, bans, warnings, or documents with
+        an `author`; each Unreadable is yielded.
         """
         for one in stream:
             if isinstance(one, Unreadable):
@@ -84,23 +89,54 @@ class ErasedPeople:
                 owner = one.id
             elif isinstance(one, PortedAlias):
                 owner = one.on_id if one.on_type == "profile" else ""
+            elif isinstance(one, (PortedBan, PortedWarning)):
+                owner = one.profile
             else:
                 owner = one.author
             if not self.is_erased(owner):
-                yield one
+                yield self._without_them(one)
 
     def as_chosen(self, stream: Iterable[Any]) -> Iterator[Any]:
         """Yield the documents of a stream, all of which have an `author`; those of people who chose to have their words
-        removed come without the words, files of these people not at all. Each Unreadable is yielded.
+        removed come without the words, files of these people not at all. Events come without erased attendees, polls
+        without ballots of erased people, and these have no copy of a private message. Each Unreadable is yielded.
         """
-        if not self._silent:
+        if not self._ids:
             yield from stream
             return
         for one in stream:
             if isinstance(one, Unreadable) or value_cleaning.old_id(one.author) not in self._silent:
-                yield one
+                yield self._without_them(one)
             elif not isinstance(one, PortedAttachment):
-                yield _silenced(one)
+                yield self._without_them(_silenced(one))
+
+    def _without_them(self, document: Any) -> Any:
+        """Return a document without the erased people that it lists beside its author; one that lists nobody is
+        returned as it is.
+        """
+        replace = msgspec.structs.replace
+
+        def others(people: Iterable[Any]) -> tuple[Any, ...]:
+            return tuple(one for one in people if not self.is_erased(one.id))
+
+        if isinstance(document, PortedConversation):
+            if value_cleaning.old_id(document.edited_by) in self._silent:
+                document = replace(document, edit_reason="")
+            if document.event is not None:
+                event = replace(document.event, attendees=others(document.event.attendees))
+                document = replace(document, event=event)
+        elif isinstance(document, PortedPoll):
+            ballots = tuple(one for one in document.ballots if not self.is_erased(one.author))
+            document = replace(document, ballots=ballots)
+        elif isinstance(document, PortedMessage):
+            is_deleted = document.is_deleted or self.is_erased(document.author)
+            document = replace(
+                document, is_deleted=is_deleted, to=others(document.to), bcc=others(document.bcc)
+            )
+        elif isinstance(document, PortedFollow):
+            ignored = tuple(id for id in document.users_ignored if not self.is_erased(id))
+            document = replace(document, users=others(document.users), users_ignored=ignored)
+        return document
 
 
 def _silenced(document: Any) -> Any:

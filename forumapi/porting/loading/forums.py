@@ -14,6 +14,7 @@ from forumapi.models.people.criterion import COLUMNS, Criterion
 from forumapi.models.sites.site import Site
 from forumapi.porting.layout import PortedCriterion, PortedForum, Unreadable
 from forumapi.porting.loading import role_conversion, value_cleaning
+from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.imported_ids import Origin, allocate
 from forumapi.porting.loading.people import ImportedPeople
 from forumapi.porting.loading.role_conversion import Grant, Rights
@@ -109,16 +110,22 @@ def acyclic(forums: Sequence[PortedForum]) -> tuple[list[PortedForum], list[Unre
 
 
 class ForumWriter:
-    """Writer of an import's forums as microcosms. `all_rights`: roles and moderators of all forums of the import, by
-    which the roles of each microcosm are worked out.
+    """Writer of an import's forums as microcosms. `erased`: people who become members of no role; `all_rights`: roles
+    and moderators of all forums of the import, by which the roles of each microcosm are worked out.
     """
 
     def __init__(
-        self, origin: Origin, site: Site, people: ImportedPeople, all_rights: Rights
+        self,
+        origin: Origin,
+        site: Site,
+        people: ImportedPeople,
+        erased: ErasedPeople,
+        all_rights: Rights,
     ) -> None:
         self._origin = origin
         self._site = site
         self._people = people
+        self._erased = erased
         self._rights = all_rights
 
     def insert(self, tx: Transaction, forums: Sequence[PortedForum]) -> list[Unreadable]:
@@ -179,7 +186,9 @@ class ForumWriter:
         ids = allocate(tx, "roles_role_id_seq", len(grants))
         rows = []
         for grant, id in zip(grants, ids, strict=True):
-            members = {self._people.id(old) for old in grant.members} - {0}
+            members = {
+                self._people.id(old) for old in grant.members if not self._erased.is_erased(old)
+            } - {0}
             unknown = [old for old in grant.members if not self._people.id(old)]
             left += [
                 Unreadable(

@@ -167,13 +167,15 @@ class Loader:
 
     def _load(self) -> None:
         source = self._reader
-        said = self.erased.as_chosen
+        said, others = self.erased.as_chosen, self.erased.without_theirs
         self._stage("profiles", source.profiles(), self._insert_profiles)
         roles = [one for one in source.roles() if isinstance(one, PortedRole)]
         all_forums = [one for one in source.forums() if isinstance(one, PortedForum)]
         placed, circling = forums.acyclic(all_forums)
         self._note([*_unreadable(source.roles()), *_unreadable(source.forums()), *circling])
-        writer = ForumWriter(self._origin, self._site, self.people, Rights(roles, placed))
+        writer = ForumWriter(
+            self._origin, self._site, self.people, self.erased, Rights(roles, placed)
+        )
         self._stage("forums", placed, self._with_attributes(writer.insert, "forum"))
         self._stage(
             "conversations",
@@ -191,21 +193,13 @@ class Loader:
         self._set_stage("links")
         self._finish(comments)
         self._stage("files", self._attachments(), self._files.hang)
-        self._stage("reactions", source.reactions(), self._reactions.insert_reactions)
-        self._stage(
-            "bookmarks",
-            self.erased.without_theirs(source.bookmarks()),
-            self._reactions.insert_bookmarks,
-        )
-        self._stage(
-            "follows", self.erased.without_theirs(source.follows()), self._reactions.insert_follows
-        )
-        self._stage("bans", self._bans(), self._ban_writer.insert_bans)
+        self._stage("reactions", others(source.reactions()), self._reactions.insert_reactions)
+        self._stage("bookmarks", others(source.bookmarks()), self._reactions.insert_bookmarks)
+        self._stage("follows", others(source.follows()), self._reactions.insert_follows)
+        self._stage("bans", others(self._bans()), self._ban_writer.insert_bans)
         for name in ("warnings", "reports"):
-            self._stage(name, getattr(source, name)(), _no_place(name))
-        self._stage(
-            "aliases", self.erased.without_theirs(source.aliases()), self._origin.remember_aliases
-        )
+            self._stage(name, others(getattr(source, name)()), _no_place(name))
+        self._stage("aliases", others(source.aliases()), self._origin.remember_aliases)
         self._set_stage("counters")
         for counted in counters.count_all(self._database, self._origin, self.people):
             self._advance("counters", counted)
