@@ -52,9 +52,12 @@ FIND = Query(
 CHOOSE = Query(
     "digest_settings.choose",
     f"""
-    INSERT INTO profile_options AS o (site_id, profile_id, digest, time_zone, digest_due)
-    VALUES (%(site_id)s, %(profile_id)s, %(digest)s, %(zone)s,
-            CASE WHEN %(digest)s::text <> 'none' THEN {next_due("%(digest)s::text", "%(zone)s::text")} END)
+    INSERT INTO profile_options AS o (site_id, profile_id, send_email, send_sms, digest, time_zone, digest_due)
+    SELECT %(site_id)s, %(profile_id)s, coalesce(so.send_email, pl.send_email), coalesce(so.send_sms, pl.send_sms),
+           %(digest)s, %(zone)s,
+           CASE WHEN %(digest)s::text <> 'none' THEN {next_due("%(digest)s::text", "%(zone)s::text")} END
+      FROM platform_options pl
+      LEFT JOIN site_options so ON so.site_id = %(site_id)s
         ON CONFLICT (site_id, profile_id) DO UPDATE
        SET digest = EXCLUDED.digest, time_zone = EXCLUDED.time_zone, digest_due = EXCLUDED.digest_due""",
 )

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.updates import digest, digest_settings
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT
@@ -104,6 +105,22 @@ def test_a_digest_is_due_at_seven_on_the_clock_of_its_reader(
     # On the reader's clock exactly one step later, whatever the clocks do in between.
     assert abs(following - (at(expected) + step)) <= datetime.timedelta(hours=1)
     assert digest.local(following, zone).endswith("07:00")
+
+
+def test_choosing_a_digest_leaves_mail_off_where_the_site_has_it_off(
+    box: Postbox, site: Site
+) -> None:
+    box.stage.sql(
+        "UPDATE site_options SET send_email = false WHERE site_id = %(site)s", site=site.id
+    )
+    box.stage.sql(
+        "DELETE FROM profile_options WHERE profile_id = %(person)s", person=site.member.id
+    )
+
+    choose(box, site.member, "daily", "UTC", at("2026-11-27T06:00:00"))
+
+    with box.stage.app.database.write() as tx:
+        assert not ProfileOptions.find(tx, site.id, site.member.id).send_email
 
 
 def test_due_times_that_were_missed_fold_into_one_that_reaches_back(

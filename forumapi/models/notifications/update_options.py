@@ -81,8 +81,8 @@ UPDATE_PREFERENCE = Query(
 
 class ProfileOptions(NamedTuple):
     """Options in force for a profile. `show_dob`, `show_dob_year` and `is_discouraged`: flags of v1, stored and shown,
-    on which nothing depends; `send_email`, `send_sms`: the profile's own, else the site's, else the platform's, in
-    force for types of updates for which the profile has set no preference.
+    on which nothing depends; `send_email`, `send_sms`: the profile's own, else the site's, else the platform's:
+    False stops messages about updates of every type, with True the preferences of the types decide.
     """
 
     show_dob: bool
