@@ -178,7 +178,7 @@ from forumapi.handlers.sites.api_index import ApiHandler, TopHandler, V1Handler
 from forumapi.handlers.sites.audit import AuditHandler, OwnAuditHandler
 from forumapi.handlers.sites.avatar_source import SiteAvatarsHandler
 from forumapi.handlers.sites.configuration_checks import StatusHandler
-from forumapi.handlers.sites.crawling import CrawlingHandler
+from forumapi.handlers.sites.crawl_policy import CrawlingHandler
 from forumapi.handlers.sites.erasure_rule import SitePrivacyHandler
 from forumapi.handlers.sites.export import ExportArchiveHandler, SiteExportHandler
 from forumapi.handlers.sites.forum_import import ImportLeftoversHandler, SiteImportHandler

@@ -363,7 +363,7 @@ TESTS: Final = (
         "forumapi/models/rules/*.py",
         "tests/handlers/trust/test_rules.py tests/handlers/trust/test_rules_on_events.py",
     ),
-    ("forumapi/models/sites/crawl_policy.py", "tests/handlers/sites/test_crawling.py"),
+    ("forumapi/models/sites/crawl_policy.py", "tests/handlers/sites/test_crawl_policy.py"),
     ("forumapi/models/sites/ownership_transfer.py", "tests/handlers/sites/test_sites.py"),
     (
         "forumapi/models/sites/platform_growth.py",

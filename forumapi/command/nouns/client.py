@@ -1,6 +1,4 @@
-"""Command `client`: register, list and remove OAuth 2 clients, which sign people in with their account here and have a
-secret.
-"""
+"""Command `client`: register, list and remove applications of operators, which sign people in with a client secret."""
 
 from __future__ import annotations
 
