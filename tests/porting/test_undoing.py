@@ -9,9 +9,10 @@ import pytest
 
 from forumapi.command import cli
 from forumapi.config import Config
-from forumapi.database.connections import Transaction
+from forumapi.database.connections import Database, Transaction
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
+from forumapi.models.people.user import User
 from forumapi.models.trust.action import Action, ActionGrounds
 from forumapi.porting.loading import counters, undoing
 from forumapi.porting.loading.imported_ids import Origin
@@ -117,6 +118,42 @@ def test_the_command_removes_nothing_while_somebody_has_written_there(
     assert counted(moved) == before
     assert cli.main(["import", "undo", "--site", moved.site.key, "--untouched"]) == 0
     assert "things of the import stay" in capsys.readouterr().out
+
+
+@pytest.mark.wide
+def test_a_profile_that_is_claimed_meanwhile_stays_with_all_that_is_its(
+    moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, ben = moved.make, moved.ids(3)["2"]
+    remove_some = undoing._remove_some
+    owner: list[int] = []
+
+    def claimed_before(database: Database, origin: Origin, people: Any) -> int:
+        if not owner:
+            assert ben in [id for id, _ in people]
+            with make.database.write() as tx:
+                owner.append(User.find_or_create(tx, "ben@claimed.test", is_verified=True).id)
+            for statement in (
+                "UPDATE profiles SET user_id = %(u)s WHERE site_id = %(s)s AND profile_id = %(p)s",
+                """
+                INSERT INTO watchers (site_id, profile_id, item_type_id, item_id, send_email, send_sms)
+                VALUES (%(s)s, %(p)s, 3, %(o)s, false, false)""",
+            ):
+                moved.rows(f"{statement} RETURNING 1", u=owner[0], p=ben, o=moved.site.owner.id)
+        return remove_some(database, origin, people)
+
+    monkeypatch.setattr(undoing, "_remove_some", claimed_before)
+    before = len(set(moved.ids(3).values()))
+
+    done = undoing.undo(make.database, moved.origin)
+
+    assert (done.people, moved.ids(3)) == (before - 1, {"2": ben})
+    assert moved.rows(
+        "SELECT user_id FROM profiles WHERE site_id = %(s)s AND profile_id = %(p)s", p=ben
+    ) == [(owner[0],)]
+    assert moved.rows(
+        "SELECT count(*) FROM watchers WHERE site_id = %(s)s AND profile_id = %(p)s", p=ben
+    ) != [(0,)]
 
 
 def state(moved: Moved) -> list[Any]:

@@ -245,6 +245,17 @@ NEXT_PEOPLE = Query(
      LIMIT %(limit)s""",
     unrestricted="for the operator who removes the import",
 )
+# A claim gives a profile to another user: what it has by then is that user's.
+LOCK_PEOPLE = Query(
+    "undoing.lock_people",
+    """
+    SELECT p.profile_id, p.user_id
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s::bigint[])
+       AND p.user_id = ANY(%(user_ids)s::bigint[])
+     ORDER BY p.profile_id
+       FOR UPDATE""",
+)
 _PERSON_PARTS: Final = (
     _deletion("person_attributes", "attributes", _ON_PEOPLE),
     _deletion("person_watchers", "watchers", _ON_PEOPLE),
@@ -473,14 +484,18 @@ def _remove_people(database: Database, origin: Origin) -> Iterator[int]:
 
 def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int, int]]) -> int:
     """Remove profiles, `people` as (profile id, user id), each with its user, its bans and all else that is its own;
-    where other rows refer to the profile or to the user, both stay. Return the number of profiles removed. Each batch
-    that succeeds is a transaction of its own.
+    where other rows refer to the profile or to the user, both stay, as does a profile that has another user by then.
+    Return the number of profiles removed. Each batch that succeeds is a transaction of its own.
     """
     try:
         with database.write() as tx:
             origin.lock(tx)
-            ids, users = [id for id, _ in people], [user for _, user in people]
             site_id = origin.site_id
+            ids, users = [id for id, _ in people], [user for _, user in people]
+            locked = tx.rows(LOCK_PEOPLE, site_id=site_id, ids=ids, user_ids=users)
+            ids, users = [row[0] for row in locked], [row[1] for row in locked]
+            if not ids:
+                return 0
             bios = [
                 row[0] for row in tx.rows(BIOS_OF, site_id=site_id, origin_id=origin.id, ids=ids)
             ]
@@ -498,7 +513,7 @@ def _remove_some(database: Database, origin: Origin, people: Sequence[tuple[int,
         return _remove_some(database, origin, people[:half]) + _remove_some(
             database, origin, people[half:]
         )
-    return len(people)
+    return len(ids)
 
 
 def _count_again(database: Database, origin: Origin) -> None:
