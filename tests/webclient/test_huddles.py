@@ -203,6 +203,17 @@ def test_a_name_that_may_mean_several_is_asked_about(
     assert api_there.get("/api/v1/huddles", by=first).data["huddles"]["total"] == 0
 
 
+@pytest.mark.wide
+def test_a_whole_name_that_is_escaped_in_html_is_clear(
+    visitor: Visitor, bikes: Site, make: Factory, api_there: Api
+) -> None:
+    both = [make.person(bikes, name) for name in ("R&amp;D", "R&amp;Design")]
+    form = {"to": "r&d", "title": "Plans", "markdown": "Hello"}
+    assert visitor.of(bikes, make.person(bikes)).post("/huddles/create/", form).status == 303
+    totals = [api_there.get("/api/v1/huddles", by=one).data["huddles"]["total"] for one in both]
+    assert totals == [1, 0]
+
+
 def test_forms_that_are_wrong_come_back(visitor: Visitor, bikes: Site, make: Factory) -> None:
     member = visitor.of(bikes, make.person(bikes))
     good = {"to": bikes.owner.name, "title": "A title", "markdown": "Hello"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -93,6 +94,16 @@ def test_a_search_by_author(hand: Hand, make: Factory) -> None:
     hand.fill("Written by", "nobody at all")
     hand.press("Search", within="form.search")
     hand.see("Nobody here is called “nobody at all”.")
+
+
+@pytest.mark.wide
+def test_an_author_whose_name_is_escaped_in_html_is_found(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    make.conversation(site, by=make.person(site, "R&amp;D"), title="Gravel by research")
+
+    for name in ("R&D", "r&d"):
+        page = visitor.of(site, None).get(f"/search/?q=gravel&author={quote(name)}")
+        assert "by research" in page.main and "Nobody here is called" not in page.main
 
 
 @step("search without a result says so and suggests")

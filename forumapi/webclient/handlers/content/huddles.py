@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.handlers.content.comments import in_context
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.text_form import Writing, once
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
@@ -259,7 +260,7 @@ class People:
         """
         found = visit.api.get("/profiles", q=name, limit=MOST_MEANT)["profiles"]
         items = found["items"]
-        exact = [one for one in items if one["profileName"].lower() == name.lower()]
+        exact = [one for one in items if plain(one["profileName"]).lower() == name.lower()]
         if len(exact) == 1 or found["total"] == 1:
             one = (exact or items)[0]
             self.chosen[one["id"]] = one["profileName"]

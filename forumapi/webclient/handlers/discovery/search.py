@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from forumapi.webclient.api import Failure
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -131,8 +132,8 @@ def _profile_named(visit: Visit, name: str) -> int:
     none.
     """
     found = visit.api.get("/profiles", q=name, limit=5)["profiles"]["items"]
-    plain = name.lstrip("@+").casefold()
-    return next((one["id"] for one in found if one["profileName"].casefold() == plain), 0)
+    sought = name.lstrip("@+").casefold()
+    return next((one["id"] for one in found if plain(one["profileName"]).casefold() == sought), 0)
 
 
 def _name_of(visit: Visit, profile: str) -> str:
