@@ -111,6 +111,20 @@ def test_config_set_writes_and_says_what_it_takes(forumapi):
     assert "goes before it" in forumapi("config", "set", "data_dir", "/srv")[1]
 
 
+def test_config_set_takes_an_old_name(forumapi, monkeypatch):
+    assert forumapi("config", "set", "sites_per_user", "5")[:2] == (
+        0,
+        "written; SIGHUP to the web and the cron process applies it\n",
+    )
+    assert forumapi("config", "get", "max_sites_per_user")[1] == "5\n"
+    for variable in ("FORUMAPI_SITES_PER_USER", "FORUMAPI_MAX_SITES_PER_USER"):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "7")
+            for name in ("sites_per_user", "max_sites_per_user"):
+                told = forumapi("config", "set", name, "6")[1]
+                assert told == f"written, but {variable} in the environment goes before it\n"
+
+
 def test_config_set_writes_nothing_where_no_settings_file_is_named(forumapi, monkeypatch):
     came_along = config.resource("etc/forumapi.toml")
     before = came_along.read_text()

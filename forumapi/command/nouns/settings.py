@@ -67,10 +67,11 @@ def _set(args: argparse.Namespace, current: Config) -> int:
             " forumapi --config FILE config set …"
         )
     config.set_value(current.path, args.name, args.value)
-    if config.ENV_PREFIX + args.name.upper() in os.environ:
-        print(
-            f"written, but {config.ENV_PREFIX}{args.name.upper()} in the environment goes before it"
-        )
+    name = config.RENAMED.get(args.name, args.name)
+    names = [name, *(old for old, present in config.RENAMED.items() if present == name)]
+    variables = [config.ENV_PREFIX + one.upper() for one in names]
+    if over := [one for one in variables if one in os.environ]:
+        print(f"written, but {over[0]} in the environment goes before it")
     else:
-        print(f"written; {_EFFECTS[config.effect(args.name)]}")
+        print(f"written; {_EFFECTS[config.effect(name)]}")
     return OK
