@@ -668,10 +668,6 @@ class PhpbbReader(TableReader):
         founders = self._source.rows("users", ("user_id",), ("user_id",), user_type=3)
         return next((str(row["user_id"]) for row in founders), "")
 
-    def _is_over(self, end: Any) -> bool:
-        ends = as_time(end)
-        return ends is not None and ends < self._now
-
     def _topics(self) -> Iterator[Row]:
         columns = (
             *("topic_id", "forum_id", "topic_title", "topic_poster", "topic_time", "topic_views"),

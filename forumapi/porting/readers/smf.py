@@ -327,13 +327,12 @@ class SmfReader(TableReader):
             if group is None:
                 yield Unreadable(kind="ban", id=str(row["id_ban"]), reason="belongs to no ban")
                 continue
-            expires = as_time(group["expire_time"])
-            is_over = expires is not None and expires < self._now
             is_felt = group["cannot_access"] or group["cannot_post"] or group["cannot_login"]
             person = as_number(row["id_member"])
             email = decoded(as_text(row["email_address"])).replace("%", "*")
             networks = _networks(row["ip_low"], row["ip_high"]) if row["ip_low"] else [""]
-            if is_over or not is_felt or not (person in self._people or email or networks != [""]):
+            is_meant = person in self._people or email or networks != [""]
+            if self._is_over(group["expire_time"]) or not is_felt or not is_meant:
                 continue
             for network in networks:
                 yield PortedBan(
@@ -341,7 +340,7 @@ class SmfReader(TableReader):
                     email=email,
                     ip_address=network,
                     date_created=as_time(group["ban_time"]),
-                    expires=expires,
+                    expires=as_time(group["expire_time"]),
                     reason=decoded(as_text(group["reason"])),
                     note=decoded(as_text(group["notes"])),
                 )

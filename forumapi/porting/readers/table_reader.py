@@ -61,6 +61,13 @@ class TableReader(BaseReader):
             return None
         return path.open("rb")
 
+    def _is_over(self, end: Any) -> bool:
+        """Return True if the end of a ban, in seconds since 1970 and negative before, has passed. 0, None and what is
+        no number are no end.
+        """
+        seconds = as_number(end)
+        return seconds != 0 and seconds < self._now.timestamp()
+
     def _author(self, id: Any) -> str:
         """Return a person's id as text; "" for guests and for accounts that are gone."""
         return str(id) if as_number(id) in self._people else ""

@@ -171,8 +171,7 @@ class VbulletinReader(TableReader):
             person: {} for person in self._rights.refused if person in self._people
         }
         for row in self._source.rows("userban", ("userid", "bandate", "liftdate", "reason")):
-            ends = as_time(row["liftdate"])
-            if as_number(row["userid"]) in self._people and (ends is None or ends > self._now):
+            if as_number(row["userid"]) in self._people and not self._is_over(row["liftdate"]):
                 found[as_number(row["userid"])] = row
         return dict(sorted(found.items()))
 

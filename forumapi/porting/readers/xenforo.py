@@ -172,8 +172,7 @@ class XenforoReader(TableReader):
         """
         columns = ("user_id", "ban_date", "end_date", "user_reason")
         for row in self._source.rows("user_ban", columns, ("user_id",)):
-            ends = as_time(row["end_date"])
-            if as_number(row["user_id"]) in self._people and (ends is None or ends > self._now):
+            if as_number(row["user_id"]) in self._people and not self._is_over(row["end_date"]):
                 yield row
         for row in self._source.rows("user", ("user_id", "user_state"), ("user_id",)):
             if as_text(row["user_state"]) in _REFUSED:

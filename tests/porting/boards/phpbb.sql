@@ -246,6 +246,7 @@ CREATE TABLE `p_banlist` (
 INSERT INTO `p_banlist` VALUES
 (1,4,'','',1000,0,0,'note','said'),
 (2,3,'','',1000,2000,0,'over',''),
+(4,2,'','',-2000,-1000,0,'over',''),
 (3,0,'','192.0.2.*',1000,0,1,'','');
 CREATE TABLE `p_warnings` (
   `warning_id` int(8),

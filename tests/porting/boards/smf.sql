@@ -188,7 +188,7 @@ CREATE TABLE `s_ban_groups` (
   `reason` text,
   `notes` text
 );
-INSERT INTO `s_ban_groups` VALUES (1,1000,NULL,1,0,0,'rude &amp; loud','n'),(2,1000,1500,1,0,0,'over','');
+INSERT INTO `s_ban_groups` VALUES (1,1000,NULL,1,0,0,'rude &amp; loud','n'),(2,1000,1500,1,0,0,'over',''),(3,-2000,-1000,1,0,0,'over','');
 CREATE TABLE `s_ban_items` (
   `id_ban` int,
   `id_ban_group` int,
@@ -197,7 +197,7 @@ CREATE TABLE `s_ban_items` (
   `email_address` text,
   `id_member` int
 );
-INSERT INTO `s_ban_items` VALUES (1,1,NULL,NULL,'',3),(2,1,NULL,NULL,'%@spam.example.com',0),(3,1,0xC0000200,0xC00002FF,'',0),(4,2,NULL,NULL,'',2);
+INSERT INTO `s_ban_items` VALUES (1,1,NULL,NULL,'',3),(2,1,NULL,NULL,'%@spam.example.com',0),(3,1,0xC0000200,0xC00002FF,'',0),(4,2,NULL,NULL,'',2),(5,3,NULL,NULL,'',2);
 CREATE TABLE `s_log_notify` (
   `id_member` int,
   `id_topic` int,

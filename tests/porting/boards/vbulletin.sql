@@ -93,7 +93,8 @@ CREATE TABLE `vb_userban` (
 
 INSERT INTO `vb_userban` VALUES
 (4,1500000000,0,'rude'),
-(3,1500000000,1500000009,'over');
+(3,1500000000,1500000009,'over'),
+(1,-2000,-1000,'over');
 
 CREATE TABLE `vb_customavatar` (
   `userid` int unsigned NOT NULL,
