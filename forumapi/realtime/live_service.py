@@ -90,6 +90,8 @@ class Live:
         self._turns = threading.Semaphore(TURNS)
         self._wake = threading.Event()
         self._stopping = threading.Event()
+        # Held while the threads start, and while they are told to stop.
+        self._threads_lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._seen = ""  # the snapshot of the last poll
         self._began = 0.0  # when the last successful poll began
@@ -132,8 +134,9 @@ class Live:
         self.close_connections()
         self._stopping.set()
         self._wake.set()
-        self._listener.stop()
-        self._threads = []
+        with self._threads_lock:
+            self._listener.stop()
+            self._threads = []
 
     @property
     def connections(self) -> int:
@@ -161,7 +164,9 @@ class Live:
         self._wake.set()
 
     def _run_threads(self) -> None:
-        if not self._threads:
+        with self._threads_lock:
+            if self._threads or self._stopping.is_set():
+                return
             self._listener.start()
             self._threads = [
                 threading.Thread(target=work, name=name, daemon=True)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gevent
@@ -40,6 +43,26 @@ def site(make: Any, database_url: str) -> Site:
     reader.end()
     app.database.close()
     return found
+
+
+def test_a_stop_while_the_threads_start_ends_them(
+    pushing: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, stopped = threading.Thread.start, []
+
+    def slowly(thread: threading.Thread) -> None:
+        if thread.name == "listen":
+            stopped.append(pool.submit(pushing.stop))
+            pushing._stopping.wait(5)
+            time.sleep(0.05)
+        start(thread)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(threading.Thread, "start", slowly)
+        pushing._run_threads()
+        stopped[0].result(timeout=5)
+        pushing._run_threads()
+    assert pushing._listener._thread is None and not pushing._threads
 
 
 def _all(end: Any) -> bytes:
