@@ -44,11 +44,13 @@ class PageTime(datetime):
     good_for_s: float
 
     def said(self, then: datetime) -> None:
-        """Note that the page says how long ago `then` was: lower `good_for_s` to the time until that text becomes
-        wrong, if that is sooner.
+        """Note that the page says how long ago `then` was, or its date if it is in the future: lower `good_for_s` to
+        the time until that text becomes wrong, if that is sooner.
         """
         seconds = self.timestamp() - then.timestamp()
-        if seconds < 3600:
+        if seconds < 0:
+            left = -seconds
+        elif seconds < 3600:
             left = 60 - seconds % 60
         elif seconds < 86_400:
             left = 3600 - seconds % 3600

@@ -42,7 +42,7 @@ HEADERS: Final = (
 NO_CURSOR: Final = b'data-cursor=""'
 PRIVATE: Final = "private, no-cache"
 PUBLIC: Final = "public, max-age=0, s-maxage=60"
-# A page that is not found, too large or refused says so itself; the text of what it was about stays with the visitor.
+# Largest body of a form without files; in a form with files, the largest of its other fields.
 FORM_BYTES: Final = 1024 * 1024
 # Codes of refusals that are no page.
 CRAWLER_REFUSALS: Final = ("crawl_budget", "crawler_refused")

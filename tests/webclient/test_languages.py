@@ -106,6 +106,15 @@ def test_a_translation_has_the_places_of_its_text(code: str) -> None:
             )
 
 
+def test_a_page_is_good_until_a_time_in_the_future_has_come() -> None:
+    now = dates_and_numbers.now()
+    coming = (now + timedelta(days=2, seconds=30)).isoformat()
+    assert dates_and_numbers.ago("en", coming, now)[-4:].isdigit()
+    assert now.good_for_s == pytest.approx(2 * 86_400 + 30)
+    dates_and_numbers.ago("en", (now - timedelta(seconds=90)).isoformat(), now)
+    assert now.good_for_s == pytest.approx(30)
+
+
 @pytest.mark.wide
 def test_a_language_writes_dates_and_numbers_its_way() -> None:
     text, number = "2026-03-09T14:05:00Z", 12_345

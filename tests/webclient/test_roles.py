@@ -127,6 +127,14 @@ def test_a_criterion_is_changed_and_removed(make: Factory, bikes: Site, visitor:
     assert "Days since they joined" not in owner.get(path).find("#criteria ~ p").text()
 
 
+def test_a_removal_that_names_no_criterion_is_refused(
+    make: Factory, bikes: Site, visitor: Visitor
+) -> None:
+    path = _role(make, bikes)
+    sent = {"column": "created", "predicate": "ge", "value": "0", "group": "1", "do": "remove"}
+    assert visitor.of(bikes, bikes.owner).post(f"{path}criteria/", sent).status == 400
+
+
 def test_those_who_put_themselves_there_are_named(
     make: Factory, bikes: Site, visitor: Visitor, website: Server
 ) -> None:

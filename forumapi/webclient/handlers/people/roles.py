@@ -234,15 +234,15 @@ class CriteriaView(View):
         as a new one without that field; with "remove" delete that one; then lead to the role. Any other `do` shows the
         form with the effect that it would have. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
         the form again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused
-        with 400 for a `criterion` that is no number, Failure for other refusals.
+        with 400 for a `criterion` that is no number, and for "remove" without one, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"
         do, typed = visit.field("do"), {name: visit.field(name) for name in CRITERION}
         one = f"{path}/{_number(typed['criterion'])}" if typed["criterion"] else ""
         try:
-            if do == "remove" and one:
-                visit.api.delete(one)
+            if do == "remove":
+                visit.api.delete(f"{path}/{_number(typed['criterion'])}")
             elif do == "save" and one:
                 visit.api.put(one, criterion_body(typed), key=visit.field("key"))
             elif do == "save":
