@@ -107,7 +107,9 @@ def parsed(sent: Any, headers: Mapping[str, str]) -> AgentMessage:
         return AgentMessage(None, method, params, revision in STATELESS_REVISIONS)
     found = id_of(sent)
     if found is None:
-        raise ProtocolError(INVALID_REQUEST, "id must be a number or a text of 1 to 200 characters")
+        raise ProtocolError(
+            INVALID_REQUEST, "id must be a number or a text of up to 200 characters"
+        )
     meta = params.get("_meta")
     claimed = meta.get(_REVISION_KEY) if isinstance(meta, dict) else None
     if claimed is None and revision not in STATELESS_REVISIONS:

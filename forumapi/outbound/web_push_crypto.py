@@ -32,7 +32,9 @@ _PROOFS: Final = 200
 
 
 def decode(text: str) -> bytes:
-    """Decode base64url with or without padding. Raises ValueError for a text that can't be decoded."""
+    """Decode base64url with or without padding. Raises ValueError for anything else, base64 with + or / included."""
+    if "+" in text or "/" in text:
+        raise ValueError("not base64url")
     return base64.b64decode(
         text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), b"-_", validate=True
     )

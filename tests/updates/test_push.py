@@ -369,6 +369,13 @@ def test_a_bad_subscription_is_refused_by_name(
     assert not subscriptions(api, ana)
 
 
+def test_plain_base64_is_not_base64url() -> None:
+    assert web_push_crypto.decode("-_-_") == web_push_crypto.decode("-_-_==") == b"\xfb\xff\xbf"
+    for text in ("+_-_", "-/-_", "?"):
+        with pytest.raises(ValueError):
+            web_push_crypto.decode(text)
+
+
 def test_so_many_subscriptions_and_no_more(api: Api, receiver: Receiver, ana: Person) -> None:
     for _ in range(push_subscription.MOST_SUBSCRIPTIONS):
         last = Browser(receiver)
