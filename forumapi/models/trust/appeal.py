@@ -7,8 +7,10 @@ import datetime
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Self
 
+import msgspec
+
 from forumapi.database.connections import Reader, Transaction
-from forumapi.database.query import Query, Row
+from forumapi.database.query import Query
 from forumapi.errors import Conflict, TooMany
 from forumapi.models.trust import action, case, case_page, statement_of_reasons
 from forumapi.permissions.evaluator import Tree
@@ -117,14 +119,17 @@ DECIDE = Query(
        SET state = %(state)s, decided = now(), decided_by = %(me)s
      WHERE p.site_id = %(site_id)s AND p.appeal_id = %(id)s""",
 )
-# People in any of these roles, for who else could decide.
-IN_ROLES = Query(
-    "appeal.in_roles",
+# A person moderates all of `places` if they moderate the first, by its owners and roles, and there is none of the rest
+# that they do not.
+OTHERS_MODERATE = Query(
+    "appeal.others_moderate",
     """
-    SELECT p.profile_id, p.role_ids
-      FROM profiles p
-     WHERE p.site_id = %(site_id)s AND p.role_ids && %(role_ids)s::bigint[] AND p.profile_id <> ALL(%(but)s::bigint[])
-     LIMIT 500""",
+    SELECT EXISTS (
+           SELECT FROM profiles p
+            WHERE p.site_id = %(site_id)s AND p.profile_id <> ALL(%(but)s::bigint[])
+              AND (p.profile_id = ANY(%(owners)s::bigint[]) OR p.role_ids && %(role_ids)s::bigint[])
+              AND NOT EXISTS (SELECT FROM json_to_recordset(%(places)s::json) AS m (owners bigint[], roles bigint[])
+                               WHERE NOT (p.profile_id = ANY(m.owners) OR p.role_ids && m.roles)))""",
 )
 
 
@@ -266,17 +271,17 @@ class Appeal:
             return True
         if 0 in self.microcosm_ids or not self.microcosm_ids:
             return False
-        places = [_moderators(tree, id) for id in self.microcosm_ids]
-        everybody = {id for _, roles in places for id in roles}
-        rows: list[Row] = tx.rows(
-            IN_ROLES, site_id=site_id, role_ids=sorted(everybody), but=sorted(but)
-        )
-        people: dict[int, Sequence[int]] = dict(rows)
-        for owners, _ in places:
-            people |= {id: () for id in owners - but if id not in people}
-        return any(
-            all(id in owners or not roles.isdisjoint(held) for owners, roles in places)
-            for id, held in people.items()
+        (owners, roles), *rest = [_moderators(tree, id) for id in self.microcosm_ids]
+        places = [{"owners": sorted(one), "roles": sorted(other)} for one, other in rest]
+        return bool(
+            tx.value(
+                OTHERS_MODERATE,
+                site_id=site_id,
+                owners=sorted(owners),
+                role_ids=sorted(roles),
+                places=msgspec.json.encode(places).decode(),
+                but=sorted(but),
+            )
         )
 
     def document(

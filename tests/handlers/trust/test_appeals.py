@@ -112,6 +112,42 @@ def test_who_acted_decides_where_there_is_nobody_else(api: Api, make: Factory, s
     assert api.get(path, by=site.member).data["state"] == "refused"
 
 
+@pytest.mark.wide
+def test_who_moderates_all_places_is_found_among_many_moderators_of_one(
+    api: Api, make: Factory, site: Site
+) -> None:
+    places = [make.microcosm(site) for _ in range(2)]
+    roles = [make.role(site, place.id, "More", moderator=True, rights=RIGHTS) for place in places]
+    make.sql(
+        """WITH people AS (
+               INSERT INTO users (email, canonical_email, person_key)
+               SELECT k.key, k.key, k.key
+                 FROM (SELECT 'crowd-' || %(s)s::bigint || '-' || n || '@example.org' AS key
+                         FROM generate_series(1, 501) AS n) k
+            RETURNING user_id)
+           INSERT INTO profiles (site_id, user_id, profile_name, role_ids)
+           SELECT %(s)s, p.user_id, 'crowd' || p.user_id, ARRAY[%(r)s::bigint] FROM people p
+        RETURNING profile_id""",
+        s=site.id,
+        r=roles[0][1],
+    )
+    make.sql(
+        "DELETE FROM role_profiles WHERE site_id = %(s)s AND profile_id = %(p)s RETURNING 1",
+        s=site.id,
+        p=site.moderator.id,
+    )
+    make.join(roles[1], site.moderator)
+    chats = [make.conversation(site, microcosm=place) for place in places]
+    hide(api, site.owner, *(make.comment(chat) for chat in chats))
+    path = appeal(api, site.member)
+    other = make.person(site)
+    make.join(roles[0], other)
+    make.join(roles[1], other)
+
+    assert decide(api, path, site.owner, "refused").status == 403
+    assert decide(api, path, other, "refused").status == 302
+
+
 def test_somebody_banned_reads_why_and_appeals(api: Api, make: Factory, site: Site) -> None:
     sent = {
         "kind": "ban",
