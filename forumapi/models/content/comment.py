@@ -173,7 +173,7 @@ UPDATE = Query(
        SET markdown = %(markdown)s, html = %(html)s, renderer = %(renderer)s, revisions = %(revision)s,
            edited = clock_timestamp(), edited_by = %(me)s, version = c.version + 1
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s
- RETURNING c.version""",
+ RETURNING c.version, c.edited""",
 )
 
 FLAG = Query(
@@ -405,7 +405,7 @@ class Comment:
         """
         site_id, me = author[:2]
         revision = self.revisions + 1
-        self.version = tx.value(
+        row = tx.row(
             UPDATE,
             site_id=site_id,
             id=self.id,
@@ -419,6 +419,8 @@ class Comment:
             renderer=RENDERER_VERSION,
             mentioned=() if self.parent.is_huddle else rendered.mentioned,
         )
+        assert row is not None, "the comment is locked"
+        self.version, self.written = row
         self.markdown, self.revisions, self.editor_id = markdown, revision, me
         short_link.record_uses(tx, site_id, self.id, revision, rendered.link_ids)
         self._record(tx, author, journal.REPLACED)

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from forumapi.models.content.comment import Comment
+from forumapi.models.journal.journal import Author
+from forumapi.models.texts import text_rendering
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 
@@ -19,6 +22,27 @@ def said(api: Api, make: Factory, bikes: Site) -> Thing:
     for text in ("One, two", "One, two, three"):
         assert api.put(comment.path, {"markdown": text}, by=bikes.member).status == 302
     return comment
+
+
+def test_each_of_two_edits_in_one_transaction_has_its_time(make: Factory, bikes: Site) -> None:
+    comment = make.comment(make.conversation(bikes), markdown="One")
+    with make.database.write() as tx:
+        found = Comment.lock(tx, bikes.id, comment.id, bikes.member.id)
+        assert found is not None
+        for text in ("Two", "Three"):
+            found.update(tx, Author(bikes.id, bikes.member.id, ""), text, text_rendering.NOTHING)
+
+    times = [
+        time
+        for (time,) in make.sql(
+            """SELECT r.created FROM comment_revisions r
+                WHERE r.site_id = %(s)s AND r.comment_id = %(c)s ORDER BY r.revision""",
+            s=bikes.id,
+            c=comment.id,
+        )
+    ]
+    assert len(times) == 2
+    assert times[0] < times[1]
 
 
 def test_every_revision_has_an_address(api: Api, bikes: Site, said: Thing) -> None:
