@@ -19,7 +19,7 @@ IS_TAKEN: Final = Query(
     "subdomain_availability.is_taken",
     """
     SELECT EXISTS (SELECT FROM reserved_subdomains r WHERE r.subdomain_key = %(key)s)
-        OR EXISTS (SELECT FROM sites s WHERE s.subdomain_key = %(key)s AND NOT s.is_deleted)""",
+        OR EXISTS (SELECT FROM sites s WHERE s.subdomain_key = %(key)s)""",
     scope=PLATFORM,
 )
 
@@ -33,6 +33,6 @@ def is_reserved(tx: Reader, key: str) -> bool:
 
 def is_taken(tx: Reader, key: str) -> bool:
     """Return True if the subdomain `key`, whatever its upper and lower case, is reserved for the platform, rests after
-    the deletion of its site, or is that of a site which is neither deleted, suspended nor in its export window.
+    the deletion of its site, or is that of a site, also of a suspended one or one in its export window.
     """
     return bool(tx.value(IS_TAKEN, key=key.lower())) or site_deletion.is_resting(tx, key.lower())
