@@ -166,8 +166,8 @@ class AccessToken(NamedTuple):
         `name`: the one that lists of tokens show; `scopes` None: it allows all that its user may do; `client_id` and
         `grant_id`: OAuth client and grant that it belongs to, 0 for none; `site_id` 0: good on every site; `by_site`: a
         provider that the site's owner configured vouches for the sign-in behind it; `audience`: "" or AGENTS.
-        `user_agent` and `ip` are those of the request that made it; only the printable part of `user_agent` is stored.
-        `secret`: a result of new_secret(), "" for a new one.
+        `user_agent` and `ip` are those of the request that made it; of `user_agent` only the first 300 printable
+        characters are stored. `secret`: a result of new_secret(), "" for a new one.
         """
         secret = secret or new_secret()
         id = tx.value(

@@ -76,8 +76,8 @@ DENIED: Final = "denied"
 
 
 class DeviceCode(NamedTuple):
-    """Request of a device for access to `scopes`. `state` is PENDING, GRANTED or DENIED; `client` and `user` are ids,
-    `user` is 0 while it is PENDING.
+    """Request of a device for access to `scopes`. `state` is PENDING, GRANTED or DENIED; `client`: id of the client
+    that asked; `user`: id of the user who decided, 0 while it is PENDING.
 
     `polled`: Unix time of the device's last poll, 0.0 before the first; `interval`: seconds that it must wait between
     two polls.
@@ -139,7 +139,7 @@ class DevicePoll(NamedTuple):
         another client's.
 
         A decided, unexpired request is deleted, so that its decision is returned once. A hasty poll makes the interval
-        longer (RFC 8628, 3.5).
+        INTERVAL_S seconds longer (RFC 8628, 3.5).
         """
         row = tx.row(POLL, **_by_device(site_id, device))
         if row is None:

@@ -135,11 +135,12 @@ class Identity:
     """Caller of one request, made of a row of an identity statement; None makes a guest.
 
     `profile_id` 0: a guest, or a user before their first profile here is made; `ban_reason` None: not banned; `scopes`
-    None: the token is not limited; `kinds`: types of things that the token may read; `audience`: that of the token, ""
-    or access_token.AGENTS; `token_id` 0: no token; `is_of_site`: the site's own provider vouches for the sign-in;
-    `huddles_closed`: a sign-in by the site's provider, which sees no huddles until the person has confirmed the
-    provider; `is_introduced`: the platform vouches for the profile's person for the first time; `needs_roles`: the
-    profile's roles are to be recomputed; `more`: columns of a handler's own query.
+    None: the token is not limited; `kinds`: types of things that the token may read, all of them for a guest;
+    `audience`: that of the token, "" or access_token.AGENTS; `token_id` 0: no token; `is_of_site`: the site's own
+    provider vouches for the sign-in; `huddles_closed`: a sign-in by the site's provider, which sees no huddles until
+    the person has confirmed the provider; `is_introduced`: the platform vouches for the profile's person for the first
+    time; `needs_roles`: the profile's roles are to be recomputed; `ignored_…`: ids; `site_version`, `acl_version`:
+    versions of the site, 0 for a guest; `more`: columns of a handler's own query.
     """
 
     __slots__ = (
@@ -231,8 +232,8 @@ class Identity:
         return self.profile_id == 0
 
     def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
-        """Return the ids of items of this microcosm that the caller ignores, in any order; () for none and for
-        guests. Only for an identity read by the query WITH_PLACES.
+        """Return the ids of items of this microcosm that the caller ignores, in any order; () for none and for guests.
+        Only for an identity read by the query WITH_PLACES or by `of_profile`.
         """
         if self.is_guest:
             return ()
@@ -303,7 +304,8 @@ def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
 
 
 def find_many(tx: Reader, site_id: int, token_ids: Collection[int]) -> dict[int, Identity]:
-    """Return the identities of tokens on this site, by token id; unknown and expired tokens are left out.
+    """Return the identities of tokens on this site, by token id; unknown and expired tokens, and those of other sites
+    alone, are left out.
 
     `more` of an identity is (time at which the token expires, time at which its profile's roles are to be recomputed,
     or None), both as Unix times.

@@ -237,8 +237,8 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
 
 
 def merged_into(tx: Reader, site_id: int, item_type: int, item_id: int) -> ItemRef | None:
-    """Return the item into which this conversation was merged, which has its comments now; None for anything else, and
-    if that item is gone.
+    """Return the item into which this conversation was merged, directly or through further merges, and which has its
+    comments now; None for anything that was not merged, and if that item is gone.
     """
     if item_type != itemtypes.CONVERSATION:
         return None

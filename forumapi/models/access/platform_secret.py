@@ -28,7 +28,9 @@ MAKE = Query(
 
 
 def find(tx: Reader, name: str) -> bytes:
-    """Return the platform's secret of that name, 32 random bytes; the first call makes and stores it."""
+    """Return the platform's secret of that name, 32 random bytes; the first call makes and stores it, so `tx` must be
+    one that can write.
+    """
     found = tx.value(FIND, name=name)
     if found is None:
         found = tx.value(MAKE, name=name, secret=secrets.token_bytes(32))

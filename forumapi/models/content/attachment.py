@@ -217,9 +217,9 @@ class Attachment(NamedTuple):
     ext: str = ""
 
     def insert(self, tx: Transaction, author: Author) -> int:
-        """Attach the file; return the attachment's id, or 0, and attach nothing, if the comment has the file already.
-        On a profile the file becomes the avatar, even if it was attached there before. Raises Invalid if no file with
-        this hash is stored for any site.
+        """Attach the file, and record that as an event without an audit entry; return the attachment's id, or 0, and
+        attach nothing, if the comment has the file already. On a profile the file becomes the avatar, even if it was
+        attached there before. Raises Invalid if no file with this hash is stored for any site.
         """
         site_id, me = author[:2]
         is_profile = self.carrier.item_type == itemtypes.PROFILE
@@ -245,8 +245,8 @@ class Attachment(NamedTuple):
         return id or 0
 
     def delete(self, tx: Transaction, author: Author) -> bool:
-        """Detach the file; return False if it was not attached. The newest attachment left of a profile becomes its
-        avatar; Invalid is raised for a profile's last attachment.
+        """Detach the file, and record that as an event without an audit entry; return False if it was not attached. The
+        newest attachment left of a profile becomes its avatar; Invalid is raised for a profile's last attachment.
         """
         site_id, item_id = author.site_id, self.carrier.item_id
         is_profile = self.carrier.item_type == itemtypes.PROFILE

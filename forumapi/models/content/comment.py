@@ -401,7 +401,7 @@ class Comment:
         self, tx: Transaction, author: Author, markdown: str, rendered: RenderedText
     ) -> None:
         """Store `markdown`, with `rendered` made of it, as the current revision of the locked comment; the revision
-        before is moved to the table of revisions.
+        before is moved to the table of revisions. Of this object `written` stays that of the revision before.
         """
         site_id, me = author[:2]
         revision = self.revisions + 1
@@ -428,9 +428,10 @@ class Comment:
     def flag(
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
-        """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values. If this hides or shows
-        the comment, the author's counters are adapted, and those of the item and its microcosm, with the item's last
-        activity; or for a comment on a profile, which one is shown as its biography, the newest visible one.
+        """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values, and record that even if
+        nothing changes. If this hides or shows the comment, the author's counters are adapted, and those of the item
+        and its microcosm, with the item's last activity; or for a comment on a profile, which one is shown as its
+        biography, the newest visible one.
         """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 

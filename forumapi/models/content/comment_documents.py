@@ -510,8 +510,9 @@ def detail(
     page_href: str,
     permissions: bytes,
 ) -> bytes:
-    """Render the detail of a comment as JSON (content 7.4). `page_href`: address of the page of the item or profile on
-    which the comment is; `permissions`: JSON of the viewer's permissions on the comment.
+    """Render the detail of a comment as JSON (content 7.4), with `unread` false for all comments in it. `page_href`:
+    address of the page of the item or profile on which the comment is; `permissions`: JSON of the viewer's permissions
+    on the comment.
     """
     others = [*([page.replied_to] if page.replied_to else []), *page.replies]
     fetched = documents.fetch(

@@ -176,9 +176,9 @@ UPDATE = Query(
 
 class EventDetails(NamedTuple):
     """Details of an event as clients write them, named as the columns are. `when_local`: clock time at the event,
-    without a zone; `when_utc`: the same time as an aware one in UTC; `lat` to `west`: degrees of the place and of the
-    map around it; `status`: as stored, never past; `rsvp_limit` 0: no limit; `is_over`: the stored time and duration
-    have passed.
+    without a zone; `when_utc`: the same time as an aware one in UTC; `place`: HTML-escaped text; `lat` to `west`:
+    degrees of the place and of the map around it; `status`: upcoming, proposed, postponed or cancelled, never past;
+    `rsvp_limit` 0: no limit; `is_over`: the stored time and duration have passed.
     """
 
     when_local: datetime.datetime | None = None
@@ -199,9 +199,9 @@ class EventDetails(NamedTuple):
 
 def checked(sent: Any, before: EventDetails) -> EventDetails:
     """Return `before` with what a body (handlers.events.EventBody) changes: a member that was not sent keeps its value,
-    an empty `when` removes the date. A date without a duration gets DEFAULT_DURATION_MIN; latitude and longitude 0 are
-    no place. The status becomes upcoming if the event then has a date, else proposed, whatever it was before; `is_over`
-    becomes False.
+    an empty `when` removes the date. A date without a duration, and a negative duration, get DEFAULT_DURATION_MIN; a
+    latitude and a longitude that are both 0 are no place. The status becomes upcoming if the event then has a date,
+    else proposed, whatever it was before; `is_over` becomes False.
 
     Raises Invalid for the first bad field.
     """

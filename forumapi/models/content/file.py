@@ -269,7 +269,8 @@ def visibility(
     tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
 ) -> FileVisibility:
     """Return the visibility of a file that is not open: whoever may read one of this site's comments with the file may
-    see it, a hidden comment counting for its moderators alone.
+    see it, a hidden comment counting for its moderators alone. Of comments that differ in what permission depends on,
+    MAX_PLACES are looked at.
 
     Call it also for a hash without a file, so that the time taken does not reveal that there is none.
     """

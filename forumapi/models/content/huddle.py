@@ -129,8 +129,8 @@ class Huddle(Item):
     """Huddle as its participants write it: a new one, or its current row, locked until the transaction ends.
 
     A huddle exists for its participants alone, is in no microcosm, and has no flags. `is_confidential`: nobody can be
-    added to it later; `participants`: profile ids that a new huddle is to have beside its author; not read for a locked
-    one.
+    added to it later; `participants`: profile ids that a new huddle is to have beside its author. `lock` reads neither:
+    both then have their defaults.
     """
 
     is_confidential: bool = False

@@ -177,8 +177,9 @@ class Item:
     def target(self, tx: Transaction, author: Author, *, asks_delete: bool = True) -> Target:
         """Return the locked item as a target of the author's permissions, for a write.
 
-        `asks_delete` False: the database is not asked for comments of others, on which the right to delete alone
-        depends (C-24); `others_wrote` of the target is then True.
+        `others_wrote` of the target, on which the author's right to delete their own item alone depends (C-24), is read
+        only for the item's author, and True for all others. `asks_delete` False: it is not read, and True for
+        everybody.
         """
         me = author.profile_id
         others_wrote = True

@@ -453,7 +453,8 @@ def mark_read(tx: Reader, site_id: int, view: ItemView, me: int, at: Paging) -> 
     """Move the read mark of the profile `me` in the item `view` forward: on the last page to the item's last activity,
     else to the last comment shown. `at`: the page that `view` holds.
 
-    Nothing is written for a guest, or if all that is shown was read before.
+    Nothing is written for a guest, or if the item's last activity, or on an earlier page the last comment shown, was
+    read before.
     """
     page, viewer = view
     if viewer is None or not viewer.has_unread(page.last_activity):

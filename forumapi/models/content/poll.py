@@ -105,7 +105,8 @@ def _summary_members(text: str, _: str | None) -> dict[str, Any]:
 
 def _members(text: str, mine: str | None) -> dict[str, Any]:
     """Return the members of a poll's detail that other items lack (content 6.4), by name. `text`: the poll's details
-    (type_specific_fields.py); `mine`: the viewer's ballot, None if the viewer has not voted.
+    (type_specific_fields.py); `mine`: the viewer's ballot, a JSON array of choice ids, None if the viewer has not
+    voted.
     """
     poll = _decode(text)
     own = _decode_ballot(mine) if mine is not None else []
@@ -290,7 +291,9 @@ VOTES = Query(
 
 
 class ChoiceBody(Struct):
-    """Choice as a client sends it; its position is its place in the array. A sent count is ignored (C-32)."""
+    """Choice of a poll as a client sends it; its position is its place in the array. `id`: that of a choice which the
+    poll has; without it, or 0: a new choice. A sent count is ignored (C-32).
+    """
 
     id: int | UnsetType = UNSET
     choice: str | UnsetType = UNSET
@@ -316,8 +319,9 @@ class PollDetails(NamedTuple):
 
 
 class PollChange(NamedTuple):
-    """Details of a poll before and after a body is applied. `choices`: all choices in order, as (id, text) with id None
-    for a new one; None keeps them.
+    """Details of a poll before and after a body is applied; `after` has `choice_ids`, `takes_votes`, `voter_count` and
+    `ballot` of `before` all the same. `choices`: all choices in order, as (id, text) with id None for a new one; None
+    keeps them.
     """
 
     before: PollDetails
@@ -338,7 +342,8 @@ def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChan
     """Return how a body (handlers.polls.PollBody) changes `before`: a member that was not sent keeps its value, an
     empty `pollCloses` removes the time.
 
-    `is_new`: question and choices are required. Raises Invalid for the first bad field.
+    `is_new`: question and choices are required, and `pollCloses` must be in the future. Raises Invalid for the first
+    bad field.
     """
     question = before.question
     if is_new or not isinstance(sent.question, UnsetType):

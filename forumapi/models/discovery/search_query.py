@@ -104,7 +104,8 @@ class Word(NamedTuple):
 
 
 def words(text: str) -> list[Word]:
-    """Return the words of a query in its order; [] for "". All must match; words in quotes stand together.
+    """Return the words of a query in its order, the first MOST_WORDS; [] for "". A word without a letter or digit is
+    left out. All must match; words in quotes stand together.
 
     `a OR b`: one of them must match; `-a`: must not match, if another word is searched for.
     """
@@ -210,7 +211,7 @@ class ParsedSearch:
 
     @property
     def searched(self) -> str:
-        """Return the search, its words and then its filters, as a text for people."""
+        """Return the search, its words and then its filters except e-mail addresses, as a text for people."""
         parts = [self.text] if self.text else []
         parts += [f"type:{name}" for name in self.types]
         parts += [f"has:{name}" for name in self.has]
@@ -294,7 +295,9 @@ def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSear
 
 
 def _split(q: str) -> tuple[list[str], list[_Sent]]:
-    """Split `q` at single spaces into its text and its `key:value` pairs. A pair with an unknown key is text."""
+    """Split `q` at single spaces; return the parts that are text, and the `key:value` pairs. A pair with an unknown
+    key, without a value or with a second colon is text.
+    """
     rest: list[str] = []
     fragments: list[_Sent] = []
     for part in q.split(" "):

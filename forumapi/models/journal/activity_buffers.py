@@ -1,5 +1,5 @@
-"""Buffers in memory of views, clicks on links, and last activity, written to the database in batches; a crash loses
-them.
+"""Buffers in memory of views, clicks on short links, last activity of profiles and last use of tokens, written to the
+database in batches; a crash loses them.
 """
 
 from __future__ import annotations

@@ -113,7 +113,8 @@ APPEND = Query(
 
 class _Found(NamedTuple):
     """Row of `audit_log`, with the values that the chain keeps of it. `event_id`: id of its event in the table
-    `event_log`, `event_number`: the event's number in the site's sequence; both 0: no event belongs to the row.
+    `event_log`, `event_number`: the event's number in the site's sequence; both 0: no event belongs to the row. `salt`,
+    `address_hash` and `detail` are arguments of audit_hash.detail_hash; all others mean what they mean in ChainEntry.
     """
 
     event_number: int
@@ -138,8 +139,8 @@ class _Found(NamedTuple):
 
 
 def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Append entries for these consecutive events to the site's chain, in their order. Called by the reader of the
-    event log, in its transaction.
+    """Append an entry for each row of the audit that belongs to these consecutive events to the site's chain, in their
+    order; an event without such a row gets none. Called by the reader of the event log, in its transaction.
     """
     if events:
         _secret(tx)
@@ -185,7 +186,7 @@ def append(tx: Transaction, head: tuple[int, bytes], found: Sequence[_Found], si
 
 def lock(tx: Transaction, site_id: int) -> tuple[int, bytes]:
     """Lock the head of the site's chain until the transaction ends, beginning a chain if there is none; return the
-    number and hash of its last entry.
+    number and hash of its last entry, 0 and audit_hash.genesis for a chain without any.
     """
     row = tx.row(LOCK, site_id=site_id)
     if row is None:

@@ -103,7 +103,9 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Parse a head as the log has it, without a check of its signature. Raises ValueError for any other text."""
+        """Parse a head as the log has it, without a check of its signature. Raises ValueError for any other text,
+        OverflowError for a time beyond the year 9999.
+        """
         site_id, number, created, hash, signature = text.strip().split(".")
         at = _EPOCH + int(created) * _MICROSECOND
         return cls(int(site_id), int(number), at, _bytes(hash), _bytes(signature))

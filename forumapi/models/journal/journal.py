@@ -36,7 +36,7 @@ class Author(NamedTuple):
 
     def encoded_detail(self, more: Mapping[str, Any] | None = None) -> str | None:
         """Encode `detail`, the keys `more` of one write and the operator's name as JSON for `audit_log`; None if all of
-        them are empty.
+        them are empty. Raises TypeError as audit_detail_encoding.encode does.
         """
         if not (more or self.detail or self.operator):
             return None
@@ -178,8 +178,8 @@ def record_site(
 
 
 def count(tx: Transaction, kind: str, item_type: int, by: int = 1) -> None:
-    """Add `by` to the metric of writes of this kind and type, after the commit. Only for writes whose event `record`
-    did not store.
+    """Add `by` to the metric of writes of this kind and type, after the commit. Only for writes whose event the caller
+    stored by a statement of its own: the functions of this module count theirs.
     """
     name = itemtypes.name_of(item_type)
     tx.after_commit(lambda: metrics.WRITES.add(by, name, kind))
@@ -203,7 +203,7 @@ def record_many(
 
     For changes that only follow from another one, pass an `author` whose `profile_id` is 0. `is_import`: nobody is
     notified of these events. `detail`: for the audit of each, keys of audit_detail_encoding.py. `parent` and
-    `microcosm_id` as in `record`.
+    `microcosm_id` as in `record`, but None alone stands for no microcosm.
     """
     if ids:
         tx.run(

@@ -139,7 +139,8 @@ def add_each(tx: Transaction, site_id: int, changes: Mapping[int, CountChange]) 
 
 
 def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None:
-    """Fold the deltas of these microcosms, and store anew which item in each is the most recently active.
+    """Fold the deltas of these microcosms, and store anew which visible item in each, other than a poll, is the most
+    recently active.
 
     For use after an item was hidden, shown or moved. Locks the counters until the transaction ends.
     """

@@ -229,7 +229,7 @@ class MicrocosmView(NamedTuple):
     """Page of a microcosm, with its viewer's part, None for a guest. `unread_items`: a flag for each of the head's
     items, in the same order; `unread_children`: ids; `is_unread`: anything in or below the microcosm is unread.
     `latest`, by the id of a child whose latest item the viewer ignores: its latest item that the viewer does not
-    ignore.
+    ignore, NO_ITEM for none.
     """
 
     head: MicrocosmHead

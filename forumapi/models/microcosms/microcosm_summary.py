@@ -205,8 +205,8 @@ UNREAD = Query("microcosm_summary.unread", UNREAD_SQL)
 class ChildMicrocosm(NamedTuple):
     """Microcosm in a list. `items` and `comments`: counts of its listable subtree; `children`: ids of listable
     microcosms directly below it, those with most comments of their own first; `latest` and `times`: item_summary's
-    SUMMARY_COLUMNS and SUMMARY_TIMES of the most recently active item at or below it, `latest` None for none; `mine`:
-    the viewer's part of that item's details.
+    SUMMARY_COLUMNS and SUMMARY_TIMES of the most recently active item at or below it, of which polls are none, `latest`
+    None without one; `mine`: the viewer's part of that item's details.
     """
 
     id: int
@@ -302,8 +302,9 @@ def latest_items(
     ignored: Sequence[int],
     me: int,
 ) -> dict[int, LatestItem]:
-    """Read the most recently active item at or below each of `tops`, in `listable` microcosms, without the items with
-    the ids `ignored`, and return them by the id of the top. `me`: profile of the viewer, 0 for a guest.
+    """Read the most recently active visible item, other than a poll, at or below each of `tops`, in `listable`
+    microcosms, without the items with the ids `ignored`, and return them by the id of the top. `me`: profile of the
+    viewer, 0 for a guest.
 
     A top without such an item has no entry.
     """

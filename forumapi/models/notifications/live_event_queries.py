@@ -244,7 +244,8 @@ class BeforeMove(NamedTuple):
 
 def before_move(tree: Tree, fact: Fact, microcosm_id: int) -> BeforeMove | None:
     """Return the thing of `fact`, which is now as in `tree`, as it was in the microcosm `microcosm_id`, which it has
-    left; None if that microcosm no longer exists, or is now below the thing.
+    left; None if that microcosm no longer exists, or is now below the thing, or the thing is a microcosm that no longer
+    exists.
     """
     node = tree.nodes.get(microcosm_id)
     if node is None:

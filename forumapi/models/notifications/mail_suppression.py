@@ -58,9 +58,9 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Suppression of an address, to which no mail about updates and no digest is sent. `reason`: REFUSED or REPORTED,
-    by the mail server at once or by a bounce later; `detail`: the mail server's words; `created`: time of the
-    suppression.
+    """Suppression of an address, to which no mail about updates and no digest is sent; it holds for all spellings that
+    are one person's (same_person_key). `reason`: REFUSED or REPORTED, by the mail server at once or by a bounce later;
+    `detail`: the mail server's words; `created`: time of the suppression.
     """
 
     reason: str
@@ -75,8 +75,8 @@ class Suppression(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, address: str, reason: str, detail: str) -> bool:
-        """Suppress an address, with reason and detail as in this class; return False, and change nothing, if the
-        address is suppressed already.
+        """Suppress an address, with reason and detail as in this class, the detail cut to MAX_DETAIL characters; return
+        False, and change nothing, if the address is suppressed already.
         """
         platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
         words = " ".join(detail.replace("\0", "").split())[:MAX_DETAIL]

@@ -170,8 +170,9 @@ class UpdatePreference(NamedTuple):
         send_sms: bool | None,
         send_push: bool | None,
     ) -> bool:
-        """Set the preference of the author's profile for a type of update; None keeps a flag. Return False if there is
-        no such type, or the type is about decisions.
+        """Set the preference of the author's profile for a type of update; None keeps a flag. For a type without a
+        stored preference, None stores the `send_email` or `send_sms` that is in force, and leaves `send_push` to the
+        default. Return False if there is no such type, or the type is about decisions.
         """
         changed = tx.run(
             UPDATE_PREFERENCE,

@@ -156,8 +156,10 @@ class WatcherPage(NamedTuple):
         """Read the page `at` of the things that the profile `me` follows and may see.
 
         Things about which nothing was notified yet come first, then the others, the one notified last before those
-        notified earlier. `view`: microcosms of `tree` that `me` may read; `ignored_…`: what `me` ignores; `kinds`:
-        types of things that the caller's token may read. Costs one statement, two with microcosms among the entries.
+        notified earlier. `view`: microcosms of `tree` that `me` may read; `ignored_…`: ids of what `me` ignores:
+        ignored things are listed too, but comments of ignored people are not counted as new, and no ignored item is a
+        microcosm's latest; `kinds`: types of things that the caller's token may read. Costs one statement, and with
+        microcosms among the entries one to three more.
         """
         rows = tx.rows(
             PAGE,

@@ -401,8 +401,8 @@ class DueDelivery(NamedTuple):
 
 
 class DisabledWebhook(NamedTuple):
-    """Webhook that has just been disabled. `email`: address of the site's owner, who is notified; `error`: that of the
-    last failure.
+    """Webhook that has just been disabled. `email`: address of the site's owner, who is notified, or, on a site without
+    one, of who registered the webhook; `error`: that of the last failure.
     """
 
     email: str
@@ -488,10 +488,11 @@ class DeliveryQueue(NamedTuple):
         `error`; return the number of new dead letters, and the reason to disable the webhook, `gone` or `failing`, ""
         for none.
 
-        `wait_s`: seconds until this delivery is tried again; `pause_s`: until any other delivery of the webhook is.
-        `hours`: age at which a queued delivery, this one or another, becomes a dead letter; `days`: a webhook that
-        fails for longer is to be disabled; `lease_s`: the claim of the time `claimed` is renewed for so many seconds.
-        A failed test becomes a dead letter at once, with no effect on the webhook and its claim.
+        `wait_s`: seconds until this delivery is tried again; `pause_s`: until any delivery of the webhook, this one
+        too, is tried at all. `hours`: age at which a queued delivery, this one or another, becomes a dead letter;
+        `days`: a webhook that fails for longer is to be disabled as `failing`, one that answers 410 at once as `gone`;
+        `lease_s`: the claim of the time `claimed` is renewed for so many seconds. A failed test becomes a dead letter
+        at once, with no effect on the webhook and its claim.
 
         If a later claim took the place of that of the time `claimed`, nothing is recorded, and (0, "") returned.
         """
@@ -543,7 +544,7 @@ class DeliveryQueue(NamedTuple):
 
         Return how many these are, those that are queued already among them, and the event number up to which all are:
         that of the last of MOST_REPLAYED, else `last`. Events of a huddle are left out unless the profile `viewer`
-        takes part in it.
+        takes part in it. With `everything` the webhook has no longer missed the events up to that number.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD

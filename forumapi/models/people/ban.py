@@ -147,7 +147,7 @@ DELETE_EXPIRED = Query(
 
 
 class Ban(NamedTuple):
-    """Ban of a user or, if `domain` is set, of everybody with an address there.
+    """Ban of a user or, if `domain` is set, of everybody with an address in that domain or a subdomain.
 
     `site_id` 0: the whole platform; `email`: the user's address as entered, "" for a ban of a domain; `profile_id`,
     `profile_name`: the user's profile on that site, 0 and "" for none; `expires` None: never; `created_by`: a profile,
@@ -186,7 +186,8 @@ class Ban(NamedTuple):
         an operator.
 
         A new ban of a domain replaces the old one; a new ban of a user stands beside old ones, unless `delete_of_user`
-        is called before. Raises Invalid if the user owns the site (P-26).
+        is called before. Those concerned are marked, so that their roles are recomputed on their next request. Raises
+        Invalid if the user owns the site (P-26).
         """
         if site_id and user_id and tx.value(OWNS, site_id=site_id, user_id=user_id):
             raise Invalid("user", "A site's owner can't be banned from it")

@@ -1,4 +1,4 @@
-"""List of the things that a profile ignores (discovery 6)."""
+"""List of the things that a profile ignores, except huddles (discovery 6)."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ _ENTRY: Final = _TIMES + item_summary.TIMES_WIDTH
 
 
 class IgnoredPage(NamedTuple):
-    """Page of the things that a profile ignores, as `entries` in the order of the list; `total`: the number of all that
-    this profile may still see.
+    """Page of the things that a profile ignores, without huddles, as `entries` in the order of the list; `total`: the
+    number of all that this profile may still see.
 
     All else is what is shown of the entries, by their ids: versions of `profiles`, (SUMMARY_COLUMNS, SUMMARY_TIMES) of
     `items`, and `microcosms` as other lists have them.
@@ -106,7 +106,8 @@ def page(
     shown: Collection[int],
     at: Paging,
 ) -> IgnoredPage:
-    """Read the page `at` of the things that the profile `me` ignores and may still see, ordered by type, then title.
+    """Read the page `at` of the things that the profile `me` ignores and may still see, ordered by type, then title, in
+    any case. Ignored huddles are neither listed nor counted.
 
     `view`: microcosms that `me` may read; `shown`: types that may be listed.
     """

@@ -65,8 +65,8 @@ REFUSE = Query(
 
 
 def claim(tx: Transaction, site_id: int, user_id: int) -> int:
-    """Give the imported profile of this site that has the user's proven address to that user, who has no profile here;
-    return the profile's id, 0 if there is none.
+    """Give the imported profile of this site that has the user's proven address, of several the one with the lowest id,
+    to that user, who has no profile here; return the profile's id, 0 if there is none.
 
     The profile's bans on this site and its votes become those of the user, and the user that stood for the person until
     now is deleted.

@@ -166,8 +166,9 @@ class Profile(NamedTuple):
         """Make the profile of a user on a site, as `name`, and return its id; if the user has one here, return that
         one's. `ip`: the client address, for the audit.
 
-        A name that is taken, or looks like another's, gets a number appended; raises Unavailable if no such name is
-        free. `uses_platform` False: only a provider that the site's owner set up vouches for this user so far.
+        A name that is taken, or looks like another's, gets a number appended, or else is replaced by one made of the
+        user's id; raises Unavailable if no such name is free. `uses_platform` False: only a provider that the site's
+        owner set up vouches for this user so far.
         """
         for candidate in _candidates(name, user_id):
             row = tx.row(
@@ -315,8 +316,8 @@ def _candidates(name: str, user_id: int) -> Iterator[str]:
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:
-    """Return `text` as a profile name: without white space, tags and unprintable characters, and HTML-escaped (platform
-    4.3).
+    """Return `text` as a profile name: without white space, tags and unprintable characters, HTML-escaped, and in lower
+    case if it was all in capitals (platform 4.3).
 
     Raises Invalid for a wrong length, counted before the escaping, for @ or +, and for a name that looks like one of
     `reserved`.

@@ -32,7 +32,7 @@ _STORED: Final = (
 
 class Settler(PollingThread):
     """Thread that recomputes the roles queued by this process and, while `leads` returns True, those in the queue that
-    no process has claimed.
+    no process has claimed. `config` returns the configuration in force.
     """
 
     POLL_S: ClassVar[float] = 2.0
