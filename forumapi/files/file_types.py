@@ -69,8 +69,8 @@ def is_untaken(head: bytes) -> bool:
 
 
 def sniff(head: bytes) -> str:
-    """Return the media type to serve a file with that is no supported image, by `head`, its first bytes: SVG, a few
-    known types, plain text, or UNKNOWN (application/octet-stream), also for HTML.
+    """Return the media type to serve a file with that is no supported image, by `head`, its first HEAD bytes, or all of
+    a shorter file: SVG, a few known types, plain text, or UNKNOWN (application/octet-stream), also for HTML.
     """
     if _SVG.match(head):
         return SVG
@@ -100,7 +100,7 @@ def claims_picture(declared: str, name: str) -> bool:
 
 def clean_name(name: str) -> str:
     """Return the last part of a sent file name, after its last slash or backslash, without control and bidirectional
-    characters and cut to NAME_MAX characters; "" if nothing is left.
+    characters and spaces around it, and cut to NAME_MAX characters; "" if nothing is left.
     """
     last = _CONTROL.sub("", name.replace("\\", "/").rpartition("/")[2]).strip()
     return last[:NAME_MAX]

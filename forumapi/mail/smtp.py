@@ -111,7 +111,9 @@ def encode(message: Message) -> bytes:
 
 
 def _words(name: str, value: str) -> str:
-    """Encode the value of the header `name`: as one line if it is plain ASCII, else as encoded words (RFC 2047)."""
+    """Encode the value of the header `name`: as one line if it is printable ASCII of at most _LONGEST characters, else
+    as encoded words (RFC 2047).
+    """
     line = " ".join(value.split())
     return line if _is_plain(line) else _encoded(name, line)
 

@@ -81,7 +81,7 @@ def is_public(address: Address) -> bool:
 
 class Outbound:
     """HTTP and DNS client. Each call has one deadline, `timeout_s` seconds, for all of its steps, from the look-up of
-    the host's name on.
+    the host's name on; `addresses` alone has one for each of its two look-ups.
 
     `allowed(address)`: True for an address that may be connected to; `ports` (empty: any) and `schemes`: those that
     URLs may have; `nameservers`: "host:port" each, empty for the machine's.

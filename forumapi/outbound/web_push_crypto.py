@@ -41,7 +41,7 @@ def decode(text: str) -> bytes:
 
 
 def encode(data: bytes) -> str:
-    """Encode as base64url without padding."""
+    """Encode `data` as base64url without padding."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 

@@ -135,8 +135,9 @@ def local(when: datetime.datetime, zone: str) -> str:
 def read(
     tx: Reader, site: Site, tree: Tree, readers: Sequence[MessageContext]
 ) -> Iterator[tuple[MessageContext, list[DigestItem]]]:
-    """Yield (reader, items for the reader's digest) for each of `readers`, the contexts of digests on one site (`tree`:
-    its microcosms): items by latest activity, newest first, SHOWN at most; two statements for all.
+    """Yield (reader, items for the reader's digest) for each of `readers`, at least one, in their order, the contexts
+    of digests on one site (`tree`: its microcosms): items by latest activity, newest first, SHOWN at most; two
+    statements for all.
 
     An item is among them if since the reader's last digest others have made it or written its last comment, and the
     reader may list its microcosm and has not read it. Ignored items and microcosms, and what ignored people made or

@@ -366,7 +366,8 @@ class _EventDispatch:
         comments: dict[int, LiveComment],
     ) -> None:
         """Mark what these events have made and what is not among the live `items` and `comments`, by id, so that people
-        are notified of it when it is shown; take the mark from those that are live.
+        are notified of it when it is shown; take the mark from the live comments, and from those live items that these
+        events patch.
         """
         made = [event for event in events if event.kind == journal.CREATED]
         hidden = _ids(made, itemtypes.IN_MICROCOSM) - items.keys()
@@ -398,7 +399,9 @@ class _EventDispatch:
         comments[id] = found._replace(mentioned=(), is_unannounced=False)
 
     def _with_mentions(self, comments: dict[int, LiveComment]) -> dict[int, LiveComment]:
-        """Take the mentions of these comments, by id, that were not notified yet; return the comments with them."""
+        """Take the mentions of these comments, by id, that were not notified yet, mark them as notified, and return the
+        comments with them.
+        """
         mentioned: dict[int, list[int]] = {id: [] for id in comments}
         if comments:
             ids = sorted(comments)
@@ -448,7 +451,8 @@ class _EventDispatch:
 
     def _followers(self, comment: LiveComment, others: set[int]) -> None:
         """Queue mails about a new comment to those followers of its parent, microcosm and site who may read and do not
-        ignore the comment and to whom a mail is due, except the profiles `others` (discovery 2.5, U-09).
+        ignore the comment and to whom a mail is due, except the profiles `others` (discovery 2.5, U-09); record in
+        their watchers that they were notified.
         """
         type = _type_of(comment)
         subject = self._about(

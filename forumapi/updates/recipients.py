@@ -162,7 +162,7 @@ _SEEN: Final = 2
 
 class SiteState(NamedTuple):
     """State of one site on which all rights in it depend: `acl_version`, the owner's profile (`owned_by`, 0 for none),
-    and if members need a second factor.
+    and `needs_second_factor`, True if moderators need a second factor to moderate.
 
     `has_push`: somebody on the site has a subscription to web push.
     """
@@ -349,7 +349,7 @@ def _principal(
     lacks_second_factor: bool,
 ) -> Principal:
     """Make the principal of a profile, as a request of its own would have it (models/access/identity.py).
-    `lacks_second_factor`: the user has set up none, which limits the profile only if `state` says that members need
+    `lacks_second_factor`: the user has set up none, which limits the profile only if `state` says that moderators need
     one.
     """
     is_owner = profile_id == state.owned_by

@@ -55,7 +55,8 @@ class Storage(Protocol):
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
         """Yield `length` bytes of an object from the position `start` (0: its first byte) on, fewer if it ends before,
-        in chunks of any size. Raises MissingError before the first chunk.
+        in chunks of any size. `start` must lie within the object, and `length` be 1 or more. Raises MissingError before
+        the first chunk.
         """
 
     def fetch(self, name: str, target: Path) -> None:

@@ -139,8 +139,9 @@ class ErasureRequest(NamedTuple):
     @staticmethod
     def insert_account(tx: Transaction, user_id: int, words: str) -> None:
         """Store a request to erase a user's account, due in DAYS days; a request that waits already gets the new
-        `words` and time, and an erasing that has begun stays as it is. Raises Conflict for a user who owns sites that
-        are not deleted; the error names up to MOST_NAMED of the sites.
+        `words` and time, and an erasing that has begun stays as it is. A site that keeps the words of everybody keeps
+        these too, whatever `words` says. Raises Conflict for a user who owns sites that are not deleted; the error
+        names up to MOST_NAMED of the sites.
         """
         check_owner(tx.rows(OWNED_BY_USER, user_id=user_id, most=MOST_NAMED))
         tx.run(INSERT_ACCOUNT, user_id=user_id, words=words, days=DAYS)
@@ -181,7 +182,7 @@ def keeps_words(tx: Reader, site_id: int) -> bool:
 
 def set_rule(tx: Transaction, author: Author, *, keeps: bool) -> None:
     """Set the rule of the author's site: with `keeps` it keeps what erased people have written, else they choose. The
-    site's row must be locked.
+    site's row must be locked; the change is journaled.
     """
     tx.run(SET_RULE, site_id=author.site_id, words=KEEP if keeps else "choice")
     journal.record_site(tx, author)

@@ -661,7 +661,8 @@ def lock_unheld(tx: Transaction, hashes: Sequence[str]) -> list[str]:
 class Erasing:
     """Erasing of one profile, whose row in `erasures` is locked. `words`: KEEP or REMOVE what the person wrote; `step`:
     index in STEPS; `upto_time`, `upto_id`: position within the step; `old_name`, `old_email`: those that the person had
-    before the erasing; `is_done`: after the last step.
+    before the erasing, the name HTML-escaped, "" until the first step; `user_id`, `version`: the profile's when the row
+    was locked; `is_done`: after the last step.
 
     For the caller, after the commit: `stale`, documents to drop from caches as (kind's name, id, version); `uploads`,
     hashes of files that the person uploaded; `objects`, objects of the store to delete.
@@ -696,7 +697,8 @@ class Erasing:
 def _identity(tx: Transaction, work: Erasing) -> bool:
     """Take the person off the profile: give it a placeholder user and a name that says nothing, end the person's access
     to the site, delete the rows that only the person had, such as bookmarks, or that others keep about the person, and
-    empty what moderators were told by the person or about them. Return True, as each step does when it is done.
+    empty what moderators were told by the person or about them. Set `old_name`, `old_email` and `objects`, the archives
+    of the profile's exports and imports. Return True, as each step does when it is done.
     """
     row = tx.row(HOLD, **work.where)
     assert row is not None, "an erasure refers to its profile"
@@ -753,7 +755,7 @@ def _huddles(tx: Transaction, work: Erasing) -> bool:
 
 def _bios(tx: Transaction, work: Erasing) -> bool:
     """Delete up to MOST_HUDDLES comments that the person has written on their own profile, and the texts of these
-    comments; return True when no such comment is left.
+    comments, also where the person's words are kept; return True when no such comment is left.
     """
     ids = [row[0] for row in tx.rows(BIOS, removed=REMOVED, most=MOST_HUDDLES, **work.where)]
     for id in ids:
@@ -800,7 +802,7 @@ def _reasons(tx: Transaction, work: Erasing) -> bool:
 
 def _mentions(tx: Transaction, work: Erasing) -> bool:
     """Replace the old name by the new one where the next MOST_READ comments of anybody, and their revisions, mention
-    the person; return True at the end.
+    the person; return True once no comment of the site is left to look at.
     """
     after = work.upto_id
     row = tx.row(PAGE, site_id=work.site_id, after=after, most=MOST_READ)
@@ -826,7 +828,7 @@ def _mentions(tx: Transaction, work: Erasing) -> bool:
 
 def renamed(markdown: str, html: str, link: str, old: str, new: str) -> tuple[str, str]:
     """Return a comment's Markdown and HTML with the name `new` in mentions of the person, in place of `old` and of
-    earlier names that the HTML links.
+    earlier names that the HTML links; in the Markdown a mention is any such name after @ or +, in upper or lower case.
 
     `old`, `new`: HTML-escaped, as profiles have them; `link`: the opening tag of a mention of the person.
     """
@@ -853,8 +855,8 @@ def _mail(tx: Transaction, work: Erasing) -> bool:
 
 
 def _files(tx: Transaction, work: Erasing) -> bool:
-    """Detach the profile's pictures, and set `uploads`: the caller deletes those files that no text links to. Return
-    True.
+    """Detach the profile's pictures, empty the names of the files that the person uploaded, and set `uploads`: the
+    caller deletes those files that no text links to. Return True.
     """
     tx.run(DROP_AVATARS, **work.where)
     tx.run(FORGET_NAMES, **work.where)
@@ -885,8 +887,8 @@ def begin(tx: Transaction) -> int:
 
 
 def lock(tx: Transaction) -> Erasing | None:
-    """Lock and return an erasing of a profile that has begun and is in the journal of erasures; None if there is none,
-    or other processes have locked all.
+    """Lock and return the erasing of a profile that was due first, of those that have begun, are in the journal of
+    erasures and are locked by no other process; None if there is none.
     """
     row = tx.row(LOCK)
     return Erasing(*row) if row else None

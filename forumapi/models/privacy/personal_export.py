@@ -229,7 +229,8 @@ class Claimed(NamedTuple):
 class PersonalExport(NamedTuple):
     """Copy of what belongs to a person on a site, as that person sees it. `state`: QUEUED, "running", READY or
     "failed"; `rows_done` of `rows_total` rows are written so far; `object`: name of its archive in the store of files,
-    "" before; `ends`: time at which the copy is deleted, HOURS after its making ended, well or not; None before.
+    "" before; `bytes`: size of that archive, 0 before; `ends`: time at which the copy is deleted, HOURS after its
+    making ended, well or not; None before.
     """
 
     state: str
@@ -281,8 +282,8 @@ class PersonalExport(NamedTuple):
 
 
 def claim(tx: Transaction) -> Claimed | None:
-    """Claim for this process the copy, of any site, that waits longest, or whose process was silent for SILENT_S; None
-    if there is none.
+    """Claim for this process the copy, of any site, that waits longest, or whose process was silent for SILENT_S
+    seconds, and mark it as being made; None if there is none.
     """
     row = tx.row(CLAIM, silent_s=SILENT_S)
     return Claimed(*row) if row else None

@@ -1,5 +1,5 @@
 """Retention periods of a site, set by its owner: for how many days addresses of machines, the audit, mail that was sent
-and texts of deleted things are kept; and the preview of what would go.
+or given up and texts of deleted things are kept; and the preview of what would go.
 
 The platform's own period is the highest that a site may set; without one of its own, a site has the platform's. Texts
 of deleted things are kept for good unless the owner sets a period. retention_steps.py carries the periods out.
@@ -209,7 +209,9 @@ class SitePeriods(NamedTuple):
 
 
 class AgedRows(NamedTuple):
-    """Number of rows of one kind that a period would delete or empty, and the time of the oldest; None for 0 rows."""
+    """Number of rows of one kind that a period would delete or empty, and the time of the oldest: when it was written,
+    for mail when it was sent, for a text when its thing was deleted; None for 0 rows.
+    """
 
     number: int
     oldest: datetime.datetime | None
@@ -249,6 +251,7 @@ def checked(
 ) -> dict[str, int]:
     """Return the site's `own` periods with those of `sent` in their place, in days by kind; 0 in `sent` goes back to
     the default, and the kind is then left out. Raises Invalid, naming the kind, for days outside of its limits.
+    `limits`: result of `bounds`, which must have each kind of `sent`.
     """
     found = dict(own)
     for kind, days in sent.items():
@@ -264,8 +267,8 @@ def checked(
 
 
 def set_periods(tx: Transaction, author: Author, own: Mapping[str, int]) -> None:
-    """Set the periods of the author's site, in days by kind, in place of its earlier ones. The site's row must be
-    locked.
+    """Set the periods of the author's site, in days by kind, in place of all its earlier ones, and journal the change;
+    a kind that `own` lacks has the default from now on. The site's row must be locked.
     """
     tx.run(SET, site_id=author.site_id, periods=json.dumps(own))
     journal.record_site(tx, author)
@@ -304,7 +307,7 @@ def of_sites(tx: Reader) -> list[SitePeriods]:
 
 def document(days: Mapping[str, int | None], limits: Mapping[str, Period]) -> dict[str, Any]:
     """Return the periods in force, `days` as `in_force` returns them, with their bounds `limits` as a dict for JSON, by
-    kind; what is kept for good has no days.
+    kind; what is kept for good has no `days`, and where that is the default no `default`.
     """
     return {
         kind: {

@@ -1,5 +1,5 @@
 """Steps that carry out the retention periods of a site, each a batch in a transaction: addresses are hashed, mail that
-was sent is deleted, and texts of things that were deleted long ago are removed.
+was sent or given up is deleted, and texts of things that were deleted long ago are removed.
 
 A batch finds what is left by itself, so that nothing is stored of how far the work is: a process that is killed loses
 one batch. The audit has a job of its own (cron/audit_chain_maintenance.py).
@@ -170,8 +170,9 @@ class RemovalBatch(NamedTuple):
 
 
 def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
-    """Delete up to MOST_TRACES mails of a site that were sent or given up longer than `days` ago; return their
-    number.
+    """Delete up to MOST_TRACES mails of a site, the oldest first, that were sent longer than `days` ago, or that were
+    given up and had been queued longer than `days` ago; return their number. Mails that another transaction has locked
+    stay.
     """
     return tx.run(FORGET_MAIL, site_id=site_id, days=days, most=MOST_TRACES)
 

@@ -70,13 +70,15 @@ def _shrinks(criterion: Criterion) -> bool:
 
 class RuleDefinition(NamedTuple):
     """Definition of a rule. `event`: one of EVENTS; `action`: one of ACTIONS. Conditions: `roles`: the author is in one
-    of these; `other_roles`: in none of these; `criteria`: the author meets them; `places`: the thing is in or below one
-    of these microcosms; empty tuples restrict nothing. `has_link` None: with or without one.
+    of the roles with these ids; `other_roles`: in none of these; `criteria`: the author meets them; `places`: the thing
+    is in or below one of these microcosms; empty tuples restrict nothing. `has_link` True: the text has a link; False:
+    it has none; None: either.
 
-    `least_length`, `most_length`: of the text, 0: no limit; `to_place`: microcosm into which `move` moves, else 0;
-    `days`: for how long RESTRICTS last, else 0. `least_reports`: number of people whose reports the open case of the
-    thing must have, of those in one of the roles `reporters` (empty: of all, guests too); 0 for other events. A profile
-    that joins is its own author, and has no text and no place.
+    `least_length`, `most_length`: inclusive bounds of the text in characters (a comment's Markdown, an item's title),
+    0: no limit; `to_place`: microcosm into which `move` moves, else 0; `days`: for how long RESTRICTS last, else 0.
+    `least_reports`: number of people whose reports the open case of the thing must have, of those in one of the roles
+    `reporters` (empty: of all, guests too); 0 for other events. A profile that joins is its own author, and has no text
+    and no place.
     """
 
     title: str
@@ -154,7 +156,9 @@ class RuleDefinition(NamedTuple):
         return itemtypes.PROFILE in self.on.takes
 
     def ends(self) -> datetime.datetime | None:
-        """Return the end of a restriction that begins now; None for other actions."""
+        """Return the time, in UTC, at which a restriction that begins now ends, after `days`; None for other actions,
+        whose `days` is 0.
+        """
         if not self.days:
             return None
         return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=self.days)
@@ -190,7 +194,7 @@ class RuleDefinition(NamedTuple):
         )
 
     def tests(self) -> str:
-        """Return the criteria as JSON, for the table of tests in matching.py."""
+        """Return the criteria as a JSON array of objects, the rows of the SQL table `tests` in matching.py."""
         tests = []
         for one in self.criteria:
             found = comparison(one)
@@ -209,7 +213,7 @@ class RuleDefinition(NamedTuple):
         return json.dumps(tests, ensure_ascii=False)
 
     def document(self) -> dict[str, Any]:
-        """Return the definition as a dict for JSON."""
+        """Return the definition as a dict for JSON; what does not apply to its event or action is left out."""
         data: dict[str, Any] = {
             "title": self.title,
             "event": self.event,

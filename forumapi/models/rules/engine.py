@@ -68,8 +68,9 @@ OPEN_CASE = Query(
 
 
 class _Hit(NamedTuple):
-    """Thing that fits a rule, one object for each rule and thing, with the thing's author and the number of the event.
-    `action_id`: the action that the rule took when the thing was written; 0 for none.
+    """Thing that fits a rule, one object for each rule and thing. `number`: of the event, or the report's id;
+    `action_id`: the action that the rule took when the thing was written, 0 for none; `author_id`: the thing's author,
+    0 if `action_id` is set.
     """
 
     rule: ModerationRule
@@ -111,8 +112,8 @@ def hides_at_writing(site: Site, item_type: int, kind: str) -> list[ModerationRu
 
 
 def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Carry the rules of a site out on what these events wrote. Called by the reader of the event log, in its
-    transaction.
+    """Carry the rules of a site out on what these events wrote, without events of an import or without an actor. Raises
+    Conflict if a rule may not change a thing that it fits. Called by the reader of the event log, in its transaction.
     """
     written = [event for event in events if event.actor_id and not event.is_import]
     rules = ModerationRule.in_force(tx, site_id) if written else []
@@ -136,7 +137,9 @@ def work_report(
     tx: Transaction, site_id: int, ref: ItemRef, number: int, created: datetime.datetime
 ) -> bool:
     """Carry the rules of a site out on a thing that somebody reported at the time `created`; return True if one of them
-    acted, or recorded that it would. `number`: the report's id, under which records name it.
+    fitted and so acted, recorded that it would, or may not do its action on that author; False if none fitted, the
+    thing is gone or is left alone. Raises Conflict if a rule may not change the thing. `number`: the report's id, under
+    which records name it.
 
     A thing is left alone if its author owns the site or moderates the microcosm that the thing is in; if the thing is
     in no microcosm, it is left alone if its author moderates any. The caller lets no other process do this for the same
@@ -174,8 +177,9 @@ def work_report(
 
 
 def _carry_out(tx: Transaction, site_id: int, tree: Tree, hits: Sequence[_Hit]) -> None:
-    """Act on the things of those hits whose rule is active and has not acted yet, and record all hits, except those
-    whose thing is gone or whose action may not be done.
+    """Act on the things of those hits whose rule is active and has not acted yet, and record all hits, except those of
+    them whose thing is gone or whose action on the author may not be done. Raises Conflict if a rule may not change a
+    thing.
     """
     # All at once, so that the things of several rules are locked in one order.
     acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}
@@ -260,7 +264,7 @@ def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[Ite
 
 def _fits_place(definition: RuleDefinition, ref: ItemRef, tree: Tree) -> bool:
     """Return True if the action moves nothing, or moves into a microcosm that is neither hidden nor deleted, like all
-    above, and takes things of this type.
+    above, and takes things of the type of `ref`.
     """
     if not definition.to_place:
         return True

@@ -272,7 +272,10 @@ PAST_REPORTED_ITEMS = Query(
 
 
 class PastThing(NamedTuple):
-    """Thing that a dry run found, with its author, the time of its event, and the beginning of its text."""
+    """Comment, item or profile that a dry run found. `happened`: when it was written or joined; for a rule on edits,
+    when it was last edited; for a rule on reports, when the last of the reports that count was made. `text`: the first
+    EXCERPT characters of a comment's Markdown, an item's title or a profile's name, as they are stored.
+    """
 
     ref: ItemRef
     author_id: int
@@ -317,7 +320,7 @@ def of_events(
     """Return (thing, its author's profile id) of each of the comments, items or profiles `ids` that fits the rule and
     is not deleted, in any order. The rule's event says of which of these types the ids are; `tree`: the site's
     microcosms; `deleted_too`: ids, among `ids`, of comments or items that are returned even if they are deleted. The
-    number of reports is not looked at: `of_reports` does.
+    number of reports is not looked at: `of_reports` does. Huddles and comments in them fit no rule.
     """
     if rule.is_on_joining:
         found = tx.rows(NEW_PROFILES, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
@@ -375,10 +378,10 @@ def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
 
 
 def of_the_past(tx: Reader, site_id: int, me: int, rule: RuleDefinition, tree: Tree) -> DryRun:
-    """Return what the rule would have fitted in the last DAYS days, by its authors as they are now; deleted and hidden
-    things too. Of more than MOST_EXAMINED things the newest are examined. For a rule on reports: the things, except
-    those of the profile `me`, whose case, open or decided, has a report of these days and reports by as many people as
-    the rule wants.
+    """Return what the rule would have fitted in the last DAYS days, with authors judged by what they are now; for a
+    rule on edits the time of the last edit counts; deleted and hidden things too. Of more than MOST_EXAMINED things the
+    newest are examined. For a rule on reports: the things, except those of the profile `me`, whose case, open or
+    decided, has a report of these days and reports by as many people as the rule wants.
     """
     params = {"site_id": site_id, "days": DAYS, "most": MOST_EXAMINED, **_params(rule, tree)}
     is_on_comments = itemtypes.COMMENT in rule.on.takes

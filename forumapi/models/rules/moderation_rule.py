@@ -148,8 +148,8 @@ FORGET_HITS = Query(
 @dataclasses.dataclass
 class RulePlan:
     """Plan that a dry run leaves: the version of a rule that is saved when the client sends the plan's id, the ticket.
-    `rule_id` 0: of a new rule; `base_version`: version of the rule at the time of the dry run; `matched`: number of
-    things that the dry run found.
+    `rule_id` 0: of a new rule; `base_version`: version of the rule at the time of the dry run, 0 for a new rule;
+    `matched`: number of things that the dry run found.
     """
 
     rule_id: int
@@ -159,7 +159,9 @@ class RulePlan:
     matched: int
 
     def insert(self, tx: Transaction, site_id: int, me: int) -> int:
-        """Store the plan of the profile `me`, and return its id."""
+        """Store the plan of the profile `me`, and return its id; plans of the site that are older than TICKET_MINUTES
+        are deleted.
+        """
         return int(
             tx.value(
                 INSERT_PLAN,

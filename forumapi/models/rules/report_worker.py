@@ -59,7 +59,9 @@ class ReportRulesWorker(PollingThread):
         self._hint = hint
 
     def poll(self) -> None:
-        """Look at all waiting reports while `leads()` is True. Raises Unavailable if the database can't be reached."""
+        """Carry the rules out on all waiting reports, one after the other, while `leads()` is True. Raises Unavailable
+        if the database can't be reached.
+        """
         while self._leads() and not self.is_stopping and self.work():
             pass
 

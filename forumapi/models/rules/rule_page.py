@@ -60,7 +60,9 @@ _NONE: Final = (0, 0)
 
 
 class RuleVersion(NamedTuple):
-    """Version of a rule. `matched`: number of things that its dry run found; `created_by`: a profile."""
+    """Version of a rule. `matched`: number of things that its dry run found; `created_by`: id of the profile that saved
+    it.
+    """
 
     version: int
     mode: str
@@ -160,7 +162,7 @@ def dry_run(
     ticket: int, mode: str, rule: RuleDefinition, found: DryRun, people: Mapping[int, bytes]
 ) -> dict[str, Any]:
     """Return the outcome of a dry run as a dict for JSON. `ticket`: id of its RulePlan; `mode` and `rule`: mode and
-    definition that the plan gives the rule; `people`: summaries of the authors by profile id.
+    definition that the plan gives the rule; `people`: summaries of the authors, as JSON, by profile id.
     """
     return {
         **rule.document(),

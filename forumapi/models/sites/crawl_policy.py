@@ -32,8 +32,9 @@ MOST_PER_MINUTE: Final = 10_000_000
 
 
 class CrawlPolicy(NamedTuple):
-    """Policy of a site. `refused`: names of known crawlers; `train_ai`: one of PREFERENCES; `per_minute`: requests of
-    all unknown programs, 0 for the platform's number, which is also the highest.
+    """Policy of a site. `refused`: names of the known crawlers that are refused; `train_ai`: preference on training
+    language models, "y" (allowed), "n" (not allowed) or "" (none stated); `per_minute`: requests a minute of all
+    unknown programs together, 0 for the platform's number, which is also the highest.
     """
 
     refused: tuple[str, ...] = ()
@@ -73,7 +74,9 @@ class CrawlPolicy(NamedTuple):
         return self._replace(refused=tuple(dict.fromkeys(self.refused)))
 
     def set(self, tx: Transaction, author: Author) -> None:
-        """Store the policy for the author's site, whose row is locked."""
+        """Store the policy for the author's site, whose row is locked, increment the site's version and journal the
+        change. The policy must have been `checked`.
+        """
         value = dumps(self.document()).decode()
         version = tx.value(SET, site_id=author.site_id, value=value)
         journal.record_site(tx, author, version=version)

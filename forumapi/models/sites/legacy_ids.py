@@ -61,7 +61,8 @@ class LegacyMatch(NamedTuple):
     """Thing that an old address names: `old`, its type and old id, and `item_id`, its id here; 0: the address is that
     of the list of all things of this type.
 
-    For an attachment, `file_hash` and the type and id of the comment that it is attached to, `holder_…`.
+    For an attachment, `file_hash` and the type and id of the comment that it is attached to, `holder_…`; else these are
+    "" and 0.
     """
 
     old: Old
@@ -73,7 +74,8 @@ class LegacyMatch(NamedTuple):
 
 def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> LegacyMatch | None:
     """Return the thing at the address `url` of an old forum, readable or not; None if no imported forum whose addresses
-    are switched on had the address. Costs two statements at most.
+    are switched on had the address; of several such forums the one that was imported first. Costs two statements at
+    most.
 
     `rules`: how addresses are read, by the name of the forum software.
     """
@@ -97,12 +99,14 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
 
 
 def comment_total(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return how many comments of the item `id` a viewer sees who ignores the profiles `ignored`."""
+    """Return how many comments of the item `id` a viewer sees who ignores the profiles with the ids `ignored`; 0 if
+    there is no such item.
+    """
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 
 
 def item_total(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
     """Return how many conversations and events, neither deleted nor moderated, the microcosm `id` has, without the
-    items `ignored`.
+    items with the ids `ignored`; 0 if there is no such microcosm.
     """
     return int(tx.value(ITEMS, site_id=site_id, id=id, ignored=ignored) or 0)

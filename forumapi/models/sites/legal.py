@@ -100,8 +100,8 @@ _CLEANER: Final = nh3.Cleaner(
 
 
 class LegalText(NamedTuple):
-    """Legal document: `body`, a template, or, if `link` is not "", the address at which the document is kept elsewhere.
-    `is_own`: the document is the site's own, not the package's.
+    """Legal document: `body`, HTML with the $names in NAMES, or, if `link` is not "", the address at which the document
+    is kept elsewhere. `is_own`: the document is the site's own, not the package's.
     """
 
     body: str
@@ -112,15 +112,15 @@ class LegalText(NamedTuple):
     @classmethod
     def find(cls, tx: Reader, site_id: int, document: str) -> LegalText:
         """Read a document of the site from the database: its own, else the package's. `document`: the document's name,
-        such as `terms`.
+        one of SITE_DOCUMENTS or ROOT_DOCUMENTS.
         """
         row = tx.row(FIND, site_id=site_id, name=f"legal.{document}")
         return cls(*row) if row else _packaged(document)
 
     @classmethod
     def held(cls, tx: Reader, site: Site, document: str) -> LegalText:
-        """Return a document of the site, its own or else the package's, as `find` does. The site's own ones are read
-        once and kept in `site`, until a new snapshot takes its place.
+        """Return a document of the site, its own or else the package's, as `find` does; `document` is named as there.
+        The site's own ones are read once and kept in `site`, until a new snapshot takes its place.
         """
         if site.texts is None:
             site.texts = {row[0]: cls(*row[1:]) for row in tx.rows(FIND_ALL, site_id=site.id)}

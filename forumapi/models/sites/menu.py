@@ -41,7 +41,9 @@ UPDATE = Query(
 
 
 class EntryBody(Struct):
-    """Entry of a menu as a client sends it."""
+    """Entry of a menu as a client sends it, in plain text: the address, the tooltip, and the words of the link; `title`
+    may be left out.
+    """
 
     href: str | UnsetType = UNSET
     title: str | UnsetType = UNSET

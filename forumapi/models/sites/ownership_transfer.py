@@ -74,7 +74,9 @@ class SiteOffer(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, author: Author, profile_id: int) -> None:
-        """Store an offer of the author's site to a profile, in place of an earlier offer."""
+        """Store an offer of the author's site to a profile, in place of an earlier offer. The author must be the site's
+        owner, else the offer is not in force.
+        """
         tx.run(INSERT, site_id=author.site_id, profile_id=profile_id, offered_by=author.profile_id)
 
     @staticmethod
@@ -83,9 +85,9 @@ class SiteOffer(NamedTuple):
         tx.run(DELETE, site_id=site_id)
 
     def accept(self, tx: Transaction, author: Author) -> None:
-        """Make the author, to whom the site is offered, the owner of the site, and also the owner and creator of its
-        root microcosm if the former owner was either; the offer is then gone. The former owner keeps the profile, and
-        all other microcosms.
+        """Make the author, to whom the site must be offered, the owner of the site, and also the owner and creator of
+        its root microcosm if the former owner was either; the offer is then gone. The former owner keeps the profile,
+        and all other microcosms.
         """
         tx.run(ACCEPT, site_id=author.site_id, profile_id=author.profile_id, was=self.offered_by)
         self.delete(tx, author.site_id)

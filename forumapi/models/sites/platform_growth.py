@@ -56,15 +56,16 @@ _KEYS: Final = (
 
 def sample(tx: Transaction) -> int:
     """Store a sample of the platform's figures: new profiles, profiles that were active, new comments and
-    conversations, all of the last 24 hours, and the numbers of all profiles and sites; return 1, or 0 if there is a
+    conversations, all of the last 24 hours, and the numbers of all profiles, of those with a picture and a name that
+    they chose, of all sites, and of those with a logo, a comment and a second profile; return 1, or 0 if there is a
     sample of this very moment.
     """
     return tx.run(SAMPLE)
 
 
 def daily(tx: Reader) -> list[dict[str, Any]]:
-    """Return the newest sample of each day (UTC), as `sample` stored it, oldest day first, as dicts for JSON; a day
-    without a sample is left out.
+    """Return the newest sample of each day (UTC), as `sample` stored it, oldest day first, as dicts for JSON, in which
+    `pageviews`, `visits` and `uniques` are 0; a day without a sample is left out.
     """
     kept = {"pageviews": 0, "visits": 0, "uniques": 0}  # not counted any more
     return [

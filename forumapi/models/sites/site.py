@@ -461,8 +461,8 @@ class Site:
         custom domain in `body` is only claimed. `user_id`: its owner; `platform_domain`: the platform's domain, at or
         below which no custom domain may be, "" to allow any; `ip`: the client address, for the audit, "" for none.
 
-        Raises Invalid, which names the field, for a bad setting, and for a user who owns `most` sites (0: any number);
-        NotFound for an unknown user.
+        Raises Invalid, which names the field, for a bad setting or a subdomain that is taken or reserved, and for a
+        user who owns `most` sites, deleted ones counted (0: any number); NotFound for an unknown user.
         """
         key = site_validation.check_key(site_validation.given(body.subdomainKey, ""))
         settings = site_validation.merged(
@@ -515,8 +515,9 @@ class Site:
 
 
 class LockedSite(NamedTuple):
-    """Row of a site, locked until the transaction ends. `owned_by`: the owner's profile; `owner_user_id`: that
-    profile's user, who may change the site (platform 2.3).
+    """Row of a site, locked until the transaction ends. `is_deleted`: False also for a site that is suspended or in its
+    export window; `key`: its subdomain; `owned_by`: the owner's profile; `owner_user_id`: that profile's user, who may
+    change the site (platform 2.3).
 
     `has_proof`: DNS has proven that its custom domain belongs to it.
     """
@@ -587,8 +588,8 @@ def lock_for_update(tx: Transaction, site_id: int) -> None:
 
 @contextlib.contextmanager
 def _fields() -> Iterator[None]:
-    """Context in which a broken constraint of `sites` raises Invalid, which names the field. The transaction can't be
-    used afterwards.
+    """Context in which a subdomain that is taken or a theme that does not exist raises Invalid, which names the field;
+    other broken constraints pass through. The transaction can't be used afterwards.
     """
     try:
         yield

@@ -201,7 +201,9 @@ class SiteCache(PollingThread):
         return new
 
     def _make_room(self) -> None:
-        """Evict the sites that were read longest ago while there are too many sites or bytes."""
+        """Evict the sites that were read longest ago while there are too many sites or bytes; one site stays, however
+        big.
+        """
         weight = sum(site.weight for site in self._by_id.values())
         while len(self._by_id) > self._most or (weight > self.MOST_BYTES and len(self._by_id) > 1):
             site = next(iter(self._by_id.values()))

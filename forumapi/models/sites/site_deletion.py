@@ -344,7 +344,8 @@ class NotEmptyError(Exception):
 
 class SiteDeletion(NamedTuple):
     """Deletion of a site that has begun, its row locked. `id`: its own; `key`: the site's subdomain; `created`: when
-    the site was made; `is_silent`: no mail tells its end.
+    the site was made; `asked`: when the export window began, or, without one, when the deletion did; `is_silent`: no
+    mail tells its end.
     """
 
     id: int
@@ -437,7 +438,7 @@ class ListedDeletion(NamedTuple):
         return [cls(*row) for row in tx.rows(LIST)]
 
     def is_signed(self, keys: Keys) -> bool:
-        """Return True if one of the keys signed the receipt as it is."""
+        """Return True if one of the keys signed the receipt as it is; False before the end."""
         return (
             self.finished is not None
             and self.signature is not None

@@ -233,7 +233,8 @@ class DueDomain(NamedTuple):
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
         """Change the state of the domain, and under which domain the site is served, by the answer `proof` of DNS;
         return the new state, "" for a claim that was dropped or is gone. A claim with a proof takes the domain from
-        another site that is served under it without one. Locks the rows of all sites that have the domain.
+        another site that is served under it without one, or is deleted. Locks the rows of all sites that have the
+        domain.
         """
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))

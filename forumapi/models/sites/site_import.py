@@ -233,8 +233,9 @@ EXPIRE = Query(
 
 class SiteImport(NamedTuple):
     """Import of a site, the latest that its owner began. `task`: the last one queued, PLAN, RUN, VERIFY or UNDO;
-    `state`: that of the task, WAITING, RUNNING, DONE, FAILED or CANCELLED; `reason`: why the task failed; `token_id`:
-    token of the upload; `expires`: when the upload is deleted, None while a task is under way or the upload is gone.
+    `state`: that of the task, WAITING, RUNNING, DONE, FAILED or CANCELLED; `reason`: why the task failed, "" if it did
+    not; `title`, `product`: as in ImportRequest; `token_id`: token of the upload; `expires`: when the upload is
+    deleted, None while a task is under way or the upload is gone.
 
     `phase`, `done`, `total`: stream that is loaded, its documents so far and in all; `documents`, `whole`: the same for
     all streams, `whole` 0 while unknown; `seconds_left`: estimate for the task, None while unknown; `size`: of the
@@ -343,7 +344,7 @@ def left_out(tx: Reader, site_id: int, limit: int, offset: int) -> list[dict[str
 
 def owners(tx: Reader, site_id: int, user_id: int) -> list[str]:
     """Return the e-mail addresses of the site's owner and of the user `user_id`, in any order; one address if they are
-    the same person.
+    the same person; [] if the site has no owner.
     """
     return [row[0] for row in tx.rows(OWNERS, site_id=site_id, user_id=user_id)]
 
@@ -392,7 +393,9 @@ class ImportClaim(NamedTuple):
         return {"site_id": self.site_id, "epoch": self.epoch}
 
     def is_held(self, tx: Reader) -> bool:
-        """Return True if no other claim and no cancellation has ended this claim."""
+        """Return True while the task of this claim is running; False once it has ended, or another claim or a
+        cancellation has ended this claim.
+        """
         return bool(tx.value(HOLDS, **self._key))
 
     def renew(
@@ -430,8 +433,8 @@ class ImportClaim(NamedTuple):
 
     def finish(self, tx: Transaction, **results: Mapping[str, Any]) -> list[str]:
         """Mark the task as done, with its result under the name `plan`, `verification` or `undoing`; return the e-mail
-        addresses of the site's owner and of the user who uploaded the dump, in any order, [] if the claim was lost or
-        the site is deleted.
+        addresses of the site's owner and of the user who uploaded the dump, in any order, [] if the claim was lost, or
+        the site is deleted or has no owner.
         """
         return self._end(tx, DONE, "", **results)
 

@@ -85,8 +85,8 @@ MOMENTARY: Final = frozenset((CALLS, SOCKETS))
 
 
 class PlanNotice(NamedTuple):
-    """Notice to the owner of a site: of `most`, which the plan `plan` allows of `limit`, `percent` are used: 80 or
-    100.
+    """Notice to the owner of a site: of `most`, which the plan named `plan` allows of `limit` (MEMBERS or another name
+    of a limit), `percent` are used: 80 or 100.
     """
 
     site_id: int

@@ -115,7 +115,9 @@ class SiteLifeCycle(NamedTuple):
         return self.state == EXPORT_WINDOW
 
     def document(self) -> dict[str, Any]:
-        """Return the state as a dict for JSON."""
+        """Return the state as a dict for JSON; an active site's has `state` alone, and `due` and `byOperator` are of
+        the export window.
+        """
         shown: dict[str, Any] = {"state": self.state}
         if self.since is not None:
             shown["since"] = json_fragments.format_time(self.since)
@@ -126,8 +128,9 @@ class SiteLifeCycle(NamedTuple):
 
 
 class HeldSite(NamedTuple):
-    """Site whose row is locked for a change of its state. `owner_email`: "" for a site without an owner; `title`: as
-    stored, HTML-escaped.
+    """Site whose row is locked for a change of its state. `is_deleted`: also while it is suspended or in its export
+    window; `key`: its subdomain; `is_being_deleted`: its deletion has begun. `owner_email`: "" for a site without an
+    owner; `title`: as stored, HTML-escaped.
     """
 
     site_id: int
@@ -179,7 +182,7 @@ class HeldSite(NamedTuple):
 
 def audit(tx: Transaction, author: Author, action: str = CHANGED) -> None:
     """Record in the audit of the platform's own site, which outlives others, that the author, or a job (profile 0, no
-    operator), did `action` to the author's site. Take no other lock afterwards.
+    operator), did `action`, a code of the audit such as CHANGED, to the author's site. Take no other lock afterwards.
     """
     ref = ItemRef(itemtypes.SITE, author.site_id)
     # The author's profile is one of that site.

@@ -107,7 +107,8 @@ class Usage(NamedTuple):
     if it was answered with a status of 400 or more, `refused`.
 
     `bytes_sent`: of the bodies of answers; `cpu_ms`: the site's share of the web workers' processor time, in proportion
-    to the statements of its requests; `live_s`: duration of all live connections together; `comments`: new ones,
+    to the statements of its requests; `live_s`: duration in seconds of all live connections together; `database_ms`:
+    time for which its requests waited for the database; `mails`, `pushes`: those that were sent; `comments`: new ones,
     which count in `writes` too.
     """
 

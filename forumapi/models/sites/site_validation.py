@@ -70,7 +70,9 @@ class SiteMeta(Struct):
 
 
 class SiteBody(Struct, kw_only=True):
-    """Settings of a site as a client sends them; "" clears a setting that may be absent (P-16)."""
+    """Settings of a site as a client sends them; "" clears a setting that may be absent (P-16). `subdomainKey` counts
+    for a new site alone.
+    """
 
     title: str | UnsetType = UNSET
     description: str | UnsetType = UNSET
@@ -100,7 +102,7 @@ def names_domain_alone(body: SiteBody) -> bool:
 
 
 class SiteSettings(NamedTuple):
-    """Settings of a site that its owner chooses, as they are stored; None: not set."""
+    """Settings of a site that its owner chooses, as stored: title and description HTML-escaped; None: not set."""
 
     title: str = ""
     description: str = ""
@@ -141,7 +143,8 @@ def merged(
     SiteSettings() for a new site; `platform_domain`: the platform's domain, at or below which no custom domain may be,
     "" to allow any; `web_hosts`: hosts on which the site's pages may be, empty for any.
 
-    Raises Invalid, which names the field. An address or id that equals the stored one is not checked again.
+    Raises Invalid, which names the field, for a bad setting, for a site without title or description, and for another
+    `auth0Domain` without a new secret beside it. An address or id that equals the stored one is not checked again.
     """
 
     def optional(

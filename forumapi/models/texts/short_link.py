@@ -421,7 +421,8 @@ def of_site(
     limit: int,
 ) -> list[LinkUse]:
     """Return up to `limit` links in the current texts of comments on items of `readable` microcosms, hidden ones aside,
-    newest comment first; none of huddles or profiles.
+    newest comment first, and of one comment the highest link id first; none of huddles or profiles. `readable`: ids of
+    microcosms.
 
     `before`: (comment id, link id) of the last one already listed, after which the result begins in that order. `host`:
     only links to this domain and its subdomains; "" for all.
@@ -447,8 +448,8 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 
 def checked_domain(text: str) -> str:
-    """Return `text` as a domain in the form in which hosts are looked up: lower case, in ASCII. Raises Invalid if it is
-    no domain.
+    """Return `text` as a domain in the form in which hosts are looked up: lower case, in ASCII; a port or path behind
+    it is cut off. Raises Invalid if it is no domain.
     """
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):

@@ -86,7 +86,8 @@ def finish(
     """Finish a prepared comment for the place where it stands. `microcosm_id`: the place's id in `tree`, 0 for a
     profile, None for a huddle; `tree` is called only if the comment has links.
 
-    Links are shortened only where guests may read the place, since a short link leads everybody to its address.
+    Links are shortened, and new ones stored, only where guests may read the place, since a short link leads everybody
+    to its address.
     """
     draft, names, base = prepared
     short: dict[str, short_link.ShortLink] = {}
@@ -112,7 +113,7 @@ def render_many(
     makes_links: bool = True,
 ) -> list[RenderedText]:
     """Render imported comments, of any length, in two statements at most, three after a collision of codes; the results
-    are in the order of `sources`: Markdown and place of each, the place as in `finish`.
+    are in the order of `sources`: Markdown and place of each, the place as in `finish`, `short_links` as in `prepare`.
 
     `makes_links` False: links that have no code yet stay as they are, and nothing is written.
     """
@@ -148,7 +149,8 @@ def render_many(
 
 def preview(tx: Reader, site: Site, source: str, *, short_links: str) -> str:
     """Return the HTML of the Markdown `source`, which is not stored, as `prepare` and `finish` make it, but with links
-    that are not shortened. `short_links` as in `prepare`.
+    that are not shortened. `short_links` as in `prepare`. Raises ValueError for a text over `render.MAX_SOURCE`
+    characters.
     """
     draft, names, _ = prepare(tx, site, source, short_links=short_links)
     links = {url: one.url for url, one in short_link.unshortened(draft.urls).items()}

@@ -550,8 +550,8 @@ class Action:
         or if it is a merge of many comments as in `start`, in the background. Things that could not be taken back
         earlier are tried again. `author`, `allowed`: as in `run_back`.
 
-        Raises Conflict for an action that is not done, is final, is older than UNDO_DAYS, or has nothing left to take
-        back.
+        Raises Conflict for an action that is not done, is final, is older than UNDO_DAYS, or was undone before and left
+        no conflicts to try again.
         """
         if self.does.final:
             raise Conflict(f"An action of the kind {self.kind} is final")
@@ -571,7 +571,7 @@ class Action:
     ) -> None:
         """Take back up to `limit` changes; the last batch sets the action to UNDONE and, as
         `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing that others changed since stays,
-        as a conflict.
+        as a conflict, and so does one in none of the microcosms `allowed`.
 
         `author`: who undoes the action; `allowed`: microcosms that the author moderates now.
         """
@@ -588,7 +588,7 @@ class Action:
         `author`, `allowed`: as in `run_back`.
 
         A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is. Raises Conflict for an
-        action that is not done.
+        action that is not done, NotImplementedError for one of a final kind.
         """
         if self.state not in (DONE, UNDONE):
             raise Conflict("This action is not done")

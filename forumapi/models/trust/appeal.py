@@ -264,7 +264,8 @@ class Appeal:
 
     def others_decide(self, tx: Reader, site_id: int, tree: Tree, owner_id: int) -> bool:
         """Return True if somebody may decide who neither did the action nor appeals: the site's owner (`owner_id`), or
-        one who moderates all of the appeal's `microcosm_ids`.
+        one who moderates all of the appeal's `microcosm_ids`; if one of these is 0, or there are none, the owner alone
+        may.
         """
         but = {self.actor_id, self.profile_id}
         if owner_id not in but:
@@ -325,7 +326,9 @@ def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[i
 
 
 def _moderators(tree: Tree, microcosm_id: int) -> tuple[set[int], set[int]]:
-    """Return (profile ids of a microcosm's owner and creator, ids of the moderator roles that hold in it)."""
+    """Return (profile ids of a microcosm's owner and creator, ids of the moderator roles that hold in it); two empty
+    sets for a microcosm that is not in `tree`.
+    """
     node = tree.nodes.get(microcosm_id)
     if node is None:
         return set(), set()

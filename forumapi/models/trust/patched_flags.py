@@ -25,7 +25,7 @@ def flag_item(
     tx: Transaction, author: Author, item: Item, flags: Mapping[str, bool], reason: str
 ) -> None:
     """Set those flags of the locked item that `flags` has, by column such as `is_open`, with the edit reason `reason`;
-    and record an action for each flag that changes.
+    and record an action for each flag that changes. A column that no kind of action sets raises KeyError if it changes.
     """
     ref = ItemRef(item.item_type, item.id)
     for column, value in flags.items():

@@ -181,5 +181,7 @@ def defer(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
 
 
 def unattached(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Lock the files with these hashes that are attached to nothing; return their hashes in any order, [] for none."""
+    """Lock the files with these hashes that are attached to nothing on any site; return their hashes in any order, []
+    for none.
+    """
     return [row[0] for row in tx.rows(UNATTACHED, hashes=list(hashes))] if hashes else []

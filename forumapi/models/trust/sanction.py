@@ -181,8 +181,8 @@ def protected(
     is_below_too: bool = False,
 ) -> int:
     """Return the first of these profile ids that is the site's owner's or that of a moderator of the microcosm
-    `place_id`, with `is_below_too` also of one below it; with place 0, of whoever moderates anything on the site. 0 if
-    none is.
+    `place_id`, with `is_below_too` also of one below it; with place 0, or one that `tree` lacks, of whoever moderates
+    anything on the site. 0 if none is.
     """
     for profile_id in profile_ids:
         found = identities.of_profile(tx, site_id, profile_id)

@@ -160,7 +160,7 @@ def lock(
 ) -> dict[ItemRef, ActionTarget]:
     """Lock the comments and items among `refs`, and the items that the comments are on; return the targets by thing, in
     the order: items by type and id, then all given profiles by id, existing or not, then comments by id. `place_id`:
-    microcosm that a profile counts as being in, 0 outside of all.
+    microcosm that a profile counts as being in, 0 outside of all; types other than TYPES raise ValueError.
 
     Things that do not exist are left out, and so are comments in huddles and those that a merge has moved meanwhile.
     """
