@@ -107,7 +107,7 @@ TAGS: Final = (
             "configuration_checks",
             "usage",
             "plan",
-            "crawling",
+            "crawl_policy",
             "avatar_source",
             "forum_import",
             "erasure_rule",
