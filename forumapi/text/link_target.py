@@ -44,8 +44,9 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTa
     """Return the target of a link to `url`, as an author wrote it but with entities decoded; None if the sanitiser
     would remove the link.
 
-    A link within the site becomes a path. `own_hosts`: the site's host names, in lower case, without port; `file_host`:
-    the one of `own_hosts` on which addresses of files stay absolute, None for no such host.
+    A link within the site becomes a path, unless the path would begin with two slashes. `own_hosts`: the site's host
+    names, in lower case, without port; `file_host`: the one of `own_hosts` on which addresses of files stay absolute,
+    None for no such host.
     """
     web = _PLAIN_WEB.fullmatch(url)
     if web is None:

@@ -42,7 +42,9 @@ def given(value: T | UnsetType, otherwise: T) -> T:
 
 @cache
 def _fields(struct: type[Struct]) -> dict[str, tuple[str, Any]]:
-    """Return the fields of a struct by their wire names in lower case: (wire name, type without UNSET and null)."""
+    """Return the fields of a struct by their wire names in lower case: (wire name, type without UNSET and null; Any for
+    a union of several others).
+    """
     hints = typing.get_type_hints(struct)
     return {
         field.encode_name.lower(): (field.encode_name, _bare(hints[field.name]))
@@ -59,11 +61,11 @@ def _bare(hint: Any) -> Any:
 
 def _fit(value: Any, hint: Any, place: str = "", depth: int = 0) -> Any:
     """Return decoded JSON (`value`) in the form of the type `hint`: keys as its structs spell them, without unknown
-    keys and members that are null; the types of other values are not checked, and objects for which `hint` has no
-    struct are returned as they are.
+    keys and members that are null; the types of other values are not checked; an object for which `hint` has no struct
+    and a list for which it has no list are returned as they are, whatever they hold.
 
     `place`: path to `value` in the body, for errors; `depth`: number of steps in that path. Raises Invalid for too deep
-    a nesting, U+0000, and numbers beyond 64 bits.
+    a nesting, U+0000, and integers beyond 64 bits, outside of such objects and lists.
     """
     if depth > _MAX_DEPTH:
         raise Invalid(place, "is nested too deeply", code=UNPARSABLE)

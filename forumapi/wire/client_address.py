@@ -31,7 +31,7 @@ class Proxies:
         proxy, the last address in X-Forwarded-For that is not a trusted proxy's; the first address if all are. An entry
         that is no address ends the search: the entry after it counts, or else the peer.
 
-        "" for a peer on a Unix socket; such a peer is trusted if 127.0.0.1 is.
+        The address of a peer on a Unix socket is ""; such a peer is trusted if 127.0.0.1 is.
         """
         peer = str(environ.get("REMOTE_ADDR") or "")
         forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")

@@ -44,7 +44,7 @@ PLAIN: Final = EnvelopeSwitches()
 
 
 def check_callback(name: str) -> str:
-    """Return `name` if it is a safe JavaScript name for JSONP (P-06). Raises Invalid, code 2."""
+    """Return `name` if it is a safe JavaScript name for JSONP (P-06). Raises Invalid, code 2, for any other."""
     if not _CALLBACK.fullmatch(name):
         raise Invalid(
             "callback", "must be a JavaScript name of at most 100 characters", code=UNPARSABLE
@@ -53,8 +53,8 @@ def check_callback(name: str) -> str:
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches) -> bytes:
-    """Return the body of a JSON answer from `data` and `error`, both JSON: in the envelope, which repeats the HTTP
-    status `status`, or as the switches ask.
+    """Return the body of a JSON answer from `data` and `error`, both JSON: in the envelope, which has the answer's
+    status `status`, also where `always200` hides it from HTTP; or as the switches ask, with `bare` without `error`.
     """
     if switches.bare:
         body = data

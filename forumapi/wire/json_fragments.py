@@ -38,8 +38,8 @@ class Hole:
 # The same times are shown on every page of a thread, in every list.
 @lru_cache(4096)
 def format_time(moment: datetime.datetime) -> str:
-    """Return `moment`, which must be in UTC, as RFC 3339 with Z and up to six decimals, without trailing zeros
-    (platform 1.9).
+    """Return `moment`, which must be in UTC (aware or naive), as RFC 3339 with Z and up to six decimals, without
+    trailing zeros (platform 1.9).
     """
     text = moment.isoformat()
     if moment.microsecond:

@@ -55,7 +55,9 @@ _PROGRAM: Final = re.compile(
 
 @lru_cache(2048)
 def claimed(user_agent: str) -> Crawler | None:
-    """Return the known crawler that a User-Agent claims to be; None for any other."""
+    """Return the known crawler that a User-Agent claims to be: the first that it names, anywhere and in any letter
+    case; None if it names none. The claim is not verified.
+    """
     found = _CLAIM.search(user_agent)
     return _BY_LOWER[found[0].lower()] if found else None
 

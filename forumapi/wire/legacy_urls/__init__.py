@@ -136,12 +136,14 @@ class RuleSet(NamedTuple):
     separators: str
 
     def read(self, url: str) -> Old | None:
-        """Return the best target of an old URL, found by its path and query, on any host; None if no rule fits."""
+        """Return the best target of an old URL, found by its path and query, on any host; None if no rule finds one, or
+        the URL is malformed.
+        """
         return next(self.read_all(url), None)
 
     def read_all(self, url: str) -> Iterator[Old]:
         """Yield the targets of an old URL, best first; a later one is for the case that the object before it was not
-        imported.
+        imported. Nothing is yielded if no rule finds one, or the URL is malformed.
         """
         try:
             parts = urlsplit(url.replace("&amp;", "&"))
@@ -269,7 +271,8 @@ def load(folder: str = "") -> dict[str, RuleSet]:
     """Return the rules by product: those of this package, and of the files `<product>.toml` in `folder`, which take
     precedence.
 
-    `folder` "": none. Raises RulesError, also for a folder that can't be read.
+    `folder` "": none. Raises RulesError for a file that is malformed or not named after a product, and for a folder
+    that can't be read.
     """
     own = resources.files(__name__)
     texts = {

@@ -166,9 +166,9 @@ class SettingField(Struct, kw_only=True):
 
 
 class SiteAuthMethod(SignInMethod, kw_only=True):
-    """A sign-in method, as the site's owner sees it. `ready`: all required settings are set; `own`: by the site's
-    owner, not the platform. `fields`: the settings that the method can have; `settings`: the site's own values of them,
-    by name, without secrets; `secrets`: names of the secrets that are set.
+    """A sign-in method, as the site's owner sees it. `ready`: all required settings are set; `own`: set up by the
+    site's owner, not by the platform. `fields`: the settings that the method can have; `settings`: the site's own
+    values of them, by name, without secrets; `secrets`: names of the secrets that are set.
     """
 
     enabled: bool

@@ -11,7 +11,9 @@ from forumapi.wire.schemas.values import Time
 
 
 class StateFlags(Struct, kw_only=True):
-    """Base of the flags of items and microcosms, which are the object's state (platform 1.12)."""
+    """Base of the flags of items and microcosms, which are the object's state (platform 1.12). `sticky`: first in
+    lists; `open`: not closed; `moderated`: hidden by a moderator, a check or a rule of moderation.
+    """
 
     sticky: bool
     open: bool
@@ -53,6 +55,6 @@ class EditedMeta(CreatedMeta, kw_only=True):
 
 
 class Entry(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of entries of a list of several types: `itemType` names the type of `item`."""
+    """Base of entries of a list of several types: `itemType` names the type of the object `item`."""
 
     item: T

@@ -20,7 +20,9 @@ from forumapi.wire.schemas.values import CommentableName, Count, Id, NoneOrId, R
 
 
 class CommentFlags(Struct, kw_only=True):
-    """The state of a comment and, for the caller, `unread`; all four flags are always there."""
+    """The state of a comment and, for the caller, `unread`; all four flags are always there. `moderated`: hidden by a
+    moderator, a check or a rule of moderation.
+    """
 
     deleted: bool
     moderated: bool

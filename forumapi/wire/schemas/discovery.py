@@ -34,19 +34,19 @@ class Hit(Struct, Generic[T], kw_only=True, tag_field="itemType"):
 
 
 class SiteHit(Hit[Site], tag="site"):
-    """The site itself as a search result."""
+    """Result of a search: `item` is the site itself."""
 
 
 class MicrocosmHit(Hit[MicrocosmSummary], tag="microcosm"):
-    """A microcosm as a search result."""
+    """Result of a search: `item` is a microcosm."""
 
 
 class ProfileHit(Hit[ProfileSummary], tag="profile"):
-    """A profile as a search result."""
+    """Result of a search: `item` is a profile."""
 
 
 class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
-    """A comment as a search result, with the item or profile that it is on."""
+    """Result of a search: `item` is a comment, `parentItem` the item or profile that it is on."""
 
     item: CommentSummary
     parentItemType: CommentableName
@@ -58,19 +58,19 @@ class CommentHit(Struct, kw_only=True, tag_field="itemType", tag="comment"):
 
 
 class HuddleHit(Hit[HuddleSummary], tag="huddle"):
-    """A huddle that the caller is in, as a search result."""
+    """Result of a search: `item` is a huddle that the caller is in."""
 
 
 class ConversationHit(Hit[ConversationSummary], tag="conversation"):
-    """A conversation as a search result."""
+    """Result of a search: `item` is a conversation."""
 
 
 class PollHit(Hit[PollSummary], tag="poll"):
-    """A poll as a search result."""
+    """Result of a search: `item` is a poll."""
 
 
 class EventHit(Hit[EventSummary], tag="event"):
-    """An event as a search result."""
+    """Result of a search: `item` is an event."""
 
 
 class SearchQuery(Struct, kw_only=True):

@@ -67,7 +67,7 @@ class EventSummary(EventBase, kw_only=True):
 
 
 class EventEntry(Entry[EventSummary], tag="event"):
-    """An event in a list of items of several types."""
+    """Entry of a list of items of several types: `item` is an event."""
 
 
 class EventFlags(DetailFlags, kw_only=True):

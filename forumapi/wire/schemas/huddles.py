@@ -72,7 +72,7 @@ class Huddles(Struct, kw_only=True):
 
 
 class Participant(Struct, kw_only=True):
-    """A participant of a huddle (content 8.6)."""
+    """A participant of a huddle; `id`: the profile's (content 8.6)."""
 
     id: Id
     participant: ProfileSummary

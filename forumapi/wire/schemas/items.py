@@ -101,7 +101,7 @@ class ConversationSummary(Item, kw_only=True):
 
 
 class ConversationEntry(Entry[ConversationSummary], tag="conversation"):
-    """A conversation in a list of items of several types."""
+    """Entry of a list of items of several types: `item` is a conversation."""
 
 
 class Conversation(Item, kw_only=True):

@@ -43,7 +43,9 @@ class MicrocosmBase(Struct, kw_only=True):
 
 
 class MicrocosmSummary(MicrocosmBase, kw_only=True):
-    """A microcosm in a list (content 2.5)."""
+    """A microcosm in a list (content 2.5). `mostRecentUpdate`: the conversation or event here or below with the latest
+    activity, of those that the caller may read and does not ignore; absent for none.
+    """
 
     children: list[MicrocosmChild] | UnsetType = UNSET
     moderators: Annotated[list[int], Meta(max_length=0, description="Reserved: always empty.")]
@@ -54,7 +56,7 @@ class MicrocosmSummary(MicrocosmBase, kw_only=True):
 
 
 class MicrocosmEntry(Entry[MicrocosmSummary], tag="microcosm"):
-    """A child microcosm in the list of a microcosm's contents."""
+    """Entry of the list of a microcosm's contents: `item` is a child microcosm."""
 
 
 ItemContainer = MicrocosmEntry | ConversationEntry | EventEntry

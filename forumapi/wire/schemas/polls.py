@@ -68,7 +68,7 @@ class Polls(Struct, kw_only=True):
 
 
 class PollEntry(Entry[PollSummary], tag="poll"):
-    """A poll in a list of items of several types."""
+    """Entry of a list of items of several types: `item` is a poll."""
 
 
 class Vote(Struct, kw_only=True):

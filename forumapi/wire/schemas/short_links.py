@@ -11,7 +11,7 @@ from forumapi.wire.schemas.values import Time
 
 
 class SiteLink(Struct, kw_only=True):
-    """A link to another host, in a comment of the site."""
+    """A link to another host in one comment of the site; a link in several comments has an entry for each."""
 
     short: Annotated[str, Meta(description="What stands in the comment.")]
     url: Annotated[str, Meta(description="Where it leads.")]

@@ -160,8 +160,8 @@ class CrawlPolicy(Struct, kw_only=True):
 
 
 class PlanLimit(Struct, kw_only=True):
-    """Limit of a plan: `most` of what `limit` names, 0 for none; and what the site uses of it. `used` is absent for
-    calls and sockets, which each web process limits by itself.
+    """Limit of a plan: `most` of what `limit` names, 0 if the site may have nothing of it; and `used`, what the site
+    uses of it. `used` is absent for calls and sockets, which each web process limits by itself.
     """
 
     limit: Literal[

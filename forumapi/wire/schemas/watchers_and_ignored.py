@@ -17,7 +17,9 @@ from forumapi.wire.schemas.values import Count, Id, Time
 
 
 class WatchedObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of watchers, of an object of the type T."""
+    """Base of entries of the list of watchers: a watcher of the caller's, whose id is `id`, of the object `item`, of
+    the type T.
+    """
 
     id: Id
     itemTypeId: Annotated[int, Meta(ge=1)]
@@ -59,7 +61,7 @@ class WatchedEvent(WatchedObject[EventSummary], tag="event"):
 
 
 class Watchers(Struct, kw_only=True):
-    """The caller's watchers: first those that never had a notification, then by the latest notification."""
+    """The caller's watchers: first those that never had a notification, then those that had one latest."""
 
     watchers: Paged[
         WatchedSite
@@ -78,34 +80,36 @@ TAG_AFTER: Final = {kind.__name__: ("itemType", "item") for kind in WatchedObjec
 
 
 class IgnoredObject(Struct, Generic[T], kw_only=True, tag_field="itemType"):
-    """Base of objects that the caller ignores, of the type T."""
+    """Base of entries of the list of ignored objects: `item` is the object that the caller ignores, of the type T, and
+    `itemId` its id.
+    """
 
     itemId: Id
     item: T
 
 
 class IgnoredMicrocosm(IgnoredObject[MicrocosmSummary], tag="microcosm"):
-    """An ignored microcosm."""
+    """Entry of the list of objects that the caller ignores: `item` is a microcosm."""
 
 
 class IgnoredProfile(IgnoredObject[ProfileSummary], tag="profile"):
-    """An ignored person."""
+    """Entry of the list of objects that the caller ignores: `item` is the profile of a person."""
 
 
 class IgnoredConversation(IgnoredObject[ConversationSummary], tag="conversation"):
-    """An ignored conversation."""
+    """Entry of the list of objects that the caller ignores: `item` is a conversation."""
 
 
 class IgnoredEvent(IgnoredObject[EventSummary], tag="event"):
-    """An ignored event."""
+    """Entry of the list of objects that the caller ignores: `item` is an event."""
 
 
 class IgnoredPoll(IgnoredObject[PollSummary], tag="poll"):
-    """An ignored poll."""
+    """Entry of the list of objects that the caller ignores: `item` is a poll."""
 
 
 class Ignored(Struct, kw_only=True):
-    """The objects that the caller ignores, sorted by type, then by title."""
+    """The objects that the caller ignores, sorted by the number of their type, then by title or name."""
 
     ignored: Paged[
         IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
