@@ -116,7 +116,7 @@ def _built(
 
 def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[int, Answer]:
     """Complete `answer`: add the headers that every answer has, leave the body out under HEAD, and apply the switch
-    `always200`, by which the status line says 200.
+    `always200`, by which the status line says 200 for any status but 101, 206 and 304.
 
     Returns the size of the body in bytes, before HEAD leaves it out (0 for a POST overridden to HEAD), and the answer
     as it is sent. `method`: that was run, after an override.

@@ -36,7 +36,7 @@ def count(app: Services, ctx: Context, handler: Handler) -> None:
     plan and of crawlers.
 
     Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a guest; Unauthorized for an Authorization header that is
-    no bearer token.
+    no bearer token, and what `Handler.token` raises.
     """
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
@@ -93,7 +93,8 @@ def _token(ctx: Context, handler: Handler) -> str:
     """Return the token of the request, of the header Authorization or as `Handler.token` finds it; "" for none and for
     a handler that ignores tokens.
 
-    Raises Unauthorized for an Authorization header that is no bearer token.
+    Raises Unauthorized for an Authorization header that is no bearer token or has a text that can't be one, and what
+    `Handler.token` raises.
     """
     if handler.ignores_token:
         return ""

@@ -314,7 +314,9 @@ class Context:
             raise self._paging_error
 
     def flag(self, name: str) -> bool | None:
-        """Return the boolean query parameter `name`; None when absent. Raises Invalid, code 3 (platform 1.2)."""
+        """Return the boolean query parameter `name`: True for true, t or 1, False for false, f or 0, whose letters may
+        be capitals; None when absent. Raises Invalid, code 3, for any other text, "" among them (platform 1.2).
+        """
         text = self.query.get(name)
         if text is None:
             return None

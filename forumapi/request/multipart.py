@@ -68,8 +68,8 @@ def receive(
     """Read the body of the request `environ`, write its files into `folder`, and return them in the order of the body.
 
     `fields`: the values of other fields are appended here by name, in the order of the body; None: they are skipped.
-    Raises Invalid for a malformed body, an empty file, too many parts or a field that is too long; TooLarge beyond
-    `limits`.
+    Raises Invalid for a malformed body, an empty file, too many files or parts, and a field of `fields` that is too
+    long or not UTF-8; TooLarge beyond `limits`. What was written by then stays in `folder`.
     """
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""
@@ -116,8 +116,8 @@ class _Receiver:
     def read(self, stream: Any, decoder: MultipartDecoder, limit: int) -> None:
         """Read the body from `stream` to its end, of `limit` bytes at most, by `decoder`, a new one.
 
-        Raises ValueError for a body that ends early or is malformed, TooLarge, and Invalid for an empty file or too
-        many.
+        Raises ValueError for a body that ends early or is malformed, RequestEntityTooLarge for too many or too long
+        parts, TooLarge, and Invalid for an empty file, too many files, and a field that is too long or not UTF-8.
         """
         taken = 0
         while True:

@@ -32,8 +32,8 @@ _RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*
 def apply(
     app: Services, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
 ) -> Answered:
-    """Return the answer to a committed write in the form that the header Prefer asks for; without the header, `answer`,
-    into which the method's `result` was converted.
+    """Return the answer to a committed write in the form that the header Prefer asks for; without the header, and for a
+    result without the envelope, `answer`, into which the method's `result` was converted.
 
     `return=minimal`: 204, unless the answer holds a secret. `return=representation`: the document that the write made
     or changed, read anew; `answer` if there is none. The header Preference-Applied says that the wish was met.
@@ -95,7 +95,7 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
     """Read the document at `location` as the caller of the write, and return it as an answer with `status`.
 
     Has all effects of a GET there: permissions are checked, comments are marked as read. None if it is no JSON
-    document.
+    document. Raises the ApiError that refuses that GET.
     """
     path, _, query = location.partition("?")
     kept = {name: value for name, value in ctx.environ.items() if name not in _OF_THE_WRITE}

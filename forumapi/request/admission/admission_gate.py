@@ -147,8 +147,8 @@ class AdmissionGate:
         `address_limit`, "" for any other request; `is_member`: the request goes before the site's guests; `is_gone()`
         returns True if the client has hung up, None: nobody can tell.
 
-        Raises SiteBusy where the site's queue is full or its turn came too late, TooMany where the address was at its
-        limit for all of `wait_s`, Unavailable for a client that has hung up.
+        Raises SiteBusy where the site's queue is full or the turn has not come within `wait_s`, TooMany where it has
+        not since the address is at its limit, Unavailable for a client that has hung up.
         """
         queue = self._queue
         with self._lock:

@@ -70,7 +70,8 @@ class CrawlGate(PollingThread):
         page up to DEEP. `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a front end sent
         the request, whose own User-Agent says nothing about the visitor, who counts as a browser.
 
-        Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget.
+        Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget: that of the settings, 0 for no
+        limit, or a lower one in the site's policy.
         """
         policy = self._policy(site.crawling)
         crawler = known_crawlers.claimed(user_agent)

@@ -229,8 +229,8 @@ class DeficitRoundRobin:
                 self.drop(site)
 
     def is_held(self, entry: WaitingRequest) -> bool:
-        """Return True if a waiting request is held because as many requests of its address are in work as may be; False
-        for one without an address.
+        """Return True if a waiting request is held back since its address, when its turn came, had as many requests in
+        work as may be; False for one without an address.
         """
         return entry.address in self._parked
 
@@ -294,7 +294,7 @@ class DeficitRoundRobin:
             site.guest_count -= 1
 
     def _unpark(self, address: str) -> None:
-        """Let requests of the address have turns again, on all sites where some wait."""
+        """Let requests of an address in `_parked` have turns again, on all sites where some wait."""
         for site in self._parked.pop(address):
             if address in site.guests:
                 site.lanes[address] = None

@@ -116,7 +116,7 @@ class PlanLimits(PollingThread):
         return self._plans.get(self.plan(site), _NO_LIMITS)
 
     def check(self, tx: Reader, site: Site, limit: str, count: int = 1) -> None:
-        """Check that the site may take `count` more of what `limit` names: MEMBERS, STORAGE or another name in
+        """Check that the site may take `count` more of what `limit` names: MEMBERS, STORAGE (in MB) or another name in
         site_plan.py of which the database counts the use. Nothing is taken. Raises PlanLimit if that would be beyond
         its plan.
         """
@@ -148,7 +148,8 @@ class PlanLimits(PollingThread):
 
     def add(self, site_id: int, limit: str, count: int = 1) -> None:
         """Count `count` of what `limit` names as used by a site, beyond the limit too, in this process's memory: for
-        things that were stored already.
+        things that were stored already. Does nothing if the site's use was not read yet, or was forgotten: these things
+        are read with it then.
         """
         use = self._uses.get(site_id)
         if use is not None:
