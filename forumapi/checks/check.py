@@ -17,8 +17,7 @@ MOST_REASON: Final = 200
 
 
 class CheckedText(NamedTuple):
-    """Text of a comment, or title of an item, as its author wrote it (plain, not HTML), and facts about the author at
-    this moment.
+    """Markdown of a comment, or title of an item, not HTML-escaped, and facts about the author at this moment.
 
     `role_ids`: the author's roles; `ip` "": not known; `created`: when the thing was made, in UTC. `kind`: "reply" for
     a comment, else "forum-post". `domains`: the host of each link in the text, in lower case, as often as it is linked.

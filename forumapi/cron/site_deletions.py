@@ -90,7 +90,7 @@ def _carry_out(database: Database, config: Config, *, until: float | None = None
 
 
 def _begin(database: Database) -> bool:
-    """Begin the deletion of the site whose export window ended first; return False if there is none."""
+    """Begin the deletion of the site whose export window ended first; return False if none was begun."""
     with database.write() as tx:
         site_id = tx.value(site_deletion.DUE)
         return site_id is not None and site_deletion.begin(tx, site_id)
@@ -285,8 +285,8 @@ class _Run:
         return True
 
     def _finish(self, deletion: SiteDeletion) -> None:
-        """Delete the site's own row with its owner's profile, prove that nothing is left, and store the receipt, in one
-        transaction.
+        """Delete the site's own row with its owner's profile, prove that nothing is left, store the receipt, and queue
+        a mail to that owner, unless the deletion is silent, in one transaction.
         """
         keys = audit_hash.keys(self._config.audit_key, self._config.data_path)
         with self._database.write() as tx:
@@ -357,8 +357,9 @@ def read_journal(paths: Iterable[Path]) -> Iterator[DeletedSite]:
 
 
 def replay(database: Database, config: Config, sites: Iterable[DeletedSite]) -> int:
-    """Delete again those of the sites that a restored database has; return their number. A site with the same id that
-    was made at another time is another one and stays. Raises DeletionFailedError.
+    """Delete again those of the sites that a restored database has, and go on with the deletions that had begun there;
+    return the number of sites that are gone. A site with the same id that was made at another time is another one and
+    stays. Raises DeletionFailedError.
 
     No deletion begins that only the database knows, since it may have been cancelled after the backup: export windows
     last ANNOUNCED_DAYS more at least, and their ends are announced again.

@@ -27,8 +27,8 @@ _PREFIX: Final = "whsec_"
 
 def usage_events(tx: Transaction, config: Config) -> str:
     """Send to the biller (`billing_url`) the usage of each site and hour that ended more than GRACE_S ago and was not
-    sent yet, MOST a run, by hour and then by site; return the result in words. After a failure the next run goes on
-    with the same event. A crash sends events again, under the same ids.
+    sent yet, MOST a run, for about MOST_S seconds, by hour and then by site; return the result in words. After a
+    failure the next run goes on with the same event. A crash sends events again, under the same ids.
 
     Raises ConfigError for a biller without a secret, or with one that can't be decoded.
     """

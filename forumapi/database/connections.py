@@ -334,7 +334,7 @@ class Database:
         self._permits.give(site_id)
 
     def _discard(self, connection: Connection) -> None:
-        """Close a connection that a request held."""
+        """Close a connection that a request held, and give its permit back."""
         try:
             self._close(connection)
         finally:
@@ -441,7 +441,9 @@ class Reader:
         return rows[0] if rows else None
 
     def value(self, query: Query, **params: object) -> Any:
-        """Return the first column of the first row of `query`; None if there is no row. Raises as `rows` does."""
+        """Return the first column of the first row of `query`; None if there is no row, or that column is NULL. Raises
+        as `rows` does.
+        """
         row = self.row(query, **params)
         return row[0] if row else None
 
@@ -542,7 +544,9 @@ class Transaction(Reader):
         return super()._execute(query, params)
 
     def _begin(self) -> None:
-        """Send BEGIN, and once more over a new connection if the first one is dead. Raises Unavailable."""
+        """Send BEGIN, and once more over a new connection if the first one is dead, but not if its server is silent.
+        Raises Unavailable.
+        """
         for attempt in (1, 2):
             if self._connection is None:
                 self._connection = self._database._acquire(self.site_id)

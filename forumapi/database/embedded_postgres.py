@@ -156,7 +156,7 @@ def _private_copy(folder: Path, account: pwd.struct_passwd) -> Path:
 
 def _cluster(data_dir: Path, account: pwd.struct_passwd | None) -> Path:
     """Return the cluster's folder, which may not exist yet: in the data folder, or where that is closed to `account`,
-    outside it with a symbolic link.
+    outside it with a symbolic link. The data folder and the link are made if they are missing.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     cluster = data_dir / "postgres"

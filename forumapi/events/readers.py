@@ -82,7 +82,7 @@ class Readers(PollingThread):
 
     def _read(self, reader: EventReader, site_id: int) -> bool:
         """Let a reader take effect for one batch of a site's events; return True if there was one, False if no event is
-        left.
+        left, or another process is reading the site's.
 
         After an error the batch is read one event at a time, and an event that fails again is logged and skipped;
         errors of the database itself are raised.

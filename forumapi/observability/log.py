@@ -290,7 +290,8 @@ class Output:
 
     def reopen(self) -> None:
         """Open the log file again by its name, since logrotate has renamed it; connect to a syslog server again. A
-        running thread does so within a moment, after this call has returned.
+        running thread does so within a moment, after this call has returned. Without one OSError is raised for a file
+        that can't be opened.
         """
         if self._state == "direct":
             self._sink.reopen()
@@ -683,8 +684,8 @@ def stop() -> None:
 
 
 def reopen() -> None:
-    """Open this process's log file again by its name, since logrotate has renamed it; connect to a syslog
-    server again.
+    """Open this process's log file again by its name, since logrotate has renamed it; connect to a syslog server again.
+    Raises OSError as `Output.reopen` does.
     """
     if _output is not None:
         _output.reopen()

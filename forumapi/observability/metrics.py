@@ -42,7 +42,8 @@ Labels = tuple[str, ...]
 
 class Region:
     """Part of the shared memory that one process owns: names and values of its series. `memory`: _REGION bytes, which
-    may hold the counts of an earlier owner.
+    may hold the counts of an earlier owner. `slots`: index of each series in `values`, by its name; `load`: one number,
+    the owner's load as `share_load` sets it.
     """
 
     def __init__(self, memory: memoryview) -> None:
@@ -354,7 +355,8 @@ class PlatformGauge(Metric):
 
 def _sample(name: str, labels: Labels, seconds: float) -> None:
     """Take the duration `seconds` of a series (`labels` of the metric `name`) into the random sample of at most SAMPLES
-    that is kept of the series since the last report; each duration has the same probability.
+    that is kept of the series since the last report; each duration has the same probability. To be called only while
+    samples are wanted (`want_samples`), which is asserted.
     """
     assert _state.samples is not None, "somebody wants them"
     kept, seen = _state.samples.setdefault((name, labels), ([], [0]))

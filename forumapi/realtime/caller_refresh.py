@@ -36,7 +36,8 @@ class CallerRefresh:
         roles that are due are recomputed first, in a transaction of its own. Disconnect the clients of callers who are
         signed out or banned.
 
-        `listeners`: those of the callers' site. `reader` None: over a connection taken for this call.
+        `listeners`: those of the callers' site. `reader` None: over a connection taken for this call; a given reader
+        may have given its connection back in between.
         """
         own = reader or self._database.read()
         try:
@@ -78,7 +79,8 @@ class CallerRefresh:
 
 def stale_callers(listeners: SiteListeners, changed: set[int]) -> list[Caller]:
     """Return those callers among `listeners`, guests excepted, whose identity is to be read again: their rights may
-    have changed, the token has expired, or roles are to be recomputed. `changed`: ids of users, 0 for all.
+    have changed, the token has expired, or roles are to be recomputed. `changed`: ids of users; with 0 among them, the
+    rights of all may have changed.
     """
     now = time.time()
     return [

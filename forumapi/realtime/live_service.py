@@ -554,7 +554,7 @@ class Live:
         without a right; if the site is gone, disconnect them all.
 
         `now`: present versions of the site, None if it is gone; `changed`: ids of users whose identity may have
-        changed, 0 for all.
+        changed; with 0 among them, that of all may have.
         """
         try:
             if now is None or now.is_deleted:

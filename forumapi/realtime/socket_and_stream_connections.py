@@ -295,7 +295,7 @@ def take(
     live: Live, client: LiveClient, message: Subscribe | Unsubscribe | Typing, config: Config
 ) -> None:
     """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises Invalid for a name of no topic,
-    for no topics and for too many, and as `Live.follow` and `Live.typing` do; nothing is subscribed then.
+    for a subscription to no topics or too many, and as `Live.follow` and `Live.typing` do; nothing is subscribed then.
     """
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):

@@ -200,7 +200,8 @@ def _key(address: Any) -> str:
 
 def _inherited() -> dict[str, socket.socket]:
     """Return the listening sockets that systemd has opened for this process, by address in the form of the setting
-    `listen`.
+    `listen`; {} if it has opened none. The variables that name them are removed from the environment, so a second call
+    finds none.
     """
     count = int(os.environ.pop("LISTEN_FDS", "0"))
     is_for_us = os.environ.pop("LISTEN_PID", "") == str(os.getpid())

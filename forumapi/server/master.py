@@ -154,8 +154,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         self.LISTENERS = []
 
     def manage_workers(self) -> None:
-        """Start missing workers, and kill those of a failed replacement that have not ended in time; with a successor,
-        tell the workers of it, and end this process after the last worker, by StopIteration.
+        """Start missing workers, unless one could not start a moment ago, and kill those of a failed replacement that
+        have not ended in time; with a successor, tell the workers of it, and end this process after the last worker, by
+        StopIteration.
         """
         for pid, until in list(self._leaving.items()):
             if _has_ended(pid):
@@ -199,7 +200,7 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     def handle_hup(self) -> None:
         """Reload the settings: applied by the workers, or by new workers if a change needs that. An invalid file
-        changes nothing; settings that wait for a restart are logged.
+        changes nothing; settings that wait for a restart are logged. With a successor nothing is done.
         """
         if self._has_successor:
             # The worker has read them.
@@ -232,8 +233,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
             self.kill_workers(signal.SIGHUP)
 
     def _replace_workers(self) -> bool:
-        """Start new workers, and end the old ones once all new ones have loaded; if one of these fails, end the new
-        ones and return False.
+        """Start new workers, and end the old ones once all new ones have loaded; return True then. If one of the new
+        ones fails, end them all, and return False; False also if the settings of gunicorn can't be loaded.
         """
         old_cfg = self.app.cfg
         old = dict(self.WORKERS)
