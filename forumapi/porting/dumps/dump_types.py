@@ -9,7 +9,9 @@ Value = str | int | float | bytes | None
 Row = dict[str, Value]
 
 MAX_VALUE: Final = 16 * 1024 * 1024
-"""Most bytes of one value; a row with a longer one is skipped, and listed as a SkippedRow."""
+"""Most bytes of one value in a dump; a row with a longer one is skipped, and listed as a SkippedRow. An SQLite file
+with a longer one counts as damaged.
+"""
 
 
 class DumpError(Exception):

@@ -113,8 +113,8 @@ def read(
 ) -> Iterator[DumpTable | DumpRow]:
     """Parse a dump: yield, in its order, definitions and rows of the tables whose whole names, with any prefix, pass
     `is_wanted`; a table may be defined again before further rows. `encoding`: of the text, "" for the one that the dump
-    names. Raises DumpError for a dump that is cut off or is no SQL text, rows without names of columns, and text in
-    another or an unknown character set.
+    names. Raises DumpError for a dump that is cut off or is no SQL text, rows without names of columns or with another
+    number of values, and text in another or an unknown character set.
     """
     return _Reader(stream, is_wanted, encoding).run()
 
@@ -178,8 +178,8 @@ class _Reader:
 
     def _other(self) -> Iterator[DumpTable]:
         """Read a statement that is no INSERT: take over the character set that it sets, unless the caller gave one, and
-        yield the table that it defines, if that is wanted. Raises DumpError for a statement without an end, and for a
-        character set that is not known.
+        yield the table that it defines, if that is wanted. Raises DumpError for a statement without an end or above 4
+        MiB, and for a character set that is not known.
         """
         window = self._window
         while True:

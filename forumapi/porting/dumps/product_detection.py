@@ -36,7 +36,7 @@ class _FoundError(Exception):
 def detect(path: Path, most: int) -> str:
     """Return the product that a file is of, one of NAMES (readers/__init__.py): LAYOUT for any ZIP file; for a dump,
     that of the first table that one product alone has. `most`: bytes that the dump may have after decompression. Raises
-    DumpError for a dump that has more, is damaged, or has no such table.
+    DumpError for a dump that has more, is damaged, or has no such table, as an mbox does not.
     """
     with path.open("rb") as opened:
         head = opened.read(len(_ZIP))

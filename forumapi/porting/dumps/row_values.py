@@ -18,7 +18,8 @@ _NAMED: Final = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'", "nb
 
 def decoded(text: str) -> str:
     """Return a text that a board stores HTML-escaped with its entities decoded, once: `&amp;lt;` becomes `&lt;`.
-    Numeric entities and amp, lt, gt, quot, apos and nbsp are decoded; others stay.
+    Numeric entities and amp, lt, gt, quot, apos and nbsp are decoded; others stay. A numeric entity that names no
+    character becomes U+FFFD.
     """
     return _ENTITY.sub(_character, text) if "&" in text else text
 

@@ -312,8 +312,8 @@ _BYTES: Final = ("bytea", "blob", "binary", "varbinary")
 
 
 def _affinity(kind: str) -> str:
-    """Return SQLite's type for a column of the SQL type `kind`, "" if that is unknown: INTEGER, NUMERIC, TEXT or BLOB.
-    By it integers compare and sort as numbers even if the dump quotes them.
+    """Return SQLite's type, INTEGER, NUMERIC, TEXT or BLOB, for a column of the SQL type `kind`; BLOB for "", an
+    unknown type. By it integers compare and sort as numbers even if the dump quotes them.
     """
     word = kind.lower().split("(")[0].split()[0] if kind.strip() else ""
     if word.startswith(_INTEGERS):

@@ -33,7 +33,7 @@ def read(
 ) -> Iterator[DumpTable | DumpRow]:
     """Copy the file, and yield, for each table whose whole name, with any prefix, passes `is_wanted`, its definition,
     then its rows. `folder`: for the copy, which is removed at the end, None for the system's. Raises DumpError for a
-    file that is cut off or damaged.
+    file that is cut off or damaged, or holds a value above MAX_VALUE.
     """
     with tempfile.NamedTemporaryFile(
         prefix="forumapi-import-", suffix=".sqlite", dir=folder

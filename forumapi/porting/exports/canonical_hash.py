@@ -55,8 +55,8 @@ HASHED: Final[Mapping[str, str]] = {
 
 
 class CanonicalIds:
-    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added, each once. Ids that
-    are ascending numbers take eight bytes of memory each, up to the first id that is not.
+    """Canonical ids of one kind's documents, numbered from 1 in the order in which they are added; the caller adds each
+    id once. Ids that are ascending numbers take eight bytes of memory each, up to the first id that is not.
     """
 
     def __init__(self) -> None:

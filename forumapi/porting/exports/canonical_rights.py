@@ -22,8 +22,8 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 class CanonicalRights(msgspec.Struct, frozen=True):
     """Rights in one forum. `has`: for each of RIGHTS, and for "moderate", the sorted names of those who have it:
-    "guests", and either "members", who are all of these, or canonical ids of profiles and roles' criteria as text;
-    `barred`: the sorted names of those who are kept out.
+    "guests" for all guests, "members" for all members, and, unless "members" is there, canonical ids of profiles and
+    roles' criteria as text; [] for nobody. `barred`: the sorted names of those who are kept out.
     """
 
     has: dict[str, list[str]]
@@ -87,8 +87,8 @@ class RightsFolder:
         return tuple(listed)
 
     def _complete(self, listed: PortedRole) -> PortedRole:
-        """Return a role that a forum lists by id, completed with all that the role of that id has elsewhere, and with
-        its rights in this forum; unchanged if there is no such role.
+        """Return the role of the stream `roles` with the id of `listed`, a role that a forum lists, with the rights
+        that `listed` gives in place of its own; nothing else of `listed` counts. Without such a role `listed` itself.
         """
         role = self._roles.get(listed.id)
         if role is None:

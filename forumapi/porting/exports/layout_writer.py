@@ -53,7 +53,8 @@ class FolderSink:
     @contextlib.contextmanager
     def open(self, path: str, *, is_packed: bool = False) -> Iterator[IO[bytes]]:
         """Open the file `path` below the folder for writing; it gets its name when the block ends without an error,
-        until then it has a temporary one. `is_packed` changes nothing: no file is compressed here.
+        until then, and after an error, it has a temporary one. A file of the name is replaced. `is_packed` changes
+        nothing: no file is compressed here.
         """
         target = self._folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,9 +119,9 @@ class LeftOut(msgspec.Struct, frozen=True):
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
     """Contents of `index.json`. `layout`: version of the layout; `product`: of the board; `created`: time at which the
-    export was complete; `streams`: entries by the stream's name; `files`: number of files of attachments and avatars,
-    `missing_files`: paths of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`:
-    canonical hash of all documents.
+    export was complete; `streams`: entries by the stream's name, without empty streams; `files`: number of files of
+    attachments and avatars that were written, each path once; `missing_files`: paths of those that the store lacks;
+    `left_out`: parts of the forum that the export lacks; `hash`: canonical hash of all documents.
     """
 
     layout: int

@@ -1,8 +1,8 @@
 """Rewriting of links in a site's texts to its own things, into the layout's form that names kind and id.
 
 `[here](/conversations/12/)` becomes `[here](old:conversation/12)` (porting/layout.py), so that every importer finds the
-new address. A bare address becomes a link with the address as its text. Links with a query, in code, or to things that
-the export lacks stay as they are.
+new address. A bare address becomes a link with the address as its text. Links with a query or fragment, by reference,
+in angle brackets, in code, or to things that the export lacks stay as they are.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 _PATH: Final = re.compile(rf"/({'|'.join(_KINDS)})/([1-9]\d{{0,17}})(?:/|/incontext/?)?")
 _PATH_ANYWHERE: Final = re.compile(rf"/({'|'.join(_KINDS)})/([1-9]\d{{0,17}})")
-# Kind and id of a thing.
 Key: TypeAlias = tuple[str, int]
+"""Kind and id of a thing of the site. The kind is the layout's, a value of _KINDS: `forum` for a microcosm."""
 OLD: Final = re.compile(r"\bold:([a-z]+)/([1-9]\d{0,17})\b")
 
 
 class OwnLinks:
     """Rewriter of links to a site's own things in its texts, `/comments/12/` and such, into the layout's form
-    `old:comment/12`, which names kind and id. `hosts`: names of the hosts that the site is served at.
+    `old:comment/12`, which names kind and id. `hosts`: names of the hosts that the site is served at, without scheme.
     """
 
     def __init__(self, hosts: Iterable[str]) -> None:
@@ -46,8 +46,8 @@ class OwnLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return kind (the layout's) and id of every thing whose path, such as `/comments/12`, is anywhere in the text,
-        also on another host or in code: those that `rewrite` may need to know of.
+        """Return the Key of every thing whose path, such as `/comments/12`, is anywhere in the text, also on another
+        host or in code: those that `rewrite` may need to know of.
         """
         if not any(f"/{name}/" in text for name in _KINDS):
             return set()
@@ -56,8 +56,14 @@ class OwnLinks:
         }
 
     def rewrite(self, text: str, known: frozenset[Key]) -> str:
-        """Return a Markdown text with its links to those things of the site that are `known` (kind and id), bare
-        addresses among them, written as `[words](old:<kind>/<id>)`; other links, those with a query, and code stay.
+        """Return a Markdown text with its links to those things of the site that are in `known` written as
+        `old:<kind>/<id>`: the address in `[words](address)`, a path or with one of the hosts; and a bare `https://…`,
+        which becomes `[https://…](old:<kind>/<id>)`.
+
+        Links to other things stay, and so do those by reference (`[words]: address`), in angle brackets, with a query
+        or a fragment, and in code. `known`: Keys, whose kinds are the layout's, `forum` for a microcosm; a Key with
+        another kind matches nothing. If the text names none of them it is returned as it is, else also without
+        characters that are neither printable nor white space.
         """
         if known.isdisjoint(self.named(text)):
             return text

@@ -599,7 +599,9 @@ class SiteReader(BaseReader):
                 yield _comment(row, older.get(row[0], []), linked)
 
     def _known(self, keys: set[Key]) -> frozenset[Key]:
-        """Return those of the things `keys` (kind, id) that the export holds."""
+        """Return those of the things `keys` that links in the export may name: things of the site, deleted ones too,
+        without the root microcosm, huddles, and comments in huddles.
+        """
         if not keys:
             return frozenset()
         asked = sorted(keys)

@@ -6,8 +6,11 @@ from typing import NamedTuple
 
 
 class PostFile(NamedTuple):
-    """File attached to a post or private message. phpBB's texts refer to it by its position in the list of the post's
-    files, texts of XenForo, vBulletin and SMF by `id`.
+    """File attached to a post or private message. `id`: old id of the attachment; `name`: of the file, plain text;
+    `is_picture`: a text shows it in place, others it links.
+
+    phpBB's texts refer to it by its position in the list of the post's files, texts of XenForo, vBulletin and SMF by
+    `id`, Discourse's by a hash or path.
     """
 
     id: str

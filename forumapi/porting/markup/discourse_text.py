@@ -172,8 +172,9 @@ class DiscourseText:
 
 
 def files(raw: str) -> list[str]:
-    """Return the keys that a text names its files by, in the text's order: the SHA-1 of the bytes in 40 hexadecimal
-    digits; for `[upload|…]`, as Discourse's converters write, its 32 digits; else the path from `/uploads/` on.
+    """Return the keys that a text names its files by, in the text's order, each as often as it stands there: the SHA-1
+    of the bytes in 40 hexadecimal digits; for `[upload|…]`, as Discourse's converters write, its 32 digits; else the
+    path from `/uploads/` on.
     """
     found = []
     for match in _FILE.finditer(raw):

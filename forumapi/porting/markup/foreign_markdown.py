@@ -85,7 +85,9 @@ _SIGN: Final = "\ue000"
 
 
 def without_html(text: str) -> str:
-    """Escape HTML tags outside of code, so that the text shows them as they were typed."""
+    """Escape HTML tags outside of code, so that the text shows them as they were typed. Addresses in angle brackets
+    stay links.
+    """
     return outside_code(text, lambda part: "\n".join(_without_html(part.split("\n"))))
 
 
@@ -149,7 +151,7 @@ def with_addresses(text: str, rules: Sequence[tuple[re.Pattern[str], str]]) -> s
 
 
 def with_rules_and_code(text: str) -> str:
-    """Turn Misago's `[hr]` and `[code]` into Markdown's rule and fenced code."""
+    """Turn Misago's `[hr]` and `[code]` into Markdown's rule and fenced code; a `[code]` without `[/code]` stays."""
 
     def fenced(part: str) -> str:
         written: list[str] = []
@@ -169,9 +171,9 @@ def with_rules_and_code(text: str) -> str:
 
 
 def with_quotations(text: str, cite: Callable[[str], str]) -> str:
-    """Turn `[quote="@name"]` and `[spoiler="title"]` into a quotation and `<details>`; tags without a partner become
-    text. `cite`: function that returns, for what a quotation's tag says in quotation marks, the Markdown naming the
-    author.
+    """Turn `[quote="@name"]` and `[spoiler="title"]` into a quotation and `<details>`; tags without a partner, and
+    those within 20 others, become text. `cite`: function that returns, for what a quotation's tag says in quotation
+    marks, the Markdown naming the author.
     """
     if not _TAG.search(text):
         return text

@@ -45,8 +45,9 @@ def from_plain(text: str, *, flowed: bool = False, delete_space: bool = False) -
 
 
 def _lines(text: str, flowed: bool, delete_space: bool) -> list[tuple[int, str]]:
-    """Return for each line of the text how many quotations it is in, 0 for none, and its text without the marks of
-    quotations. `flowed`: lines that end in a space are joined with the next one; `delete_space`: without that space.
+    """Return for each line of the text how many quotations it is in, 0 for none and 20 at most, and its text without
+    the marks of quotations. `flowed`: lines that end in a space are joined with the next one; `delete_space`: without
+    that space.
     """
     found: list[tuple[int, list[str]]] = []
     goes_on = False

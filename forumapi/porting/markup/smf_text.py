@@ -248,7 +248,9 @@ class _Reading(TreeBuilder):
         self._plain(written)
 
     def _plain(self, written: str) -> None:
-        """Add text to the tree, its bare addresses as links and its smilies as emoji."""
+        """Add stored text to the tree, its entities decoded, its bare addresses as links (not within `[url]`), and, if
+        smilies are wanted, their codes as emoji.
+        """
         if self._is_open("url"):
             self._add(self._emoji(decoded(written)))
             return
@@ -341,7 +343,7 @@ class _Reading(TreeBuilder):
 
     def _bare_link(self, name: str, text: str, position: int) -> int:
         """Read `[url]address[/url]`, or the same with another tag `name` of a link, from behind the opening tag on;
-        return the position in the text after it.
+        return the position in the text after it. An opening tag without a closing one is added as text.
         """
         close = self._closing(name, text, position)
         if close is None:

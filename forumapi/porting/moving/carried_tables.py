@@ -145,8 +145,11 @@ class CarriedTable:
 
     def read(self, column: str, to: Destination | None) -> Composable:
         """Return the SQL expression of a column's value as it is carried, for a row `t` of the table: a user as the
-        person's key, a short link as its URL's hash, addresses of the site itself changed to those there. `to`: where
-        the row goes; None for a row that stands there already, to be compared.
+        person's key, a short link as its URL's hash. `to`: where the row goes; None for a row that stands there
+        already, to be compared.
+
+        On the way there, addresses of the site itself in `markdown` are changed to those there, a comment's HTML with
+        addresses is marked to be rendered anew, and the site's key for Akismet is left out.
         """
         own = SQL("t.{}").format(Identifier(column))
         if column == "user_id":
@@ -170,7 +173,7 @@ class CarriedTable:
 
     def stored(self, column: str) -> Composable:
         """Return the SQL expression of a column's value as the other platform stores it, for a carried row `r`; NULL
-        for a user or a short link that this platform lacks.
+        for a user or a short link that the other platform lacks. The expression is for that platform's database.
         """
         own = SQL("r.{}").format(Identifier(column))
         if column == "user_id":

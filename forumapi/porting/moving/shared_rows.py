@@ -135,8 +135,8 @@ def remove_made_users(
     site_id: int, here: Connection, there: Connection, site_id_there: int
 ) -> None:
     """Remove from the platform `there` the users whom the copy of a site has made, those included whose person has
-    changed the address here since, unless they have proven their address there or something else there refers to them.
-    Raises psycopg.Error.
+    changed the address here since, and those made up by `table_copy`, unless they have proven their address there or
+    something else there refers to them. Raises psycopg.Error.
 
     A user whom a copy made has the same time of creation as the user here. `here`, `there`: connections to the platform
     that the site comes from, and to the other one; `site_id`, `site_id_there`: the site's id on them.
@@ -167,7 +167,8 @@ def remove_made_users(
 
 def make_suppressions(site: SiteCopy) -> None:
     """Stop mail of the other platform to people of the site whose address bounced here, unless the address is proven
-    there. Addresses are hashed anew for it, since each platform has a key of its own. Raises psycopg.Error.
+    there. Addresses are hashed anew for it, since each platform has a key of its own. Call it after `make_users`:
+    people whom the other platform does not know are passed over. Raises psycopg.Error.
     """
     query = SQL(
         "SELECT u.person_key, x.reason, x.detail FROM profiles p JOIN users u ON u.user_id = p.user_id"

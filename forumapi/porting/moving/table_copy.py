@@ -56,7 +56,8 @@ class Fingerprint(NamedTuple):
 
 class TableChanges(NamedTuple):
     """Result of the copy of one table. `here`: fingerprint of the rows here; `written`: number of rows inserted or
-    updated on the other platform; `gone`: keys of rows that are there alone, to be deleted once nothing refers to them.
+    updated on the other platform; `gone`: keys of rows that are there alone, to be deleted by the caller once nothing
+    refers to them; [] for the table of bans, where `copy` deletes them.
     """
 
     here: Fingerprint
@@ -144,9 +145,10 @@ def fingerprint(
 def digests(
     connection: Connection, table: CarriedTable, site_id: int, to: Destination | None, step: Step
 ) -> Iterator[tuple[Key, str]]:
-    """Yield key and digest of each of a site's rows, by ascending key; of rows with equal keys the first. The
-    connection must be in a transaction; `site_id`: the site's id on its platform. `to`: where the rows go; None for
-    rows that stand there already. `step` is called with the number of rows read since the last call, and may raise.
+    """Yield key and digest of each of a site's rows, by ascending key; of rows with equal keys the first; the key is ()
+    in a table with one row a site. The connection must be in a transaction; `site_id`: the site's id on its platform.
+    `to`: where the rows go; None for rows that stand there already. `step` is called with the number of rows read since
+    the last call, and may raise.
     """
     keys = table.keys(to)
     order = [SQL(str(place)) for place in range(1, len(keys) + 1)]
@@ -229,7 +231,7 @@ class _RowWriter:
 
     def write(self, keys: list[Key]) -> int:
         """Insert or update the rows with these keys on the other platform, in one transaction; return the number of
-        rows inserted or updated.
+        rows inserted or updated. Deletes the site's mail there if the table's triggers queue mail (MAILED).
         """
         site, table = self._site, self._table
         if not self._is_begun:

@@ -41,7 +41,8 @@ def open_reader(
     `files`: folder of the board's uploads, None without. `prefix`: that of the tables' names, where a database holds
     several boards; None for the product's usual one, or for the only one that there is. `encoding`: of the dump's text,
     "" for the one that the dump names. `folder`: for temporary files, None for the system's. `most`: bytes that a dump
-    may have after decompression, None for MAX_DUMP.
+    may have after decompression, None for MAX_DUMP. Of these options a live database takes `files` and `prefix` alone,
+    mbox `folder` and `most`, microcosm none; the others do nothing.
     """
     if product == "microcosm":
         from forumapi.porting.readers.layout_files import LayoutReader

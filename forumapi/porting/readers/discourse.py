@@ -89,7 +89,8 @@ _PICTURES: Final = ("png", "jpg", "jpeg", "gif", "webp", "avif", "svg", "heic")
 
 class DiscourseReader(TableReader):
     """Reader of a Discourse board's documents. `source`: the board's tables; `files`: folder of its uploads, None
-    without; `now`: bans that end before it are left out, None for the present time.
+    without; `now`: bans that have ended by then are left out, and topics pinned until then are not pinned; None for the
+    present time.
     """
 
     name: str = "discourse"
@@ -713,8 +714,8 @@ class DiscourseReader(TableReader):
 
     @cached_property
     def _holders(self) -> Mapping[str, tuple[PortedAssociation, ...]]:
-        """Return for each upload that posts or messages name, by the number of its row as text, references to these
-        posts and messages, in the order of the uploads.
+        """Return for each upload that posts (whispers left aside) or private messages name, by the number of its row as
+        text, references to these posts and messages, in the order of the uploads.
         """
         holders: dict[str, list[PortedAssociation]] = defaultdict(list)
         for is_private in (False, True):
@@ -784,8 +785,9 @@ class DiscourseReader(TableReader):
 class DiscourseRights(GroupRights):
     """Rights of a board's people, through their groups, those of staff and levels of trust included.
 
-    A category that is not restricted is read by everybody; its groups say who writes. A restricted category is read by
-    its groups and by administrators alone: a moderator needs a group as others do.
+    A category that is not restricted is read by everybody, except that guests read nothing of a closed board; its
+    groups say who writes, and all members do if it names no group. A restricted category is read by its groups and by
+    administrators alone: a moderator needs a group as others do.
     """
 
     def __init__(self, source: Source, is_closed: bool) -> None:

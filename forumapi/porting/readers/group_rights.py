@@ -50,8 +50,8 @@ NOTHING: Final = Grants()
 
 
 class ForumAccess(NamedTuple):
-    """Rights in one forum as the layout has them. `roles`: those for the forum's `usergroups`; `moderators`: people who
-    moderate it; `is_moderated`: new posts of members wait for a moderator.
+    """Rights in one forum as the layout has them. `roles`: value for the field `usergroups` of the forum's document;
+    `moderators`: people who moderate it; `is_moderated`: new posts of members wait for a moderator.
     """
 
     roles: tuple[PortedRole, ...]

@@ -1,9 +1,9 @@
 """Reader of the neutral layout itself, as exports of this platform and of Microcosm have it: a folder or a ZIP file.
 
 A stream is a folder. It holds parts `000001.jsonl` with a document a line, as our export writes them; or a document a
-file, whose id is its path below the folder without slashes and `.json`, unless an `index.json` lists the files. Files
-of a stream come in the order of their ids. Keys and folders of older drafts of the format are taken as well, and old
-ids may be numbers.
+file, whose id is its path below the folder without slashes and `.json`, unless an `index.json` lists the files. Parts
+come in the order of their names, documents with a file each in that of their ids, numbers by value. Keys and folders of
+older drafts of the format are taken as well, and old ids may be numbers.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ class _Files:
         return whole.open("rb")
 
     def read(self, path: str) -> bytes | None:
-        """Read a file whole, by its path from the root; None if there is none. Raises LayoutError for one above
-        MOST_BYTES.
+        """Read a file whole, by its path from the root; None if there is none, or the path leads out of the root.
+        Raises LayoutError for one above MOST_BYTES.
         """
         handle = self.open(path)
         if handle is None:
@@ -160,8 +160,9 @@ class _Files:
 
 
 class LayoutReader(BaseReader):
-    """Reader of a layout in a folder or ZIP file. Raises LayoutError for one without any document, or with a damaged
-    `site.json`.
+    """Reader of a layout in a folder or ZIP file. Raises LayoutError for a `root` that is neither, that has no file of
+    any stream, or whose `site.json` is damaged. A damaged document is yielded as an Unreadable; a damaged `index.json`
+    in a stream's folder raises LayoutError when the stream is read.
     """
 
     name = "microcosm"
@@ -192,8 +193,8 @@ class LayoutReader(BaseReader):
         return self._board or Board(title="", product=self.name)
 
     def counts(self) -> Mapping[str, int]:
-        """Return the number of documents of each stream, from the index or the files; streams in parts without an index
-        are missing.
+        """Return the number of documents of each stream: as the root's `index.json` says, if that can be read; else of
+        each stream that has a file for each document, by counting the files. Other streams are missing.
         """
         if not self._counts:
             for name in STREAMS:
@@ -248,7 +249,9 @@ class LayoutReader(BaseReader):
         return self._documents("aliases", PortedAlias)
 
     def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        """Open the file of an attachment, at its `path` below the root; None if there is none."""
+        """Open the file of an attachment, at its `path` below the root, for reading; the caller closes it. None if
+        there is none, or the path leads out of the root.
+        """
         return self._files.open(attachment.path) if attachment.path else None
 
     def close(self) -> None:
@@ -356,8 +359,9 @@ def _counts(index: bytes) -> dict[str, int]:
 
 def _decoded(data: bytes, kind: type[Any], id: str, *, is_ours: bool) -> Any:
     """Return a document of the type `kind`, decoded from its JSON, also from the form of an older draft; `id`: given to
-    a document that has none, "" to give none. `is_ours`: today's form is tried first. Raises ValueError,
-    RecursionError, msgspec.MsgspecError for what is no such document.
+    a document that has none, "" to give none. `is_ours`: today's form is tried first, and a right to reply that is
+    missing is not taken from the right to begin threads. Raises ValueError, RecursionError, msgspec.MsgspecError for
+    what is no such document.
     """
     if is_ours:
         try:

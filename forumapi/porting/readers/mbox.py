@@ -95,8 +95,9 @@ _SCHEMA: Final = """
 class _Head(NamedTuple):
     """Headers of one message as far as threads and people need them. `id`: hash of its Message-ID, or of its bytes
     without one; `references`: hashes of the Message-IDs that it refers to, the nearest one last; `list`, `list_name`:
-    id and name of the mailing list, "" without one; `address`, `name`: the author's, "" if unknown; `sent`: seconds
-    since 1970, None if unknown; `is_archived`: False if the author wanted it in no archive.
+    id and name of the mailing list, "" without one; `address`, `name`: the author's, "" if unknown, and `name` also if
+    it holds an address; `sent`: seconds since 1970, None if unknown; `is_archived`: False if the author wanted it in no
+    archive.
     """
 
     id: str
@@ -112,7 +113,7 @@ class _Head(NamedTuple):
 
 class _MailPolicy(Compat32):
     """Policy by which mail is parsed: each header named in _LENGTHS is cut to the length given there; headers are
-    written as they were. `unsaid`: counts of what was cut, by the header's name.
+    written as they were. `unsaid`: counts of cut headers, by a phrase that names header and length; added to in place.
     """
 
     _unsaid: Unsaid
@@ -221,7 +222,7 @@ class MboxReader(BaseReader):
     def _thread(self) -> None:
         """Give each message, the earliest first, its thread: that in which another message of its list has named it,
         else that of the nearest message it refers to that is in a thread or named in one; else a new thread. Its parent
-        is the nearest message it refers to, which may be missing in the archive.
+        is the nearest message it refers to, which may be missing in the archive; "" if it refers to none.
         """
         run = self._database.execute
         order = "SELECT id, list, parent FROM mails ORDER BY sent IS NULL, sent, number, id"
@@ -444,7 +445,9 @@ def _head(mail: mbox_file.MboxMessage) -> _Head:
 
 
 def _list_of(written: str) -> tuple[str, str]:
-    """Return the id and the name of the header List-Id, `"Name" <id>`; both are "" for another form."""
+    """Return the id and the name of the header List-Id, `"Name" <id>`; without a name, the id's part before its first
+    dot is the name. Both are "" for another form.
+    """
     name, _, rest = written.partition("<")
     id, end, _ = rest.partition(">")
     if not id or not end or "<" in id:
@@ -454,7 +457,9 @@ def _list_of(written: str) -> tuple[str, str]:
 
 
 def _bare(subject: str) -> str:
-    """Return a subject without the signs of an answer at its beginning, such as "Re: "."""
+    """Return a subject without the signs of an answer at its beginning, such as "Re: ", or behind the list's name
+    there: "[bikes] Re: wheels" becomes "[bikes] wheels".
+    """
     return _PREFIX.sub(r"\g<list>", subject, count=1).strip()
 
 

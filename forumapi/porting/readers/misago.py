@@ -542,7 +542,9 @@ def _json(written: str, kind: type[_T]) -> _T | None:
 
 
 def _rights(written: str) -> Rights:
-    """Return the rights that a role of categories gives, from its JSON; 0 for a text that is no JSON object."""
+    """Return the rights that a role of categories gives, from its JSON; 0 if the role does not let people see the
+    category and all threads in it, and for a text that is no JSON object.
+    """
     granted = _json(written, dict) or {}
     category, threads = (
         value if isinstance(value := granted.get(key), dict) else {}

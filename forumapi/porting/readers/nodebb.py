@@ -77,7 +77,7 @@ class _Keys:
         self._source = source
 
     def hash(self, key: str) -> _Data:
-        """Return the hash that is stored under a key; {} if there is none."""
+        """Return the hash that is stored under a key; {} if there is none, or it is no JSON object."""
         row = next(self._source.rows("hash", ("data",), _key=key), None)
         return _parsed(row["data"]) if row else {}
 
@@ -113,7 +113,8 @@ class _Keys:
 
 class NodebbReader(TableReader):
     """Reader of a NodeBB board's documents. `source`: the board's tables; `files`: folder of its uploads, None without;
-    `now`: bans that end before it are left out, None for the present time.
+    `now`: bans that have ended by then are left out, and topics scheduled for later wait for a moderator; None for the
+    present time.
     """
 
     name: str = "nodebb"
@@ -355,7 +356,9 @@ class NodebbReader(TableReader):
             )
 
     def _posts(self) -> Iterator[tuple[int, str, _Data]]:
-        """Yield each topic's posts in reading order: number of the topic, id and data of the post."""
+        """Yield each topic's posts in reading order, without those of other servers: number of the topic, id and data
+        of the post.
+        """
         for tid, topic in self._keys.hashes("topic"):
             ids = [as_text(topic.get("mainPid"))]
             ids += [id for id, _ in self._keys.sorted_set(f"tid:{tid}:posts")]

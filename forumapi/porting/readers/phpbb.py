@@ -724,8 +724,8 @@ class PhpbbReader(TableReader):
         return PortedAttachment(id=f"avatar:{id}", name=value, path=f"{folder}/{name}")
 
     def _absolute(self, href: str) -> str:
-        """Return a link's address made absolute if it is relative to the board's address; others, and all if the
-        board's address is unknown, unchanged.
+        """Return a link's address made absolute if it begins with `/` or `./`, or with a page of the board such as
+        `viewtopic.php`; others, and all if the board's address is unknown, unchanged.
         """
         if not self._address:
             return href

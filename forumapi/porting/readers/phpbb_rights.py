@@ -1,7 +1,7 @@
 """Rights of phpBB's people in its forums, computed as the board itself does.
 
-A right is given if a group or the person has a "yes" and none of them a "never". Rights set for a forum count in that
-forum, moderators' rights also when set for the whole board.
+A right is given if a group or the person has a "yes" and none of them a "never"; without the right to read no other one
+counts. Rights set for a forum count in that forum, moderators' rights also when set for the whole board.
 """
 
 from __future__ import annotations

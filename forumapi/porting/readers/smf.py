@@ -2,7 +2,7 @@
 
 Times are seconds since 1970; titles and names are stored HTML-escaped; for texts see `markup/smf_text.py`. Categories
 and boards are numbered apart, so that a category's id has a minus. SMF keeps the board's name and address in a file
-beside the database: the address is taken from that of its smilies.
+beside the database: the address is taken from that of its smilies or avatars.
 """
 
 from __future__ import annotations
@@ -541,8 +541,12 @@ class SmfReader(TableReader):
             )
 
     def _path(self, row: Row) -> str:
-        """Return an attachment's path below the folder of the board's uploads: in a folder with the name that the
-        attachment's folder had on the server.
+        """Return an attachment's path below the folder of the board's uploads, `<folder>/<id>_<hash>.dat`; `row`: with
+        `id_attach`, `id_folder` and `file_hash`.
+
+        `<folder>` is the name, without the path before it, that the attachment's folder had on the server, if the
+        setting `attachmentUploadDir` is a JSON object that lists this folder; else, as for a board with one folder,
+        `attachments`.
         """
         folder = "attachments"
         written = self._settings.get("attachmentUploadDir", "")

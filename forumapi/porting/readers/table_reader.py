@@ -81,9 +81,10 @@ class TableReader(BaseReader):
         choice: str,
         date: str = "",
     ) -> tuple[PortedBallot, ...]:
-        """Return the ballots of one poll: one for each person with a vote for one of `choices`, which are the poll's.
-        `votes`: rows sorted by person; `person`, `choice`, `date`: their columns of the person's id, the choice's id
-        and the time, of which a ballot has that of its first vote; "" for no time.
+        """Return the ballots of one poll: one for each person who becomes a profile and has a vote for one of
+        `choices`, which are the poll's. `votes`: rows sorted by person; `person`, `choice`, `date`: their columns of
+        the person's id, the choice's id and the time (seconds since 1970), of which a ballot has that of its first
+        vote; "" for no time.
         """
         known = {one.id for one in choices}
         ballots = []
@@ -98,9 +99,9 @@ class TableReader(BaseReader):
     def _by_person(
         self, *relations: Iterable[tuple[int, str, str]]
     ) -> Iterator[tuple[int, Mapping[str, Sequence[str]]]]:
-        """Yield each person who becomes a profile, by ascending id, with the ids of what the person follows or ignores,
-        by kind; a kind without any has an empty list. `relations`: each sorted by the person's id, as (person's id,
-        kind, id).
+        """Yield each person in `relations` who becomes a profile, by ascending id, with the ids of what the person
+        follows or ignores, by kind; a kind without any has an empty list. `relations`: each sorted by the person's id,
+        as (person's id, kind, id).
         """
         merged = heapq.merge(*relations, key=lambda one: one[0])
         for person, of_person in groupby(merged, key=lambda one: one[0]):

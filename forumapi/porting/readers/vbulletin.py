@@ -595,7 +595,8 @@ class VbulletinReader(TableReader):
 
 
 class VbulletinRights(GroupRights):
-    """Rights of a board's people, through all of their groups, and as moderators of a forum and of those below it.
+    """Rights of a board's people, through all of their groups (the first one alone where it allows no others), and as
+    moderators of a forum and of those below it.
 
     Who waits for a mail to be confirmed counts as a member; `refused` holds the ids of those in a group of banned
     people and of those who wait for approval. A dump whose groups have no rights is not a whole one: members have what
@@ -707,8 +708,9 @@ class VbulletinRights(GroupRights):
 
 
 def blind_copies(written: str, recipients: set[int]) -> set[int]:
-    """Return those of the recipients (ids) who are not named to the others, by `written`, a serialized array of PHP.
-    All of them if the array can't be read: less is shown then, never more.
+    """Return those of the `recipients` (ids of people) whom the message's list of recipients, `written`, a serialized
+    array of PHP, names as blind copies or not at all. All of them if the list can't be read: less is shown then, never
+    more.
     """
     for charset in ("utf-8", "cp1252"):
         try:

@@ -611,9 +611,10 @@ class XenforoReader(TableReader):
 class XenforoRights(GroupRights):
     """Rights of a board's people, through their groups and their own entries, on the board and down the nodes.
 
-    At each node the strongest value of all groups counts: never, then what the node allows, then what it takes away. A
-    dump without the table of the board's own entries is not a whole one: members have what the product gives them at
-    first, and guests nothing.
+    At each node the strongest value of all groups and the person counts, in the order `deny`, `content_allow`, `reset`,
+    `allow`; a `deny` above holds below too, else the node's value replaces that of the node above. A dump without the
+    table of the board's own entries is not a whole one: members, moderators and administrators have what the product
+    gives them at first, and guests nothing.
     """
 
     def __init__(self, source: Source) -> None:
