@@ -1049,7 +1049,7 @@ def _made(kinds: Mapping[str, Any]) -> tuple[Schema, Schema]:
 
 
 def _move_behind(properties: dict[str, Any], name: str, predecessor: str) -> None:
-    """Move the property `name` to the position after the property `predecessor`, in place."""
+    """Move the property `name` to the position after the property `predecessor`, in place. Both must be there."""
     moved = properties.pop(name)
     for key, value in [*properties.items()]:
         properties[key] = properties.pop(key, value)

@@ -86,7 +86,7 @@ EXCEPTIONS: Final = {
 
 def operation_id(verb: str, template: str) -> str:
     """Return the id of the operation `verb` (upper case) at an address of the document (`{id}` for a parameter), such
-    as `getConversation`: that in EXCEPTIONS if it is there, else by the rule above.
+    as `getConversation`: that in EXCEPTIONS if it is there, else by the module's rule.
 
     For an address outside /api/v1, an HTML page, the id ends in `Page`, and begins with `submit` for POST.
     """

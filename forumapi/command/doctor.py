@@ -350,7 +350,8 @@ def files(config: Config) -> Finding:
 
 def backup(config: Config, now: datetime.datetime) -> Finding:
     """Check by the status file that the last backup is not older than `backup_max_age_hours` at the time `now`; return
-    the result; no check, and no problem, without a status file in the settings.
+    the result. Without a status file in the settings nothing is checked, and there is no problem; a named file that is
+    missing is a failure in production, else a warning.
     """
     path = config.backup_status_path
     if path is None:

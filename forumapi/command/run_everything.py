@@ -285,7 +285,8 @@ class Supervisor:
 
 
 def run(config: Config, *, is_open: bool = False) -> None:
-    """Run the whole platform until SIGINT or SIGTERM. Raises RunError, EmbeddedError, MigrateError.
+    """Run the whole platform until SIGINT or SIGTERM, or until its terminal is closed. Raises RunError, EmbeddedError,
+    MigrateError.
 
     Settings without `environment` count as embedded. In embedded mode, where anybody signs in as anybody, it listens on
     addresses of this machine alone, unless `is_open`.
@@ -478,7 +479,8 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
     """Return an access token by e-mail address for each of the people in `cast`; {} outside of the embedded mode.
-    `url`: the database's. The tokens are kept in the data folder, so that they are the same at every start.
+    `url`: the database's. The tokens are kept in the data folder, so that they are the same at every start, until a day
+    before they expire.
     """
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken

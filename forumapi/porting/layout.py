@@ -54,8 +54,9 @@ class PortedDocument(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
 
 class Board(PortedDocument, frozen=True, kw_only=True):
-    """Old forum as a whole, one for each source: title, product, addresses, and the id of the owner's profile; in an
-    export the file `site.json`.
+    """Old forum as a whole, one for each source; in an export the file `site.json`. `product`: its software, whose
+    rules in `wire/legacy_urls` read its addresses; `addresses`: those that it had, without a slash at the end; `owner`:
+    id of a profile, "" if unknown; `layout`: version of the layout.
     """
 
     title: str
@@ -80,7 +81,8 @@ class PortedRef(PortedDocument, frozen=True, kw_only=True):
 class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
     """Value under a key, such as a custom field or a signature, of the person, forum or conversation whose `attributes`
     list it. `is_date`: the value is a date such as 2021-05-30; `written_by`: id of a profile, "" for the person who has
-    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person.
+    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person; for roles here it counts only if
+    whoever imports names its key.
     """
 
     key: str
@@ -103,7 +105,8 @@ class PortedAssociation(PortedDocument, frozen=True, kw_only=True):
 
 class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
     """File and the things it is attached to. Its bytes come from `ForumReader.open`, which finds them by `path`, or in
-    `content_url` as a base64 data URL. `content_size`: bytes; `comment`: what the author wrote about the file.
+    `content_url` as a base64 data URL. `content_size`: bytes, `width`, `height`: pixels, 0 if unknown; `comment`: what
+    the author wrote about the file.
     """
 
     id: OldId
@@ -126,6 +129,9 @@ class PortedAttachment(PortedDocument, frozen=True, kw_only=True):
 class PortedProfile(PortedDocument, frozen=True, kw_only=True):
     """Person of the old forum, who becomes a profile. No field gives a privilege on this platform: the e-mail address
     is not trusted, and signs nobody in by itself.
+
+    `email` "": nobody can claim the profile; `is_visible` False: it is listed nowhere; `text`: Markdown, which becomes
+    a comment on the own profile.
     """
 
     id: OldId
@@ -177,8 +183,9 @@ class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
 
 class PortedRole(PortedDocument, frozen=True, kw_only=True):
     """Group of people and its rights: in all forums for a role of the stream `roles`, in one forum for a role that the
-    forum's `usergroups` list. `default`: it applies to all forums that list no groups of their own; `users`: members,
-    without those whom `criteria` make members.
+    forum's `usergroups` list. `is_banned`: its members are kept out, whatever else they are in; `is_moderator`: they
+    moderate. `default`: it applies to all forums that list no groups of their own; `users`: members, without those whom
+    `criteria` make members.
     """
 
     id: OldId
@@ -199,7 +206,7 @@ class PortedRole(PortedDocument, frozen=True, kw_only=True):
 class PortedForum(PortedDocument, frozen=True, kw_only=True):
     """Forum or category of the old forum; becomes a microcosm. `usergroups`: roles with their rights in it, None for
     those of the forum above; with `usergroups_only` False the default roles that are not listed keep their rights.
-    `display_order`: lower is higher up.
+    `display_order`: lower is higher up; `is_category`: it holds forums, and no conversations; `text`: Markdown.
     """
 
     id: OldId
@@ -299,7 +306,9 @@ class PortedBallot(PortedDocument, frozen=True, kw_only=True):
 class PortedPoll(PortedDocument, frozen=True, kw_only=True):
     """Poll, on a conversation, or by itself in a forum; becomes an item of its own in either case. `name`: title, ""
     for the question; `max_choices`: for which a person may vote, 0 for any number; `is_poll_open`: votes are still
-    taken, until `closes`; `is_open`: comments are still taken.
+    taken, until `closes`; `is_open`: comments are still taken. `results`: when they are shown: always, to those who
+    have voted, or once the poll is closed; `is_named`: with the voters' names. `forum_id`: that of a poll without a
+    conversation.
     """
 
     id: OldId
@@ -332,8 +341,8 @@ class PortedPoll(PortedDocument, frozen=True, kw_only=True):
 
 class PortedVersion(PortedDocument, frozen=True, kw_only=True):
     """Version of the text of a comment or message. The document's `versions` stand oldest first; the last version is
-    the one that is shown. `editor`: "" for the author; `headline`: subject of a message, or of a post whose subject
-    differs from its thread's title; `text`: Markdown.
+    the one that is shown. `editor`: id of a profile, "" for the author; `headline`: subject of a message, or of a post
+    whose subject differs from its thread's title; `text`: Markdown.
     """
 
     # Empty: the author.
@@ -402,7 +411,7 @@ class PortedMessage(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedReaction(PortedDocument, frozen=True, kw_only=True):
-    """Reaction of one person to an item, comment or message, such as a like."""
+    """Reaction of one person to an item, comment or message, such as a like. `name`: the sign, an emoji."""
 
     author: OldId
     on_type: Literal["conversation", "event", "poll", "comment", "message"]
@@ -413,7 +422,7 @@ class PortedReaction(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
-    """Bookmark of one person on an item or comment."""
+    """Bookmark of one person on an item or comment. `text`: the person's note."""
 
     author: OldId
     on_type: Literal["conversation", "event", "poll", "comment"]
@@ -443,7 +452,8 @@ class PortedFollow(PortedDocument, frozen=True, kw_only=True):
 
 class PortedBan(PortedDocument, frozen=True, kw_only=True):
     """Ban of a person, of e-mail addresses, or of IP addresses; exactly one of `profile`, `email` and `ip_address` is
-    set. `is_exception` True: the opposite, an exception that other bans spare.
+    set. `is_exception` True: the opposite, an exception that other bans spare. `email`: an address, perhaps with `*`
+    for parts of it; `expires`: None for good; `reason`: shown to the banned; `note`: for moderators.
     """
 
     profile: OldId = ""
@@ -505,7 +515,8 @@ class Loss(PortedDocument, frozen=True, kw_only=True):
 
 class Unreadable(PortedDocument, frozen=True, kw_only=True):
     """Row of a source that can't become a document, with the reason; a reader yields this in the document's place. The
-    loader lists the documents that it leaves out in the same form.
+    loader lists the documents that it leaves out in the same form. `kind`: of the document, such as "comment";
+    `reason`: a sentence that names the field.
     """
 
     kind: str

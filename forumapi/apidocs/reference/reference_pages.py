@@ -127,9 +127,9 @@ class TagEntry(NamedTuple):
 class ReferencePages:
     """All reference pages of one host's document; the document itself is not kept.
 
-    `page`: HTML of each page by the last part of its address; "" is the index. `parts`: for each tag's page the OpenAPI
-    document of its operations alone, for the page to try them on; `names`: the name of its tag. `published`: the JSON
-    of the search. `has_oauth`: the host is an OAuth provider.
+    `page`: HTML of each page, compressed, by the last part of its address; "" is the index. `parts`: for each tag's
+    page the OpenAPI document of its operations alone, for the page to try them on; `names`: the name of its tag.
+    `published`: the JSON of the search. `has_oauth`: the host is an OAuth provider.
     """
 
     def __init__(self, document: Schema) -> None:
@@ -266,8 +266,8 @@ class _PageMaker:
 
     def _found_homes(self) -> dict[str, str]:
         """Return the page (last part of its address) of each object that pages show, by the object's name, in the
-        document's order: of the first tag that sends or answers with it, else of the only tag that uses it within
-        others, else the page of shared objects.
+        document's order: for what errors answer with the page of shared objects; else that of the first tag that sends
+        or answers with it, else that of the only tag that uses it within others, else again the page of shared objects.
         """
         direct: dict[str, str] = {}
         within: dict[str, set[str]] = {}

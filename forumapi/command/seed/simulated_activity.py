@@ -377,7 +377,7 @@ def _name(rng: Random) -> str:
 
 def sizes(conversations: int, comments: int) -> list[int]:
     """Return the number of comments for each of so many conversations, largest first, `comments` in all: a few long
-    ones, many short ones, one in 100 without any.
+    ones, many short ones, one in 100 without any if there are more comments than conversations.
     """
     empty = conversations // 100 if comments > conversations else 0
     filled = conversations - empty

@@ -267,7 +267,7 @@ class AttachmentWriter:
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
         """Store the files of the attachments that no earlier run has stored, and insert their ids; they are attached to
         nothing yet. Return the attachments left out, with reasons. One that is attached neither to a comment or
-        message, which may come yet, nor to a profile that came is left out too.
+        message, which may come yet, nor to a profile that came is left out too. Raises StorageError.
         """
         origin = self._origin
         profiles = {

@@ -53,7 +53,8 @@ class BanWriter:
 
     def insert_bans(self, tx: Transaction, bans: Sequence[PortedBan]) -> list[Unreadable]:
         """Insert the bans of imported profiles and of whole e-mail domains that no earlier run has inserted, but no
-        expired ones. Return as left out, with reasons, the other bans in force: of people who did not come, of single
+        expired ones, and none for a person or domain that is banned here already; of several of one person the one that
+        ends last. Return as left out, with reasons, the other bans in force: of people who did not come, of single
         addresses, patterns and IP addresses, and exceptions.
         """
         users = self._people.users(tx, [id for one in bans if (id := self._people.id(one.profile))])
@@ -86,8 +87,8 @@ class BanWriter:
 
 
 def with_marked(reader: ForumReader, now: datetime.datetime) -> Iterator[PortedBan | Unreadable]:
-    """Yield the bans of a source; then a permanent ban for each profile that is marked as banned and has no ban of its
-    own in force at `now`.
+    """Yield the bans of a source, each Unreadable included; then a permanent ban for each profile that is marked as
+    banned and has no ban of its own in force at `now`.
     """
     named: set[str] = set()
     for ban in reader.bans():

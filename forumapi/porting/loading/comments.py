@@ -645,7 +645,8 @@ class CommentWriter:
         self, tx: Transaction, changed: Mapping[str, tuple[ImportedThing, PortedComment]]
     ) -> None:
         """Replace the comments that changed in the source since an earlier run wrote them, but for those that were
-        changed here since. `changed`: by old id, the comment as it is stored and as it is in the source.
+        changed here since, are gone here, or have become too long. `changed`: by old id, the comment as it is stored
+        and as it is in the source.
         """
         if not changed:
             return
@@ -700,8 +701,8 @@ class CommentWriter:
         )
 
     def below(self, first: PortedComment) -> str:
-        """Return the line, a link to the conversation's poll, that is put below the conversation's `first` comment; ""
-        without a poll.
+        """Return the line of Markdown, a link to the conversation's poll, that is put below the conversation's `first`
+        comment; "" without a poll.
         """
         poll = self._polls.get(first.on_id) if first.on_type == "conversation" else None
         return f"[{poll[1]}](/polls/{poll[0]}/)" if poll else ""
@@ -746,8 +747,9 @@ class CommentWriter:
 
 
 def written_note(comment: PortedComment) -> str:
-    """Return a note of what a run writes of a comment: number of revisions, 1 for deleted, 1 for moderated, and a
-    digest of the texts. While the comment here has that number and state, nobody has changed it here.
+    """Return a note of what a run writes of a comment: number of revisions, 1 or 0 for deleted, 1 or 0 for moderated,
+    and a digest of all texts and their editors. While the comment here has that number and state, nobody has changed it
+    here.
     """
     revisions = max(1, len(comment.versions[-MOST_REVISIONS:]))
     texts = msgspec.json.encode([(one.editor, one.text) for one in comment.versions])

@@ -112,7 +112,8 @@ class ErasedPeople:
 
     def _without_them(self, document: Any) -> Any:
         """Return a document without the erased people that it lists beside its author; one that lists nobody is
-        returned as it is.
+        returned as it is. A conversation loses the reason of an edit by somebody who chose to have their words removed;
+        a private message by an erased author becomes one that its author has deleted.
         """
         replace = msgspec.structs.replace
 

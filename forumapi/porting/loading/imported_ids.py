@@ -204,7 +204,7 @@ class Origin(NamedTuple):
 
     def set_stage(self, tx: Transaction, stage: str) -> None:
         """Store the name of the stage that the import is in: a stream, "links", "files", "counters", "done" or
-        "undoing"; with "done" also the time of the end.
+        "undoing"; with "done" also the time of the end, which another stage clears.
         """
         tx.run(SET_STAGE, site_id=self.site_id, origin_id=self.id, stage=stage)
 
@@ -216,7 +216,8 @@ class Origin(NamedTuple):
         self, tx: Reader, wanted: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], ImportedThing]:
         """Find imported things by kind (of TYPES) and old id, in one statement. Return them by the same kind and old
-        id; what has not come is missing.
+        id; what has not come is missing. A conversation is also found as an event and the reverse. Raises KeyError for
+        another kind.
         """
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):
@@ -324,8 +325,8 @@ class Origin(NamedTuple):
             )
 
     def left_out(self, tx: Reader) -> list[Unreadable]:
-        """Return all documents that were left out, with the reasons, by kind and old id; numbers among old ids in
-        numeric order.
+        """Return all documents that were left out, with the reasons, by kind, then old id, shorter ones first, so that
+        numbers are in numeric order.
         """
         rows = tx.rows(LEFT_OUT, site_id=self.site_id, origin_id=self.id)
         return [Unreadable(kind=kind, id=id, reason=reason) for kind, id, reason in rows]

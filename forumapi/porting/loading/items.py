@@ -113,7 +113,7 @@ class ItemWriter:
         self, tx: Transaction, conversations: Sequence[PortedConversation]
     ) -> list[Unreadable]:
         """Insert the conversations and events that no earlier run has inserted; return those left out, whose forum does
-        not exist here.
+        not exist here. Attendees who did not come are dropped.
         """
         origin = self._origin
         wanted = [("conversation", one.id) for one in conversations]

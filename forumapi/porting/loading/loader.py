@@ -152,7 +152,8 @@ class Loader:
     def run(self) -> Outcome:
         """Load all documents that no earlier run has inserted, each batch in a transaction of its own, then set the
         counters. Raises PortingError if a batch is refused for a fault that is not a row's; what was loaded stays, and
-        the next run continues.
+        the next run continues. So it is after an error of the reader, the store or the database, which is raised as it
+        is.
         """
         reader = self._database.read()
         try:

@@ -244,8 +244,8 @@ class ImportedPeople:
 
     def _free_names(self, tx: Reader, wanted: Sequence[str]) -> list[str]:
         """Return a free name for each wanted one, in the same order: the name itself; if somebody on the site or an
-        earlier one of the list has it, or somebody on the site has one that looks like it, the name with `_` and a
-        number from 2 on.
+        earlier one of the list has it, or somebody on the site who did not come with this import has one that looks
+        like it, the name with `_` and a number from 2 on. Raises ValueError if the numbers up to 9,999 are taken.
         """
         seen = {name: looks(name) for name in wanted}
         site_id = self.origin.site_id

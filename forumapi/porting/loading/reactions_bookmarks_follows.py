@@ -163,7 +163,7 @@ class ReactionWriter:
 
     def insert_follows(self, tx: Transaction, follows: Sequence[PortedFollow]) -> list[Unreadable]:
         """Insert the watchers and ignored things that no earlier run has inserted; return those left out, whose person
-        or thing does not exist here.
+        or thing does not exist here. That somebody ignores themselves is dropped.
         """
         wanted = [
             (kind, id)

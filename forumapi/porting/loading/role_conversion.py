@@ -146,7 +146,7 @@ class Rights:
 
     def moderators(self, forum: PortedForum) -> Collection[str]:
         """Return the old ids of those who moderate a forum, one of `forums`, by name or by a role, in any order;
-        without people who may not view it, or whom a banned role keeps out.
+        without people who may not view it, or whom a banned role keeps out, where roles are listed.
         """
         return self._moderators[forum.id]
 
@@ -175,7 +175,7 @@ class Rights:
 
     def _complete(self, listed: PortedRole) -> PortedRole:
         """Return a role that a forum lists by id with the members and criteria that the role of this id has everywhere,
-        and with its rights in this forum; unchanged if there is no such role.
+        and with its rights in this forum; banned or moderating if either is. Unchanged if there is no such role.
         """
         role = self._roles.get(listed.id)
         if role is None:
@@ -219,7 +219,8 @@ class Rights:
 
     def _moderators_of(self, forum: PortedForum) -> dict[str, None]:
         """Return the old ids of those who moderate a forum, by name or by a role, as keys in their order; those who may
-        not view the forum, or whom a banned role keeps out, are left out.
+        not view the forum, or whom a banned role keeps out, are left out, unless neither it nor a forum above it lists
+        roles.
         """
         own = self._listed(forum)
         wanted = dict.fromkeys(one.id for one in forum.moderators)

@@ -856,8 +856,8 @@ class Verifier:
     # ---------------------------------------------------------------- rights
 
     def _all_rights(self, rights: Rights, placed: Sequence[PortedForum]) -> None:
-        """Compare who may read, write and moderate in each forum here with `rights`, those of the source. `placed`: the
-        forums that came.
+        """Compare who may read, write, and edit and delete others' texts in each forum here with `rights`, those of the
+        source. `placed`: forums of the source; those that did not come are passed over.
         """
         assert self._tree is not None
         everybody = frozenset(self.people.everybody()) - {self._site.owned_by}
@@ -909,7 +909,7 @@ class Verifier:
 
     def _whole(self) -> None:
         """Compare total numbers with the source's, stored counters with counted rows, and check that no imported
-        profile has an address to sign in with.
+        profile which nobody has taken over has an address to sign in with.
         """
         origin = self._origin
         mapped: dict[int, int] = dict(
