@@ -19,7 +19,7 @@ FORM_REFUSALS: Final = frozenset((400, 403, 409, 412, 413, 429, 503))
 
 class Failure(Exception):
     """Refusal of the API: HTTP status, error code (docs/api/README.md, "Errors"; 0 without one), its English text
-    (`detail`, "" without one), and `Retry-After` in seconds (0 without that header).
+    (`detail`, "" without one), and `Retry-After` in seconds (0 without that header, or if it is no number).
 
     `data`: the answer's `data` where that is an object, else {}. An API that can't be reached is a Failure too: status
     503, `is_unreachable`. The website raises it itself too, with code 0, for values that it can't send or use; `detail`
@@ -84,7 +84,8 @@ class Api:
     `live_cursor`: position in the site's live events before the first answer, "" if no answer named one.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
-    was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer.
+    was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer; calls of
+    `still_holds` count only where it raises.
 
     `failed`: True once a call had no answer, or was answered with 429 or from 500 on: what it asked for may come later.
 
@@ -207,12 +208,12 @@ class Api:
         raw: bytes | None = None,
     ) -> Document:
         """Send one request of the HTTP method `method` to `path` below /api/v1 and return its answer. The request's
-        body is `body` as JSON, or the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None. A
-        plain GET that `still_holds` has just read anew is answered from there, once.
+        body is `body` as JSON, else the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None.
+        A plain GET that `still_holds` has just read anew is answered from there, once.
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
-        sent. Raises Failure from status 400 on and without an answer, with 400 before sending if a header's value is
-        not printable ASCII; Moved for 301.
+        sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an answer, with 400
+        before sending if a header's value is not printable ASCII; Moved for 301.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)

@@ -8,7 +8,7 @@ from forumapi.webclient.visit import Answer, Visit
 def back_to(visit: Visit, things: str, item: int) -> Answer:
     """Redirect to the page that the form's field `back` names; without that field, or if that is no path of this host,
     to the page of the thing with the id `item`, or to the member's list of watchers if the thing is a site or `item` is
-    0. After a form on a comment, the address ends with the comment's anchor, except in the list of bookmarks.
+    0. After a form about a comment, the address ends with the comment's anchor, except in the list of bookmarks.
 
     `things`: plural of the thing's type, such as `conversations`.
     """

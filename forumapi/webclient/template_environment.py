@@ -54,8 +54,9 @@ class _Translator(NodeTransformer):
         self._code = code
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
-        """Return the node to stand in place of `node`: for `_('text')` without values its translation, marked as safe,
-        so that the compiler joins it with the markup around it; for any other call the node itself.
+        """Return the node to stand in place of `node`: for `_('text')` or `gettext('text')` without values its
+        translation, marked as safe, so that the compiler joins it with the markup around it; for any other call the
+        node itself.
         """
         node = self.generic_visit(node)  # type: ignore[assignment]
         is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
@@ -69,7 +70,7 @@ class _Translator(NodeTransformer):
 
 
 class _Generator(CodeGenerator):
-    """Generator of templates' code in which a value is printed by `printed`."""
+    """Generator of templates' code in which a value is printed by `printed`, wherever it is escaped."""
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape:

@@ -91,11 +91,11 @@ class Writing:
 
     @classmethod
     def read(cls, visit: Visit, kind: str = "") -> Self:
-        """Read the sent form, and upload the files that came with it; a refused upload becomes the form's `problem` or
-        `failure`.
+        """Read the sent form, and upload the files that came with it; the first refused upload becomes the form's
+        `problem` or `failure`.
 
-        `kind`: type of the item that the form is for; "" for a comment. Raises Failure for a refused upload whose
-        status is not in WRITING_REFUSALS.
+        `kind`: type of the item that the form is for; "" for a comment. Raises Failure for an upload refused for
+        another reason than the file (`file_problem`), with a status that is not in WRITING_REFUSALS.
         """
         made = cls(
             text=visit.field("markdown"),
@@ -309,8 +309,7 @@ def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
 
 def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writing:
     """Return the contents of the form for a comment on an item or profile: the contents that were refused in this
-    request, else the draft, else an empty form. Raises Failure if the API fails to show the draft or the comment to
-    quote.
+    request, else the draft, else an empty form. Raises Failure as `draft_of` and `quote_of` do.
 
     `kind`: type of the thing with the id `item`, such as `conversation`; `has_draft` False: the API is not asked for a
     draft. The page's query parameter `reply` names a comment to answer, `quote` one to answer and quote.

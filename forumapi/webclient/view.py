@@ -12,6 +12,11 @@ class View:
     answers 405.
 
     `takes_files`: the forms that POST to it may carry files, so that they may be larger and take longer.
+
+    A call of the API in a method raises Failure for a refusal and Moved for 301; the method, and each function that it
+    calls, lets them pass, also from calls for a form that is shown again, unless its docstring says which refusals it
+    deals with. `website.py` answers Failure and Refused with an error page of their status, SignInFirst with the
+    sign-in page, and Moved with a redirect (docs/architecture.md, "The website").
     """
 
     takes_files: ClassVar[bool] = False

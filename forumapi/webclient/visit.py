@@ -113,7 +113,7 @@ class Visit:
     @cached_property
     def site(self) -> dict[str, Any]:
         """Site of this host as the API shows it, read once. Raises Failure if the API refuses it, such as with 404 on a
-        host without a site.
+        host without a site, Moved for a site on another platform. None after `forget_site`, if it was not read before.
         """
         if self.session.token and "me" not in self.__dict__ and self.me is not None:
             known: dict[str, Any] = self.__dict__["site"]
@@ -124,7 +124,7 @@ class Visit:
     @cached_property
     def me(self) -> dict[str, Any] | None:
         """The visitor's own profile and account as `/whoami` shows them, read once together with `site`; None for
-        guests. A session that the API no longer knows is removed from the browser; its visitor is a guest.
+        guests. A session that the API no longer knows is ended as by `forget_session`; its visitor is a guest.
 
         Raises Failure for other refusals.
         """
@@ -254,7 +254,7 @@ class Visit:
     @property
     def proof(self) -> str:
         """Token against forged requests (CSRF) for the page's forms: bound to the session, or to a guest's visitor
-        cookie, which is set if it is missing.
+        cookie, which is set if it is missing. Reading it makes the page personal, so that no cache may share it.
         """
         self.is_personal = True
         if self.session.token:
@@ -271,7 +271,7 @@ class Visit:
 
     def check_origin(self) -> None:
         """Check that a POST comes from a page of this host, by its header Origin, or without one by the form's field
-        `proof`. Raises Refused with 403.
+        `proof`. Raises Refused with 403 if not.
         """
         origin = self.environ.get("HTTP_ORIGIN", "")
         if origin:
@@ -360,7 +360,7 @@ class Visit:
     @cached_property
     def new_key(self) -> str:
         """Idempotency key for the forms of this page: the one that a refused form was sent with, else a new one. A form
-        that is sent twice is carried out once.
+        that is sent twice is carried out once. Reading it makes the page personal, so that no cache may share it.
         """
         self.is_personal = True
         sent = self.field("key")
@@ -418,7 +418,7 @@ class Visit:
         return Answer(status, fields, data)
 
     def json(self, value: Any, *, status: int = 200) -> Answer:
-        """Answer a script of the website with `value` as JSON, which no cache keeps."""
+        """Answer a script of the website with `value` as JSON, which no cache keeps, and the cookies set so far."""
         data = msgspec.json.encode(value)
         return self.send(
             data, "application/json", status=status, headers={"Cache-Control": "no-store"}

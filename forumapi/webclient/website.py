@@ -104,8 +104,8 @@ class Website:
         return (b"" if environ["REQUEST_METHOD"] == "HEAD" else answer.body,)
 
     def respond(self, environ: dict[str, Any]) -> Answer:
-        """Return the answer to one request. Raises nothing: an unexpected exception is logged with its traceback and
-        answered with 500.
+        """Return the answer to one request. Raises no Exception: an unexpected one is logged with its traceback and
+        answered with 500. The server's time limit, a BaseException, passes (`overdue`).
         """
         visit = environ[_VISIT] = Visit(self, environ)
         try:
@@ -215,7 +215,8 @@ class Website:
 
     def _unknown(self, visit: Visit) -> Answer:
         """Redirect an address that no view has to the one that the API knows for it, such as an old forum's; else
-        answer with a page of 404. Raises Failure from status 500 on, and for a host that is no site of the platform.
+        answer with a page of 404. Raises Failure from status 500 on, and for a host that is no site of the platform;
+        Moved for a site that has moved.
         """
         if visit.method in ("GET", "HEAD"):
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
@@ -235,9 +236,8 @@ class Website:
     # ------------------------------------------------------------ refusals
 
     def _moved(self, visit: Visit, moved: Moved) -> Answer:
-        """Redirect to the site's new address, or from a merged conversation to the one that holds it now; answer any
-        other page that needs a merged conversation with a page of 404. Raises Failure if the API refuses what the page
-        of 404 needs.
+        """Redirect to the site's new address (a form gets a page of 410), or from a page of a merged conversation to
+        the one that holds it now; answer any other page that needs a merged conversation with a page of 404.
         """
         if "://" in moved.location:
             return self._moved_away(visit, moved.location)
@@ -312,8 +312,8 @@ class Website:
         """Return an error page with this status. `text`: translated reason of the website; `failure`: the API's
         refusal, whose reason is shown; without either ("" and None) the page has a text for the status.
 
-        On a host that is no site of the platform the status becomes 404. There, and if the API can't be reached, the
-        page is made without the site.
+        On a host that is no site of the platform the status becomes 404. There, and wherever else the API does not show
+        the site, the page is made without it. Raises neither Failure nor Moved.
         """
         # An API that did not answer is not asked again.
         if failure is not None and failure.is_unreachable:
@@ -346,9 +346,9 @@ class Website:
         return visit.send(page.encode(), HTML, status=status, headers=headers)
 
     def _typed(self, visit: Visit, failure: Failure | None, status: int) -> list[tuple[str, str]]:
-        """Return (name, value) of each field of the sent form, with which the error page offers to send the form again;
-        [] if the website itself refused the form (`failure` None) with another status than 429, 502 and 503, such as a
-        form of another host's page.
+        """Return (name, value) of each field of the sent form but `proof`, with which the error page offers to send the
+        form again; [] without a form, for the one of sign-out, and if the website itself refused the form (`failure`
+        None) with another status than 429, 502 and 503, such as a form of another host's page.
         """
         if failure is None and status not in (429, 502, 503):
             return []

@@ -131,8 +131,9 @@ class AddressView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Send a code to the new address, and show the form that asks for the code; with `step` = "code" change the
-        address by that code. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the form again with
-        that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
+        address by that code, and by one of the second factor (field `factor`) where the member has one. A refusal whose
+        status is in SHOWN (400, 401, 403 and others) shows the form again with that status. Raises SignInFirst for
+        guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
@@ -186,11 +187,11 @@ class FactorView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret,
-        "recovery" makes new recovery codes, and "off" switches the factor off, both by a code of the app. A refusal
-        whose status is in SHOWN (400, 401, 403 and others) shows the page again with that status; another `do` raises
-        Refused with 400. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other
-        refusals.
+        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret and shows
+        recovery codes, "recovery" makes and shows new recovery codes, and "off" switches the factor off, both by a code
+        of the app. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the page again with that status;
+        another `do` raises Refused with 400. Raises SignInFirst for guests and for a sign-in older than 30 minutes,
+        Failure for other refusals.
         """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()

@@ -35,7 +35,9 @@ class SignInView(View):
     def get(self, visit: Visit) -> Answer:
         """Show the ways to sign in. With the query parameters `state` and `code` or `error`, with which a provider
         sends visitors back, finish the sign-in there; with `key`, the one of a mail's link, ask the visitor to confirm
-        the sign-in by that link. A member is redirected to `next` at once unless the query parameter `again` is set.
+        the sign-in by that link, or, in another browser than the one that asked for the mail, redirect to the API's
+        page that shows the mail's code. A member is redirected to `next` at once unless the query parameter `again` is
+        set.
         """
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
@@ -48,8 +50,8 @@ class SignInView(View):
     def post(self, visit: Visit) -> Answer:
         """Take the step of the field `step`. "code", "link" (of the mail), "passkey", "factor" (second factor) and
         "development" (by the address alone, in the embedded mode) sign in, or ask for the second factor; "provider"
-        leads to a provider; "email", the default, sends a code by mail. A refusal whose status is in _SHOWN (400, 401,
-        403 and others) shows the page again with that status; raises Failure for any other.
+        leads to a provider; "email", the default, and anything else send a code by mail. A refusal whose status is in
+        _SHOWN (400, 401, 403 and others) shows the page again with that status; raises Failure for any other.
         """
         step = visit.field("step") or "email"
         if step == "provider":

@@ -78,7 +78,7 @@ class InContextView(View):
 
 def in_context(location: str) -> str:
     """Return the website's address, page and anchor, for `location`, the header by which the API redirects to a comment
-    among the others on its item or profile.
+    among the others on its item or profile; the page alone if `location` names no comment.
     """
     comment = location.partition("comment_id=")[2].partition("&")[0]
     address = page_address(location)
@@ -93,8 +93,10 @@ class CreateCommentView(View):
     def post(self, visit: Visit) -> Answer:
         """Post the comment with its files and lead to it; with `do` = "preview" show it in the form, rendered, or send
         its HTML as JSON to a script. A form without text or too long, and a refusal whose status is in WRITING_REFUSALS
-        (400, 403, 404 and others), show the page with the form again, as it was filled in. Raises SignInFirst for
-        guests, Refused with 400 without an `itemType` of COMMENTED or an `itemId`, Failure for other refusals.
+        (400, 403, 404 and others), show the page with the form again, as it was filled in; a comment to which a file
+        can't be attached is posted all the same, and the form, sent again unchanged, posts no second one. Raises
+        SignInFirst for guests, Refused with 400 without an `itemType` of COMMENTED or an `itemId`, Failure for other
+        refusals, and for any if the member may not read that page.
         """
         visit.member()
         kind, item = visit.field("itemType"), visit.number("itemId")
@@ -143,7 +145,7 @@ class EditCommentView(View):
         rendered, or send its HTML as JSON to a script. A text that is missing or too long, and a refusal whose status
         is in WRITING_REFUSALS (400, 403, 404 and others), show the form again. If somebody changed the comment since
         the form was shown, show the form again, with the comment's present text beside the sent one. Raises SignInFirst
-        for guests, Failure for other refusals.
+        for guests, Failure for other refusals, and for any if the member may not read the comment.
         """
         visit.member()
         writing = Writing.read(visit)
@@ -191,8 +193,9 @@ class DeleteCommentView(View):
     """
 
     def get(self, visit: Visit, comment: int) -> Answer:
-        """Ask for confirmation; for a comment that is deleted already, offer moderators to restore it. Raises Refused
-        with 403 for members who may do neither, SignInFirst for guests, Failure if the member may not read the comment.
+        """Ask for confirmation to delete the comment with the id `comment`; for one that is deleted already, offer
+        moderators to restore it. Raises Refused with 403 for members who may do neither, SignInFirst for guests,
+        Failure if the member may not read the comment.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
@@ -203,8 +206,8 @@ class DeleteCommentView(View):
         return visit.page("delete_comment.html", comment=found)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Delete the comment; lead moderators to the page that restores it, others to the page of comments where it
-        was. Raises SignInFirst for guests, Failure if the API refuses.
+        """Delete the comment with the id `comment`; lead moderators to the page that restores it, others to the page of
+        comments where it was. Raises SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")

@@ -58,13 +58,15 @@ class SaveDraftView(View):
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
         """Store the form as the draft, or delete the draft if the form is empty, and lead back to the form. If the
-        stored draft is another version than the one that the form shows, the form stands again, with the stored text
-        beside the sent one.
+        stored draft is another version than the one that the form shows, the form stands again with 409, with the
+        stored text beside the sent one, or, if no draft is stored any more, with the reason alone; also after another
+        refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others), with that status.
 
-        A script gets JSON: `version` of the draft (0: none is stored), `other`, the stored text if that is another
-        version, else null, and `problem`, the reason for a refusal, "" without one. `place`, `id`: type and id of the
-        thing that the draft comments on, or of the microcosm in which it begins an item. Raises SignInFirst for guests,
-        Refused with 400 for an item of a type that has no drafts, Failure for a refusal that no form shows.
+        A script gets JSON under the same status: `version` of the draft (0: none is stored), `other`, the stored text
+        if that is another version, else null, and `problem`, the reason for a refusal, "" without one. `place`, `id`:
+        type and id of the thing that the draft comments on, or of the microcosm in which it begins an item of the type
+        in the field `itemType`. Raises SignInFirst for guests, Refused with 400 for a type that has no drafts, Failure
+        for other refusals.
         """
         visit.member()
         item_type = visit.field("itemType")

@@ -44,7 +44,7 @@ class EventView(View):
 
     def get(self, visit: Visit, item: int) -> Answer:
         """Show the event with the id `item`, and its comments from the query's `offset` on. Raises Failure if the
-        visitor may not read the event.
+        visitor may not read the event, and for an offset that the API refuses.
         """
         return self.show(visit, item)
 
@@ -76,7 +76,7 @@ class AttendView(View):
         """Store the member's answer to the event with the id `item`, the field `rsvp`, in place of the former one, and
         lead back to the event; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the event's page
         with reason and status of the refusal. Raises SignInFirst for guests, Refused with 400 if `rsvp` is not yes,
-        maybe, no or waiting, Failure for other refusals.
+        maybe, no or waiting, Failure for other refusals, and for any if the member may not read the event.
         """
         me = visit.member()
         rsvp = visit.field("rsvp")
@@ -110,8 +110,8 @@ class AttendeesFileView(View):
     """Spreadsheet of the profiles that answered yes to an event."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Send the profiles that answered yes to the event as a CSV file. Raises Failure for visitors to whom the API
-        refuses the list.
+        """Send the profiles that answered yes to the event with the id `item` as a CSV file, sorted by name. Raises
+        Failure for visitors who are neither the event's owner nor moderate there nor own the site.
         """
         reply = visit.api.document(f"/events/{item}/attendeescsv")
         name = f'attachment; filename="attendees-{item}.csv"'

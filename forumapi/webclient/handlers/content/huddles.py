@@ -88,8 +88,8 @@ class BeginHuddleView(View):
     """Form for a new huddle: participants, title and first comment."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the empty form; the query parameter `to`, the id of a profile, is chosen as a participant. Raises
-        SignInFirst for guests, Failure for an id that the API refuses.
+        """Show the empty form; the profile whose id is the query parameter `to` is chosen as a participant, nobody if
+        `to` is no number. Raises SignInFirst for guests, Failure for an id that the API refuses.
         """
         visit.member()
         people = People()
@@ -183,16 +183,16 @@ class LeaveHuddleView(View):
     """Form by which a participant leaves a huddle, for good."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Ask for confirmation. Raises Refused with 404 for members who take no part, SignInFirst for guests, Failure
-        for other refusals.
+        """Ask for confirmation to leave the huddle with the id `item`. Raises Refused with 404 for members who take no
+        part, SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         found = for_participants(visit, f"/huddles/{item}", limit=5).data
         return visit.page("leave_huddle.html", item=found)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Take the member out of the huddle, and lead to the list of huddles. Raises Refused with 404 for members who
-        take no part, SignInFirst for guests, Failure for other refusals.
+        """Take the member out of the huddle with the id `item`, and lead to the list of huddles. Raises Refused with
+        404 for members who take no part, SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         try:

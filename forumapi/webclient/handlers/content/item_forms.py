@@ -60,11 +60,11 @@ class CreateItemView(View):
 
     def post(self, visit: Visit, microcosm: int = 0) -> Answer:
         """Create the item, then its first comment if there is a text, and lead there. With `do` = "preview" or "more"
-        (further lines, such as choices of a poll) show the form; a form with something missing or too long, and a
-        refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others), show it again, as it was filled in.
-        `microcosm`: id of the microcosm, 0 if the form's field `microcosmId` chooses it. Raises SignInFirst for guests,
-        Refused if the form is shown without a refusal to members who may not create such an item there, Failure for
-        other refusals.
+        (further lines, such as choices of a poll) show the form, or send a script the preview as JSON; a form with
+        something missing or too long, and a refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others),
+        show it again, as it was filled in. `microcosm`: id of the microcosm, 0 if the form's field `microcosmId`
+        chooses it. Raises SignInFirst for guests, Refused if the form is shown without a refusal to members who may not
+        create such an item there, Failure for other refusals, and for any if the member may not read the microcosm.
 
         The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
         """
@@ -99,7 +99,8 @@ class CreateItemView(View):
     def show(self, visit: Visit, microcosm: int, writing: Writing) -> Answer:
         """Show the form with the contents `writing`, for the microcosm with this id, or, for 0, with the microcosms to
         choose from. Raises Refused with 403 if the visitor may not create such an item in the microcosm; a form that is
-        refused already (`writing.is_refused`) is shown all the same.
+        refused already (`writing.is_refused`) is shown all the same. Raises Failure if the visitor may not read the
+        microcosm.
         """
         place, places = None, []
         if microcosm:
@@ -164,7 +165,8 @@ class EditItemView(View):
         """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
         version, which the form replaces if it is sent once more; another refusal whose status is in WRITING_REFUSALS
         (400, 403, 404 and others), a missing and a too long title show the form as it was filled in; with `do` = "more"
-        show it with further lines. Raises SignInFirst for guests, Failure for other refusals.
+        show it with further lines. Raises SignInFirst for guests, Failure for other refusals, and for any if the member
+        may not read the item.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)
@@ -224,9 +226,10 @@ def places_for(visit: Visit, kind: str) -> list[dict[str, Any]]:
 
 
 def show_form_again(visit: Visit, page: str) -> Answer:
-    """Answer a refused form with the page at the path `page`, on which it stands; if the form was sent from this page
-    with a query, such as an offset, with the same query. The page shows `visit.writing`, which is set. Raises Failure
-    if the API refuses what that page needs.
+    """Answer a form that was refused or sent for a preview with the page at the path `page`, on which the form stands;
+    if the form was sent from this page with a query, such as an offset, with the same query. The page shows
+    `visit.writing`, which must be set, with its status. Raises what that page's view raises, Failure if the visitor may
+    not read the page.
     """
     assert visit.writing is not None  # it was read
     back = visit.back(page)

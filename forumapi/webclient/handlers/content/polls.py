@@ -16,7 +16,9 @@ class PollsView(View):
     """List of the site's polls."""
 
     def get(self, visit: Visit) -> Answer:
-        """List polls from the query's `offset` on, sticky ones first, then those with the newest comments."""
+        """List the polls that the visitor may read, from the query's `offset` on, sticky ones first, then those with
+        the newest comments. Raises Failure for an offset that the API refuses.
+        """
         found = visit.api.get("/polls", offset=visit.query.get("offset"))
         return visit.page("polls.html", polls=found["polls"])
 
@@ -26,7 +28,7 @@ class PollView(View):
 
     def get(self, visit: Visit, item: int) -> Answer:
         """Show the poll with the id `item`, and its comments from the query's `offset` on. Raises Failure if the
-        visitor may not read the poll.
+        visitor may not read the poll, and for an offset that the API refuses.
         """
         return self.show(visit, item)
 
@@ -49,10 +51,11 @@ class VoteView(View):
     """Storing and withdrawal of a member's vote in a poll."""
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the choices of the form, ids in the field `choice`, in place of the member's former vote; a form
-        without choices withdraws the vote. Lead back to the poll; a refusal whose status is in FORM_REFUSALS (400, 403
-        and others) shows the poll's page with reason and status of the refusal. Raises SignInFirst for guests, Failure
-        for other refusals.
+        """Store the choices of the form, ids in the field `choice` (anything else there is left out), in place of the
+        member's former vote in the poll with the id `item`; a form without choices withdraws the vote. Lead back to the
+        poll; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the poll's page with reason and
+        status of the refusal. Raises SignInFirst for guests, Failure for other refusals, and for any if the member may
+        not read the poll.
         """
         visit.member()
         chosen = visit.form.getlist("choice") if visit.form is not None else []

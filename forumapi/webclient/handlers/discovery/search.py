@@ -32,9 +32,9 @@ class SearchView(View):
     """Search page: the form, an explanation of its operators, and the results."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the form, and results from the query's `offset` on if the query names anything to search for. `author`
-        is looked up as a profile's name; without such a profile nothing is searched. A search that took too long is
-        answered with 503 and the form. Raises Failure for other refusals.
+        """Show the form, and results from the query's `offset` on if the query names anything to search for. The query
+        parameter `author` is looked up as a profile's name unless `authorId` is there; without such a profile nothing
+        is searched. A search that took too long is answered with 503 and the form. Raises Failure for other refusals.
         """
         asked = _asked(visit)
         author = visit.query.get("author", "").strip()
@@ -85,7 +85,8 @@ class SuggestionsView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Answer with a JSON list of texts: `q`, cut to 200 characters, with its last word completed in each; []
-        without completions. Raises Failure with 429 for a rate limit alone.
+        without completions, and if the API refuses or fails to make any. The one refusal that raises Failure is 429, a
+        rate limit.
         """
         found = _completed(visit, visit.query.get("q", "")[:200])
         return visit.send(msgspec.json.encode(found), JSON)
@@ -153,7 +154,7 @@ def _name_of(visit: Visit, profile: str) -> str:
 
 def _completed(visit: Visit, words: str) -> list[str]:
     """Return texts that are `words` with the last word completed; [] if there are none, or the API refuses or fails to
-    suggest any. Raises Failure with 429 for a rate limit alone.
+    suggest any. The one refusal that raises Failure is 429, a rate limit.
     """
     if not _LAST_WORD.search(words):
         return []

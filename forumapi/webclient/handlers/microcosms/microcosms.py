@@ -23,8 +23,8 @@ class MicrocosmPageView(View):
 
     def show(self, visit: Visit, found: dict[str, Any]) -> Answer:
         """Show the microcosm `found`, which is as the API answers it. The API's list of items leaves polls out, so that
-        on the first page of that list the first POLLS (5) polls are shown too, sticky ones before those with the newest
-        comments.
+        on the first page of that list the first POLLS (5) polls are shown too if the microcosm can hold polls, sticky
+        ones before those with the newest comments.
         """
         polls: dict[str, Any] | None = None
         if "poll" in found["itemTypes"] and found["items"]["page"] <= 1:

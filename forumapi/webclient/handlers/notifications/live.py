@@ -52,9 +52,9 @@ class NewCommentsView(View):
 
     def get(self, visit: Visit, kind: str, item: int, comment: int) -> Answer:
         """Send the comments with ids above `comment` on the thing with the id `item` as HTML: those on the page of its
-        comments at the query's `offset` and on the pages behind, MOST_PAGES (4) pages at most. `kind`: plural of the
-        thing's type, such as `events`. Raises Failure if the visitor may not read the thing; Refused with 404 for a
-        huddle that the member takes no part in.
+        comments at the query's `offset` (the first page if the API refuses that offset) and on the pages behind,
+        MOST_PAGES (4) pages at most. `kind`: plural of the thing's type, such as `events`. Raises Failure if the
+        visitor may not read the thing; Refused with 404 for a huddle that the member takes no part in.
         """
         try:
             lists = [visit.listed(f"/{kind}/{item}")]

@@ -61,8 +61,8 @@ class LiftBanView(View):
     """Ending of a ban before its time, by a button in the list of bans."""
 
     def post(self, visit: Visit, ban: int) -> Answer:
-        """End the ban with the id `ban`, and lead to the list of bans. Raises Refused for members who do not own the
-        site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for an unknown ban.
+        """End the ban with the id `ban`, if the site has it, and lead to the list of bans. Raises Refused for members
+        who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         visit.api.delete(f"/bans/{ban}")

@@ -21,7 +21,8 @@ class PeopleView(View):
 
     def get(self, visit: Visit) -> Answer:
         """List profiles from the query's `offset` on, by name, an exact match of `q` first; with the query parameter
-        `top` by number of comments, most first. Raises Failure for guests who ask for those they follow.
+        `top` by number of comments, most first; for an offset that the API refuses, the first ones. Guests follow
+        nobody, so that `following` lists none for them.
         """
         asked = {name: visit.query.get(name) for name in ("q", *CHOICES)}
         return visit.page(

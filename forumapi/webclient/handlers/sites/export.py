@@ -64,10 +64,11 @@ class ExportArchiveView(View):
     """Download of the latest export's archive, a ZIP file; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the archive, or the range of bytes that the header Range names, with 206, read from the API piece by
-        piece. The range counts only if the header If-Range is absent or the archive's entity tag. Raises Refused: 403
-        for members who do not own the site, 404 without an archive, 416 for a range outside of it; SignInFirst for
-        guests and if the sign-in is older than 30 minutes or than the API wants.
+        """Send the archive, or with 206 the range of bytes that the header Range names as `bytes=first-last` or
+        `bytes=first-`, read from the API piece by piece. Another form of Range is ignored, and so is the header if
+        If-Range is there and not the archive's entity tag. Raises Refused: 403 for members who do not own the site, 404
+        without an archive, 416 for a range that holds none of its bytes; SignInFirst for guests and if the sign-in is
+        older than 30 minutes or than the API wants.
         """
         owner(visit)
         found = visit.api.find(_EXPORT)

@@ -23,9 +23,10 @@ _ITEMS: Final = ("conversation", "event", "poll")
 
 class FeedEntry(NamedTuple):
     """Entry of a feed: an item, or a comment. Times are texts as the API writes them, addresses whole URLs, `title` and
-    `author` plain texts. `author`, `author_url`: "-" and "" without an author; `updated`: for an item, the time of its
-    last comment, else of its creation, for a poll always the latter; `html`: the comment, with whole URLs in it, "" for
-    an item.
+    `author` plain texts. `author`, `author_url`: "-" and "" without an author; `title`: of a comment, its author, and
+    the title of its item if there is one. `updated`: for an item, the time of its last comment, else of its creation,
+    for a poll always the latter; for a comment, that of its last edit, else of its creation; `html`: the comment, with
+    whole URLs in it, "" for an item.
     """
 
     url: str

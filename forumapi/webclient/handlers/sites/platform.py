@@ -70,10 +70,10 @@ class BeginCommunityView(View):
         return self._show(visit, {})
 
     def post(self, visit: Visit) -> Answer:
-        """Create the site, owned by the visitor, and lead to its page; with `do` = "check", or if the subdomain is
-        taken, show the form, which says if the subdomain is free; a refusal whose status is in FORM_REFUSALS (400, 403
-        and others) shows the form again with that status. Raises Refused with 404 on the host of a site, SignInFirst
-        for guests, Failure for other refusals.
+        """Create the site, owned by the visitor, and lead to its page; with `do` = "check" show the form, which says if
+        the subdomain is free; so too, with 400, if the subdomain is taken, missing, or holds anything but ASCII letters
+        and digits; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with that
+        status. Raises Refused with 404 on the host of a site, SignInFirst for guests, Failure for other refusals.
         """
         _check_host(visit)
         visit.member()
