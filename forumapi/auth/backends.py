@@ -29,9 +29,9 @@ MAX_URLS: Final = 10
 
 class SignIn(Struct):
     """Body of POST /auth: the method's name, and the fields of all methods. Without `method` the method is "assertion"
-    (platform 3.3). `email`, `code`, `browser` and `link` are of the method email-code; `flow`, `state`, `code` and
-    `iss` of identity providers; `flow` and `credential` of passkeys; `flow` and `code` of the second factor;
-    `Assertion` and `ClientSecret` of assertions.
+    (platform 3.3). `email`, `code`, `browser` and `link` are of the method email-code, `email` also of development;
+    `flow`, `state`, `code` and `iss` of identity providers; `flow` and `credential` of passkeys; `flow` and `code` of
+    the second factor; `Assertion` and `ClientSecret` of assertions.
     """
 
     method: str | UnsetType = UNSET
@@ -149,9 +149,9 @@ class Setting(NamedTuple):
     is_secret_destination: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
-        """Return `value`, checked by the setting's kind, in the form to be stored: a text without spaces around it, or
-        a list of addresses; "" or [] clears the setting. Raises Invalid for a value of another kind, a long one, or an
-        address that must not be used.
+        """Return `value`, checked by the setting's kind, in the form to be stored: a text without spaces around it, an
+        address as it is, or a list of these; "" or [] clears the setting. Raises Invalid for a value of another kind, a
+        long one, or an address that must not be used.
 
         `place`: name of the field in that error.
         """

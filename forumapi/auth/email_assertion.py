@@ -87,7 +87,8 @@ def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
     """Send the assertion to the verifier at `url`; return the e-mail address in its answer. `audience`: host of the
     site that is signed in to.
 
-    Raises Unauthorized if the verifier rejects the assertion, BadGateway if it fails.
+    Raises Unauthorized if the verifier rejects the assertion or names no valid address, BadGateway if it fails: no
+    answer, another status than 200, or no JSON object.
     """
     body = json.dumps({"assertion": assertion, "audience": audience}).encode()
     headers = {"Content-Type": "application/json", "Accept": "application/json"}

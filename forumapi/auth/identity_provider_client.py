@@ -102,7 +102,7 @@ class _Cache:
 
     def again(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
         """Fetch the JSON object at `url` even if it is cached; after REFETCHES such fetches of the URL within
-        REFETCH_WINDOW_S, return the cached object. Raises as `_object`. `is_plain`: as in `get`.
+        REFETCH_WINDOW_S, return what `get` does. Raises as `_object`. `is_plain`: as in `get`.
         """
         key, now = (url, is_plain), time.monotonic()
         with self._lock:

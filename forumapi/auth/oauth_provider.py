@@ -198,7 +198,8 @@ class OAuthProvider:
         """Issue an authorization code to the client of `asked`, for the account of the user `user_id`; return the
         redirect URI with the code.
 
-        `query`: the one for which `validate` has returned `asked`, of whose scopes the caller may have taken some away.
+        `query`: the one for which `validate` has returned `asked`, of whose scopes the caller may have taken some away,
+        but not all: with none, those that `query` names would be granted.
         """
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}

@@ -89,7 +89,7 @@ class Rules(RequestValidator):
 
     def _credentials(self, request: Any) -> tuple[str, str]:
         """Return the client's id and secret, "" for a missing one, from the form or the Basic header; both "" if they
-        contradict each other, or the secret came twice.
+        contradict each other, the secret came twice, or the header is malformed or of another scheme.
         """
         header = request.headers.get("Authorization", "")
         if not header:
@@ -161,6 +161,7 @@ class Rules(RequestValidator):
         """Set `request.scopes` to `scopes`, each once, and return True; return False if there are none, or one that
         `client` may not ask for. Agents ask for all scopes that the metadata of their resource lists, so for them
         scopes that the client may not ask for are left out, and False is returned only if none is left (RFC 6749, 3.3).
+        Raises InvalidTargetError as `audience` does.
         """
         asked = dict.fromkeys(scopes)
         if self.audience(request) == AGENTS:

@@ -88,7 +88,9 @@ class RedirectBackend(Backend, is_abstract=True):
         return Verified(self.email(attempt, request, kept["nonce"]))
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the URL of the provider's page, without the parameters of the request."""
+        """Return the URL of the provider's page, without the parameters of the request. Raises BadGateway if the
+        provider has to be asked for it and fails.
+        """
         raise NotImplementedError
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
@@ -125,7 +127,9 @@ class OpenidBackend(RedirectBackend):
         return str(settings["issuer"])
 
     def metadata(self, found: Provider) -> Metadata:
-        """Return the discovery document of the provider `found`. Raises BadGateway if it names another issuer."""
+        """Return the discovery document of the provider `found`. Raises BadGateway if the document names another
+        issuer, and as `Provider.metadata`.
+        """
         return found.checked_metadata()
 
     def expected(self, metadata: Metadata) -> str | None:
@@ -133,7 +137,7 @@ class OpenidBackend(RedirectBackend):
         return metadata.issuer
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the authorization endpoint in the provider's discovery document."""
+        """Return the authorization endpoint in the provider's discovery document. Raises BadGateway as `metadata`."""
         return self.metadata(self._provider(attempt)).authorization
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:

@@ -62,8 +62,9 @@ class PasskeyBackend(Backend):
         return Begun(flow, public_key=asked.public_key)
 
     def verify(self, attempt: Attempt) -> Verified:
-        """Use up the flow; return the e-mail address of the user whose passkey has signed the flow's challenge. Raises
-        Unauthorized for an unknown flow or passkey or a wrong answer, TooMany for too many tries of a client address.
+        """Use up the flow; return the e-mail address of the user whose passkey has signed the flow's challenge, with
+        `has_second_factor` True, and `is_platforms` False for passkeys of a site's own domain. Raises Unauthorized for
+        an unknown flow or passkey or a wrong answer, TooMany for too many tries of a client address.
         """
         from forumapi.auth import webauthn_ceremony
 

@@ -58,7 +58,7 @@ class MicrosoftBackend(OpenidBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return the address that the configured tenant's discovery document is at, such as …/common/v2.0."""
+        """Return the address below which the configured tenant's discovery document stands, such as …/common/v2.0."""
         authority = str(settings.get("authority") or "https://login.microsoftonline.com")
         return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
 
