@@ -1,5 +1,5 @@
 """Call of the REST API in this process by the MCP server: the request enters where one from the network does, as bytes,
-with the address and token of the agent's own request.
+with the client address and token of the agent's own request.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def call(
     more, and return the whole answer, whatever its status.
 
     `path` is not percent-encoded, `query` is; `method`: of HTTP; `headers`: by the names that WSGI gives them, such as
-    HTTP_PREFER; `body`: b"" for none.
+    HTTP_PREFER; `body`: b"" for none. The operation must be none that streams or takes over the connection, which is
+    asserted.
     """
     outer = ctx.environ
     environ: dict[str, Any] = {name: outer[name] for name in _KEPT if name in outer}

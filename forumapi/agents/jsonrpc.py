@@ -79,7 +79,7 @@ def id_of(sent: Any) -> int | float | str | None:
 
 
 def decoded(raw: bytes) -> Any:
-    """Return the JSON of a body. Raises ProtocolError, code PARSE_ERROR."""
+    """Return the JSON of a body, decoded. Raises ProtocolError, code PARSE_ERROR, for a body that is no JSON."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError):
@@ -90,7 +90,9 @@ def parsed(sent: Any, headers: Mapping[str, str]) -> AgentMessage:
     """Return the decoded body `sent` as a message, checked against the headers. `headers`: WSGI environ.
 
     Raises ProtocolError: INVALID_REQUEST for several messages in one body, and for anything else that is no request and
-    no notification; INVALID_PARAMS, HEADER_MISMATCH or UNSUPPORTED_REVISION for one that its revision does not allow.
+    no notification; INVALID_PARAMS for `params` that are no object; INVALID_PARAMS, HEADER_MISMATCH or
+    UNSUPPORTED_REVISION for a message that its revision does not allow. A notification is only checked for a known
+    revision.
     """
     if isinstance(sent, list):
         raise ProtocolError(INVALID_REQUEST, "One message a request: batches are not accepted")
@@ -140,8 +142,9 @@ def _check_envelope(
     method: str, params: dict[str, Any], revision: str, headers: Mapping[str, str]
 ) -> None:
     """Check that a request of a stateless revision has the revision and the client's capabilities in `params._meta`,
-    and that its headers repeat the revision, the method and, if the method has one, the name. `revision`: that of the
-    headers, which are a WSGI environ. Raises ProtocolError.
+    and that its headers repeat the revision, the method and, if the method has one and `params` name it, the name.
+    `revision`: that of the headers, which are a WSGI environ. Raises ProtocolError: INVALID_PARAMS, HEADER_MISMATCH, or
+    UNSUPPORTED_REVISION for a revision that is not stateless.
     """
     meta = params.get("_meta")
     if not isinstance(meta, dict) or _REVISION_KEY not in meta or _CAPABILITIES_KEY not in meta:

@@ -27,8 +27,8 @@ Method = Callable[[Context, Params], dict[str, Any]]
 
 def run(ctx: Context, message: AgentMessage) -> dict[str, Any]:
     """Carry out the request `message` and return its result, the member `result` of the answer. The caller's token is
-    checked already, and the request of `ctx` holds no connection any more. Raises ProtocolError for an unknown method
-    and for wrong params.
+    checked already, and the request of `ctx` holds no connection any more. Raises ProtocolError for a method that its
+    revision does not have, for wrong params, and for a resource that is not there or that the API refuses.
     """
     method = (_STATELESS if message.is_stateless else _HANDSHAKE).get(message.method)
     if method is None:

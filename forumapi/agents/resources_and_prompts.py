@@ -96,8 +96,8 @@ def templates(origin: str) -> list[dict[str, Any]]:
 
 def read(ctx: Context, uri: str) -> dict[str, Any]:
     """Return the content of the resource at the address `uri`, as MCP's `resources/read` has it: as JSON what the tool
-    that reads such a thing has as structured content. Raises ProtocolError for an address that is no resource here, and
-    where the API refuses.
+    that reads such a thing has as structured content. Raises ProtocolError for an address that is no resource here, for
+    one whose tool the token does not see, and where the API refuses.
     """
     path = uri.removeprefix(ctx.site.origin) if uri.startswith(f"{ctx.site.origin}/") else ""
     found = _PATH.fullmatch(path)

@@ -142,8 +142,8 @@ def _address_part(name: str, value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    """Return the argument `name`, a bool, number or text, as it stands in a query or header. Raises BadArguments for
-    another type, and for a text of more than _MOST_TEXT characters.
+    """Return the argument `name`, a bool, whole number or text, as it stands in a query or header. Raises BadArguments
+    for another type, and for a text of more than _MOST_TEXT characters.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -178,10 +178,11 @@ def _result_of(reply: ToolReply, *, is_read: bool) -> dict[str, Any]:
 
 def result(status: int, data: Any, *, error: dict[str, Any] | None = None) -> dict[str, Any]:
     """Return the result of a tool with the HTTP status `status`: `data` under `untrustedUserContent`, as structured
-    content and once more as text. `error`: None for success, else the member `error`, with its `code`.
+    content and once more as text. `error`: None for success, else the member `error`, with its `code`. `nextCursor` is
+    there on success if `data` is a page with a next one.
 
-    Where the JSON has more than MOST_CHARACTERS, long texts in `data` are cut; if that is not enough, it is an error of
-    status 413 in place of the data.
+    Where the JSON has more than MOST_CHARACTERS, long texts in `data` are cut, and `truncated` is true; if that is not
+    enough, the result is an error of status 413 in place of the data.
     """
     found: dict[str, Any] = {"status": status, DATA: data}
     if error is not None:
@@ -209,7 +210,9 @@ def result(status: int, data: Any, *, error: dict[str, Any] | None = None) -> di
 
 
 def _cut(data: Any, most: int) -> Any:
-    """Return `data` with each text in it, at any depth, cut to `most` characters and a mark."""
+    """Return decoded JSON with each longer text in it, at any depth, cut to `most` characters and a mark; keys are not
+    cut.
+    """
     if isinstance(data, str):
         return data if len(data) <= most else data[:most] + _CUT_MARK
     if isinstance(data, list):

@@ -489,9 +489,9 @@ def described(table: RoutingTable, tool: Tool) -> dict[str, Any]:
 
 
 def consented(scopes_asked: Iterable[str], *, reads_huddles: bool) -> list[str]:
-    """Return the scopes to grant to an agent, of those that it asked for: without those of huddles or, with
-    `reads_huddles`, which the person must have chosen by themselves, with `huddles:read` first and without those that
-    publish.
+    """Return the scopes to grant to an agent, of those that it asked for, without those of huddles. With
+    `reads_huddles`, which the person must have chosen by themselves, `huddles:read` comes first, asked for or not, and
+    those that publish (PUBLISHING) are left out.
     """
     asked = [scope for scope in scopes_asked if not scope.startswith("huddles:")]
     if not reads_huddles:

@@ -98,7 +98,9 @@ class KeyHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Revoke the API key, which is refused from the next request on; 404 unless it is the caller's."""
+        """Revoke the API key, which is refused from the next request on; 404 unless it is a key of the caller that GET
+        /keys could list; an expired one is deleted too.
+        """
         id: int = ctx.args["key_id"]
         if not ApiKey.delete(ctx.writer, ctx.site.id, ctx.identity, id):
             raise NotFound("There is no such key")

@@ -110,7 +110,9 @@ class OAuthRevokeHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=AboutTokenBody, answer=dict[str, str], media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """End an access token, or with a refresh token all tokens of its grant; 200 also for an unknown token."""
+        """End an access token, or with a refresh token all tokens of its grant; 200 also for an unknown token and for
+        another client's, which stays.
+        """
         return _ask(ctx, sent, provider(ctx).revoke)
 
 
@@ -119,7 +121,9 @@ class OAuthIntrospectHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=AboutTokenBody, answer=schemas.OAuthIntrospection, media_type=_JSON)
     def post(self, ctx: Context, sent: AboutTokenBody) -> Result:
-        """Describe a token of the confidential client that asks; `active: false` alone for any other token."""
+        """Describe a valid token of the confidential client that asks; `active: false` alone for an expired, unknown or
+        another client's token, for a token of a banned person, and for a client without a secret.
+        """
         return _ask(ctx, sent, provider(ctx).introspect)
 
 

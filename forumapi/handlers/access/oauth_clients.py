@@ -58,7 +58,8 @@ class ClientsHandler(Handler):
     def post(self, ctx: Context, sent: ClientBody) -> Result:
         """Register a client: `name`, `scopes`, and `redirectUris`, `deviceFlow` or both.
 
-        The secret of a confidential client is in this answer and in no later one.
+        The secret of a confidential client is in this answer and in no later one. 400 for a bad name, scope or redirect
+        URI, for neither redirect URI nor device flow, and beyond the clients that a site may have.
         """
         client, secret = OAuthClient.insert(
             ctx.writer,
@@ -92,7 +93,7 @@ class ClientHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the client and all tokens that were issued to it."""
+        """Delete the client, with all grants to it and all tokens that were issued to it."""
         client = _lock(ctx)
         client.delete(ctx.writer)
         journal.record(ctx.writer, ctx.author, journal.DELETED, itemtypes.AUTH, client.id)

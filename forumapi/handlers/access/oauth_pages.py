@@ -105,10 +105,10 @@ class PageHandler(Handler):
 
     def act(self, ctx: Context, form: Form) -> Result:
         """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`; 403 for
-        the banned.
+        the banned. A person who is not signed in gets the first form of signing in.
 
-        400 if the form's CSRF key does not fit the page session's cookie. The step `leave` signs the person out of the
-        page and shows it anew, `again` shows the first form of signing in.
+        400 without the page session's cookie, and if the form's CSRF key does not fit it. The step `leave` signs the
+        person out of the page and redirects to it, `again` shows the first form of signing in.
         """
         cookie = _cookie(ctx)
         if not cookie or not consent_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
@@ -158,7 +158,7 @@ class PageHandler(Handler):
 
         A person with a second factor gets the form for its code instead, which posts to `url`. `cookie`: value of the
         page session's cookie as sent; the secret of the person's token takes its place. `form`: as posted, to be shown
-        again.
+        again. Raises ApiError as `sign_in.complete` does, except for the second factor.
         """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
@@ -380,7 +380,10 @@ class AuthorizeHandler(PageHandler):
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Act on a form of the consent page: sign in, consent or refuse. The last step redirects to the client."""
+        """Act on a form of the consent page: sign in, consent or refuse. Consent and refusal redirect to the client;
+        the page is shown again instead if the client may ask for more scopes by now than it showed. Faulty requests are
+        answered as by GET.
+        """
         return self._refusal(ctx) or self.act(ctx, sent)
 
     def _refusal(self, ctx: Context) -> Result | None:
@@ -472,7 +475,8 @@ class EmailLinkHandler(PageHandler):
         """Sign in by the link, which is good once, and redirect to the page that asked for the code; a person with a
         second factor gets the form for its code first.
 
-        400, as a page, for a link that is used or expired, and in another browser than the one that asked for the mail.
+        400, as a page, for a link that is used or expired, in another browser than the one that asked for the mail, and
+        for a CSRF key that does not fit. If the sign-in is refused, a page says why, with the status of the refusal.
         """
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
@@ -531,7 +535,8 @@ class DevicePageHandler(PageHandler):
     def post(self, ctx: Context, sent: Form) -> Result:
         """Act on a form of the page: sign in, look the user code up, consent or refuse.
 
-        A wrong or expired code shows the form again, with status 400.
+        A wrong or expired code shows the form again, with status 400, and so do more than 60 codes of one person in an
+        hour.
         """
         return self.act(ctx, sent)
 

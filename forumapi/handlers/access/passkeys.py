@@ -32,7 +32,7 @@ class PasskeyBody(Struct):
 
 
 class PasskeysHandler(Handler):
-    """The caller's passkeys."""
+    """The caller's passkeys; 403 for a token that is limited to a site or to scopes."""
 
     allow = "OPTIONS,HEAD,GET,POST"
     takes_idempotency_key = False
@@ -53,7 +53,7 @@ class PasskeysHandler(Handler):
         """Register the credential that `navigator.credentials.create` returned as a passkey called `name`.
 
         The caller is notified by mail. 400 for a `flow` that is unknown or expired, for a `credential` that does not
-        answer it or is registered already, and beyond the passkeys that one person may have.
+        answer it or is registered already, and beyond the 20 passkeys that one person may have.
         """
         tx = ctx.writer
         owner = UnlimitedTokenUser.lock(tx, ctx.identity)
@@ -66,7 +66,7 @@ class PasskeysHandler(Handler):
 
 
 class PasskeyBeginHandler(Handler):
-    """The first step of registering a passkey."""
+    """The first step of registering a passkey; 403 for a token that is limited to a site or to scopes."""
 
     takes_idempotency_key = False
 
@@ -83,7 +83,9 @@ class PasskeyBeginHandler(Handler):
 
 
 class PasskeyHandler(Handler):
-    """One of the caller's passkeys; 404 for a passkey of another person."""
+    """One of the caller's passkeys; 404 for a passkey of another person, 403 for a token that is limited to a site or
+    to scopes.
+    """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 

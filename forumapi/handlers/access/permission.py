@@ -52,10 +52,10 @@ class PermissionHandler(Handler):
             return self.identity
 
     def locate(self, ctx: Context) -> Located:
-        """Find the object that the query names, with one statement unless it is the site or a microcosm; a missing
-        object is located too, as a target without owners.
+        """Find the object that the query names, in what `asked` read or by statements of its own; a missing object is
+        located too, as a target without owners.
 
-        Raises Invalid for an unknown type or a bad id.
+        Raises Invalid for an unknown type or a bad id; nothing for an id without a type, which names nothing.
         """
         return Located(_target(ctx))
 
@@ -75,8 +75,8 @@ class PermissionHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The caller's twelve permission flags on the microcosm `microcosmId` or the object `itemId` of `itemType` in
-        the query (0 or absent: something new of that type); all but `guest` and `banned` are false if the query names
-        nothing.
+        the query (0 or absent: something new of that type, in that microcosm if one is named); all but `guest` and
+        `banned` are false if the query names nothing, or an `itemId` without `itemType`.
 
         For an object that is not on this site they depend on its type and on the caller alone.
         """
@@ -180,8 +180,8 @@ def _target(ctx: Context) -> Target:
 
 
 def _id(ctx: Context, name: str) -> int:
-    """Return the id in the query parameter `name`, 0 when absent. Raises Invalid unless it is a whole number of 0 or
-    more.
+    """Return the id in the query parameter `name`, 0 when absent. Raises Invalid unless it is a whole number from 0 to
+    2^63 - 1.
     """
     text = ctx.query.get(name, "")
     if not text:

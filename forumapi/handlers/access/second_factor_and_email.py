@@ -34,7 +34,7 @@ class CodeBody(Struct):
 
 
 class OneTimeHandler(Handler):
-    """The caller's second factor: one-time codes of an app."""
+    """The caller's second factor: one-time codes of an app; 403 for a token that is limited to a site or to scopes."""
 
     serves_held_sites = ("GET",)
 
@@ -82,7 +82,7 @@ class OneTimeHandler(Handler):
 
         The ten recovery codes are in this answer and in no later one. All other sessions, keys and grants of the caller
         end, since they were made without a second factor; the caller is notified by mail. 400 for a code that is wrong
-        or used.
+        or used, before POST made a secret, and while the second factor is on; 429 after ten tries in an hour.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx, is_new=True)
@@ -96,7 +96,8 @@ class OneTimeHandler(Handler):
     def delete(self, ctx: Context, sent: CodeBody) -> Result:
         """Switch the second factor off, proven by a code of the app or a recovery code.
 
-        The caller is notified by mail. 400 for a code that is wrong, used or expired.
+        The caller is notified by mail. 400 for a code that is wrong, used or expired, and while the second factor is
+        off; 429 after ten tries in an hour.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -107,7 +108,7 @@ class OneTimeHandler(Handler):
 
 
 class RecoveryCodesHandler(Handler):
-    """Replacement of the caller's recovery codes by new ones."""
+    """Replacement of the caller's recovery codes; 403 for a token that is limited to a site or to scopes."""
 
     takes_idempotency_key = False
     required_keys: ClassVar = {"POST": ("code",)}
@@ -117,7 +118,7 @@ class RecoveryCodesHandler(Handler):
         """Replace all recovery codes by ten new ones, proven by a code of the app or a recovery code.
 
         The new codes are in this answer and in no later one. The caller is notified by mail. 400 for a code that is
-        wrong, used or expired.
+        wrong, used or expired, and without a second factor; 429 after ten tries in an hour.
         """
         with _tried(ctx) as tx:
             owner = _proven(ctx, sent, tx)
@@ -131,7 +132,7 @@ def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     """Count a try of the caller's second factor, and commit the count, so that a wrong code counts too.
 
     Ends the request's transaction. Returns a new one for the change, to be entered by `with`. Raises TooMany after too
-    many tries, and Forbidden for a token with limited scopes.
+    many tries, and Forbidden for a token that is limited to a site or to scopes.
     """
     user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
@@ -166,7 +167,9 @@ class AddressProofBody(Struct):
 
 
 class EmailAddressHandler(Handler):
-    """The caller's e-mail address, by which the caller signs in on all sites."""
+    """The caller's e-mail address, by which the caller signs in on all sites; 403 for a token that is limited to a site
+    or to scopes.
+    """
 
     allow = "OPTIONS,HEAD,GET,POST,PUT"
     takes_idempotency_key = False
@@ -175,7 +178,7 @@ class EmailAddressHandler(Handler):
 
     @needs(LOGIN, answer=schemas.SignInAddress)
     def get(self, ctx: Context) -> Result:
-        """The caller's e-mail address."""
+        """The caller's e-mail address, as it was entered, under `email`."""
         return Data(
             json_fragments.dumps({"email": UnlimitedTokenUser.find(ctx.reader, ctx.identity).email})
         )
@@ -219,7 +222,7 @@ class EmailAddressHandler(Handler):
         app or a recovery code.
 
         All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
-        wrong, used or expired; 409 if the address is another person's by now.
+        wrong, used or expired; 409 if the address is another person's by now, 429 after too many tries of either code.
         """
         user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()

@@ -32,8 +32,8 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """End the caller's sessions that GET lists; if the query's `others` is true, all but the session of this
-        request.
+        """End the caller's sessions that GET lists, that of this request among them; if the query's `others` is true,
+        all but the latter.
 
         Each is refused from its next request on.
         """

@@ -120,7 +120,8 @@ class SiteAuthHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthBody) -> Result:
-        """Set `secondFactor`: if true, people without a second factor moderate nothing on this site.
+        """Set `secondFactor`: if true, people without a second factor moderate nothing on this site. Without the key
+        nothing changes.
 
         400 for an owner who sets it without having a second factor.
         """
@@ -155,11 +156,13 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
-        """Configure the method for this site; settings that are not sent stay, "" clears a setting; `enabled` stays too
-        if it is not sent, and is true at first.
+        """Configure the method for this site; settings that are not sent or null stay, "" and [] clear a setting;
+        `enabled` stays too if it is not sent, and is at first as the platform has it, true where the platform has set
+        nothing.
 
         The platform's settings of the method no longer apply here; once the site has a setting of its own for the
-        method, tokens from it are good on this site only.
+        method, tokens from it are good on this site only. 400 for an unknown setting or unsuitable value, and for
+        another address of the provider without its secret.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)

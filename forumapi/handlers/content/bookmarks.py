@@ -57,7 +57,9 @@ class BookmarkHandler(Handler):
 
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
-        """The caller's bookmark of the comment or item; 404 if there is no bookmark, 403 for guests."""
+        """The caller's bookmark of the comment or item; 404 if there is no bookmark, 403 for guests and for a token
+        without the scope to read such a thing, or what the comment is on.
+        """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         target = ctx.target
@@ -72,7 +74,7 @@ class BookmarkHandler(Handler):
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """Bookmark the comment or item for the caller; nothing changes if it is bookmarked already."""
+        """Bookmark the comment or item for the caller; nothing changes if it is bookmarked already, 403 for guests."""
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         Bookmark(ctx.args["item"]).insert(ctx.writer, ctx.author)

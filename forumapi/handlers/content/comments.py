@@ -33,8 +33,8 @@ _PATHS: Final = (patch.DELETED, patch.MODERATED)
 
 
 class CommentBody(Body):
-    """A comment as a client sends it (content 7.2). `inReplyTo`: id of the comment that it replies to. A PUT reads
-    `markdown` alone.
+    """A comment as a client sends it (content 7.2). `inReplyTo`: id of the comment that it replies to. `meta` is
+    accepted and never looked at. A PUT reads `markdown` alone.
     """
 
     itemType: Annotated[str, closed_types(COMMENTABLE)] | UnsetType = UNSET
@@ -90,7 +90,7 @@ def locate_for_reading(ctx: Context) -> ShownComment:
 
 
 class LockedComment(LocatedObject[Comment]):
-    """Comment that the address names, locked together with the item it is on."""
+    """Comment that the address names, locked together with the item that it is on, if it is not on a profile."""
 
     noun = "comment"
 
@@ -133,8 +133,9 @@ class CommentHandler(Handler):
 
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The comment, the comment that it replies to, and its replies, oldest first, at most 250; marks its item
-        as read up to this comment.
+        """The comment, the comment that it replies to, and its replies, oldest first, at most 250; marks its item, but
+        no profile, as read up to this comment, if it is unread. `limit` sets the size of the item's page to which a
+        link leads.
         """
         page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
@@ -219,7 +220,7 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
 
 def change_text(ctx: Context, comment: Comment, source: str) -> None:
     """Make `source` the text of the locked comment, as a new revision, which the site's rules and checks may hide at
-    once; nothing changes if it is the text already.
+    once unless the comment is hidden already or in a huddle; nothing changes if it is the text already.
     """
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
@@ -252,8 +253,9 @@ def finish(
 class LocatedParent(Located):
     """Item or profile that a new comment is to be on.
 
-    `parent`: None if there is no such item or profile, and for guests; an item is locked, a profile is not. `source`:
-    the Markdown as sent. `prepared`: its rendering as far as this module's `prepare` does it, None for guests.
+    `parent`: None if there is no such item or profile, for a huddle that the caller is not in, and for guests; an item
+    is locked, a profile is not. `source`: the Markdown as sent. `prepared`: its rendering as far as this module's
+    `prepare` does it, None for guests.
     """
 
     __slots__ = ("parent", "prepared", "source")
@@ -320,7 +322,8 @@ class CommentsHandler(Handler):
 
         403 for an item that the caller may not read, or that never existed. For all but moderators also 403 for a
         closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid it. 429
-        beyond the number of comments a minute that this installation allows to all but moderators.
+        beyond the number of comments a minute that this installation allows to all but moderators, and beyond the
+        comments of a day in the site's plan.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

@@ -43,7 +43,9 @@ class ConversationsHandler(ItemsHandler):
 
     @needs(READ, answer=schemas.Conversations, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
-        """Conversations that the caller may read and does not ignore: sticky ones first, then the latest active."""
+        """Conversations that the caller may read and does not ignore: sticky ones first, then the latest active; with
+        `microcosmId` those alone that stand in this microcosm itself.
+        """
         return item_base.list_items(ctx, self.item_type, "conversations")
 
     @needs(CREATE, body=ConversationBody, status=302)

@@ -26,7 +26,7 @@ class DraftBody(Struct):
     """Draft as a client sends it. `content`: any JSON object, which the server does not look into.
 
     `version`: the number of the stored draft that the client has changed; absent or 0 if no draft is stored yet.
-    `itemType`: type of the item that the draft is of, required in a microcosm.
+    `itemType`: type of the item that the draft is of, required in a microcosm, not looked at elsewhere.
     """
 
     content: dict[str, Any] | UnsetType = UNSET
@@ -90,8 +90,8 @@ class DraftHandler(Handler):
 
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
-        """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version is
-        stored.
+        """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version, or
+        none, is stored.
 
         413 beyond 256 KiB, 400 for a new draft of a caller who has 200.
         """

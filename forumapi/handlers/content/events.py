@@ -51,7 +51,8 @@ class EventHandler(ItemHandler):
 
     @needs(UPDATE, body=EventBody, status=302)
     def put(self, ctx: Context, sent: EventBody) -> Result:
-        """Change the event, cancel it, or move it to another microcosm; meta.editReason is required.
+        """Change the event, cancel it, or move it to another microcosm; keys that are not sent stay, meta.editReason is
+        required.
 
         Attendees on the waiting list get places if there are more than before.
         """
@@ -84,7 +85,8 @@ class EventsHandler(ItemsHandler):
     )
     def get(self, ctx: Context) -> Result:
         """Events that the caller may read and does not ignore: sticky ones first, then the latest active; with
-        `isAttending` those alone to which the caller said yes.
+        `isAttending` those alone to which the caller said yes, with `microcosmId` those alone that stand in this
+        microcosm itself.
         """
         listing = item_base.ALL
         if ctx.flag("isAttending"):

@@ -69,7 +69,7 @@ class FilesHandler(Handler):
         Their rows are inserted inside the block, at whose end the local copies are removed.
 
         Raises Forbidden for guests, Invalid for a body that is no form or a false picture, TooLarge beyond a limit or
-        quota.
+        quota, PlanLimit beyond the storage of the site's plan.
         """
         if ctx.identity.is_guest:
             raise Forbidden("Sign in to do this", code=SIGN_IN)
@@ -97,7 +97,9 @@ class FilesHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Store the files of a form, and describe each, in the form's order.
 
-        A file with the same bytes as a stored one gets the same hash, and its bytes are not stored a second time.
+        A file with the same bytes as a stored one gets the same hash, and its bytes are not stored a second time. 400
+        for a body that is no form and for a false picture, 413 beyond a limit or quota, 403 beyond the storage of the
+        site's plan.
         """
         quota = _quota(ctx)
         files: list[File] = ctx.body_as(list)
@@ -205,9 +207,9 @@ class FileHandler(Handler):
         media_type=ANYTHING,
     )
     def get(self, ctx: Context) -> Result:
-        """The bytes of the file or, with `maxWidth` and `maxHeight`, of its thumbnail in that size, whole or one range
-        of them; 404 if there is no such file or the caller may not see it, 400 for a size that is not offered, 416 for
-        a range beyond the end.
+        """The bytes of the file or generated avatar or, with `maxWidth` and `maxHeight`, of its thumbnail in that size,
+        whole or one range of them; 404 if there is no such file or the caller may not see it, 400 for a size that is
+        not offered, 416 for a range beyond the end.
 
         307 where the store serves it at an address of its own.
         """
@@ -291,8 +293,8 @@ def _download(
     """Return the file `hash` for sending: the original or, if the query names a size, its thumbnail, made now if there
     is none.
 
-    `stored`: the file's row; `is_public`, `kept_until`: as in Download. Raises Invalid for a size that is not offered,
-    or of a file that is no picture.
+    `stored`: the file's row; `is_public`, `kept_until`: as in Download, in which `kept_until` becomes 0 for more than
+    SMALL bytes. Raises Invalid for a size that is not offered, or of a file that is no picture.
     """
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))
@@ -330,7 +332,8 @@ def _attachment(name: str) -> str:
 def _answer(ctx: Context, download: Download, data: bytes | None = None) -> Result:
     """Answer with a download: 200, 206 for one range, 304 if the client has it, or 307 to the store's own address.
     `data`: the download's bytes; None: they are read from the store, or a proxy is told to send them
-    (X-Accel-Redirect).
+    (X-Accel-Redirect). Raises RangeNotSatisfiable for a range beyond the end, MissingError if the store has no such
+    object.
     """
     headers = _headers(download)
     environ = ctx.environ

@@ -28,13 +28,15 @@ _CLOSED: Final = (
 
 
 class ParticipantBody(Body):
-    """A profile to add to a huddle."""
+    """A profile to add to a huddle, by its id."""
 
     id: int | UnsetType = UNSET
 
 
 class HuddleBody(Body):
-    """A huddle as a client sends it (content 8.3). `isConfidential`: nobody can be added to it later."""
+    """A huddle as a client sends it (content 8.3). `isConfidential`: nobody can be added to it later, false when
+    absent; `participants`: the others in it, beside the caller.
+    """
 
     title: str | UnsetType = UNSET
     isConfidential: bool | UnsetType = UNSET
@@ -106,7 +108,7 @@ def _locate_participants(ctx: Context, one: int | None = None) -> ShownParticipa
 
 
 def _profile_ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
-    """Return the ids of the profiles in a body, each once. Raises Invalid for a number below 1."""
+    """Return the ids of the profiles in a body, each once. Raises Invalid for a missing id or one below 1."""
     ids = [body.given(participant.id, 0) for participant in body.given(sent, [])]
     for position, id in enumerate(ids):
         if id < 1:
@@ -164,7 +166,7 @@ class HuddlesHandler(Handler):
         """Begin a huddle of the caller and the profiles in `participants`.
 
         Profiles that ignore the caller are silently left out. The same title again within 5 seconds leads to the huddle
-        that exists. 404 for an unknown profile, 400 for too many.
+        that exists, unless the caller has left that. 404 for an unknown profile, 400 for more than 100 participants.
 
         403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet.
         """
@@ -267,7 +269,7 @@ class ParticipantsHandler(Handler):
         """Add the sent profiles to the huddle, all or none; none is removed.
 
         Profiles that ignore the caller are silently left out. 403 for a confidential huddle, 404 for an unknown
-        profile, 400 for too many participants.
+        profile, 400 for more than 100 participants.
         """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
@@ -300,7 +302,7 @@ class ParticipantHandler(Handler):
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Add the profile in the address to the huddle; nothing changes if it is a participant already, or ignores the
-        caller. 403 for a confidential huddle.
+        caller. 403 for a confidential huddle, 404 for an unknown profile, 400 beyond 100 participants.
         """
         added = ParticipantBody(id=ctx.args["profileId"].id)
         huddle = ctx.located_as(LockedHuddle).required()

@@ -215,8 +215,8 @@ def check_place(ctx: Context, microcosm_id: int, item_type: int) -> None:
 def change(ctx: Context, sent: ItemBody) -> ItemChange:
     """Return the title, microcosm and edit reason of the located item after a PUT; writes nothing (content 1.3).
 
-    Members that were not sent stay as they are. Raises Invalid for a bad title or edit reason and, for another
-    microcosm than the item's, the errors of `check_place`.
+    Members that were not sent stay as they are. Raises NotFound if no item was located, Invalid for a bad title or edit
+    reason and, for another microcosm than the item's, the errors of `check_place`.
     """
     item = required(ctx, Item)
     reason = edit_reason(sent.meta)

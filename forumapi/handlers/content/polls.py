@@ -67,9 +67,10 @@ class PollHandler(ItemHandler):
 
     @needs(UPDATE, body=PollBody, status=302)
     def put(self, ctx: Context, sent: PollBody) -> Result:
-        """Change the poll, or move it to another microcosm; meta.editReason is required.
+        """Change the poll, or move it to another microcosm; keys that are not sent stay, meta.editReason is required.
 
-        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes.
+        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes. 400 if it is to
+        allow one choice only and somebody has voted for several.
         """
         poll = item_base.required(ctx, Poll)
         change = item_base.change(ctx, sent)
@@ -89,7 +90,9 @@ class PollsHandler(ItemsHandler):
 
     @needs(READ, answer=schemas.Polls, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
-        """Polls that the caller may read and does not ignore: sticky ones first, then the latest active."""
+        """Polls that the caller may read and does not ignore: sticky ones first, then the latest active; with
+        `microcosmId` those alone that stand in this microcosm itself.
+        """
         return item_base.list_items(ctx, self.item_type, "polls")
 
     @needs(CREATE, body=PollBody, status=302)
@@ -151,8 +154,8 @@ class VotesHandler(Handler):
     def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
         """Replace the caller's ballot by the sent choices; an empty list withdraws it.
 
-        403 for guests; 400 once voting is closed, for a choice that is not of this poll, and for several in a poll that
-        takes one.
+        403 for guests; 400 once voting is closed or, for all but moderators, while the item is closed; 400 for a choice
+        that is named twice or not of this poll, and for several in a poll that takes one.
         """
         poll = item_base.required(ctx, Poll)
         carrier_lookup.check_signed_in(ctx)

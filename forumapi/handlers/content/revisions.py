@@ -117,8 +117,8 @@ class DifferenceHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The changes, word by word, from the revision before, or from the one that `from` names (0: from an empty
-        text), to the one in the address.
+        """The changes, word by word, from the revision before (of the first revision: from an empty text), or from the
+        one that `from` names (0: from an empty text), to the one in the address.
 
         404 if the comment lacks one of the two.
         """

@@ -125,8 +125,8 @@ _DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.
 
 class MicrocosmBody(Body):
     """Body of a microcosm as a client sends it (content 2.3). `itemTypes`: types of what can be made in it, unknown
-    ones are ignored; `visibility`: `public` for any value but `protected` and `private`; `removeLogo`: remove the logo,
-    and ignore `logoUrl`.
+    ones are ignored; absent in a new one: microcosms, conversations and events; `visibility`: `public` for any value
+    but `protected` and `private`; `removeLogo`: remove the logo, and ignore `logoUrl`.
     """
 
     parentId: int | UnsetType = UNSET
@@ -288,7 +288,8 @@ class MicrocosmHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`.
+        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`. Moderators may set all, others with
+        the right to delete it may set `deleted` to true.
 
         The last two hide everything below it as well; 400 if they are to be set on the root.
         """
@@ -329,8 +330,8 @@ def _lock(ctx: Context) -> Microcosm:
 
 
 def _changed(sent: MicrocosmBody, now: str) -> MicrocosmColumns:
-    """Return the columns that the body changes, None for keys that are absent. Raises Invalid for a bad title,
-    description or address of the logo.
+    """Return the columns that the body changes, None for those that stay. Raises Invalid for a bad title, description
+    or address of the logo.
 
     `now`: the present title, which is accepted as it is even if it is too long.
     """

@@ -69,7 +69,8 @@ class LiveHandler(Handler):
 
         The caller is known by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
         guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of a foreign origin; 429
-        beyond the live connections that one user or network may have, 503 beyond those of the worker.
+        beyond the live connections that one user or network may have, 403 beyond those of the site's plan, 503 beyond
+        those of the worker.
         """
         key = _handshake(ctx)
         protocol = _protocol(ctx.environ)
@@ -119,8 +120,9 @@ class LiveEventsHandler(Handler):
         are about: those after the cursor in `Last-Event-ID` or else in `cursor`, without both from now on.
 
         A client that reconnects with `Last-Event-ID` may present the same ticket again for the same stream, as long as
-        the token that made the ticket is valid. 429 beyond the live connections that one user or network may have, 503
-        beyond those of the worker.
+        the token that made the ticket is valid. 400 for a bad topic, and without one; 403 for a topic that the caller
+        may not follow, and beyond the live connections of the site's plan; 429 beyond those that one user or network
+        may have, 503 beyond those of the worker.
         """
         follows, cursor = _wanted(ctx)
         proof = ""
@@ -174,7 +176,9 @@ class LivePollHandler(Handler):
         left out) seconds; and the cursor to go on with.
 
         Without `cursor` the answer comes at once, with the cursor of now; one in `Last-Event-ID` takes precedence. 400
-        for a `wait` above 60; 429 beyond the live connections that one user or network may have.
+        for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may not follow, and
+        beyond the live connections of the site's plan; 429 beyond those that one user or network may have, 503 beyond
+        those of the worker.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)
@@ -349,7 +353,9 @@ def _bearer(environ: dict[str, Any]) -> str:
 
 
 class TicketBody(Struct):
-    """Body of POST /live/tickets. `topics` and `documents` bind the ticket to one stream; every key may be absent."""
+    """Body of POST /live/tickets. `origin`: of the pages that may use the ticket; `topics` and `documents` bind the
+    ticket to one stream, `documents` without `topics` to none. Every key may be absent.
+    """
 
     origin: str | UnsetType = UNSET
     topics: list[str] | UnsetType = UNSET

@@ -41,9 +41,9 @@ AS_GUEST: Final = "guest"
 
 class WebhookBody(Struct):
     """Webhook as the site's owner sends it. `actAs`: `me`, the webhook is sent what the caller may read; or `guest`,
-    what guests may read. `documents`: its events come with the things that they are about. `kinds`, `itemTypes`: kinds
-    of events and types of things that it is sent; when absent for a new webhook, all kinds and the contents of
-    microcosms.
+    what guests may read; `me` when absent for a new webhook. `documents`: its events come with the things that they are
+    about, false when absent for a new one; `enabled`: true when absent for a new one. `kinds`, `itemTypes`: kinds of
+    events and types of things that it is sent; when absent for a new webhook, all kinds and the contents of microcosms.
     """
 
     name: str | UnsetType = UNSET
@@ -92,7 +92,8 @@ class WebhooksHandler(Handler):
     def post(self, ctx: Context, sent: WebhookBody) -> Result:
         """Register a webhook, which is sent the events from now on; its secret is in this answer and in no later one.
 
-        400 for a `url` that no delivery may be sent to.
+        400 for a `url` that no delivery may be sent to; 403 for types of things that the token may not read, and beyond
+        the webhooks of the site's plan.
         """
         settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)

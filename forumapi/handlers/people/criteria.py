@@ -135,7 +135,7 @@ class CriteriaHandler(Handler):
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
         """Add a criterion to the role, whose members are then recomputed. 400 if the role has as many as the platform
-        allows.
+        allows, 403 for one on e-mail addresses from anybody but the site's owner.
 
         With `dryRun` nothing is stored: the answer, 200, says who would join the role and leave it. 502 if the
         criterion is stored, but rights that profiles lose by it could not be taken away at once.

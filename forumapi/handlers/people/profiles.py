@@ -35,7 +35,9 @@ OPTIONS_PATH: Final = "/api/v1/profiles/options"
 
 
 class ProfileBody(Struct):
-    """Profile as a client sends it: the keys that can be changed; all others are ignored (P-03)."""
+    """Profile as a client sends it: the keys that can be changed; all others are ignored (P-03). `visible`: others find
+    the profile by searching; `styleId`: a number that clients set, without effect.
+    """
 
     profileName: str | UnsetType = UNSET
     gender: str | UnsetType = UNSET
@@ -79,7 +81,8 @@ class ProfilesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The profiles, sorted by name or, with `top`, by number of comments; without those that the caller ignores.
+        """The profiles, sorted by name or, with `top`, by number of comments, most first; without those that the caller
+        ignores.
 
         `q`: only those whose names begin with it, in any letter case, an equal name first; `following`: only those that
         the caller watches; `online`: only those active within 90 minutes. A flag that is no boolean counts as false.

@@ -415,7 +415,7 @@ class RoleProfilesHandler(Handler):
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Take the sent profiles out of those that the role names; an empty list takes out all of them. Ids that the
-        role does not name are passed over. 502 as for PUT.
+        role does not name are passed over, and who meets the role's criteria stays a member. 502 as for PUT.
         """
         profile_ids = ids(sent)
         role = lock(ctx)
@@ -459,14 +459,18 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile."""
+        """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile. 502 as
+        for the PUT of several.
+        """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
         return Found(f"{prefix(ctx)}/{role.id}/profiles/{profile_id}")
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Name the profile in the role no longer; 200 also if it is not named in it."""
+        """Name the profile in the role no longer; 200 also if it is not named in it. Who meets the role's criteria
+        stays a member. 502 as for the PUT of several.
+        """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))
         return Done()

@@ -69,7 +69,8 @@ class UsersHandler(Handler):
         person once.
 
         A user or profile that exists already stays as it is. 400, and nobody is added, for none or more than 250
-        entries, and for wrong addresses, which are all named.
+        entries, and for wrong addresses, which are all named; 403, and nobody is added, beyond the members of the
+        site's plan.
         """
         if not 1 <= len(sent) <= MOST_USERS:
             raise Invalid("body", f"must name 1 to {MOST_USERS} users", code=OUT_OF_RANGE)
@@ -93,20 +94,26 @@ class UsersHandler(Handler):
 
 
 class UserHandler(Handler):
-    """One user, for that user, and for the owner of a site on which the user has a profile.
+    """One user, for that user, and for the owner of a site on which the user has a profile; others get 403, and so does
+    everybody for a user without a profile here.
 
-    The id in the address: for the user it is the user's id, for the owner the id of the user's profile.
+    The id in the address: if it is the id of the caller's own user, it means the caller, whatever profile has that id
+    too; any other is the id of a profile on this site, and means its user. DELETE accepts the former alone.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
     also_answers: ClassVar = {"PUT": (501,), "DELETE": (409,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True for a write by the user in the address: banned people too may have their account erased."""
+        """Return True for a write if the id in the address is that of the caller's user: banned people too may have
+        their account erased.
+        """
         return ctx.is_write and bool(ctx.args["item"].id == ctx.identity.user_id)
 
     def locate(self, ctx: Context) -> Located:
-        """Find the user in the address, without a lock; one without a profile on this site counts as missing."""
+        """Find the user that the address names, as described in this class, without a lock; a missing one, or one
+        without a profile on this site, is located as a target on which nobody has a right.
+        """
         found = permission_target.find(
             ctx.reader,
             ctx.site.id,
@@ -119,8 +126,9 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user, with the e-mail address. The site's owner sees of others only the address, as far as it identifies
-        the person, and gender and beginning of the profile on this site.
+        """The user, with the e-mail address as entered, for that user. The site's owner gets of others only the id,
+        gender and creation time of the profile on this site, and the address in the form that tells people apart (lower
+        case, at Gmail without dots); the rest is null.
         """
         tx, me = ctx.reader, ctx.identity
         if ctx.can & evaluator.OWNER:
@@ -131,7 +139,7 @@ class UserHandler(Handler):
 
     @needs(READ)
     def put(self, ctx: Context) -> Result:
-        """Not implemented: 501 for the user, 403 for others."""
+        """Not implemented: 501 for the user, 403 for all others, the site's owner too."""
         _only_oneself(ctx)
         raise NotImplementedHere("Users can't be changed")
 
@@ -141,7 +149,8 @@ class UserHandler(Handler):
         withdrawn.
 
         With `words=remove` what the profiles have written is erased too, except on sites that keep it. The request
-        needs a sign-in within the last ten minutes, else 403 with code 26. 409 for the owner of a site.
+        needs a sign-in within the last ten minutes, else 403 with code 26. 403 unless the id in the address is that of
+        the caller's user; 409 for the owner of a site.
         """
         return erasures.request_account(ctx)
 
@@ -194,7 +203,7 @@ class UsersBatchHandler(Handler):
         each wrong one. With `report` the data tell what became of each entry. With `invite` new profiles are invited by
         mail, up to a daily limit of the owner and the site: 429 for more than are left today, 400 for more than a day
         allows, 501 where no mail is sent. People who refused invitations, or were invited to this site before, get
-        none.
+        none. 403 beyond the members of the site's plan.
         """
         rows = [one for one in sent if isinstance(one, MemberRow)]
         if not rows:

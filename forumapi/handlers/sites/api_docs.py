@@ -94,8 +94,9 @@ class DocsPageHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """HTML page of the operations with one tag, such as `conversations`, or of `basics`, `errors` or `objects`.
 
-        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript. 404 for
-        an unknown page.
+        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript.
+        `signed-in` is the page to which people come back who signed in on a page for trying operations. 404 for an
+        unknown page.
         """
         name = ctx.args["page"]
         if name == viewer.SIGNED_IN:

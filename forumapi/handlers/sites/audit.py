@@ -91,7 +91,7 @@ class OwnAuditHandler(Handler):
 
 def _filter(ctx: Context) -> EntryFilter:
     """Return the filter that the query asks for: by profiles (`actor`, `subject`), by one object and by time. Raises
-    Invalid for an unknown type, or one of `itemType` and `itemId` alone.
+    Invalid for an unknown type, one of `itemType` and `itemId` alone, and a bad number or time.
     """
     name, item_id = ctx.query.get("itemType", ""), ctx.number("itemId")
     item = ItemRef(0, 0)

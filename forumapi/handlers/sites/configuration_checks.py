@@ -36,8 +36,8 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
     """Check by DNS, asked through `outbound`, that the last of `domains`, the site's custom domains, is the site's own:
     of two, this is the one that waits for its proof.
 
-    The result is a dict for JSON: `set` (there is such a domain), `valid`, `error` ("" for none) and `value` (domain,
-    its state, and the DNS records that prove it).
+    The result is a dict for JSON: `set` (there is such a domain), `valid` (it was proven, and DNS proves it still),
+    `error` ("" if valid or not set) and `value` (domain, its state, and the DNS records that prove it).
     """
     if not domains:
         return _health(False)

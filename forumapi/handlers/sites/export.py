@@ -43,7 +43,7 @@ class ExportBody(Struct):
 
 
 class SiteExportHandler(SiteSettingHandler):
-    """The site's latest export, for the owner who began it."""
+    """The site's latest export; shown to the owner who began it alone."""
 
     serves_held_sites = ("GET", "POST", "DELETE")
 
@@ -60,8 +60,8 @@ class SiteExportHandler(SiteSettingHandler):
         """Begin an export in the background, which replaces the one before.
 
         It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one. 409 while an export is under way, 429 after five within a day. The owner gets a mail that it was
-        begun.
+        who have one, else 400. 409 while an export is under way, 429 after five within a day. The owner gets a mail
+        that it was begun.
         """
         session = FreshSignIn.find(ctx.reader, ctx.identity)
         session.check()
@@ -84,7 +84,9 @@ class SiteExportHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Stop the export if it is under way, and delete its archive; 200 also if there is none."""
+        """Stop the export if it is under way, whichever owner began it, and delete its archive; 200 also if there is
+        none.
+        """
         SiteExport.delete(ctx.writer, ctx.site.id)
         return Done()
 

@@ -62,8 +62,8 @@ _MAX_LISTED: Final = 50
 
 
 class ImportTaskBody(Struct):
-    """Body of PUT /site/import. `task`: run, verify, undo or switch; `untouched`: undo what nobody has used since, and
-    leave the rest; `on`: switch old addresses on or off.
+    """Body of PUT /site/import. `task`: run, verify, undo or switch; `untouched`, for undo: remove only what nobody has
+    used since, else all; `on`, for switch: old addresses on, as when absent, or off.
     """
 
     task: Annotated[str, closed(_TASKS)] | UnsetType = UNSET
@@ -148,8 +148,8 @@ class SiteImportHandler(SiteSettingHandler):
 
         It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
         who have one. The dump takes the place of the one before; an import with the same title goes on with the new
-        dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day. The
-        owner gets a mail. The answer is 202.
+        dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day, or as
+        many as the site's plan allows. The owner gets a mail. The answer is 202.
         """
         request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)
@@ -171,8 +171,8 @@ class SiteImportHandler(SiteSettingHandler):
         `on` false they lead nowhere.
 
         It needs the session that uploaded the dump, or one with a sign-in within the last ten minutes, else 403 with
-        code 26; `undo` needs the latter. 409 while a task is under way, and for a task before the one that it needs;
-        else 202.
+        code 26; `undo` needs the latter. 404 if there is no import; 409 while a task is under way, for a task before
+        the one that it needs, and to load or compare once the upload is gone; else 202.
         """
         task = given(sent.task, "")
         if task not in _TASKS:
@@ -281,7 +281,8 @@ def _request(fields: dict[str, list[str]], object: str, size: int) -> ImportRequ
 
 def _listed(fields: dict[str, list[str]], name: str, most: int) -> Sequence[str]:
     """Return the values in `fields` of the form's field `name`, which may be there several times, without empty ones,
-    in the order sent. Raises Invalid for too many, and for one of more than `most` characters.
+    in the order sent. Raises Invalid for more than _MAX_LISTED, and for one of more than `most` characters or with
+    unprintable ones.
     """
     values = [value for sent in fields.get(name, []) if (value := sent.strip())]
     if len(values) > _MAX_LISTED:

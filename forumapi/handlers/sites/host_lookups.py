@@ -27,7 +27,8 @@ class HostHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The API's host of the site with this domain, as bare text and in the header X-Microcosm-Host.
 
-        404 for a text that is no domain, and for a domain of no live site.
+        404 for a text that is no domain, and for a domain that no site has, or whose site is deleted, suspended or in
+        its export window.
         """
         name = ctx.args["host"]
         if not _HOST.fullmatch(name):

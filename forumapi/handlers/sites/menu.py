@@ -56,8 +56,8 @@ class MenuHandler(Handler):
 
     @needs(ANYONE, answer=list[schemas.MenuEntry])
     def get(self, ctx: Context) -> Result:
-        """The links of the site's menu, in order; 404 for an unknown site, and for a deleted one unless the caller's
-        user owns it.
+        """The links of the site's menu, in order; 404 for an unknown site, and for one that is deleted, suspended or in
+        its export window unless the caller's user owns it.
         """
         return _show(find_named(ctx))
 

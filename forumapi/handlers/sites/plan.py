@@ -50,7 +50,8 @@ class PlanHandler(Handler):
     @needs(LOGIN, answer=schemas.SitePlan)
     def get(self, ctx: Context) -> Result:
         """The plan, with each of its limits and what the site uses of it now; 403 for all but the site's owner and the
-        platform's operators.
+        platform's operators; 404 for an unknown site and, for all but its owner, for one that is deleted, suspended or
+        in its export window.
         """
         site = find_named(ctx)
         if ctx.identity.user_id not in ctx.app.config.admin_user_ids:

@@ -22,7 +22,9 @@ _OPTIONS: Final = "/api/v1/site/options"
 
 
 class SiteOptionsBody(Struct):
-    """Body of PUT /site/options; keys that are not sent stay."""
+    """Body of PUT /site/options; keys that are not sent stay. `agents`: level of agents; `sendEmail`, `sendSMS`:
+    initial values for new profiles.
+    """
 
     agents: Annotated[str, closed(tools.LEVELS)] | UnsetType = UNSET
     membersCreateMicrocosms: bool | UnsetType = UNSET

@@ -35,8 +35,9 @@ _COLLECTION: Final = "/api/v1/sites"
 def lock_named(ctx: Context) -> LocatedSite:
     """Lock the site that the address names, on the platform's host, until the transaction ends.
 
-    Raises NotFound for an unknown site, and for a deleted one unless the caller's user owns it (P-14); SiteReadOnly,
-    SiteSuspended or SiteClosing for one that its state holds back.
+    Raises NotFound for an unknown site, and for one that is deleted, suspended or in its export window unless the
+    caller's user owns it (P-14); SiteReadOnly, SiteSuspended or SiteClosing for one of the caller's that its state
+    holds back, and for a read-only one of anybody's.
     """
     locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
@@ -48,7 +49,8 @@ def lock_named(ctx: Context) -> LocatedSite:
 def find_named(ctx: Context) -> Site:
     """Return the site that the address names, on the platform's host.
 
-    Raises NotFound for an unknown site, and for a deleted one unless the caller's user owns it (P-14).
+    Raises NotFound for an unknown site, and for one that is deleted, suspended or in its export window unless the
+    caller's user owns it (P-14).
     """
     found = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
     if found is None or (found.is_deleted and not is_users(ctx, found.owner_user_id)):
@@ -102,7 +104,9 @@ def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = Non
 
 
 def _change(ctx: Context, sent: SiteBody) -> None:
-    """Update the locked site by the body. Raises Invalid, Forbidden, InsufficientScope."""
+    """Update the located site, which is locked, by the body. Raises Invalid, which names the field, for a bad setting
+    and for the deletion of the root site; InsufficientScope as `_check_token` does.
+    """
     locked = ctx.located_as(LocatedSite).locked
     _check_token(ctx, sent, locked.settings)
     locked.update(ctx.writer, sent, platform_domain=ctx.app.sites.domain, ip=ctx.ip)
@@ -165,8 +169,9 @@ class SitesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The live sites, oldest first, without the platform's own; with `filter=owned` those alone that the caller's
-        user owns, 403 for guests; with `q` those alone that have it in their title.
+        """The sites that are neither deleted, suspended nor in their export window, oldest first, without the
+        platform's own; with `filter=owned` those alone that the caller's user owns, 403 for guests; with `q` those
+        alone that have it in their title, in any letter case.
         """
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
         words = sentence_characters(ctx.query.get("q", "").strip())
@@ -223,7 +228,9 @@ class SiteHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Site)
     def get(self, ctx: Context) -> Result:
-        """The site, without permissions; 404 for a deleted site unless the caller's user owns it."""
+        """The site, without permissions; 404 for an unknown site, and for one that is deleted, suspended or in its
+        export window unless the caller's user owns it.
+        """
         found = find_named(ctx)
         stamp = (found.id, found.version, found.stats, is_users(ctx, found.owner_user_id))
         return Page(found.version, stamp, lambda: _rendered(ctx, found))

@@ -31,7 +31,7 @@ MOST_DAYS: Final = {"hour": 31, "day": 400, "month": 800}
 
 def _site_of(ctx: Context) -> int:
     """Return the id of the site that the address names, for its owner and operators. Raises Forbidden for anybody else,
-    NotFound for an unknown site.
+    NotFound as `find_named` does.
     """
     site = find_named(ctx)
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:

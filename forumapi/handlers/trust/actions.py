@@ -126,8 +126,8 @@ class ActionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The actions, newest first, whose targets are all in microcosms that the caller moderates.
 
-        With `itemType` and `itemId` those alone that changed this object. Actions on the caller's own content are left
-        out; 403 for callers who moderate nothing.
+        With `itemType` and `itemId` those alone that changed this object. Actions of others on the caller's own content
+        are left out; 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         ctx.check_paging()
@@ -327,8 +327,8 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
 
 
 def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: list[int]) -> None:
-    """Check that the conversations `refs` can be merged into the item `into`. `moderated`: what the caller moderates,
-    as `moderation_reach.find` returns it.
+    """Check that the conversations `refs`, which the caller moderates, can be merged into the item `into`. `moderated`:
+    what the caller moderates, as `moderation_reach.find` returns it.
 
     Raises Invalid for a conversation that is deleted, hidden or merged already, for `into` itself, and if all, `into`
     included, have more than MOST_COMMENTS comments together.
@@ -458,7 +458,9 @@ def _grounds(sent: ActionBody) -> ActionGrounds:
 
 
 class ActionHandler(Handler):
-    """One action of a moderator, or a dry run of the caller; 404 for one that the caller may not see."""
+    """One action of a moderator, or a dry run of the caller; 404 for one that the caller may not see, 403 for callers
+    who moderate nothing.
+    """
 
     @needs(LOGIN, answer=schemas.Action)
     def get(self, ctx: Context) -> Result:
@@ -478,7 +480,8 @@ class ActionUndoHandler(Handler):
         are more than 250.
 
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
-        again; 409 if there are none, after the 30 days, and for an action that is final or under way.
+        again; 409 if there are none, after the 30 days, and for an action that is final or under way; 404 for one that
+        the caller may not see, 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         me = ctx.identity.profile_id

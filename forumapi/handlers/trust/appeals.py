@@ -34,7 +34,9 @@ class AppealBody(Body):
 
 
 def message_text(sent: AppealBody | AppealDecisionBody) -> str:
-    """Return the text of an appeal's message, cleaned. Raises Invalid for none, or one that is too long."""
+    """Return the text of an appeal's message, without tags and unprintable characters, and HTML-escaped. Raises Invalid
+    for none, or one that is too long.
+    """
     return dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_TEXT)
 
 
@@ -68,7 +70,7 @@ class StatementAppealHandler(Handler):
 
 
 class AppealsHandler(Handler):
-    """Appeals of the caller, or those that the caller may decide."""
+    """Appeals of the caller, or those of others that the caller sees as a moderator."""
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
@@ -83,8 +85,8 @@ class AppealsHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's own appeals, newest first; with `toDecide` open appeals that the caller may decide, oldest
-        first.
+        """The caller's own appeals, newest first; with `toDecide` open appeals of others, oldest first, against actions
+        whose targets are all in microcosms that the caller moderates.
 
         403 with `toDecide` for callers who moderate nothing.
         """
@@ -106,7 +108,9 @@ class AppealsHandler(Handler):
 
 
 class AppealHandler(Handler):
-    """One appeal, for the profile that made it and for those who may decide it."""
+    """One appeal, for the profile that made it and for those who moderate all microcosms that its action is about; 404
+    for others.
+    """
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
@@ -135,7 +139,9 @@ class AppealMessagesHandler(Handler):
 
     @needs(LOGIN, body=AppealBody, status=302)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
-        """Add a message to the appeal; 409 once it is decided, 429 if it has 100 messages."""
+        """Add a message to the appeal; 409 once it is decided, 429 if it has 100 messages, 404 for an appeal that the
+        caller may not see.
+        """
         found, _ = _locked(ctx)
         text = message_text(sent)
         found.add_message(ctx.writer, ctx.site.id, ctx.identity.profile_id, text)
@@ -157,7 +163,8 @@ class AppealDecisionHandler(Handler):
         """Grant the appeal, which undoes the action on the content of the profile that made it, or refuse it.
 
         The text becomes a message of the appeal. 403 for the profile that appeals, and for the moderator who took the
-        action if another may decide; 409 once the appeal is decided.
+        action if another may decide; 409 once the appeal is decided, and for a grant if the action is no longer the
+        caller's to moderate.
         """
         moderation_reach.required(ctx)
         found, moderated = _locked(ctx)

@@ -56,9 +56,10 @@ class ModerationRuleBody(Body):
     rule. `mode`: shadow (the default), it is only recorded, or active.
 
     It acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
-    `microcosmIds`; what is absent restricts nothing. `minReports`: number of people who must have reported the thing,
-    of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted; `toMicrocosmId`: where
-    it moves things.
+    `microcosmIds`; what is absent restricts nothing. `hasLink`: texts with a link alone, or if false without;
+    `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must have
+    reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted;
+    `toMicrocosmId`: where it moves things.
     """
 
     ruleId: int | UnsetType = UNSET
@@ -106,7 +107,9 @@ class ModerationRulesHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
-        """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule."""
+        """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule, 404 for one
+        that is used, too old or another's.
+        """
         _touch(ctx)
         plan = _plan(ctx, sent, 0)
         id = ModerationRule.insert(ctx.writer, ctx.site.id, ctx.identity.profile_id, plan)
@@ -162,7 +165,8 @@ class ModerationRuleHandler(Handler):
     def put(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
         """Save the change of a dry run, by its ticket, as the next version; or switch the rule off (`mode`).
 
-        409 if the rule has changed after the dry run.
+        409 if the rule has changed after the dry run, 400 for the ticket of another rule, 404 for one that is used, too
+        old or another's.
         """
         me = ctx.identity.profile_id
         _touch(ctx)
@@ -235,8 +239,8 @@ def _plan(ctx: Context, sent: ModerationRuleTicketBody, rule_id: int) -> RulePla
     """Delete the plan that the caller's ticket names, and return it: a ticket can be used once. `rule_id`: the rule
     that the plan must be for, 0 for a new one.
 
-    Raises Invalid for a text that is no ticket, and for a ticket of another rule; NotFound for a ticket that is used,
-    too old, or another's.
+    Raises Invalid for a text that is no ticket, for a ticket of another rule, and for a definition that is no longer
+    valid; NotFound for a ticket that is used, too old, or another's.
     """
     ticket = given(sent.ticket, "")
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
