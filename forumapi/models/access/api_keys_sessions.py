@@ -85,9 +85,10 @@ DELETE_ALL = Query(
 
 
 class OwnToken(NamedTuple):
-    """Unexpired token of the caller; base class of API keys and sessions. `prefix`: first characters of its secret;
-    `scopes` None: not limited; `last_used` None: never; `user_agent`: that of the request that made it; `ip`: client
-    address of its last use, else of its making; None if unknown; `audience`: "", or access_token.AGENTS.
+    """Unexpired token of the caller; base class of API keys and sessions. `name`: HTML-escaped, "" for none; `prefix`:
+    first characters of its secret; `scopes` None: not limited; `last_used` None: never; `user_agent`: that of the
+    request that made it; `ip`: client address of its last use, else of its making; None if unknown; `audience`: "", or
+    access_token.AGENTS.
     """
 
     id: int

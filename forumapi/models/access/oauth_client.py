@@ -107,8 +107,8 @@ DELETE = Query(
 
 
 class OAuthClientSettings(NamedTuple):
-    """Settings of a client that the site's owner chooses. `scopes`: those that it may ask for; `device_flow`: it may
-    use codes for devices (RFC 8628).
+    """Settings of a client that the site's owner chooses. `name`: HTML-escaped; `scopes`: those that it may ask for;
+    `device_flow`: it may use codes for devices (RFC 8628).
     """
 
     name: str

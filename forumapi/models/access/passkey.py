@@ -75,8 +75,9 @@ MARK_USED = Query(
 
 
 class Passkey(NamedTuple):
-    """Passkey of a user. `domain`: the WebAuthn relying party id that it is good for; `is_backed_up`: at its last
-    use, or at its registration, the authenticator said that it is stored elsewhere too; `last_used` None: never.
+    """Passkey of a user. `name`: HTML-escaped; `domain`: the WebAuthn relying party id that it is good for;
+    `is_backed_up`: at its last use, or at its registration, the authenticator said that it is stored elsewhere too;
+    `last_used` None: never.
     """
 
     id: int

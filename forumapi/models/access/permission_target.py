@@ -189,7 +189,8 @@ def find(
     that of their profile here; the caller's own user id names the caller too.
 
     `exists` is False also for a huddle, or a comment in it, in which `principal` does not participate; and for any id
-    of an attendee or attribute, types that this function can't look up.
+    of a type that this function can't look up, such as attendee, attribute and attachment. In place of another site's
+    id, and of a user without a profile here, the target has type 0.
     """
     nowhere = PermissionTarget(Target(item_type, item_id))
     if item_type == itemtypes.SITE:

@@ -86,7 +86,7 @@ PAGE = Query(
 @dataclasses.dataclass
 class Bookmark:
     """Bookmark of a profile on `ref`, a comment or item; `title`: that of the item, or of the item or profile that the
-    comment stands on. Before it is read from the database, `id` is 0, `created` None and `title` "".
+    comment stands on, HTML-escaped. Before it is read from the database, `id` is 0, `created` None and `title` "".
     """
 
     ref: ItemRef

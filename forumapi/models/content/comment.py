@@ -436,7 +436,9 @@ class Comment:
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Set the flag `is_deleted` of the locked comment; nothing changes if it is set already."""
+        """Set the flag `is_deleted` of the locked comment, with the effects that `flag` has; nothing changes if it is
+        set already.
+        """
         if not self.is_deleted:
             self._flag(tx, author, journal.DELETED, True, self.is_moderated)
 

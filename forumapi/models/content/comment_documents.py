@@ -142,8 +142,8 @@ class CommentRow(NamedTuple):
 
     Fields are in the order of COLUMNS. `is_unread`: the viewer has not read the comment. `in_reply_to` is 0 for no
     reply; `reply_author_id` and `reply_author_name`, of the comment replied to, are 0 and "" unless that comment is
-    neither deleted nor moderated and has the same parent. `reactions`: JSON, number by name of the reaction; None
-    without any.
+    neither deleted nor moderated and has the same parent; the name is HTML-escaped. `reactions`: JSON, number by name
+    of the reaction; None without any.
     """
 
     id: int
@@ -176,7 +176,7 @@ WIDTH: Final = 11
 
 class ParentLink(NamedTuple):
     """Item or profile that a comment stands on, as the comment's links show it. `type`: its item type, as a number;
-    `title`: "" leaves the link without a title.
+    `title`: HTML-escaped, "" leaves the link without a title.
     """
 
     type: int

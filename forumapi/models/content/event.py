@@ -246,7 +246,7 @@ def wall_clock(text: str) -> datetime.datetime:
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of all time zones that an event may have."""
+    """Return the names of all time zones that an event may have: those of the machine's time zone database."""
     # These two are what the machine is set to, not places.
     return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 

@@ -77,8 +77,9 @@ INSERT = Query(
 
 
 class File(NamedTuple):
-    """File to be stored. `hash`: SHA-1 of its bytes; `size` in bytes; `name` and `ext`: name and extension that its
-    uploader gives it; `width` and `height` in pixels, None for no picture.
+    """File to be stored. `hash`: SHA-1 of its bytes; `size` in bytes; `name`: file name that its uploader gives it;
+    `ext`: extension without the dot, a picture's by its format, "" for none; `width` and `height` in pixels, None for
+    no picture.
     """
 
     hash: str
@@ -221,7 +222,7 @@ MAX_PLACES: Final = 500
 
 class StoredFile(NamedTuple):
     """File as one site knows it. `created` and `name`: those of its first upload to this site, 1970 and "" without one;
-    `ext`: as its first uploader on any site gave it; `is_public`: it is a profile's picture on any site, or guests of
+    `ext`: extension of its first upload to any site; `is_public`: it is a profile's picture on any site, or guests of
     another site read it; `is_uploaded`: to this site; `is_hung`: on comments of this site; `is_mine`: the user who asks
     uploaded it, to any site.
     """
@@ -270,7 +271,7 @@ def visibility(
 ) -> FileVisibility:
     """Return the visibility of a file that is not open: whoever may read one of this site's comments with the file may
     see it, a hidden comment counting for its moderators alone. Of comments that differ in what permission depends on,
-    MAX_PLACES are looked at.
+    at most MAX_PLACES are looked at.
 
     Call it also for a hash without a file, so that the time taken does not reveal that there is none.
     """

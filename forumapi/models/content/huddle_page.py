@@ -259,7 +259,7 @@ def detail(
     rights: comment_documents.CommentRights | None,
 ) -> bytes:
     """Render the detail of a huddle as JSON (content 8.4). `permissions`: JSON of the viewer's permissions on it;
-    `is_ignored`: the viewer ignores the huddle; `rights`: the viewer's on its comments.
+    `is_ignored`: the viewer ignores the huddle; `rights`: the viewer's on its comments, None leaves them out.
 
     `comments_page` turns the JSON array of the comments into the JSON of their page.
     """

@@ -118,7 +118,8 @@ DELETE = Query(
 
 
 class ItemChange(NamedTuple):
-    """New title, microcosm and edit reason of an item, as a PUT of any type of item sends them.
+    """New title, microcosm and edit reason of an item, as a PUT of any type of item sends them, both texts cleaned and
+    HTML-escaped (text_rendering.title).
 
     `reason` None: the item is not marked as edited.
     """
@@ -132,8 +133,8 @@ class ItemChange(NamedTuple):
 class Item:
     """Item as clients write it: a new one, or its current row, locked until the transaction ends.
 
-    A conversation is an Item; Event, Poll and Huddle are subclasses. `microcosm_id` 0: a huddle; `last_seq`: number of
-    its last comment.
+    A conversation is an Item; Event, Poll and Huddle are subclasses. `microcosm_id` 0: a huddle; `title`: HTML-escaped,
+    stored and shown as it is; `last_seq`: number of its last comment.
     """
 
     item_type: int
@@ -292,8 +293,8 @@ class Item:
         self._record(tx, author, journal.PATCHED)
 
     def delete(self, tx: Transaction, author: Author) -> None:
-        """Set the flag `is_deleted` of the locked item, which hides its comments too; nothing changes if it is set
-        already.
+        """Set the flag `is_deleted` of the locked item, which hides its comments too, and adapt counters as `flag`
+        does; nothing changes if it is set already.
         """
         if self.is_deleted:
             return

@@ -152,8 +152,8 @@ BY_IDS = Query(
 def by_ids(
     tx: Reader, documents: Documents, site_id: int, ids: Sequence[int]
 ) -> dict[int, Callable[[Tree, ReadableMicrocosms], bytes]]:
-    """Return a function for each item, by item id, that renders the item for a tree and the microcosms of it that a
-    viewer may list. Huddles and unknown ids are left out.
+    """Return a function for each item, hidden ones too, by item id, that renders the item for a tree and the microcosms
+    of it that a viewer may list. Huddles and unknown ids are left out.
 
     The function renders a summary with all details and reactions, without a part of any viewer (`unread` false, no vote
     or answer). The caller checks permission.

@@ -51,7 +51,9 @@ CLOSED: Final = "closed"
 
 
 class _ShownChoice(msgspec.Struct, array_like=True):
-    """Choice of a poll as pages read it. `order`: its place in the poll; `votes`: number of ballots that name it."""
+    """Choice of a poll as pages read it. `text`: HTML-escaped; `order`: its place in the poll, from 1; `votes`: number
+    of ballots that name it.
+    """
 
     id: int
     text: str
@@ -60,9 +62,9 @@ class _ShownChoice(msgspec.Struct, array_like=True):
 
 
 class _ShownPoll(msgspec.Struct, array_like=True):
-    """Details of a poll as pages read them. `is_open`: neither closed nor past `closes`, which is in UTC, without zone,
-    None for never; `results`: the setting ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `choices`
-    None: the poll has none.
+    """Details of a poll as pages read them. `question`: HTML-escaped; `is_open`: neither closed nor past `closes`,
+    which is in UTC, without zone, None for never; `results`: the setting ALWAYS, VOTED or CLOSED; `is_named`: others
+    see who voted for what; `choices` None: the poll has none.
     """
 
     question: str
@@ -300,10 +302,10 @@ class ChoiceBody(Struct):
 
 
 class PollDetails(NamedTuple):
-    """Details of a poll as clients write them. `is_multi`: one may vote for several choices; `is_open`: as it was set,
-    even past `closes`, the time at which it closes by itself, None for never; `takes_votes`: it is neither closed nor
-    past `closes`; `results`: ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for what; `choice_ids` in order;
-    `ballot`: choice ids of one user, None for no vote.
+    """Details of a poll as clients write them. `question`: HTML-escaped; `is_multi`: one may vote for several choices;
+    `is_open`: as it was set, even past `closes`, the time at which it closes by itself, None for never; `takes_votes`:
+    it is neither closed nor past `closes`; `results`: ALWAYS, VOTED or CLOSED; `is_named`: others see who voted for
+    what; `choice_ids` in order; `ballot`: choice ids of one user, None for no vote.
     """
 
     question: str = ""
@@ -320,8 +322,8 @@ class PollDetails(NamedTuple):
 
 class PollChange(NamedTuple):
     """Details of a poll before and after a body is applied; `after` has `choice_ids`, `takes_votes`, `voter_count` and
-    `ballot` of `before` all the same. `choices`: all choices in order, as (id, text) with id None for a new one; None
-    keeps them.
+    `ballot` of `before` all the same. `choices`: all choices in order, as (id, HTML-escaped text) with id None for a
+    new one; None keeps them.
     """
 
     before: PollDetails

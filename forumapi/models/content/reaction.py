@@ -28,7 +28,7 @@ _NAME: Final = re.compile(r"[a-z0-9_-]{1,30}")
 
 
 class ReactionKind(NamedTuple):
-    """Kind of reaction that a site has: its name in addresses and counts, and the text that is shown."""
+    """Kind of reaction that a site has: its name in addresses and counts, and the text that is shown, HTML-escaped."""
 
     name: str
     text: str
@@ -146,7 +146,9 @@ DELETE_ON_COMMENT = _counted("delete_on_comment", _DELETE, "-", "comments", "com
 
 
 class KindBody(Struct):
-    """Kind of reaction as the owner of a site sends it."""
+    """Kind of reaction as the owner of a site sends it: its `name` in addresses and counts, and the `text` that is
+    shown.
+    """
 
     name: str | UnsetType = UNSET
     text: str | UnsetType = UNSET

@@ -105,7 +105,7 @@ def documents(
     with_text: bool,
 ) -> list[bytes]:
     """Render revisions of a comment, each as JSON, in their order. `current`: number of the newest revision of the
-    comment; `with_text`: with the Markdown.
+    comment; `with_text`: with the Markdown. An author whose document is gone is null.
     """
     versions = {revision.author_id: revision.author_version for revision in revisions}
     people = cache.fetch(tx, site_id, {profile_summary.SUMMARY: versions})[profile_summary.SUMMARY]
@@ -154,8 +154,8 @@ def links(comment_id: int, own: str) -> list[dict[str, str]]:
 
 
 def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
-    """Render, as JSON, the difference between revision `old` (0: nothing) with the text `before` and revision `new`
-    with the text `after`.
+    """Render, as JSON, the difference between revision `old` (0: nothing) with the Markdown `before` and revision `new`
+    with the Markdown `after`.
     """
     own = f"{href(comment_id, new)}/diff?from={old}"
     changed = difference.changes(before, after)

@@ -112,7 +112,7 @@ _BEHIND: Final = f"""CASE f.item_type_id
 
 def _cut(source: str) -> str:
     """Return an SQL expression for the excerpt of the text expression `source` around the matched words, or, in
-    searches for scripts without spaces, for the whole text.
+    searches for scripts without spaces, for the whole text; either has control characters in place of < and >.
     """
     clean = f"translate({source}, E'<>\\x01\\x02\\x03\\x04', E'\\x03\\x04')"
     headline = f"ts_headline(q.config, {clean}, q.positive, {_HEADLINE})"

@@ -199,8 +199,8 @@ class _Check:
             )
 
     def _check_entry(self, row: Row, last: int, before: bytes) -> tuple[int, bytes]:
-        """Check one entry against the number `last` and hash `before` of the previous one; return its number and its
-        stored hash, faulty or not.
+        """Check one entry against the number `last` and hash `before` of the previous one, and add its faults to the
+        outcome; return its number and its stored hash, faulty or not.
         """
         number, stored, signature = int(row[0]), bytes(row[13]), row[14]
         entry = ChainEntry._make((self._site_id, *row[:12], bytes(row[12])))

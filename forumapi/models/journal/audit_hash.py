@@ -73,7 +73,8 @@ def detail_hash(
     salt: bytes | None, event_id: int, address_hash: bytes | None, detail: str
 ) -> bytes:
     """Return the salted hash of the erasable values of a row of the audit. `salt` and `address_hash` (keyed hash of the
-    client address) None: the row has none; `event_id` 0: no event; `detail`: the row's JSON, as PostgreSQL prints it.
+    client address) None: the row has none; `event_id` 0: no event; `detail`: the row's JSON, as PostgreSQL prints it,
+    "" for none.
     """
     return _digest("detail", (salt or b"").hex(), event_id, (address_hash or b"").hex(), detail)
 

@@ -174,7 +174,9 @@ class ListedEntry(NamedTuple):
     is_erased: bool
 
     def document(self, people: dict[int, bytes]) -> dict[str, Any]:
-        """Return the entry as a dict for JSON, for the site's owner; `people`: JSON summaries by profile id."""
+        """Return the entry as a dict for JSON, for the site's owner; `people`: JSON summaries by profile id; a profile
+        without one is null.
+        """
         return self._document(_SHOWN_TO_OWNERS) | {
             "actor": _person(people, self.actor_id),
             "subject": _person(people, self.subject_id),

@@ -78,9 +78,10 @@ FLAGS = ("is_sticky", "is_open", "is_deleted", "is_moderated")
 
 
 class MicrocosmColumns(NamedTuple):
-    """Columns of a microcosm that clients write; `visibility`: public, protected or private, a value that v1's clients
-    send and that gives no rights; `item_types`: the types of items that it takes. None, allowed in an update alone,
-    keeps the stored value.
+    """Columns of a microcosm that clients write; `title` and `description`: cleaned and HTML-escaped
+    (text_rendering.py), stored as they are; `visibility`: public, protected or private, a value that v1's clients send
+    and that gives no rights; `item_types`: the types of items that it takes. None, allowed in an update alone, keeps
+    the stored value.
     """
 
     title: str | None

@@ -311,13 +311,14 @@ OWN = Query(
 
 
 class UpdateEntry(NamedTuple):
-    """Entry of the list of updates: the update, its actor, and the item, comment or profile that it is about.
+    """Entry of the list of updates: the update, its actor (of a decision: the viewer), and the item or comment that it
+    is about.
 
     Ids are 0 for none. `type`: a key of update_types.NAMES; `is_unread`: the viewer has not read all of the item, or,
     of a decision, not marked everything as read since; `profile_id`: profile that the comment is on; `title`: of what
-    the comment is on; `participant_…`: those of the comment's huddle. `stub`: the comment's row, with `id` None without
-    a comment; `row`: SUMMARY_COLUMNS of the item, the first of which is None without an item. `mine`: the viewer's part
-    of the item's details; `times`: SUMMARY_TIMES of the item.
+    the comment is on, HTML-escaped; `participant_…`: those of the comment's huddle. `stub`: the comment's row, with
+    `id` None without a comment; `row`: SUMMARY_COLUMNS of the item, the first of which is None without an item. `mine`:
+    the viewer's part of the item's details; `times`: SUMMARY_TIMES of the item.
     """
 
     id: int

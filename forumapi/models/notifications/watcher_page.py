@@ -186,8 +186,9 @@ class WatcherPage(NamedTuple):
         site_id: int,
         site: bytes,
     ) -> bytes:
-        """Render the entries as a JSON array (discovery 5.6). `documents`: those of `wanted`, without which an entry is
-        left out; `tree`, `view`: as in `read`; `site`: JSON document of the site itself.
+        """Render the entries as a JSON array (discovery 5.6). `documents`: those of `wanted`; a followed profile or
+        microcosm without its document is left out, other missing authors are null; `item` of the entry for all new
+        people is null; `tree`, `view`: as in `read`; `site`: JSON document of the site itself.
         """
         people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
 

@@ -1,7 +1,7 @@
 """Webhooks of a site: their receivers, the kinds of events they receive, and the profiles that they act as.
 
-A webhook sees what the profile that registered it may see at the moment of each delivery, or what a guest may. Its
-secret is stored in plain text, since deliveries are signed with it. Docs: docs/api/webhooks.md.
+A webhook sees what the profile that it acts as may see at the moment of each delivery, or, without one, what a guest
+may. Its secret is stored in plain text, since deliveries are signed with it. Docs: docs/api/webhooks.md.
 """
 
 from __future__ import annotations
@@ -168,9 +168,9 @@ LIST_ALL = Query(
 
 
 class WebhookSettings(Struct, frozen=True):
-    """Settings of a webhook that the site's owner chooses. `kinds` and `item_types`: an event must be of one of these
-    kinds, about a thing of one of these types; `acts_as`: id of the profile whose rights it has; 0: a guest's;
-    `with_documents`: deliveries hold the document of the event's thing.
+    """Settings of a webhook that the site's owner chooses. `name`: HTML-escaped; `kinds` and `item_types`: an event
+    must be of one of these kinds, about a thing of one of these types; `acts_as`: id of the profile whose rights it
+    has; 0: a guest's; `with_documents`: deliveries hold the document of the event's thing.
     """
 
     name: str

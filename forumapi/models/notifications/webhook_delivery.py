@@ -65,8 +65,9 @@ _WANTED: Final = f"""
 
 
 def _in_reach(thing: str, profile_id: str) -> str:
-    """Return the SQL condition that a delivery is about no huddle, or about one in which a profile takes part now.
-    `thing`: SQL name of the delivery's row; `profile_id`: SQL expression of the profile's id.
+    """Return the SQL condition that a delivery or event is about no huddle, or about one in which a profile takes part
+    now. `thing`: SQL alias of the row of webhook_deliveries or event_log; `profile_id`: SQL expression of the profile's
+    id.
     """
     return f"""
                ({itemtypes.HUDDLE} NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))

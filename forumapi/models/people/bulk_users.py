@@ -166,8 +166,9 @@ def find_or_create(
 
 
 def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) -> dict[int, int]:
-    """Make profiles on the site for users, under names made of the profiles' ids; return profile ids by user id.
-    `addresses`: e-mail addresses by user id.
+    """Make profiles on the site for users, under names made of the profiles' ids; return profile ids by user id. Where
+    such a name was taken three times, Profile.find_or_create makes the profile; a profile that the user got meanwhile
+    is returned too. `addresses`: e-mail addresses by user id.
     """
     if not addresses:
         return {}

@@ -67,8 +67,8 @@ ATTRIBUTE: Final = f"{ANY_ATTRIBUTE} AND {GRANTED.format(a='a')}"
 
 
 def has_own(profile_id: str, tests: str, granted: str = GRANTED) -> str:
-    """Return the SQL condition that the profile itself, not the site's owner, wrote a value under an attribute key that
-    one of the tests names.
+    """Return the SQL condition that the profile has, under an attribute key that one of the tests names, a value that
+    the site's owner did not write.
 
     The arguments are SQL: `profile_id`, an expression for the profile's id; `tests`, the name of the table of tests;
     `granted`, the condition that the owner wrote an attribute, in which `{a}` stands for the attribute's alias.

@@ -57,7 +57,9 @@ DELETE = Query(
 
 
 class Ignore(NamedTuple):
-    """Thing that the author ignores, by type and id; several are written at a time."""
+    """Thing that the author ignores, by type and id; several are written at a time. A write that concerns people or
+    huddles counts the author's unread huddles anew.
+    """
 
     item_type: int
     item_id: int

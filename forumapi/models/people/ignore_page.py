@@ -145,8 +145,8 @@ def entries(
     site_id: int,
 ) -> bytes:
     """Render the entries of the page `found` as a JSON array, in its order. `documents`: those that `found.wanted`
-    names, by kind and id; a profile or microcosm whose document is missing is left out. `view`: `tree.view` of the
-    viewer.
+    names, by kind and id; a profile or microcosm whose document is missing is left out. `view`: microcosms of `tree`
+    that the viewer may read.
     """
     people, places = documents[profile_summary.SUMMARY], documents[microcosm_summary.SUMMARY]
     made = []

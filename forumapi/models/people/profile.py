@@ -134,7 +134,9 @@ REVOKE_MEMBER = Query(
 
 
 class Profile(NamedTuple):
-    """Profile whose row is locked, with the columns that its person or the site's owner may change."""
+    """Profile whose row is locked, with the columns that its person or the site's owner may change; `name` and `gender`
+    are HTML-escaped.
+    """
 
     id: int
     version: int
@@ -163,8 +165,8 @@ class Profile(NamedTuple):
         ip: str = "",
         uses_platform: bool = True,
     ) -> int:
-        """Make the profile of a user on a site, as `name`, and return its id; if the user has one here, return that
-        one's. `ip`: the client address, for the audit.
+        """Make the profile of a user on a site, as `name`, which is HTML-escaped, and return its id; if the user has
+        one here, return that one's. `ip`: the client address, for the audit.
 
         A name that is taken, or looks like another's, gets a number appended, or else is replaced by one made of the
         user's id; raises Unavailable if no such name is free. `uses_platform` False: only a provider that the site's
@@ -303,7 +305,8 @@ def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
 
 def _candidates(name: str, user_id: int) -> Iterator[str]:
     """Yield names to try in turn: `name`; `name` with each number from 2 to 9; `name` with the user's number, which is
-    `user_id` + SUGGESTED_FROM; then 39 names made of the user's number alone.
+    `user_id` + SUGGESTED_FROM; each cut before the number to 25 characters in all; then 39 names made of the user's
+    number alone.
     """
     yield name
     for number in range(2, 10):

@@ -151,7 +151,8 @@ class LockedRoles(NamedTuple):
 
 
 class Role(NamedTuple):
-    """Role of a microcosm, whose row is locked after LockedRoles. `flags`: all of FLAGS, by wire name.
+    """Role of a microcosm, whose row is locked after LockedRoles. `title`: HTML-escaped; `flags`: all of FLAGS, by wire
+    name.
 
     On a large site a change of members only queues the role: the methods then return the queued role, which the caller
     passes to Settler.take_away after the commit.
@@ -203,7 +204,9 @@ class Role(NamedTuple):
     def update(
         self, tx: Transaction, author: Author, title: str, flags: Mapping[str, bool], reason: str
     ) -> None:
-        """Store a new title and new flags; `flags` holds all of FLAGS, by wire name. `reason`: the edit reason."""
+        """Store a new title and new flags; `flags` holds all of FLAGS, by wire name. `title` and `reason`, the edit
+        reason, are HTML-escaped.
+        """
         self._store(tx, author, journal.REPLACED, title, flags, reason)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
@@ -273,8 +276,8 @@ class Role(NamedTuple):
         *,
         audit: bool = True,
     ) -> Settling | None:
-        """Recompute which of these profiles (None: all of the site) are in the role, and record the change; return the
-        queued role, None if nothing is queued.
+        """Recompute which of these profiles (None: all of the site) are in the role, and record a change of the role,
+        even if nobody came or went; return the queued role, None if nothing is queued.
 
         `audit` False: criteria were changed, which the audit does not record (platform 7.1).
         """

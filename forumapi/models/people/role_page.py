@@ -105,7 +105,8 @@ FIND_NAMED = Query(
 
 class ShownRole(NamedTuple):
     """Role as it is shown. `author` and `editor`: (id, version) of the profiles that made it and last changed it, id 0
-    for nobody; `edited`: time of that change, None if it was never changed; `flags`: all of FLAGS, by wire name.
+    for nobody; `edited`: time of that change, None if it was never changed; `flags`: all of FLAGS, by wire name; texts
+    are HTML-escaped.
     """
 
     id: int
@@ -168,8 +169,9 @@ def document(
     losing: bytes = b"",
     reason: bytes = b"",
 ) -> bytes:
-    """Render a role as JSON (platform 5.2). `people`: summaries of the role's author and editor by profile id. All
-    parameters from `permissions` on are JSON, and b"" leaves the member out.
+    """Render a role as JSON (platform 5.2). `people`: summaries of the role's author and editor by profile id; without
+    one the author is null, and the editor left out. All parameters from `permissions` on are JSON, and b"" leaves the
+    member out.
 
     `permissions`: for a role that stands alone; `members` and `losing`: for a role in a list; `reason`: for a role in
     the list of one profile's roles.
