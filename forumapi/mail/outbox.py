@@ -257,8 +257,9 @@ def queue_notice(
 
 
 def notice(template: str, subject: str, /, **values: object) -> tuple[str, str]:
-    """Render the template `template` of `templates/mail/notices`; return the text and the HTML of the mail. `subject`:
-    may be HTML-escaped, and is the title of the HTML; `values`: for the template, all plain text.
+    """Render the template `template` of `templates/mail/notices`; return the text and the HTML of the mail. `template`:
+    its file's name without the ending. `subject`: may be HTML-escaped, and is the title of the HTML; `values`: for the
+    template, all plain text.
     """
     path = f"mail/notices/{template}"
     text = templates.render(f"{path}.txt", **values)
@@ -273,7 +274,7 @@ def plain(text: str) -> str:
 
 def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
     """Lease up to `batch` mails that are due, for LEASE_S seconds; return two lists: those with a text, which are
-    leased before others, and those that have to be rendered.
+    leased before others, and those that have to be rendered, each in any order.
     """
     texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
     room = batch - len(texts)
@@ -285,7 +286,7 @@ def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
 
 def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
     """Store the outcomes of leased mails, count those sent in the usage of their sites, and suppress the addresses that
-    bounced. The texts of mails that are sent are deleted.
+    bounced. The texts of mails that are sent are deleted. A mail that has an outcome already keeps it.
     """
     sent = [one.mail_id for one in outcomes if one.state == "sent"]
     if sent:

@@ -1,4 +1,6 @@
-"""Encoding of mails, and their transport: to an SMTP server or, in the embedded mode, into a folder."""
+"""Encoding of mails, and their transport: to an SMTP server or, in the embedded mode, into a folder where none is set
+or allowed.
+"""
 
 from __future__ import annotations
 
@@ -141,7 +143,7 @@ def _part(kind: str, text: str) -> MIMEBase:
 
 class Transport:
     """Sender of mails one after the other, over one SMTP connection that is opened for the first; in the embedded mode,
-    writer of mails into a folder.
+    writer into a folder of those mails that may not go to a server, or of all if none is set.
     """
 
     def __init__(self, config: Config) -> None:
@@ -149,8 +151,9 @@ class Transport:
         self._smtp: smtplib.SMTP | None = None
 
     def deliver(self, message: Message) -> None:
-        """Send one mail, or write it into the folder of the embedded mode. Raises UndeliverableError,
-        ServerUnavailableError; OSError or smtplib.SMTPException for a failure that may pass.
+        """Send one mail to the server, if one is set and `is_allowed` permits it; else write it into the folder of the
+        embedded mode. Raises UndeliverableError, also if neither is possible; ServerUnavailableError; OSError or
+        smtplib.SMTPException for a failure that may pass.
         """
         config = self.config
         for address in (message.recipient, message.sender[1]):

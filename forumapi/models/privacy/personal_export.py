@@ -243,8 +243,8 @@ class PersonalExport(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, profile_id: int) -> PersonalExport | None:
-        """Return the copy of a profile's data, made already or not; None if there is none, or its time `ends` has
-        passed.
+        """Return the copy of a profile's data, made, failed or not made yet; None if there is none, or its time `ends`
+        has passed.
         """
         row = tx.row(FIND, site_id=site_id, profile_id=profile_id, hours=HOURS)
         return cls(*row) if row else None

@@ -160,8 +160,8 @@ class Gone(NamedTuple):
 
 
 class RemovalBatch(NamedTuple):
-    """Result of a batch of removals. `rows`: number of things dealt with, 0 at the end; `gone`: those whose texts went;
-    `files`: hashes of the files that were attached to these, each once, which may be nobody's now.
+    """Result of a batch of removals. `rows`: number of things dealt with, 0 once nothing is left to do; `gone`: those
+    whose texts went; `files`: hashes of the files that were attached to these, each once, which may be nobody's now.
     """
 
     rows: int

@@ -418,8 +418,9 @@ class SiteDeletion(NamedTuple):
 
 
 class ListedDeletion(NamedTuple):
-    """Deletion as operators see it. `state`: waits (in the export window), deleting or deleted; `begins`: when it
-    begins, or began; `finished` None, `receipt` "" and `signature` None before its end; `id`: 0 while it waits.
+    """Deletion of a site as operators see it. `key`: the site's subdomain; `state`: waits (in the export window),
+    deleting or deleted; `begins`: when it begins, or began; `finished` None, `receipt` "" and `signature` None before
+    its end; `id`: 0 while it waits.
     """
 
     site_id: int

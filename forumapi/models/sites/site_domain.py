@@ -214,7 +214,7 @@ class _Row(NamedTuple):
 
 
 class DueDomain(NamedTuple):
-    """Domain to be checked now, and id and key of the site that is served under it or claims it."""
+    """Domain to be checked now, and id and subdomain (`key`) of the site that is served under it or claims it."""
 
     site_id: int
     key: str

@@ -102,7 +102,9 @@ def names_domain_alone(body: SiteBody) -> bool:
 
 
 class SiteSettings(NamedTuple):
-    """Settings of a site that its owner chooses, as stored: title and description HTML-escaped; None: not set."""
+    """Settings of a site that its owner chooses, as stored: title and description HTML-escaped; `names_moderators`:
+    readers are told who moderates a microcosm; None: not set.
+    """
 
     title: str = ""
     description: str = ""

@@ -406,7 +406,7 @@ class PlatformLink(NamedTuple):
 
 
 class BlockedDomain(NamedTuple):
-    """Domain that links may not lead to, nor to its subdomains."""
+    """Domain that links may not lead to, nor to its subdomains; `created`: when it was blocked."""
 
     domain: str
     created: datetime.datetime

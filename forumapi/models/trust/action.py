@@ -298,7 +298,7 @@ FORGET_STATES = Query(
 class ActionGrounds(NamedTuple):
     """Grounds of an action: `ground`, TERMS or ILLEGAL, and `category`, one of CATEGORIES (dsa_terms.py); `rule` (words
     of the rule that was broken) and `reason`, which the authors of the things read; and `note`, which moderators alone
-    read.
+    read; these texts are HTML-escaped, "" for none.
     """
 
     ground: str
@@ -319,9 +319,10 @@ class ActionQuery(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """Outcome of carrying out or undoing an action for one thing: the thing's new `state` and its number `place` in the
-    plan; `change`, None if nothing changed; and in `conflict` why the change was refused or could not be undone, "" for
-    neither.
+    """Outcome of carrying out or undoing an action for one thing: the `state` of the thing in the action (done,
+    unchanged or refused; after an undo undone or conflict) and its number `place` in the plan; `change`: what the
+    action changed, None for no change and for an undo; and in `conflict` why the change was refused or could not be
+    undone, "" for neither.
     """
 
     place: int
@@ -518,7 +519,8 @@ class Action:
             self.run(tx, author, allowed, IN_REQUEST)
 
     def run(self, tx: Transaction, author: Author, allowed: Collection[int], limit: int) -> None:
-        """Change up to `limit` of the things that are not done yet; the last batch sets the action to DONE.
+        """Change up to `limit` of the things that are not done yet, one alone if `_batch` says so; the last batch sets
+        the action to DONE.
 
         `author`: the action's actor; `allowed`: microcosms that the actor moderates now; a thing in none of them is
         refused.
@@ -730,8 +732,8 @@ class Action:
             )
 
     def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
-        """Store `state`, such as RUNNING, as the action's. `by`: the profile that undoes the action; 0 leaves what is
-        stored.
+        """Store `state`, such as RUNNING, as the action's, and the time at which it began, was done or undone. `by`:
+        the profile that undoes the action; 0 leaves what is stored.
         """
         tx.run(SET_STATE, site_id=site_id, action_id=self.id, state=state, by=by or None)
         self.state = state

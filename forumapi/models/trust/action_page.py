@@ -95,8 +95,8 @@ class ShownAction(NamedTuple):
     no case; `total`: number of its things; `finished`: time at which all were done, None before; `undone`: time at
     which an undo of it last ended, None before; `undone_by`: profile that began the last undo, 0 for nobody; `ground`
     to `note`: as in ActionGrounds; `place_id`, `ends`: as in Action. `rule_id`: the rule that acted, in its version
-    `rule_version`, 0 if a moderator did. `into_id` and `into_type`: the item merged into, or made by a split, 0 for
-    none; `title`: title of what a split made.
+    `rule_version`, 0 for none. `into_id` and `into_type`: the item merged into, or made by a split, 0 for none;
+    `title`: title of what a split made.
     """
 
     id: int

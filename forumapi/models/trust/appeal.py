@@ -136,9 +136,10 @@ OTHERS_MODERATE = Query(
 def insert(
     tx: Transaction, site_id: int, me: int, statement_id: int, text: str
 ) -> tuple[int, bool]:
-    """Store an appeal of the profile `me` against its statement of reasons, with `text` as its first message, and open
-    its case; return (its id, True). If there is an appeal already, store nothing and return (that appeal's id, False);
-    (0, False) if `me` has no such statement.
+    """Store an appeal of the profile `me` against the statement of reasons `statement_id`, which is addressed to that
+    profile, with `text`, HTML-escaped, as its first message, and open its case; return (the appeal's id, True). If
+    there is an appeal already, store nothing and return (that appeal's id, False); (0, False) if `me` has no such
+    statement.
 
     Raises Conflict if the statement is older than APPEAL_MONTHS.
     """
@@ -163,7 +164,9 @@ def insert(
 
 
 class SentMessage(NamedTuple):
-    """Message in an appeal. `author_id`: the profile that wrote it, the one that appeals or a moderator's."""
+    """Message in an appeal. `author_id`: the profile that wrote it, the one that appeals or a moderator's; `text`:
+    HTML-escaped.
+    """
 
     text: str
     created: datetime.datetime
@@ -264,8 +267,8 @@ class Appeal:
 
     def others_decide(self, tx: Reader, site_id: int, tree: Tree, owner_id: int) -> bool:
         """Return True if somebody may decide who neither did the action nor appeals: the site's owner (`owner_id`), or
-        one who moderates all of the appeal's `microcosm_ids`; if one of these is 0, or there are none, the owner alone
-        may.
+        one who moderates all of the appeal's `microcosm_ids` (of up to 500 people in moderator roles); if one of these
+        is 0, or there are none, the owner alone may.
         """
         but = {self.actor_id, self.profile_id}
         if owner_id not in but:

@@ -167,11 +167,11 @@ class CaseFilters(NamedTuple):
 
 
 class ShownCase(NamedTuple):
-    """Case as moderators see it. `reports`: their number; `author_id`: author of the thing; `priority` 0 is the first;
-    `due`: time by which it is to be decided; `taken_by` until `taken_until`, `assigned_to`, `decided_by`: profiles,
-    None for nobody; `appeal_id` None: it is about no appeal; `is_held`: a rule or check holds the thing, so that a
-    moderator decides. `text`: the comment's Markdown, the item's title or the profile's name, None if the thing is
-    gone.
+    """Case as moderators see it. `microcosm_id` 0: the thing is outside of all; `outcome`: acted or dismissed, ""
+    before the decision; `reports`: their number; `author_id`: author of the thing; `priority` 0 is the first; `due`:
+    time by which it is to be decided; `taken_by` until `taken_until`, `assigned_to`, `decided_by`: profiles, None for
+    nobody; `appeal_id` None: it is about no appeal; `is_held`: a rule or check holds the thing, so that a moderator
+    decides. `text`: the comment's Markdown, the item's title or the profile's name, None if the thing is gone.
     """
 
     id: int

@@ -153,8 +153,9 @@ class ReportedThing(NamedTuple):
 
 @dataclasses.dataclass
 class Report:
-    """Report of a thing: its kind, its category, and the words of its reporter. `shown_ids`: comments of a huddle that
-    the reporter shows to moderators; `guest`: the reporter, None for one with a profile; `id` 0: not stored yet.
+    """Report of a thing: its kind, its category, and `text`, the words of its reporter, HTML-escaped. `shown_ids`:
+    comments of a huddle that the reporter shows to moderators; `guest`: the reporter, None for one with a profile; `id`
+    0: not stored yet.
     """
 
     thing: ReportedThing
@@ -243,8 +244,8 @@ def _check_limits(counts: Sequence[int]) -> None:
 
 
 class OwnReport(NamedTuple):
-    """Report as its reporter sees it. `state`: that of its case, open or decided; `outcome`: acted or dismissed,
-    without a meaning before the decision; `decided`: time of the decision, None before.
+    """Report as its reporter sees it. `state`: that of its case, open or decided; `outcome`: acted or dismissed, ""
+    before the decision; `text`: HTML-escaped; `decided`: time of the decision, None before.
     """
 
     id: int

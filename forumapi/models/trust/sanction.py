@@ -125,7 +125,7 @@ class Sanction:
         ends: datetime.datetime | None = None,
     ) -> None:
         """Store the sanction until `ends` (None: for good) or, if not `is_in_force`, delete it; recompute the profile's
-        roles. Nothing happens if the sanction is so already.
+        roles and journal the change. Nothing happens if the sanction is so already.
         """
         state = (ends.isoformat() if ends is not None else "") if is_in_force else NONE
         if state == self.state:
