@@ -664,7 +664,8 @@ class Config:
     queue_per_site: int = _setting(
         500,
         "requests",
-        "Requests of one site that wait in a busy worker, of members and of guests so many each; more are 503.",
+        "Requests of one site that wait in a busy worker, of members and of guests so many each; more are 503. Of one "
+        "guest address with a limit a fifth of them wait, more are 429.",
         reload=True,
         rule=_between(1, 100_000),
     )

@@ -33,6 +33,8 @@ IN_WORK: Final = 8
 SHARED_S: Final = 60.0
 # When the next request begins at the latest, though the worker never has nothing to do.
 _IDLE_S: Final = 0.005
+# Part of a site's queue of guests that may wait of one address whose requests in work are limited.
+_ADDRESS_PART: Final = 5
 # Retry-After of refused requests.
 _RETRY_S: Final = 5
 # How often the refusals of a site are logged, and how many sites are named then.
@@ -43,8 +45,8 @@ _SEARCH_S: Final = 0.1
 
 
 class _BlockedRequest(WaitingRequest):
-    """WaitingRequest of a request whose thread waits until the lock `turn` is free. `admission`: the place that was
-    granted, None before; `is_gone()` returns True if its client has hung up; `is_gone` None: nobody can tell.
+    """Waiting request, whose thread waits until the lock `turn` is free. `admission`: the place that was granted, None
+    before; `is_gone()` returns True if its client has hung up; `is_gone` None: nobody can tell.
     """
 
     __slots__ = ("admission", "is_gone", "turn")
@@ -96,8 +98,8 @@ class Admission:
 class AdmissionGate:
     """Gate of a worker, which each request passes before its work. Its settings, set by `apply`: `address_limit`: most
     requests in work of one guest address, 0 for any number; `queue`: most members' requests of one site that wait, and
-    most of its guests'; `wait_s`: longest wait; `weights`: by subdomain key of a site, its weight beside other sites, 1
-    for a site that is not in it.
+    most of its guests', of one address a fifth of them unless `address_limit` is 0; `wait_s`: longest wait; `weights`:
+    by subdomain key of a site, its weight beside other sites, 1 for a site that is not in it.
     """
 
     def __init__(self) -> None:
@@ -148,7 +150,8 @@ class AdmissionGate:
         returns True if the client has hung up, None: nobody can tell.
 
         Raises SiteBusy where the site's queue is full or the turn has not come within `wait_s`, TooMany where it has
-        not since the address is at its limit, Unavailable for a client that has hung up.
+        not since the address is at its limit, or where as many requests of the address wait as may, Unavailable for a
+        client that has hung up.
         """
         queue = self._queue
         with self._lock:
@@ -200,6 +203,10 @@ class AdmissionGate:
     ) -> _BlockedRequest:
         queue = self._queue
         site.weight = self._weights.get(key, 1)
+        if address and queue.address_limit and self._crowds(site, address):
+            self._search(site)
+            if self._crowds(site, address):
+                raise _too_many()
         if (site.member_count if is_member else site.guest_count) >= self._queue_limit:
             self._search(site)
             if (site.member_count if is_member else site.guest_count) >= self._queue_limit:
@@ -207,6 +214,11 @@ class AdmissionGate:
         entry = _BlockedRequest(site, price, address, is_member, is_gone)
         queue.push(entry)
         return entry
+
+    def _crowds(self, site: SiteQueue, address: str) -> bool:
+        """Return True if as many requests of a guest address wait in a site's queue as may."""
+        lane = site.guests.get(address)
+        return lane is not None and len(lane) >= max(1, self._queue_limit // _ADDRESS_PART)
 
     def _refusal(self, site: SiteQueue, key: str, reason: str) -> SiteBusy:
         metrics.ADMISSION_REFUSED.add(1, reason)
@@ -253,8 +265,7 @@ class AdmissionGate:
                     if not is_held:
                         raise self._refusal(entry.site, key, "late")
             if is_waiting:
-                metrics.ADMISSION_REFUSED.add(1, "address")
-                raise TooMany("Too many requests of this address are waiting", 1)
+                raise _too_many()
         if entry.is_gone is _has_gone:
             metrics.ADMISSION_REFUSED.add(1, "gone")
             raise _Gone("The client has hung up")
@@ -349,6 +360,11 @@ class AdmissionGate:
             refused, self._refused = self._refused, {}
             for key in sorted(refused, key=refused.__getitem__, reverse=True)[:_MOST_LOGGED]:
                 logger.warning("site %s: %d requests refused, it asks too much", key, refused[key])
+
+
+def _too_many() -> TooMany:
+    metrics.ADMISSION_REFUSED.add(1, "address")
+    return TooMany("Too many requests of this address are waiting", 1)
 
 
 def _has_gone() -> bool:

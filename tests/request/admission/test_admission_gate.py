@@ -118,6 +118,23 @@ def test_an_address_at_its_limit_waits_and_others_do_not() -> None:
     assert not at._queue.sites
 
 
+def test_one_address_does_not_fill_the_queue_of_its_site() -> None:
+    at = gate(at_once=2, address_limit=1, queue=10)
+    places = [at.enter(ord("a"), "a", 1.0, address="x"), at.enter(ord("b"), "b", 1.0)]
+    crowd: list[tuple[str, dict[str, object]]] = [("ax", {"address": "x"})] * 12
+    with waiting(at, *crowd, ("ay", {"address": "y"})) as results:
+        refused = [result for _, result in results]
+        for place in places:
+            place.end()
+    assert [type(result) for result in refused] == [TooMany] * 10
+    assert sorted(name for name, result in results if isinstance(result, Admission)) == [
+        "ax",
+        "ax",
+        "ay",
+    ]
+    assert not at._queue.running
+
+
 def test_clients_that_hang_up_free_their_places_and_cost_nobody_a_turn() -> None:
     at = gate(queue=2)
     gone = threading.Event()
