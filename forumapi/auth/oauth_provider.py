@@ -240,7 +240,8 @@ class OAuthProvider:
 
     def introspect(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
         """Return the state of one of the client's own tokens: active or not, with scopes, expiry and profile (RFC
-        7662). Not active for a client without a secret. `pairs`, `authorization`: as in `token`.
+        7662). Not active: a token that is unknown or another client's, one of a person who is banned or has no profile
+        on the site, and any for a client without a secret. `pairs`, `authorization`: as in `token`.
         """
         return self._ask(self._introspection.create_introspect_response, pairs, authorization)
 

@@ -209,7 +209,7 @@ class Api:
     ) -> Document:
         """Send one request of the HTTP method `method` to `path` below /api/v1 and return its answer. The request's
         body is `body` as JSON, else the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None.
-        A plain GET that `still_holds` has just read anew is answered from there, once.
+        A plain GET (no body, no headers of its own) that `still_holds` has just read anew is answered from there, once.
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
         sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an answer, with 400

@@ -70,8 +70,9 @@ class Writing:
 
     `draft`: version of the stored draft that saving replaces, 0 for none; `saved`: when that draft was saved, as the
     API writes times. `preview`: the text as HTML, None if no preview is asked for. `other`: the text that was stored
-    elsewhere since the form was shown, None if none was. `problem` or `failure`: the website's or the API's reason for
-    a refusal; `status`: HTTP status of the page with the form.
+    elsewhere since the form was shown, of a comment or draft in Markdown, of an item its fields as plain text; None if
+    none was. `problem` or `failure`: the website's or the API's reason for a refusal; `status`: HTTP status of the page
+    with the form.
     """
 
     text: str = ""

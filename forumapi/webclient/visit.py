@@ -178,16 +178,16 @@ class Visit:
         return found
 
     def member(self) -> dict[str, Any]:
-        """Return the visitor's own profile. Raises SignInFirst for guests, Failure if the API refuses to name the
-        visitor.
+        """Return `me`, the visitor's own profile and account. Raises SignInFirst for guests, Failure if the API refuses
+        to name the visitor.
         """
         if self.me is None:
             raise SignInFirst
         return self.me
 
     def fresh_member(self) -> dict[str, Any]:
-        """Return the visitor's own profile. Raises SignInFirst for guests, and for people whose sign-in is 30 minutes
-        ago or longer; Failure if the API refuses to name the visitor.
+        """Return `me`, the visitor's own profile and account. Raises SignInFirst for guests, and for people whose
+        sign-in is 30 minutes ago or longer; Failure if the API refuses to name the visitor.
         """
         found = self.member()
         if not self.session.is_fresh:

@@ -77,9 +77,9 @@ class KeysView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key with the
-        id in the field `id`. For the new key, a refusal whose status is in SHOWN (400, 401, 403 and others) shows the
-        form again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with
-        400 for an `id` that is no number, Failure for other refusals.
+        id in the field `id`, and lead back to the list. For the new key, a refusal whose status is in SHOWN (400, 401,
+        403 and others) shows the form again with that status. Raises SignInFirst for guests and for a sign-in older
+        than 30 minutes, Refused with 400 for an `id` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         if visit.field("do") == "revoke":
@@ -131,9 +131,9 @@ class AddressView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Send a code to the new address, and show the form that asks for the code; with `step` = "code" change the
-        address by that code, and by one of the second factor (field `factor`) where the member has one. A refusal whose
-        status is in SHOWN (400, 401, 403 and others) shows the form again with that status. Raises SignInFirst for
-        guests and for a sign-in older than 30 minutes, Failure for other refusals.
+        address by that code, and by one of the second factor (field `factor`) where the member has one, and lead to the
+        page anew. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the form again with that status.
+        Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         email, code = visit.field("email").strip(), visit.field("code")
@@ -188,10 +188,10 @@ class FactorView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret and shows
-        recovery codes, "recovery" makes and shows new recovery codes, and "off" switches the factor off, both by a code
-        of the app. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the page again with that status;
-        another `do` raises Refused with 400. Raises SignInFirst for guests and for a sign-in older than 30 minutes,
-        Failure for other refusals.
+        recovery codes, "recovery" makes and shows new recovery codes, and "off" switches the factor off and leads to
+        the page anew, both by a code of the app. A refusal whose status is in SHOWN (400, 401, 403 and others) shows
+        the page again with that status; another `do` raises Refused with 400. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()
@@ -256,9 +256,9 @@ class PasskeysView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Store a passkey that the browser has made; with `do` = "rename" or "remove" rename or delete the passkey with
-        the id in the field `id`. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the page again
-        with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for an
-        `id` that is no number, Failure for other refusals.
+        the id in the field `id`; then lead back to the list. A refusal whose status is in SHOWN (400, 401, 403 and
+        others) shows the page again with that status. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes, Refused with 400 for an `id` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         step, name = visit.field("do"), visit.field("name")

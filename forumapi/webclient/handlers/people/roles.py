@@ -115,9 +115,10 @@ class RoleView(View):
         return self.show(visit, microcosm, role)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Store the role's title and rights; with `do` = "delete" delete the role and lead to the microcosm's roles.
-        For title and rights, a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with
-        that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
+        """Store the role's title and rights, and lead back to the role; with `do` = "delete" delete the role and lead
+        to the microcosm's roles. For title and rights, a refusal whose status is in FORM_REFUSALS (400, 403 and others)
+        shows the page again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes,
+        Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -184,10 +185,10 @@ class RoleMembersView(View):
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile whose id is the field `profile`, or whose name is the field `name`, in the role with the id
-        `role`; with `do` = "take off" undo the naming of `profile`. If no profile is called exactly so, in any letter
-        case, show the role's page with profiles whose names begin so. A refusal whose status is in FORM_REFUSALS (400,
-        403 and others) shows the page with its reason. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals.
+        `role`; with `do` = "take off" undo the naming of `profile`; then lead back to the role. If no profile is called
+        exactly so, in any letter case, show the role's page with profiles whose names begin so. A refusal whose status
+        is in FORM_REFUSALS (400, 403 and others) shows the page with its reason. Raises SignInFirst for guests and for
+        a sign-in older than 30 minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"

@@ -39,8 +39,8 @@ class FeedEntry(NamedTuple):
 
 
 class FeedDocument(NamedTuple):
-    """Feed in no particular format, with its entries in order, newest first. `page`: whole URL of the page that the
-    feed belongs to; `own`: the feed's own URL without `.atom` or `.json`.
+    """Feed in no particular format, with its entries in order, latest activity first. `page`: whole URL of the page
+    that the feed belongs to; `own`: the feed's own URL without `.atom` or `.json`.
     """
 
     title: str

@@ -135,7 +135,8 @@ class ActionView(View):
     def post(self, visit: Visit, action: int) -> Answer:
         """With `do` = "confirm" take the planned action with the id `action`, with "undo" undo it, and lead back to its
         page; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page with the refusal's reason.
-        Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals.
+        Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals, and for any if the
+        API does not show the action to the member.
         """
         visit.member()
         try:

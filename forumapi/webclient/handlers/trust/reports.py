@@ -36,8 +36,8 @@ class ReportThingView(View):
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Send the report about the thing with the id `item`: a member is led to the receipt, a guest is told of the
         mail that confirms the report. A refusal whose status is 501 or in FORM_REFUSALS (400, 403 and others) shows the
-        form again with that status; raises Failure for any other. `things`: plural of the thing's type, such as
-        `comments`.
+        form again with that status; raises Failure for any other, and for any if the visitor may not read the thing.
+        `things`: plural of the thing's type, such as `comments`.
         """
         is_guest = visit.me is None
         body = {
@@ -89,8 +89,8 @@ class ReportsView(View):
     """List of the member's own reports."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of the member's reports, newest first; the query parameter `before` chooses the page. Raises
-        SignInFirst for guests.
+        """List a page of the member's reports, newest first; the query parameter `before`, a key that an earlier page
+        gave, chooses the page. Raises SignInFirst for guests.
         """
         visit.member()
         found = keyset_lists.read(visit, "/reports", "reports")

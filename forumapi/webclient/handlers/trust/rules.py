@@ -89,10 +89,10 @@ class RuleFormView(View):
 
     def post(self, visit: Visit, rule: int = 0) -> Answer:
         """Show the form with what its rule would have fitted; with `do` = "save" save the rule, if the form is as it
-        was at the dry run, and lead to the rule. A refusal whose status is 404 or in FORM_REFUSALS (400, 403 and
-        others) shows the form again with that status. `rule`: id of the rule that is changed, 0 for a new one. Raises
-        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes,
-        Failure for other refusals.
+        was at the dry run, and lead to the rule. A refusal whose status is in FORM_REFUSALS (400, 403 and others), and
+        404 of saving, show the form again with that status. `rule`: id of the rule that is changed, 0 for a new one.
+        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
+        minutes, Failure for other refusals.
         """
         owner(visit)
         typed = _typed(visit)
@@ -180,9 +180,10 @@ class RuleView(View):
 
     def post(self, visit: Visit, rule: int) -> Answer:
         """With `do` = "off" switch the rule off and lead to its page, with "delete" delete it and lead to the list;
-        with "shadow" or "active" show the dry run of the rule in that mode, whose confirmation switches it on; another
-        `do` raises Refused with 400. Raises Refused with 403 for members who do not own the site, SignInFirst for
-        guests and for a sign-in older than 30 minutes, Failure if the API refuses.
+        with "shadow" or "active" show the dry run of the rule in that mode, whose confirmation switches it on, or the
+        refusal of that dry run as `RuleFormView.tried` does; another `do` raises Refused with 400. Raises Refused with
+        403 for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure
+        for other refusals.
         """
         owner(visit)
         do = visit.field("do")

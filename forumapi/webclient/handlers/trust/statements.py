@@ -14,8 +14,8 @@ class StatementsView(View):
     """List of the statements of reasons about the member or their content, newest first."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of the statements about the member, newest first; the query parameter `before` chooses the page.
-        Raises SignInFirst for guests.
+        """List a page of the statements about the member, newest first; the query parameter `before`, a key that an
+        earlier page gave, chooses the page. Raises SignInFirst for guests.
         """
         visit.member()
         return visit.page(
@@ -36,7 +36,8 @@ class StatementView(View):
     def post(self, visit: Visit, statement: int) -> Answer:
         """Appeal against the decision of the statement with the id `statement`, with the text of the field `text`, and
         lead to the appeal; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the statement with
-        the refusal's reason. Raises SignInFirst for guests, Failure for other refusals.
+        the refusal's reason. Raises SignInFirst for guests, Failure for other refusals, and for any if the statement is
+        about somebody else.
         """
         visit.member()
         try:
@@ -94,8 +95,8 @@ class AppealsView(View):
     """List of the member's own appeals, newest first."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of the member's appeals, newest first; the query parameter `before` chooses the page. Raises
-        SignInFirst for guests.
+        """List a page of the member's appeals, newest first; the query parameter `before`, a key that an earlier page
+        gave, chooses the page. Raises SignInFirst for guests.
         """
         visit.member()
         return visit.page("appeals.html", found=keyset_lists.read(visit, "/appeals", "appeals"))
@@ -105,8 +106,8 @@ class AppealsToDecideView(View):
     """List of the open appeals that the member may decide as a moderator."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of the open appeals that the member may decide, oldest first; the query parameter `before`
-        chooses the page. Raises SignInFirst for guests.
+        """List a page of the open appeals that the member may decide, oldest first; the query parameter `before`, a key
+        that an earlier page gave, chooses the page. Raises SignInFirst for guests.
         """
         visit.member()
         found = keyset_lists.read(visit, "/appeals", "appeals", toDecide="true")
@@ -127,7 +128,7 @@ class AppealView(View):
         """With `do` = "message" add a message of the field `text`, with "granted" or "refused" decide the appeal with
         that text, and lead back to the appeal; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
         its page with the refusal's reason. Raises SignInFirst for guests, Refused with 400 for another `do`, Failure
-        for other refusals.
+        for other refusals, and for any if the API does not show the appeal to the member.
         """
         visit.member()
         text = visit.field("text")
