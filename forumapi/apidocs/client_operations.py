@@ -43,8 +43,8 @@ class Parameter(NamedTuple):
 
     @property
     def option(self) -> str:
-        """Return the name under which a client takes the parameter as an option, in camel case: `If-Match` is
-        `ifMatch`.
+        """Return the name under which a client takes the parameter as an option: of a header in camel case, `If-Match`
+        is `ifMatch`; of a query parameter as on the wire.
         """
         first, *others = self.name.split("-")
         if not others:

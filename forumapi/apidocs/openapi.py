@@ -1010,7 +1010,7 @@ def _with_keys(name: str, keys: Iterable[str]) -> str:
 
 def _plain(schema: Any) -> Any:
     """Copy a schema in the form that generators read: a value that is always the same is a `const`, and an enumeration
-    has a type.
+    of texts, of integers or of booleans names that type.
     """
     if isinstance(schema, list):
         return [_plain(inner) for inner in schema]

@@ -224,7 +224,8 @@ def record_ban(
     domain: str = "",
 ) -> None:
     """Record in audit and event log that a ban began or ended, for each profile that the ban concerns: those of the
-    user or, if `domain` is given, of all users with an address of that domain or one below it.
+    user or, if `domain` is given, of all users with an address of that domain or one below it; profiles that own their
+    site are left out, since no ban affects them.
 
     `site_id` 0: on all sites. `operator`: who runs the command; `detail`: what the audit says of it, `verb` ("ban" or
     "lift") and reasons.

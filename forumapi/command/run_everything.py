@@ -45,8 +45,8 @@ ENDS_WITHIN_S: Final = 60.0
 
 
 class RunError(Exception):
-    """Failure to start the platform or to keep it running; the message is for the operator, and names the log of a
-    process that failed.
+    """Failure to start the platform or to keep it running; the message is for the operator, and names the log if a
+    process failed.
     """
 
 

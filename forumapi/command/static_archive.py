@@ -358,9 +358,10 @@ class StaticArchive:
         return _ATTRIBUTE.sub(attribute, _IMAGE.sub(image, html))
 
     def _local(self, url: str, up: str) -> str | None:
-        """Return the address to write in place of the link `url`: relative for what the archive holds, the target for a
-        short link, `url` itself for other hosts and for other kinds of pages, None for what the archive lacks and for a
-        blocked or unknown short link. `up`: path from the page to the archive's root.
+        """Return the address to write in place of the link `url`: relative for what the archive holds, and for any
+        profile, which is taken to be there; the target for a short link, `url` itself for other hosts and for other
+        kinds of pages, None for what the archive lacks and for a blocked or unknown short link. `up`: path from the
+        page to the archive's root.
         """
         parts = urlsplit(url)
         is_own = not parts.netloc or parts.netloc.lower() in self._hosts

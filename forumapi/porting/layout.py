@@ -358,7 +358,8 @@ class PortedVersion(PortedDocument, frozen=True, kw_only=True):
 
 class PortedComment(PortedDocument, frozen=True, kw_only=True):
     """Post on a conversation, event, poll or profile; becomes a comment. Posts on the same thing are yielded in reading
-    order.
+    order. `in_reply_to`: id of the post on the same thing that it answers, "" for none; `is_moderated`: it waits for a
+    moderator.
     """
 
     id: OldId
@@ -387,8 +388,8 @@ class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
 
 class PortedMessage(PortedDocument, frozen=True, kw_only=True):
     """Private message; becomes a comment in a huddle. Only people with a copy see it: the author, unless `is_deleted`,
-    those in `to`, and each in `bcc`, who is known to the author alone. `root_id`: message that began the talk, or an id
-    of the talk itself; "" for this one.
+    those in `to`, and each in `bcc`, who is known to the author alone. `name`: title of the talk; `root_id`: message
+    that began the talk, or an id of the talk itself; "" for this one.
     """
 
     id: OldId
@@ -531,7 +532,7 @@ class ForumReader(Protocol):
 
     Each stream can be read more than once, and yields the same documents in the same order while the source is
     unchanged: after a break the loader skips what it already has. A stream that a product lacks is empty. The loader
-    reads the streams in the order in which their methods stand here.
+    reads the streams in the order in which their methods stand here, and some of them again later.
     """
 
     # Name of the product: `phpbb`.

@@ -289,7 +289,7 @@ class _PageMaker:
         }
 
     def _roots(self, operation: Schema) -> Iterator[Schema]:
-        """Yield the schemas of an operation's parameters, of its body and of its answers' data."""
+        """Yield the schemas of an operation's parameters, its body and the data of its answers below status 400."""
         for parameter in operation["parameters"]:
             yield resolve(self.document, parameter)["schema"]
         for media in _first(operation.get("requestBody", {}).get("content", {})):
@@ -402,7 +402,9 @@ class _PageMaker:
         return schema_words.kind(schema, address)
 
     def _statuses(self) -> list[tuple[str, Markup, list[Any]]]:
-        """Return (status, meaning, codes with rendered texts) of each status of a refusal, in ascending order."""
+        """Return (status, meaning, codes) of each status of a refusal, in ascending order; each code as (name, number,
+        meaning, remedy), the latter two as HTML.
+        """
         shared = {**self.document["components"]["responses"], **self.document["x-anywhere"]}
         meanings = {
             name: inline(response["description"])
@@ -460,7 +462,9 @@ def _required(document: Schema, schema: Schema) -> Iterator[str]:
 
 
 def _shortened(example: Schema | None) -> str:
-    """Return the data of the answer in a recorded exchange, shortened by `json_text`; "" where there is none."""
+    """Return the data of the answer in a recorded exchange, an answer without envelope whole, as JSON text shortened by
+    `json_text`; "" where there is none.
+    """
     answer = (example or {}).get("answer")
     if answer is None:
         return ""

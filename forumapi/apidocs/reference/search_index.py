@@ -47,7 +47,8 @@ class SearchIndex:
 
     def find(self, query: str) -> list[SearchHit]:
         """Return the entries in which every word of the query occurs, the best first, MOST_HITS at most; none for a
-        query without words.
+        query without words. Of a longer query the first LONGEST_QUERY characters count, and of these the first eight
+        words.
         """
         words = query[:LONGEST_QUERY].lower().split()[:_MOST_WORDS]
         if not words:
@@ -61,8 +62,8 @@ class SearchIndex:
 
 
 def _score(entry: _Entry, word: str) -> int:
-    """Return how badly a word fits that occurs in the entry: 0 for a word of the name, 1 for the beginning of one,
-    2 for another part of the name, 3 for a part of the text alone.
+    """Return how badly a word fits that occurs in the entry: 0 for a word of the name or the whole name, 1 for the
+    beginning of one, 2 for another part of the name, 3 for a part of the text alone.
     """
     if word in entry.parts or word == entry.name:
         return 0

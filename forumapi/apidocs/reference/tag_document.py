@@ -55,7 +55,9 @@ def tag_document(document: Schema, tag: str) -> Schema:
 
 
 def _scopes(document: Schema) -> dict[str, str]:
-    """Return the scopes that the document's operations ask for, with their meanings."""
+    """Return the scopes that the document's operations ask for, sorted, with their meanings; without `scopes.OPEN` and
+    `scopes.WHOLE`.
+    """
     found = {
         item[verb].get("x-scope", "")
         for item in document["paths"].values()

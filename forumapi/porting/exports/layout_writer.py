@@ -111,17 +111,20 @@ class StreamIndex(msgspec.Struct, frozen=True):
 
 
 class LeftOut(msgspec.Struct, frozen=True):
-    """Entry of `index.json` for a part of the forum that the export lacks, with the reason."""
+    """Entry of `index.json` for a part of the forum that the export lacks. `subject`: the part, such as "huddles";
+    `reason`: why it is left out.
+    """
 
     subject: str
     reason: str
 
 
 class LayoutIndex(msgspec.Struct, frozen=True, rename="camel"):
-    """Contents of `index.json`. `layout`: version of the layout; `product`: of the board; `created`: time at which the
-    export was complete; `streams`: entries by the stream's name, without empty streams; `files`: number of files of
-    attachments and avatars that were written, each path once; `missing_files`: paths of those that the store lacks;
-    `left_out`: parts of the forum that the export lacks; `hash`: canonical hash of all documents.
+    """Contents of `index.json`. `layout`: version of the layout; `product`: name of the software that the forum runs
+    on; `created`: time at which the export was complete; `streams`: entries by the stream's name, without empty
+    streams; `files`: number of files of attachments and avatars that were written, each path once; `missing_files`:
+    paths of those that the store lacks; `left_out`: parts of the forum that the export lacks; `hash`: canonical hash of
+    all documents.
     """
 
     layout: int

@@ -363,7 +363,7 @@ LOSSES: Final[tuple[Loss, ...]] = (
 
 class SiteReader(BaseReader):
     """Reader of one site's documents. `tx`: a transaction of `snapshot`; `platform_domain`: the domain below which
-    sites have their subdomains; `storage`: the store with the site's files.
+    sites have their subdomains; `storage`: the store with the site's files. The site must exist.
     """
 
     name = PRODUCT
@@ -401,8 +401,9 @@ class SiteReader(BaseReader):
         return dict(zip(names, row, strict=True))
 
     def _pages(self, query: Query) -> Iterator[list[Row]]:
-        """Yield a statement's rows, a page at a time, by ascending key. Their first column is the key; the parameter
-        `after` is the last key of the page before.
+        """Yield a statement's rows, a page at a time, by ascending key. Their first column is the key. `query`:
+        statement with the parameters `site_id`, `limit` and `after`, the last key of the page before, 0 for the first
+        page.
         """
         after = 0
         while rows := self._tx.rows(query, site_id=self._site_id, after=after, limit=PAGE):

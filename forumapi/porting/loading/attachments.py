@@ -169,9 +169,9 @@ class FileStore:
     ) -> StoredAttachment:
         """Examine the bytes of `source` and put them into the store as the file of `old`, a picture without its
         metadata; a damaged picture is stored as a file that is never shown. Before that, record the file in a
-        transaction of its own, so that a job deletes it if no row follows. `room`: bytes that the file may take in the
-        store, None for any number. Raises FileRefused for an empty file, or one larger than `file_size_limit` or
-        `room`, and StorageError.
+        transaction of its own, so that a job deletes it if no row follows. Return `old` with the file. `room`: bytes
+        that the file may take in the store, None for any number. Raises FileRefused for an empty file, or one larger
+        than `file_size_limit` or `room`, and StorageError.
         """
         with scratch(self._storage) as folder:
             path = folder / "received"

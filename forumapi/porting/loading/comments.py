@@ -196,8 +196,8 @@ class TextPlace(NamedTuple):
 
 class NewText(NamedTuple):
     """Comment to be stored, on the thing `place`. `author_id`: profile here; `created`: ISO 8601; `versions`: oldest
-    first; `answers`: old id of the comment that it answers, "" for none; `below`: line to be put below the text, "" for
-    none.
+    first; `answers`: old id of the comment that it answers, "" for none; `below`: line of Markdown to be put below the
+    text, "" for none.
     """
 
     old_id: str

@@ -278,7 +278,7 @@ class Origin(NamedTuple):
     def unwritten(self, tx: Transaction, rows: Sequence[tuple[Sequence[object], T]]) -> list[T]:
         """Return, in order, those rows that no earlier run has written, and note in the database that this run writes
         them. Each is given as a pair: what tells the row apart (its kind, old ids and values), and the row. Of pairs
-        that begin alike the first counts.
+        with equal first members the first counts.
         """
         keyed: dict[str, T] = {}
         for parts, row in rows:

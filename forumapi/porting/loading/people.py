@@ -148,7 +148,8 @@ class ImportedPeople:
 
     def insert(self, tx: Transaction, profiles: Sequence[PortedProfile]) -> list[Unreadable]:
         """Insert the profiles that no earlier run has inserted; return those left out for want of a name. Several of
-        this import with the same e-mail address become one profile, also with one that an earlier run has inserted.
+        this import with the same e-mail address become one profile, also with one that an earlier run has inserted and
+        nobody has taken over.
         """
         left: list[Unreadable] = []
         fresh: dict[str, PortedProfile] = {}

@@ -119,7 +119,9 @@ def without_bbcode(text: str) -> str:
 
 
 def with_emoji(text: str) -> str:
-    """Replace codes such as `:smile:` and `:-)` outside of code by emoji."""
+    """Replace codes such as `:smile:` and `:-)` outside of code by emoji, where white space stands before them and
+    white space or punctuation behind them. Codes without an emoji stay.
+    """
     return outside_code(text, lambda part: _EMOJI.sub(lambda match: _EMOJI_OF[match[1]], part))
 
 

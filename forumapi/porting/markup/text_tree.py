@@ -31,8 +31,8 @@ class TextNode:
 
     Kinds within a paragraph: those of INLINE (`link` has `href`), `image` (`src`, `alt`), `file` (`id`, `name`,
     `is_picture`, "" for no). Blocks: `block`, `quote` (`author`, `href`), `pre` (`language`, one text), `list`
-    (`start`, "" for bullets), `item`, `spoiler` (`title`), `table`, `row`, `cell`, `heading_cell`, `title` (`level`),
-    `rule`. An attribute that is not given is "".
+    (`start`, the first number, "" for bullets), `item`, `spoiler` (`title`), `table`, `row`, `cell`, `heading_cell`,
+    `title` (`level`, from 1 to 6), `rule`. An attribute that is not given is "".
     """
 
     __slots__ = ("attributes", "children", "kind")

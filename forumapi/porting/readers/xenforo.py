@@ -167,8 +167,8 @@ class XenforoReader(TableReader):
     # People
 
     def _banned(self) -> Iterator[Row]:
-        """Yield the rows of bans in force, then for each person whose registration the board refused, who could not
-        write either, a row with `user_id` alone set.
+        """Yield the rows of bans in force, then for each person whose registration waits for approval, was refused or
+        was switched off, and who could not write either, a row with `user_id` alone set, the others None.
         """
         columns = ("user_id", "ban_date", "end_date", "user_reason")
         for row in self._source.rows("user_ban", columns, ("user_id",)):
