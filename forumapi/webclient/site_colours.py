@@ -71,7 +71,7 @@ def legibility(colour: Colour, paper: Colour) -> float:
 
 def readable(colour: Colour, paper: Colour) -> Colour:
     """Return `colour`, unchanged if text in it can be read on the background `paper`, else mixed with black on light
-    paper or with white on dark paper just so far that its `legibility` there is LEAST_CONTRAST (4.5) at least.
+    paper or with white on dark paper just so far that its `legibility` there is LEAST_CONTRAST at least, 4.5.
     """
     aim = (0, 0, 0) if _luminance(paper) > 0.18 else (255, 255, 255)
     for step in range(51):
