@@ -121,7 +121,7 @@ COUNT_EVENTS = Query(
 class Attendee(NamedTuple):
     """Answer of a profile to an event. `state`: a value such as YES, given at `rsvpd_on`; `is_waiting`: the profile is
     on the waiting list; the creator and editor are the profiles that stored and last changed the answer, the editor's
-    id 0 for none.
+    id 0 for none; versions are those of the profiles.
     """
 
     profile_id: int

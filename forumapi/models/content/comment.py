@@ -257,7 +257,7 @@ class Comment:
     """Comment as clients write it: a new one, or its current row, locked with its item until the transaction ends.
 
     `in_reply_to`: id of another comment, 0 for none; `revisions`: number of the current revision; `written` and
-    `editor_id`: time and author of that revision.
+    `editor_id`: time and author of that revision; `author_id` and `editor_id` are 0 before `insert`.
     """
 
     parent: CommentParent

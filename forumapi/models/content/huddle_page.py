@@ -101,9 +101,10 @@ VIEWER = Query(
 class HuddlePage(NamedTuple):
     """A huddle with one page of its comments, as a participant sees it; cached for that participant alone.
 
-    `total`: number of comments that the viewer sees; `participant_ids` and `participant_versions`, of their profiles,
-    are in the same order, as are `comments` and `times`, at which they were written; `reacted`: the viewer's reactions
-    by comment id; `stamp`: hash of what can change of huddle and comments, without `reacted`.
+    `author_version`: that of the author's profile; `total`: number of comments that the viewer sees; `participant_ids`
+    and `participant_versions`, of their profiles, are in the same order, as are `comments` and `times`, at which they
+    were written; `reacted`: the viewer's reactions by comment id; `stamp`: hash of what can change of huddle and
+    comments, without `reacted`.
     """
 
     id: int
@@ -379,9 +380,10 @@ BY_IDS = Query(
 
 
 class HuddleRow(NamedTuple):
-    """Row of a huddle in a list. `last_id`, `last_by`, `last_by_version`: id of its last comment, id and version of
-    that comment's author, 0 for none; `participant_ids` and `participant_versions`, of their profiles, are in the same
-    order; `is_unread` None: no such flag is shown. The entity tag covers the first twelve fields.
+    """Row of a huddle in a list. `author_version`: that of the author's profile; `comment_count`: number of visible
+    comments. `last_id`, `last_by`, `last_by_version`: id of its last comment, id and version of that comment's author,
+    0 for none; `participant_ids` and `participant_versions`, of their profiles, are in the same order; `is_unread`
+    None: no such flag is shown. The entity tag covers the first twelve fields.
     """
 
     id: int

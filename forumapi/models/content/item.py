@@ -134,7 +134,8 @@ class Item:
     """Item as clients write it: a new one, or its current row, locked until the transaction ends.
 
     A conversation is an Item; Event, Poll and Huddle are subclasses. `microcosm_id` 0: a huddle; `title`: HTML-escaped,
-    stored and shown as it is; `last_seq`: number of its last comment.
+    stored and shown as it is; `author_id` 0: a new one, after `insert` too; `comment_count`: number of its visible
+    comments; `last_seq`: number of its last comment.
     """
 
     item_type: int

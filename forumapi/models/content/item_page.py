@@ -206,11 +206,12 @@ class ItemPage(NamedTuple):
     """Item with one page of its comments, without the viewer's part: the same for all viewers who ignore the same of
     its authors.
 
-    `title` and `edit_reason` are HTML-escaped; `editor_id` 0 and `edited` None: the item was never edited; `total`:
-    number of the item's comments that such viewers see; `others_wrote`: others than the item's author wrote visible
-    comments in it; `comments` and `times`, at which they were written, are in the same order; `authors`: profiles that
-    wrote visible comments in the item, None if they are too many; `reactions`: JSON, number by name; `details`: those
-    of its type, as type_specific_fields.py reads them; `stamp`: hash of all that is shown.
+    `title` and `edit_reason` are HTML-escaped; `author_version` and `editor_version`: those of the profiles;
+    `editor_id` 0 and `edited` None: the item was never edited; `total`: number of the item's comments that such viewers
+    see; `others_wrote`: others than the item's author wrote visible comments in it; `comments` and `times`, at which
+    they were written, are in the same order; `authors`: profiles that wrote visible comments in the item, None if they
+    are too many; `reactions`: JSON, number by name; `details`: those of its type, as type_specific_fields.py reads
+    them; `stamp`: hash of all that is shown.
     """
 
     item_type: int

@@ -49,8 +49,8 @@ FIND = Query(
 
 
 class Revision(NamedTuple):
-    """Revision of a comment; `number` counts from 1, `created` and `author_id` are time and author of this revision.
-    `markdown` is "" if `page` read it.
+    """Revision of a comment; `number` counts from 1, `created` and `author_id` are time and author of this revision,
+    `author_version` is that of the author's profile. `markdown` is "" if `page` read it.
     """
 
     number: int
@@ -61,7 +61,9 @@ class Revision(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the document depends on, for the entity tag; only the author's profile can change."""
+        """Return all values that the document depends on except its Markdown, for the entity tag, which has the
+        comment's version beside them.
+        """
         return (self.number, self.author_id, self.author_version)
 
 

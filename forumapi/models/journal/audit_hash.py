@@ -34,8 +34,10 @@ NO_DETAIL: Final = b""
 
 class ChainEntry(NamedTuple):
     """Entry of the chain, without its hash. `number`: its place in the chain, from 1; `event_number`: that of its event
-    in the site's sequence; `audit_id`: id of its row in `audit_log`; `is_private`: no list for the site's owner has the
-    entry. Ids, types and `event_number` are 0 for none.
+    in the site's sequence; `audit_id`: id of its row in `audit_log`; `action`: a letter, SIGNED or a key of
+    audit_page.ACTIONS; `actor_id` and `subject_id`: profiles that acted and that the action concerned; `detail_hash`:
+    result of the function `detail_hash`, or NO_DETAIL; `is_private`: no list for the site's owner has the entry. Ids,
+    types and `event_number` are 0 for none.
     """
 
     site_id: int

@@ -139,11 +139,12 @@ class MicrocosmHead(NamedTuple):
     """Microcosm with one page of its list, without the viewer's part: the same for all callers who may list the same
     microcosms and ignore the same items here.
 
-    `editor_id` 0 and `edited` None: it was never edited; `item_total` and `sticky_total`: numbers of items, and of
-    sticky ones among them, that such callers see; `total`: entries of the whole list. On the page are `items` with
-    `times`, in the same order, and the child microcosms with the ids `sticky` and `others`, found in `children` by id.
-    SQL arrays for `_viewer`: `keys`, id * 32 + type of the items and microcosms whose read marks count; `typed`, the
-    same of the items with details; `commented`, ids of the items with comments. `stamp`: hash of all that is shown.
+    `author_version` and `editor_version`: those of the profiles; `editor_id` 0 and `edited` None: it was never edited;
+    `item_total` and `sticky_total`: numbers of items, and of sticky ones among them, that such callers see; `total`:
+    entries of the whole list. On the page are `items` with `times`, in the same order, and the child microcosms with
+    the ids `sticky` and `others`, found in `children` by id. SQL arrays for `_viewer`: `keys`, id * 32 + type of the
+    items and microcosms whose read marks count; `typed`, the same of the items with details; `commented`, ids of the
+    items with comments. `stamp`: hash of all that is shown.
     """
 
     id: int

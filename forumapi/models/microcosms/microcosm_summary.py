@@ -203,10 +203,10 @@ UNREAD = Query("microcosm_summary.unread", UNREAD_SQL)
 
 
 class ChildMicrocosm(NamedTuple):
-    """Microcosm in a list. `items` and `comments`: counts of its listable subtree; `children`: ids of listable
-    microcosms directly below it, those with most comments of their own first; `latest` and `times`: item_summary's
-    SUMMARY_COLUMNS and SUMMARY_TIMES of the most recently active item at or below it, of which polls are none, `latest`
-    None without one; `mine`: the viewer's part of that item's details.
+    """Microcosm in a list. `author_version`: that of the author's profile. `items` and `comments`: counts of its
+    listable subtree; `children`: ids of listable microcosms directly below it, those with most comments of their own
+    first; `latest` and `times`: item_summary's SUMMARY_COLUMNS and SUMMARY_TIMES of the most recently active item at or
+    below it, of which polls are none, `latest` None without one; `mine`: the viewer's part of that item's details.
     """
 
     id: int

@@ -95,8 +95,9 @@ class Cursor(NamedTuple):
 
 
 class QueueEntry(NamedTuple):
-    """Item or comment in the queue. `kind`: its type; `title`: that of the item, of the comment's item, or the name of
-    the comment's profile, HTML-escaped; `microcosm_id` 0: a comment on a profile.
+    """Item or comment in the queue. `kind`: its type; `author_version`: that of the author's profile; `title`: that of
+    the item, of the comment's item, or the name of the comment's profile, HTML-escaped; `microcosm_id` 0: a comment on
+    a profile.
     """
 
     kind: int

@@ -81,8 +81,9 @@ UPDATE_PREFERENCE = Query(
 
 class ProfileOptions(NamedTuple):
     """Options in force for a profile. `show_dob`, `show_dob_year` and `is_discouraged`: flags of v1, stored and shown,
-    on which nothing depends; `send_email`, `send_sms`: the profile's own, else the site's, else the platform's:
-    False stops messages about updates of every type, with True the preferences of the types decide.
+    on which nothing depends; `send_email`, `send_sms`: the profile's own, else the site's, else the platform's.
+    `send_email` False stops mail about updates of every type but statements of reasons and decisions on appeals; with
+    True the preferences of the types and the watchers decide. No SMS is sent.
     """
 
     show_dob: bool
@@ -134,7 +135,8 @@ class ProfileOptions(NamedTuple):
 
 
 class UpdatePreference(NamedTuple):
-    """Preference of a profile for a type of update: the ways by which it is notified, its own or the defaults. `type`:
+    """Preference of a profile for a type of update: the ways by which it is notified, its own or the defaults. For a
+    type not in update_types.PREFERRED, `send_email` and `send_sms` are those that a new watcher begins with. `type`:
     the type's number.
     """
 

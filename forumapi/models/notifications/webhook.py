@@ -206,10 +206,11 @@ class ListedWebhook(NamedTuple):
 
 class Webhook(Struct, frozen=True):
     """Webhook of a site. `name` to `is_enabled`: as in WebhookSettings; `disabled`: why the platform disabled it,
-    "failing" or "gone", "" if it did not; `failures`: failures in a row, since `failing_since`; `parked_until`: no
-    delivery is tried before; `sent_count`: number of deliveries that were sent; `last_status`: the receiver's status
-    code in the last attempt, 0 for no answer or none yet; `last_error`: what failed in it, "" for nothing;
-    `missed_from`, `missed_upto`: numbers of the first and last event that it missed, 0 for none.
+    "failing" or "gone", "" if it did not; `created_by`: a profile; `failures`: failures in a row, since
+    `failing_since`; `parked_until`: no delivery is tried before; `sent_count`: number of deliveries that were sent;
+    `last_status`: the receiver's status code in the last attempt, 0 for no answer or none yet; `last_error`: what
+    failed in it, "" for nothing; `missed_from`, `missed_upto`: numbers of the first and last event that it missed, 0
+    for none.
     """
 
     site_id: int

@@ -149,9 +149,9 @@ DELETE_EXPIRED = Query(
 class Ban(NamedTuple):
     """Ban of a user or, if `domain` is set, of everybody with an address in that domain or a subdomain.
 
-    `site_id` 0: the whole platform; `email`: the user's address as entered, "" for a ban of a domain; `profile_id`,
-    `profile_name`: the user's profile on that site, 0 and "" for none; `expires` None: never; `created_by`: a profile,
-    0 for an operator; `display_reason` is shown to the banned, `admin_reason` is not.
+    `site_id` 0: the whole platform; `user_id` and `email`: the user and their address as entered, 0 and "" for a ban of
+    a domain; `profile_id`, `profile_name`: the user's profile on that site, 0 and "" for none; `expires` None: never;
+    `created_by`: a profile, 0 for an operator; `display_reason` is shown to the banned, `admin_reason` is not.
     """
 
     id: int

@@ -125,8 +125,9 @@ class Criterion(NamedTuple):
     @classmethod
     def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
         """Return a checked criterion that is not stored yet; its id is 0. `column` "": `key` names an attribute; else
-        `key` is ignored; `value`: the decoded string, number or boolean, which the criterion keeps as JSON; `or_group`
-        and `predicate`: as in this class. Raises Invalid for a field that is missing or unfit.
+        `key` is ignored; `value`: the decoded string, number or boolean, which the criterion keeps as JSON; spaces
+        around these three are dropped; `or_group` and `predicate`: as in this class. Raises Invalid for a field that is
+        missing or unfit.
         """
         if not -_INT32 - 1 <= or_group <= _INT32:
             raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)

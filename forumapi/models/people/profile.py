@@ -135,7 +135,7 @@ REVOKE_MEMBER = Query(
 
 class Profile(NamedTuple):
     """Profile whose row is locked, with the columns that its person or the site's owner may change; `name` and `gender`
-    are HTML-escaped.
+    are HTML-escaped; `is_visible` False: search leaves the profile out.
     """
 
     id: int

@@ -128,8 +128,9 @@ REMOVE_PROFILES = Query(
 
 
 class LockedRoles(NamedTuple):
-    """Roles of a site, locked for a change, with values on which the right to change them depends: `owner_id`, the
-    profile that owns the site, and `role_ids`, ids of the roles that the author's profile is in.
+    """Roles of a site, locked for a change, with values on which the right to change them depends: `acl_version`,
+    incremented if the change moves rights, `owner_id`, the profile that owns the site, and `role_ids`, ids of the roles
+    that the author's profile is in.
     """
 
     acl_version: int
