@@ -25,7 +25,9 @@ _JSON = "application/json"
 
 
 class TokenBody(Struct):
-    """Body of a token request (RFC 6749). A confidential client sends its id and secret here or as HTTP Basic."""
+    """Body of a token request (RFC 6749). A confidential client sends its id and secret here or as HTTP Basic.
+    `resource` (RFC 8707): address of the site's MCP endpoint, for tokens that are good there alone.
+    """
 
     grant_type: Annotated[str, closed(GRANT_TYPES)] | UnsetType = UNSET
     client_id: str | UnsetType = UNSET
@@ -66,6 +68,7 @@ class OAuthEndpointHandler(Handler):
     """Base class of OAuth's endpoints for clients: no bearer token is read, and errors are JSON as OAuth has it.
 
     `OAuthProvider` authenticates the client, by an id and a secret in the body or as HTTP Basic; 401 if it fails to.
+    Other refusals are 400 with OAuth's `error`; what was written before, such as the end of a grant, is committed.
     """
 
     ignores_token = True

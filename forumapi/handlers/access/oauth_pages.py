@@ -218,7 +218,9 @@ _STEPS: Final = ("email", "code", "factor")
 
 
 def _proof(form: Form) -> SignIn:
-    """Return the body of POST /auth with which a client of the API would take the step that `form` takes."""
+    """Return the body of POST /auth with which a client of the API would take the step that `form` takes: `factor`,
+    `code`, or for any other step the mailing of a code.
+    """
     code = given(form.code, "")
     if form.step == "factor":
         return SignIn(method="second-factor", flow=given(form.flow, ""), code=code)

@@ -91,7 +91,7 @@ class PermissionBatchHandler(Handler):
         """The caller's twelve permission flags on each of up to 100 objects, in the order of the body, each as by GET
         /permission; an object that is named twice is answered twice.
 
-        400 for none and for more.
+        400 for none, for more, and for an unknown type or an id below 0.
         """
         if not 1 <= len(sent) <= MOST_AT_ONCE:
             rule = f"must name 1 to {MOST_AT_ONCE} things"

@@ -147,7 +147,8 @@ class AttachmentHandler(CarrierHandler):
 
         403 too for the author of a comment that is hidden by moderation: it keeps its files until a moderator decides.
         200 also if the file was not attached, but 400 if the caller may not see a file of this hash; 400 for the last
-        picture of a profile. The file itself stays stored.
+        picture of a profile. The file itself stays stored. From a comment that is hidden from the caller nothing is
+        detached: 200.
         """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)

@@ -100,7 +100,7 @@ def _open_event(ctx: Context) -> Event:
 
 
 class AttendeesHandler(Handler):
-    """The answers to one event."""
+    """The answers to one event: their list, and storing several at once."""
 
     allow = "OPTIONS,PUT,HEAD,GET"
 
@@ -147,8 +147,9 @@ class AttendeesHandler(Handler):
         """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none.
 
         Of two answers for one profile the last is stored. Only a profile itself may answer yes, which makes it follow
-        the event. 404 for an unknown profile. 400 for a yes without `waiting` once all spaces are taken, for no answers
-        and for more than 1,000, for an event that is over, and for a closed one unless the caller moderates it.
+        the event. Other answers for others are 403. 404 for an unknown profile. 400 for a yes without `waiting` once
+        all spaces are taken, for no answers and for more than 1,000, for an event that is over, and for a closed one
+        unless the caller moderates it.
         """
         if not sent:
             raise Invalid("body", "must have at least one answer")
@@ -218,9 +219,9 @@ class AttendeeHandler(Handler):
         """Store the answer of the profile in the address: the caller's own or, for the event's owner and moderators,
         another's.
 
-        Only a profile itself may answer yes, which makes it follow the event. 404 for an unknown profile. 400 for a yes
-        without `waiting` once all spaces are taken, for an event that is over, and for a closed one unless the caller
-        moderates it.
+        Only a profile itself may answer yes, which makes it follow the event. Other answers for others are 403. 404 for
+        an unknown profile. 400 for a yes without `waiting` once all spaces are taken, for an event that is over, and
+        for a closed one unless the caller moderates it.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])
@@ -228,7 +229,8 @@ class AttendeeHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw the answer of the profile in the address; 200 also if it has not answered.
+        """Withdraw the answer of the profile in the address; 200 also if it has not answered or, without a change, if
+        the event is hidden from the caller.
 
         For the profile itself, and for those with the right `delete` in the event's microcosm; others get 403. An
         answer to an event that is over stays, as does one to a closed event unless the caller moderates it: 400.

@@ -130,7 +130,8 @@ class AttributesHandler(Handler):
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
         """Remove the attributes with the sent keys, at most 100; keys that are not there are skipped.
 
-        403 for keys of a profile that the site's owner alone may write.
+        403 for keys of a profile that the site's owner alone may write. An object that is hidden from the caller is
+        left as it is: 200.
         """
         carrier_lookup.check(ctx)
         _check_batch(sent)
@@ -178,7 +179,8 @@ class AttributeHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Remove the attribute with the key in the address; 200 also if there is none.
 
-        403 for a key of a profile that the site's owner alone may write.
+        403 for a key of a profile that the site's owner alone may write. An object that is hidden from the caller is
+        left as it is: 200.
         """
         carrier_lookup.check(ctx)
         key = ctx.args["key"]

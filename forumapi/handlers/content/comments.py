@@ -171,7 +171,8 @@ class CommentHandler(Handler):
         """Set the comment's flags `deleted` and `moderated`; moderators may set both, others with the right to delete
         it may set `deleted` to true.
 
-        A change by a moderator, except in a huddle, is recorded as an action of moderation.
+        By operations `replace` of RFC 6902: 501 for others, 400 for another flag. A change by a moderator, except in a
+        huddle, is recorded as an action of moderation.
         """
         comment = ctx.located_as(LockedComment).required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
@@ -320,10 +321,11 @@ class CommentsHandler(Handler):
         The same text there, sent again by its author within minutes, leads to the comment that exists. `inReplyTo` is
         ignored unless it names a visible comment there.
 
-        403 for an item that the caller may not read, or that never existed. For all but moderators also 403 for a
-        closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid it. 429
-        beyond the number of comments a minute that this installation allows to all but moderators, and beyond the
-        comments of a day in the site's plan.
+        On a profile write that profile and the site's owner alone. 403 for an item that the caller may not read, and
+        for an item or profile that never existed, which is 404 for the site's owner. For all but moderators also 403
+        for a closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid
+        it. 429 beyond the number of comments a minute that this installation allows to all but moderators, and beyond
+        the comments of a day in the site's plan.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

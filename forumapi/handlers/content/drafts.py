@@ -35,7 +35,8 @@ class DraftBody(Struct):
 
 
 def _item_type(ctx: Context, sent: DraftBody) -> int:
-    """Return the type that the draft would be posted as: a comment or, in a microcosm, the type of item in the body.
+    """Return the id of the item type that the draft would be posted as: a comment or, in a microcosm, the type of item
+    in the body.
 
     Raises Invalid, in a microcosm, for a type that no item there can have.
     """

@@ -21,7 +21,8 @@ from forumapi.wire.schemas import events as schemas
 class EventBody(ItemBody):
     """An event as a client sends it (content 5.2). `when`: clock time in the zone `tz`, whatever offset is written with
     it, "" for none yet; `duration`: minutes; `where`, `lat`, `lon`: the place, `north` to `west`: the map around it;
-    `rsvpLimit`: spaces, 0 for any number; `status`: read by PUT alone, to cancel, postpone or restore.
+    `rsvpLimit`: spaces, 0 for any number; `status`: read by PUT alone, `cancelled` or `postponed`; any other text
+    restores the event.
     """
 
     when: str | UnsetType = UNSET

@@ -134,8 +134,8 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The huddles that the caller is in, those with the latest activity first; none for guests. With `unread` those
-        alone in which the caller has not read something.
+        """The huddles that the caller is in, those with the latest activity first; none for guests. With `unread=true`
+        those alone in which the caller has not read something; any other value counts as false.
 
         Ignored huddles and those begun by ignored profiles are left out.
         """

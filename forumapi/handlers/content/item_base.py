@@ -35,8 +35,8 @@ from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 
 
 class ItemBody(Body):
-    """Body of an item in a microcosm: the members that all types share (content 4.2). A PUT with another `microcosmId`
-    moves the item.
+    """Body of an item in a microcosm: the members that all types share (content 4.2). `title`: plain text of 1 to 150
+    characters. A PUT with another `microcosmId` moves the item.
     """
 
     microcosmId: int | UnsetType = UNSET
@@ -252,7 +252,8 @@ class ItemHandler(Handler):
         """Set the item's flags `sticky`, `open`, `deleted` and `moderated`.
 
         Moderators may set all; others with the right to delete it may set `deleted` to true, and its author `open`,
-        with the rights `openOwn` and `closeOwn`. A change by a moderator is recorded as an action of moderation.
+        with the rights `openOwn` and `closeOwn`. By operations `replace` of RFC 6902: 501 for others, 400 for another
+        flag. A change by a moderator is recorded as an action of moderation.
         """
         changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)
@@ -308,8 +309,8 @@ class ItemsHandler(Handler):
 def create(
     ctx: Context, sent: ItemBody, item_type: int, model: Callable[[int, int, str], Item] = Item
 ) -> Found:
-    """Insert an item with the body's title into the body's microcosm; redirect to it. `model` makes the item, from its
-    type, its microcosm's id and its title.
+    """Insert an item with the body's title into the body's microcosm, where the site's rules and checks may hide it at
+    once; redirect to it. `model` makes the item, from its type, its microcosm's id and its title.
 
     An equal item (in title, of an event also in time and place, of a poll in question) of the same author, made within
     minutes, is redirected to instead. Raises Invalid for a bad title, and the errors of `check_place`.

@@ -35,8 +35,8 @@ from forumapi.wire.schemas import polls as schemas
 
 class PollBody(ItemBody):
     """A poll as a client sends it (content 6.3). `multi`: one may vote for several choices; `pollOpen`: votes are
-    taken, until `pollCloses` if that is set; `named`: others see who voted for what; `results`: when they are shown
-    (always, once one has voted, or once the poll is closed).
+    taken, until the time `pollCloses` if that is set ("" for none); `named`: others see who voted for what; `results`:
+    when they are shown (always, once one has voted, or once the poll is closed).
     """
 
     question: str | UnsetType = UNSET
@@ -107,7 +107,7 @@ class PollsHandler(ItemsHandler):
 
 
 class VotesHandler(Handler):
-    """The ballots of a poll."""
+    """The ballots of a poll: GET shows those of all voters, PUT replaces the caller's own."""
 
     leads_to: ClassVar = {"PUT": "/api/v1/polls/<poll:item>"}
 

@@ -60,8 +60,8 @@ class ReactionsHandler(Handler):
 
     @needs(READ, answer=schemas.Reactions)
     def get(self, ctx: Context) -> Result:
-        """All kinds of reactions that the site offers, with their numbers here; the kinds that the caller gave are
-        marked.
+        """All kinds of reactions that the site offers, in the site's order, each with its number here; `own` is true
+        for those that the caller gave.
         """
         carrier_lookup.check(ctx)
         reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)
@@ -92,7 +92,9 @@ class ReactionHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Take the caller's reaction of this kind back; 200 also if there is none. 403 for guests."""
+        """Take the caller's reaction of this kind back; 200 also if there is none or, without a change, if the comment
+        or item is hidden from the caller. 403 for guests.
+        """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
         Reaction(ctx.target, ctx.args["key"]).delete(ctx.writer, ctx.author)

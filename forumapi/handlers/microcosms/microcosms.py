@@ -124,9 +124,10 @@ _DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.
 
 
 class MicrocosmBody(Body):
-    """Body of a microcosm as a client sends it (content 2.3). `itemTypes`: types of what can be made in it, unknown
-    ones are ignored; absent in a new one: microcosms, conversations and events; `visibility`: `public` for any value
-    but `protected` and `private`; `removeLogo`: remove the logo, and ignore `logoUrl`.
+    """Body of a microcosm as a client sends it (content 2.3). `title`, `description`: plain text of up to 50 and 10,000
+    characters; `itemTypes`: types of what can be made in it, unknown ones are ignored; absent in a new one: microcosms,
+    conversations and events; `visibility`: `public` for any value but `protected` and `private`; `removeLogo`: remove
+    the logo, and ignore `logoUrl`.
     """
 
     parentId: int | UnsetType = UNSET
@@ -291,7 +292,8 @@ class MicrocosmHandler(Handler):
         """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`. Moderators may set all, others with
         the right to delete it may set `deleted` to true.
 
-        The last two hide everything below it as well; 400 if they are to be set on the root.
+        The last two hide everything below it as well; 400 if they are to be set on the root. By operations `replace` of
+        RFC 6902: 501 for others, 400 for another flag.
         """
         changes = patch.changes(sent, _PATHS)
         for change in changes:

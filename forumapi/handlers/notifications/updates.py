@@ -102,8 +102,8 @@ class PreferencesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.UpdatePreference])
     def get(self, ctx: Context) -> Result:
-        """The caller's preferences, sorted by the type's number; one that was never set follows from the options of
-        caller and site.
+        """The caller's preferences, sorted by the type's number, none for types about decisions; one that was never set
+        follows from the options of caller and site.
         """
         me = ctx.identity.profile_id
         preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
@@ -111,7 +111,9 @@ class PreferencesHandler(Handler):
 
 
 class PreferenceHandler(Handler):
-    """The caller's preference of the ways by which one type of update is sent; 404 for an unknown type."""
+    """The caller's preference of the ways by which one type of update is sent; 404 for an unknown type, and for those
+    about decisions, which have no preference.
+    """
 
     allow = "OPTIONS,HEAD,GET,PUT"
 
@@ -119,7 +121,7 @@ class PreferenceHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The caller's preference for the type in the address; its default if the caller has set none.
 
-        404 for a type that does not exist.
+        404 for a type that does not exist, or is about decisions.
         """
         me = ctx.identity.profile_id
         preference: UpdatePreference | None = None
@@ -133,7 +135,7 @@ class PreferenceHandler(Handler):
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
         """Set the caller's preference for the type in the address; keys that are not sent stay as they are.
 
-        404 for a type that does not exist.
+        404 for a type that does not exist, or is about decisions.
         """
         is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,

@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class WatchBody(Body):
-    """Body that names an object to follow.
+    """Body that names an object to follow by type and id; the type `profile` with the id 0 is all new people.
 
     `updateTypeId`: type of update whose preference decides whether mail is sent about the object; by default the type
     that fits the object.
@@ -58,7 +58,7 @@ class SendingBody(Body):
 
 
 class WatchedBody(Body):
-    """Body that names a followed object."""
+    """Body that names a followed object by type and id; the type `profile` with the id 0 is all new people."""
 
     itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET
     itemId: int | UnsetType = UNSET
@@ -176,7 +176,7 @@ class WatchersHandler(Handler):
     @needs(LOGIN, body=WatchBody, answer=bool)
     def post(self, ctx: Context, sent: WatchBody) -> Result:
         """Follow an object, unless it is followed already; the data is true if mail is sent about it. 404 if the caller
-        may not read it.
+        may not read it, 400 for a type that can't be followed.
         """
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])

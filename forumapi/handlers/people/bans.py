@@ -21,7 +21,8 @@ PATH = "/api/v1/bans"
 class BanBody(Struct):
     """Body of a ban: either `profileId`, or `domain` for all e-mail addresses of that domain and its subdomains.
 
-    `reason` is shown to the banned; `note` to the owner alone. Without `expires` the ban has no end.
+    `reason` is shown to the banned; `note` to the owner alone. `expires`: its end, RFC 3339, in the future; without it
+    the ban has no end.
     """
 
     profileId: int | UnsetType = UNSET
@@ -79,7 +80,7 @@ class BansHandler(Handler):
 
 
 class BanHandler(Handler):
-    """One of the site's bans, for its owner."""
+    """One of the site's bans, for its owner; GET answers 404 for an id of no ban of this site."""
 
     allow = "OPTIONS,HEAD,GET,DELETE"
 

@@ -46,7 +46,10 @@ class ProfileBody(Struct):
 
 
 class OptionsBody(Struct):
-    """Options of the caller as a client sends them; keys that are absent stay (P-35)."""
+    """Options of the caller as a client sends them; keys that are absent stay (P-35). `showDOB`, `showDOBYear`: show
+    the date of birth, and its year; `sendEmail`, `sendSMS`: send mail and SMS for types of updates without a
+    preference.
+    """
 
     showDOB: bool | UnsetType = UNSET
     showDOBYear: bool | UnsetType = UNSET
@@ -159,7 +162,9 @@ class ProfileHandler(Handler):
     also_answers: ClassVar = {"DELETE": (409,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True if a banned caller asks for their own profile."""
+        """Return True if the address names the caller's own profile, which banned callers may read, and whose erasure
+        they may request.
+        """
         return bool(ctx.args["item"].id == ctx.identity.profile_id)
 
     def locate(self, ctx: Context) -> LocatedProfile:
@@ -214,7 +219,7 @@ class ProfileHandler(Handler):
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flag `/member` of the profile to true or false, which the site's owner alone may (P-33); of several
-        operations the last counts.
+        operations the last counts. By operations `replace` of RFC 6902: 501 for others, 400 for another flag.
         """
         changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)

@@ -90,7 +90,8 @@ def find(ctx: Context) -> ShownRole:
 
 def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
     """Lock the site's roles until the transaction ends, and check again, with them locked, that the caller may manage
-    the roles in the address: raises Forbidden if not, NotFound if the microcosm is gone.
+    the roles in the address: raises Forbidden if not, NotFound if the microcosm is gone, Unavailable if the lock is not
+    free within five seconds.
 
     `moves_rights`: the rights that a role gives may change, so that the tree gets another `acl_version`.
     """
@@ -336,7 +337,8 @@ class RoleHandler(Handler):
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set flags of the role, named by paths such as `/moderator`, `/banned` and `/read`, to true or false (P-48);
-        the others stay. 400 if it would be both `moderator` and `banned`.
+        the others stay. 400 if it would be both `moderator` and `banned`. By operations `replace` of RFC 6902: 501 for
+        others, 400 for another flag.
         """
         changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)

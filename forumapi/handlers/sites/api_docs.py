@@ -157,7 +157,7 @@ _making: Final = threading.Lock()
 
 @lru_cache(2)
 def _made(table: RoutingTable) -> ReferencePages:
-    """Return the pages of a host's routing table, which there are two of in a process."""
+    """Return the reference pages of a host's routing table, made once for each of the two tables in a process."""
     # A second of computation, or more on a busy machine, during which the worker's other requests go on.
     return offload(lambda: ReferencePages(openapi.host_document(table.classes)))
 

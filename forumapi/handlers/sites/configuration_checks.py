@@ -132,7 +132,9 @@ class Examiner:
         self._found: Lru[int, tuple[object, float, dict[str, Health]]] = Lru(KEPT_BYTES, plainly)
 
     def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
-        """Return the results of a site's checks, at most CACHE_S old."""
+        """Return the results of a site's checks, at most CACHE_S old, by the key in the answer; waits while another
+        thread examines the site. `domains`: as in the function `examine`.
+        """
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)
             if known is not None and known[0] == seen and time.monotonic() < known[1]:

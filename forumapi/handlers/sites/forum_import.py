@@ -233,8 +233,8 @@ def _quota(ctx: Context) -> Quota:
 
 
 def _check_room(ctx: Context, tx: Reader, size: int) -> None:
-    """Check, by what `tx` reads, that an upload of `size` bytes may take the place of the site's earlier one. Raises
-    Conflict while a task is under way, TooLarge beyond the site's quota.
+    """Check, by what `tx` reads, that an upload of `size` bytes (0 or less: not known) may take the place of the site's
+    earlier one. Raises Conflict while a task is under way, TooLarge beyond the site's quota.
     """
     found = SiteImport.find(tx, ctx.site.id)
     if found is not None and found.is_underway:

@@ -28,7 +28,9 @@ def located(locked: LockedSite) -> LocatedSite:
 
 
 def no_site() -> NotFound:
-    """Return the error of a site that is unknown or deleted."""
+    """Return the error of a site that is unknown or deleted: NotFound with the code NO_SITE, to be raised by the
+    caller.
+    """
     return NotFound("There is no such site", code=NO_SITE)
 
 

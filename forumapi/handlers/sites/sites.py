@@ -126,7 +126,7 @@ class OwnSiteHandler(SiteSettingHandler):
         return lock_versioned(ctx) if ctx.is_write else super().locate(ctx)
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: banned callers may read the site too."""
+        """Return True: banned callers may read the site too; PUT is refused by the check of permission."""
         return True
 
     @needs(ANYONE, answer=schemas.Site)
@@ -141,7 +141,9 @@ class OwnSiteHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; keys that are not sent stay as they are. `meta.flags.deleted` true deletes it."""
+        """Change the site; keys that are not sent stay as they are. `meta.flags.deleted` true deletes it, until its
+        owner restores it on the platform's host.
+        """
         _change(ctx, sent)
         return Found("/api/v1/site")
 

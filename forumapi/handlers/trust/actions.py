@@ -53,8 +53,8 @@ class TargetBody(Body):
 
 
 class TargetQueryBody(Body):
-    """Query for the targets of an action: all that the profile `createdBy` wrote since the time `since`, in the
-    microcosm `microcosmId` and below it.
+    """Query for the targets of an action: all that the profile `createdBy` wrote since the time `since` (RFC 3339), in
+    the microcosm `microcosmId` and below it.
 
     Without `since` from the beginning, without `microcosmId` in all that the caller moderates.
     """
@@ -69,8 +69,9 @@ class ActionBody(Body):
     which finds the targets, and the reasons.
 
     `caseId`: the case that it decides; `microcosmId`: to move to, of a split's conversation, or in which people are
-    restricted; `into`: what to merge into; `title`: of a split's conversation; `ends`: end of a silence or ban. `rule`
-    and `reason` are shown to the authors, `note` to moderators alone.
+    restricted; `into`: what to merge into; `title`: of a split's conversation; `ends`: end of a silence or ban, RFC
+    3339; never if absent. `ground`: `terms`, as when absent, or `illegal`; `category`: of the Digital Services Act.
+    `rule` and `reason` are shown to the authors, `note` to moderators alone.
     """
 
     ticket: str | UnsetType = UNSET

@@ -149,7 +149,9 @@ class AppealMessagesHandler(Handler):
 
 
 class AppealDecisionBody(Body):
-    """Decision on an appeal: its outcome, and a text for the profile that made it."""
+    """Decision on an appeal: its outcome, `granted` or `refused`, and a text for the profile that made it, which may
+    not be empty.
+    """
 
     outcome: Annotated[str, closed((GRANTED, REFUSED))] | UnsetType = UNSET
     text: str | UnsetType = UNSET

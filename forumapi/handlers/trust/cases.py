@@ -58,7 +58,9 @@ def found(ctx: Context, id: int, moderated: list[int]) -> ShownCase:
 
 
 class CasesHandler(Handler):
-    """Queue of cases that the caller may decide."""
+    """Queue of the cases that the caller may decide: those about things in microcosms that the caller moderates, but
+    not about the caller's own.
+    """
 
     @needs(
         LOGIN,
@@ -156,7 +158,7 @@ def _item_type(text: str) -> int:
 
 
 class CaseHandler(Handler):
-    """One case; 404 for one that the caller may not decide."""
+    """One case; 404 for one that the caller may not decide, 403 for callers who moderate nothing."""
 
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
@@ -178,7 +180,9 @@ class CaseHandler(Handler):
 
 
 class CaseLeaseHandler(Handler):
-    """Taking and giving back of the lease of a case, by which one moderator at a time works on the case."""
+    """Taking and giving back of the lease of a case, by which one moderator at a time works on the case; 404 for a case
+    that the caller may not decide, 403 for callers who moderate nothing.
+    """
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
@@ -200,7 +204,9 @@ class AssignmentBody(Body):
 
 
 class CaseAssignmentHandler(Handler):
-    """Assignment of a case to one moderator, until the case is decided."""
+    """Assignment of a case to one moderator, until the case is decided; 404 for a case that the caller may not decide,
+    403 for callers who moderate nothing.
+    """
 
     @needs(LOGIN, body=AssignmentBody)
     def put(self, ctx: Context, sent: AssignmentBody) -> Result:
@@ -229,11 +235,13 @@ class NoteBody(Body):
 
 
 class CaseNotesHandler(Handler):
-    """Writing of notes on a case, which moderators alone read."""
+    """Writing of notes on a case, which moderators alone read; 404 for a case that the caller may not decide, 403 for
+    callers who moderate nothing.
+    """
 
     @needs(LOGIN, body=NoteBody, status=302)
     def post(self, ctx: Context, sent: NoteBody) -> Result:
-        """Add a note of 1 to 2,000 characters."""
+        """Add a note of 1 to 2,000 characters, 400 for any other length; to a decided case too."""
         case = locked(ctx, ctx.args["case"])
         note = dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_NOTE)
         case.add_note(ctx.writer, ctx.site.id, ctx.identity.profile_id, note)
@@ -248,7 +256,9 @@ class DecisionBody(Body):
 
 
 class CaseDecisionHandler(Handler):
-    """Decision on a case without an action."""
+    """Decision on a case without an action; 404 for a case that the caller may not decide, 403 for callers who moderate
+    nothing.
+    """
 
     @needs(LOGIN, body=DecisionBody, status=302)
     def post(self, ctx: Context, sent: DecisionBody) -> Result:

@@ -39,7 +39,8 @@ class ChecksBody(Body):
     `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it, null turns that
     off; `domains`: links to these hold a text; `perHour`: more things of one author in an hour are held, `rates` says
     otherwise for roles; `sameText`: a text that is on so many other sites is held. `onFailure`: what becomes of a text
-    that a service could not judge; `beforeShown`: local checks judge before others see a text.
+    that a service could not judge, `hold` or, as when absent, `pass`; `beforeShown`: local checks judge before others
+    see a text.
     """
 
     firstPosts: int | UnsetType = UNSET
@@ -59,7 +60,9 @@ class ChecksHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.Checks)
     def get(self, ctx: Context) -> Result:
-        """The checks that are on. Akismet's key is not shown, only whether there is one."""
+        """All checks, as PUT takes them: 0, null, false or an empty list for one that is off. Akismet's key is not
+        shown: `akismetKey` is true if there is one.
+        """
         found = check_settings.find(ctx.reader, ctx.site.id) or CheckSettings()
         return Data(dumps(found.document))
 

@@ -59,8 +59,9 @@ LIMIT = Param("limit", int, "Entries of a page: a multiple of 5 up to 250, 25 by
 class ReportBody(Body):
     """Report as a client sends it: the object, the kind of report, and a text.
 
-    `goodFaith`: required to be true for a report of illegal content. `shownIds`: comments of a huddle to show to
-    moderators.
+    `kind`: one of the site's kinds, `other` when absent; `category`: of the Digital Services Act, by default that of
+    the kind. `goodFaith`: required to be true for a report of illegal content. `shownIds`: comments of a huddle to show
+    to moderators.
     """
 
     itemType: Annotated[str, closed_types(REPORTABLE)] | UnsetType = UNSET
@@ -152,7 +153,7 @@ def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
 
 
 class ReportsHandler(Handler):
-    """The caller's own reports."""
+    """The caller's own reports: their list, and making one."""
 
     def locate(self, ctx: Context) -> Located | None:
         """Lock the object that the body of a POST names; None for GET.
@@ -183,8 +184,8 @@ class ReportsHandler(Handler):
         """Report an object that the caller may read, and that is not the caller's own.
 
         A second report of the same object leads to the caller's first. 403 for an object that the caller may not read,
-        or that never existed; 404 for a hidden one, 400 for the caller's own. 429 beyond the reports that one profile
-        may make in a day.
+        or that never existed, but 404 for such a profile, and for the site's owner; 404 for a hidden one, 400 for the
+        caller's own. 429 beyond the reports that one profile may make in a day.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
@@ -235,9 +236,9 @@ class GuestReportsHandler(Handler):
         """Mail a link to the guest's address; the report is made once the guest confirms on the link's page, within a
         day.
 
-        403 for callers who are signed in; 501 where no mail is sent; 400 for a report of something illegal without a
-        name, except about child abuse; 429 beyond the day's reports of an address or network. An address from which
-        mail bounced gets none; the answer is the same.
+        403 for callers who are signed in, and for an object that guests may not read, 404 for a hidden one; 501 where
+        no mail is sent; 400 for a report of something illegal without a name, except about child abuse; 429 beyond the
+        day's reports of an address or network. An address from which mail bounced gets none; the answer is the same.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

@@ -59,7 +59,7 @@ class ModerationRuleBody(Body):
     `microcosmIds`; what is absent restricts nothing. `hasLink`: texts with a link alone, or if false without;
     `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must have
     reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted;
-    `toMicrocosmId`: where it moves things.
+    `toMicrocosmId`: where it moves things. `ground` to `reason`: the reasons that authors are told, as for actions.
     """
 
     ruleId: int | UnsetType = UNSET
@@ -94,11 +94,13 @@ class ModerationRuleTicketBody(Body):
 
 
 class ModerationRulesHandler(Handler):
-    """Rules of the site: what is done by itself when somebody writes, edits, reports or joins."""
+    """Rules of the site, for its owner: what is done by itself when somebody writes, edits, reports or joins."""
 
     @needs(OWNER, answer=schemas.ModerationRules)
     def get(self, ctx: Context) -> Result:
-        """All rules of the site, the oldest first, with what they did in the last 30 days."""
+        """All rules of the site, the oldest first, on one page, with the numbers of things that they acted on, and that
+        they only recorded, in the last 30 days.
+        """
         found = ModerationRule.all(ctx.reader, ctx.site.id)
         me = ctx.identity.profile_id
         counted = rule_page.counts(ctx.reader, ctx.site.id, me, [rule.id for rule in found])
@@ -117,7 +119,7 @@ class ModerationRulesHandler(Handler):
 
 
 class ModerationRuleDryRunHandler(Handler):
-    """Dry runs of rules."""
+    """Dry runs of rules, for the site's owner: what a rule would have fitted, and a ticket to save it."""
 
     takes_idempotency_key = False
 
@@ -151,7 +153,7 @@ class ModerationRuleDryRunHandler(Handler):
 
 
 class ModerationRuleHandler(Handler):
-    """One rule of the site."""
+    """One rule of the site, for its owner; 404 for an unknown rule."""
 
     @needs(OWNER, answer=schemas.ModerationRule)
     def get(self, ctx: Context) -> Result:
@@ -188,7 +190,7 @@ class ModerationRuleHandler(Handler):
 
 
 class ModerationRuleVersionsHandler(Handler):
-    """Versions of a rule."""
+    """Versions of a rule, for the site's owner; 404 for an unknown rule."""
 
     @needs(OWNER, answer=schemas.ModerationRuleVersions, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
@@ -207,7 +209,7 @@ class ModerationRuleVersionsHandler(Handler):
 
 
 class ModerationRuleHitsHandler(Handler):
-    """Record of a rule: the things that it fitted."""
+    """Record of a rule, for the site's owner: the things that it fitted; 404 for an unknown rule."""
 
     @needs(OWNER, answer=schemas.ModerationRuleHits, params=(LIMIT, BEFORE))
     def get(self, ctx: Context) -> Result:
