@@ -127,12 +127,13 @@ class EmailCodeBackend(Backend):
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if the platform's settings allow it to send mail."""
+        """Return True if the platform's settings (`config`) allow it to send mail; those of the site play no part."""
         return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """Mail a code and a link, and return None; if the request brings a code or a link, use it up and return the
-        e-mail address: with a code the one in the request, with a link the one to which it was mailed.
+        """Mail a code and a link, and return None; if the request brings a code or a link, use it up, with all others
+        of that address on this site, and return the e-mail address: with a code the one in the request, with a link the
+        one to which it was mailed.
 
         Raises Invalid for a malformed address or a bad secret of the browser, TooMany after too many mails or tries,
         Unauthorized for a wrong, used or expired code or link.

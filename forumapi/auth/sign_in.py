@@ -54,7 +54,8 @@ def complete(
     take_member: Callable[[Transaction], None] | None = None,
 ) -> str:
     """Make an access token for the person with the proven address `verified`, and their user and profile if there are
-    none; return the token's secret.
+    none; return the token's secret. Commits a transaction of its own, with the audit's entry, and with a mail about a
+    sign-in through the owner's provider where that is due (`owner_provider_confirmation.tell`).
 
     The token is good on every site, unless only this site vouches for the address. A banned user gets one too, and is
     refused at its next requests. `ip`, `user_agent`: of the client, stored with the token; `request_reader`: reader

@@ -95,8 +95,9 @@ class Writing:
         """Read the sent form, and upload the files that came with it; the first refused upload becomes the form's
         `problem` or `failure`.
 
-        `kind`: type of the item that the form is for; "" for a comment. Raises Failure for an upload refused for
-        another reason than the file (`file_problem`), with a status that is not in WRITING_REFUSALS.
+        `kind`: type of the item that the form is for; "" for a comment. Of files that the form names, as they are
+        stored already, the first MOST_FILES (25) count. Raises Failure for an upload refused for another reason than
+        the file (`file_problem`), with a status that is not in WRITING_REFUSALS.
         """
         made = cls(
             text=visit.field("markdown"),

@@ -63,8 +63,8 @@ class ApiTransport(Protocol):
         body: bytes,
     ) -> Reply:
         """Send one request on behalf of `visitor` and return the whole answer, whatever its status. `path` begins with
-        a slash and is not percent-encoded, `query` is. Raises Unreachable without an answer, ValueError for a header
-        whose name is not in HEADERS.
+        a slash and is not percent-encoded, `query` is; `body` is b"" for none. Raises Unreachable without an answer,
+        ValueError for a header whose name is not in HEADERS.
         """
         ...
 
@@ -93,8 +93,8 @@ class InProcess:
         body: bytes,
     ) -> Reply:
         """Call the API in this process on behalf of `visitor` and return the whole answer, whatever its status. `path`
-        begins with a slash and is not percent-encoded, `query` is. Raises ValueError for a header whose name is not in
-        HEADERS.
+        begins with a slash and is not percent-encoded, `query` is; `body` is b"" for none. Raises ValueError for a
+        header whose name is not in HEADERS.
         """
         outer = visitor.environ
         environ: dict[str, Any] = {
@@ -189,8 +189,9 @@ class OverHttp:
         body: bytes,
     ) -> Reply:
         """Call the API over HTTP on behalf of `visitor` and return the whole answer, whatever its status. `path` begins
-        with a slash and is not percent-encoded, `query` is. A GET or HEAD is repeated once if the connection broke.
-        Raises Unreachable without an answer, ValueError for a header whose name is not in HEADERS.
+        with a slash and is not percent-encoded, `query` is; `body` is b"" for none. A GET or HEAD is repeated once if
+        the connection broke. Raises Unreachable without an answer, ValueError for a header whose name is not in
+        HEADERS.
         """
         # The peer of a Unix socket is on this machine.
         wanted = {"Host": visitor.host, "X-Forumapi-Visitor": visitor.address or "127.0.0.1"}

@@ -242,7 +242,9 @@ class Visit:
         self._set.append(("Clear-Site-Data", '"cache"'))
 
     def set_cookie(self, name: str, value: str, age_s: int) -> None:
-        """Set a cookie for this host, which no script can read, for `age_s` seconds; 0 deletes it."""
+        """Set a cookie for this host, which no script can read, for `age_s` seconds; 0 deletes it. `value` is sent as
+        it is, so that it must need no quoting.
+        """
         secure = "; Secure" if self.website.is_secure else ""
         self._set.append(
             (
@@ -385,8 +387,9 @@ class Visit:
     def page(
         self, template: str, *, status: int = 200, retry_after: int = 0, **values: Any
     ) -> Answer:
-        """Answer with a rendered template as an HTML page. `retry_after`: seconds for the header Retry-After, 0 for
-        none; `values`: variables of the template besides those that `render` gives. Raises Failure as `render` does.
+        """Answer with a rendered template, a file of webclient/templates, as an HTML page. `retry_after`: seconds for
+        the header Retry-After, 0 for none; `values`: variables of the template besides those that `render` gives.
+        Raises Failure as `render` does.
         """
         text = self.render(template, **values)
         headers = {PERSON: str(self.me["id"]) if self.me is not None else "0"}
@@ -395,8 +398,9 @@ class Visit:
         return self.send(text.encode(), HTML, status=status, headers=headers)
 
     def render(self, template: str, **values: Any) -> str:
-        """Render a template in the visitor's language, with `visit`, `site`, `me`, `theme` (address of the site's style
-        sheet), `now` and `values`. Raises Failure, since `site` and `me` are read from the API.
+        """Return the text of a template, a file of webclient/templates, rendered in the visitor's language, with
+        `visit`, `site`, `me`, `theme` (address of the site's style sheet), `now` and `values`. Raises Failure, since
+        `site` and `me` are read from the API.
         """
         made = template_environment.environment(self.language.code).get_template(template)
         return made.render(

@@ -162,11 +162,11 @@ class EditItemView(View):
         return self._show(visit, found, writing)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the item and lead to it. If it was changed since the form was shown, show the form beside the stored
-        version, which the form replaces if it is sent once more; another refusal whose status is in WRITING_REFUSALS
-        (400, 403, 404 and others), a missing and a too long title show the form as it was filled in; with `do` = "more"
-        show it with further lines. Raises SignInFirst for guests, Failure for other refusals, and for any if the member
-        may not read the item.
+        """Store the item with the id `item` and lead to it. If it was changed since the form was shown, show the form
+        beside the stored version, which the form replaces if it is sent once more; another refusal whose status is in
+        WRITING_REFUSALS (400, 403, 404 and others), a missing and a too long title show the form as it was filled in;
+        with `do` = "more" show it with further lines. Raises SignInFirst for guests, Failure for other refusals, and
+        for any if the member may not read the item.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)

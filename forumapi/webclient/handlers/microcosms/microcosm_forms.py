@@ -86,10 +86,10 @@ class EditMicrocosmView(View):
         return self._show(visit, now, typed, now["itemTypes"], found.etag)
 
     def post(self, visit: Visit, microcosm: int) -> Answer:
-        """Store the microcosm and lead to it; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
-        the form again as it was filled in, also if somebody else changed the microcosm meanwhile: sent once more, the
-        form replaces that change. Raises SignInFirst for guests, Failure for other refusals, and for any if the member
-        may not read the microcosm.
+        """Store the microcosm with the id `microcosm` and lead to it; a refusal whose status is in FORM_REFUSALS (400,
+        403 and others) shows the form again as it was filled in, also if somebody else changed the microcosm meanwhile:
+        sent once more, the form replaces that change. Raises SignInFirst for guests, Failure for other refusals, and
+        for any if the member may not read the microcosm.
         """
         visit.member()
         typed, types = _typed(visit)

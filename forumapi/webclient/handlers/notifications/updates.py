@@ -24,7 +24,7 @@ class UpdatesView(View):
 
     def get(self, visit: Visit) -> Answer:
         """List the member's updates from the query's `offset` on, newest first; with the query parameter `unread` those
-        alone that are unread. Raises SignInFirst for guests.
+        alone about something that the member has not read. Raises SignInFirst for guests.
         """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""

@@ -115,10 +115,10 @@ class RoleView(View):
         return self.show(visit, microcosm, role)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Store the role's title and rights, and lead back to the role; with `do` = "delete" delete the role and lead
-        to the microcosm's roles. For title and rights, a refusal whose status is in FORM_REFUSALS (400, 403 and others)
-        shows the page again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes,
-        Failure for other refusals.
+        """Store title and rights of the role with the id `role`, of the microcosm with the id `microcosm`, and lead
+        back to the role; with `do` = "delete" delete the role and lead to the microcosm's roles. For title and rights,
+        a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -185,10 +185,11 @@ class RoleMembersView(View):
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile whose id is the field `profile`, or whose name is the field `name`, in the role with the id
-        `role`; with `do` = "take off" undo the naming of `profile`; then lead back to the role. If no profile is called
-        exactly so, in any letter case, show the role's page with profiles whose names begin so. A refusal whose status
-        is in FORM_REFUSALS (400, 403 and others) shows the page with its reason. Raises SignInFirst for guests and for
-        a sign-in older than 30 minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals.
+        `role`, of the microcosm with the id `microcosm`; with `do` = "take off" undo the naming of `profile`; then lead
+        back to the role. If no profile is called exactly so, in any letter case, show the role's page with profiles
+        whose names begin so. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page with its
+        reason. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for a `profile`
+        that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -231,11 +232,12 @@ class CriteriaView(View):
         return self._show(visit, microcosm, role, typed)
 
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """With `do` = "save" store the criterion of the form, in place of the one whose id is the field `criterion`, or
-        as a new one without that field; with "remove" delete that one; then lead to the role. Any other `do` shows the
-        form with the effect that it would have. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
-        the form again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused
-        with 400 for a `criterion` that is no number, and for "remove" without one, Failure for other refusals.
+        """With `do` = "save" store the criterion of the form for the role with the id `role`, of the microcosm with the
+        id `microcosm`, in place of the one whose id is the field `criterion`, or as a new one without that field; with
+        "remove" delete that one; then lead to the role. Any other `do` shows the form with the effect that it would
+        have. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with that status.
+        Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for a `criterion` that
+        is no number, and for "remove" without one, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"
@@ -297,7 +299,8 @@ def _typed_role(visit: Visit) -> dict[str, str]:
 
 def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
     """Return the API's body of the criterion in `typed`, the form's fields by name: a value that looks like a number or
-    a truth value (true, yes, false, no) is sent as one, except for profile columns of text. The API checks the body.
+    a truth value (true, yes, false, no) is sent as one, except for profile columns of text; a `group` that is no number
+    is sent as 0. The API checks the body.
     """
     column, text = typed["column"], typed["value"].strip()
     value: Any = text

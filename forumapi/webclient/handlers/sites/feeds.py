@@ -72,8 +72,8 @@ class SiteFeedView(FeedView):
     """Feed of a site: its conversations, events and polls, latest comment first."""
 
     def get(self, visit: Visit, form: str) -> Answer:
-        """Send the site's feed of at most ENTRIES items, in the format `form`, "atom" or "json", as a guest may read
-        it, latest comment first.
+        """Send the site's feed of ENTRIES (25) items at most, in the format `form`, "atom" or "json", as a guest may
+        read it, latest comment first.
         """
         visit.be_guest()
         found = visit.api.get("/search", type=list(_ITEMS), sort="date", limit=ENTRIES)
@@ -88,9 +88,9 @@ class MicrocosmFeedView(FeedView):
     """Feed of a microcosm: its conversations, events and polls, latest comment first; polls stand by their creation."""
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
-        """Send the microcosm's feed of at most ENTRIES items, in the format `form`, "atom" or "json". Items that stand
-        below the 250th entry of the microcosm's list, in which microcosms and sticky items come first, are left out.
-        Raises Failure if a guest may not read the microcosm.
+        """Send the feed of the microcosm with the id `microcosm`, ENTRIES (25) items at most, in the format `form`,
+        "atom" or "json". Items that stand below the 250th entry of the microcosm's list, in which microcosms and sticky
+        items come first, are left out. Raises Failure if a guest may not read the microcosm.
         """
         visit.be_guest()
         for limit in _LISTED:
@@ -114,8 +114,9 @@ class ItemFeedView(FeedView):
     """Feed of a conversation, event or poll: its newest comments."""
 
     def get(self, visit: Visit, kind: str, item: int, form: str) -> Answer:
-        """Send the item's feed of its newest ENTRIES comments, newest first, in the format `form`, "atom" or "json".
-        `kind`: plural of the item's type, such as `events`. Raises Failure if a guest may not read the item.
+        """Send the feed of the item with the id `item`, its newest ENTRIES (25) comments, newest first, in the format
+        `form`, "atom" or "json". `kind`: plural of the item's type, such as `events`. Raises Failure if a guest may not
+        read the item.
         """
         visit.be_guest()
         path = f"/{kind}/{item}"
@@ -138,8 +139,8 @@ class ProfileFeedView(FeedView):
     """Feed of a person: items and comments that the person wrote and guests may read."""
 
     def get(self, visit: Visit, profile: int, form: str) -> Answer:
-        """Send the profile's feed of at most ENTRIES items and comments, latest activity first, in the format `form`,
-        "atom" or "json". Raises Failure if a guest may not see the profile.
+        """Send the feed of the profile with the id `profile`, ENTRIES (25) items and comments at most, latest activity
+        first, in the format `form`, "atom" or "json". Raises Failure if a guest may not see the profile.
         """
         visit.be_guest()
         person = visit.api.get(f"/profiles/{profile}")

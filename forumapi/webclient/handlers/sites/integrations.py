@@ -78,11 +78,12 @@ class WebhookView(View):
         return self._show(visit, webhook)
 
     def post(self, visit: Visit, webhook: int) -> Answer:
-        """Do what `do` says: "save" stores the settings, "ping" sends a test delivery, "secret" makes and shows a new
-        secret, "delete" deletes the webhook; after the first two, show the page anew by a redirect, after the last lead
-        to the list. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that
-        status. Raises Refused with 400 for another `do`, with 403 for members who do not own the site; SignInFirst for
-        guests and for a sign-in older than 30 minutes, Failure for other refusals.
+        """Do what `do` says with the webhook with the id `webhook`: "save" stores the settings, "ping" sends a test
+        delivery, "secret" makes and shows a new secret, "delete" deletes the webhook; after the first two, show the
+        page anew by a redirect, after the last lead to the list. A refusal whose status is in FORM_REFUSALS (400, 403
+        and others) shows the page again with that status. Raises Refused with 400 for another `do`, with 403 for
+        members who do not own the site; SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
+        other refusals.
         """
         owner(visit)
         path = f"/webhooks/{webhook}"
@@ -185,11 +186,11 @@ class ClientView(View):
         return self._show(visit, client)
 
     def post(self, visit: Visit, client: int) -> Answer:
-        """Do what `do` says: "save" stores the settings, "secret" makes and shows a new secret, "delete" deletes the
-        client with all tokens given to it; after the first and the last, lead to the list. A refusal whose status is in
-        FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises Refused with 400 for another
-        `do`, with 403 for members who do not own the site; SignInFirst for guests and for a sign-in older than 30
-        minutes, Failure for other refusals.
+        """Do what `do` says with the OAuth client with the id `client`: "save" stores the settings, "secret" makes and
+        shows a new secret, "delete" deletes the client with all tokens given to it; after the first and the last, lead
+        to the list. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that
+        status. Raises Refused with 400 for another `do`, with 403 for members who do not own the site; SignInFirst for
+        guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         path = f"/oauth/clients/{client}"

@@ -72,8 +72,8 @@ class RetentionView(View):
         losses: list[tuple[str, dict[str, Any]]] | None = None,
     ) -> Answer:
         """Show the form. `typed`: days that were sent, by kind of content, None for the periods in force; `failure`:
-        the API's refusal of the form, None without one; `losses`: (title, count as the API shows it) of each kind of
-        content of which the preview would delete something, None before a preview.
+        the API's refusal of the form, None without one; `losses`: (English title, the API's object with `count`) of
+        each kind of content of which something would be deleted, None before a preview.
         """
         periods = visit.api.get(_RETENTION)
         values = typed or {kind: periods[kind].get("days", "") for kind, _ in _KINDS}

@@ -60,11 +60,11 @@ class CaseView(View):
         return self._show(visit, case)
 
     def post(self, visit: Visit, case: int) -> Answer:
-        """Do what `do` says: "take" or "release" the case, "assign" it to the member or "unassign" it, add a "note", or
-        "dismiss" the case. Lead back to the case, after "dismiss" to the queue; a refusal whose status is in
-        FORM_REFUSALS (400, 403 and others) shows the case with the reason, such as that another moderator was faster.
-        Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals, and for any if the
-        API does not show the case to the member.
+        """Do what `do` says with the case with the id `case`: "take" or "release" the case, "assign" it to the member
+        or "unassign" it, add a "note", or "dismiss" the case. Lead back to the case, after "dismiss" to the queue; a
+        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the case with the reason, such as that
+        another moderator was faster. Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for
+        other refusals, and for any if the API does not show the case to the member.
         """
         visit.member()
         do = visit.field("do")

@@ -179,11 +179,11 @@ class RuleView(View):
         )
 
     def post(self, visit: Visit, rule: int) -> Answer:
-        """With `do` = "off" switch the rule off and lead to its page, with "delete" delete it and lead to the list;
-        with "shadow" or "active" show the dry run of the rule in that mode, whose confirmation switches it on, or the
-        refusal of that dry run as `RuleFormView.tried` does; another `do` raises Refused with 400. Raises Refused with
-        403 for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure
-        for other refusals.
+        """With `do` = "off" switch the rule with the id `rule` off and lead to its page, with "delete" delete it and
+        lead to the list; with "shadow" or "active" show the dry run of the rule in that mode, whose confirmation
+        switches it on, or the refusal of that dry run as `RuleFormView.tried` does; another `do` raises Refused with
+        400. Raises Refused with 403 for members who do not own the site, SignInFirst for guests and for a sign-in older
+        than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         do = visit.field("do")

@@ -125,10 +125,11 @@ class AppealView(View):
         return self._show(visit, appeal)
 
     def post(self, visit: Visit, appeal: int) -> Answer:
-        """With `do` = "message" add a message of the field `text`, with "granted" or "refused" decide the appeal with
-        that text, and lead back to the appeal; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows
-        its page with the refusal's reason. Raises SignInFirst for guests, Refused with 400 for another `do`, Failure
-        for other refusals, and for any if the API does not show the appeal to the member.
+        """With `do` = "message" add the text of the field `text` to the appeal with the id `appeal` as a message, with
+        "granted" or "refused" decide the appeal with that text, and lead back to the appeal; a refusal whose status is
+        in FORM_REFUSALS (400, 403 and others) shows its page with the refusal's reason. Raises SignInFirst for guests,
+        Refused with 400 for another `do`, Failure for other refusals, and for any if the API does not show the appeal
+        to the member.
         """
         visit.member()
         text = visit.field("text")
