@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, those of the process if None; return the exit code. Raises SystemExit
-    for wrong usage (2), and for --help and --version (0).
+    for wrong usage (2), and for --help and --version (0), and an OSError that names no file.
     """
     args = parser().parse_args(arguments)
     if args.config is not None:

@@ -49,7 +49,8 @@ class Size:
     BENCH_KEY has half of all things, and alone the long threads and the deep microcosm.
 
     Of that site alone: `longest`: comments of its longest thread; `long`: of each of the two other long threads;
-    `deep`: conversations of the deepest microcosm; `microcosms`: with the root; `top`: those directly below the root.
+    `deep`: conversations of the deep microcosm, DEEP, whose list is long; `microcosms`: with the root; `top`: those
+    directly below the root.
     """
 
     sites: int
@@ -569,7 +570,8 @@ def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
 
 def _join(shape: Shape, rng: Random) -> None:
     """Give each profile a time of joining before its first comment, the owner's first of all; renumber the profiles in
-    that order, everywhere in the shape. Mentions of profiles that join later are dropped.
+    that order, everywhere in the shape, and empty the conversations' `pool`. Mentions of profiles that join later are
+    dropped.
     """
     count = len(shape.names)
     since = [0] * count

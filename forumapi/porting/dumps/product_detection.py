@@ -94,9 +94,9 @@ def check_size(path: Path, most: int) -> None:
 
 
 def check_archive(path: Path, most: int) -> None:
-    """Check a ZIP file before it is opened. Raises DumpError unless its directory has at most MAX_DIRECTORY bytes, and
-    the files that the directory lists are stored or deflated, not encrypted, and together at most `most` bytes after
-    decompression.
+    """Check a ZIP file before it is opened. Raises DumpError for what is no ZIP file or cut off, and unless its
+    directory has at most MAX_DIRECTORY bytes, and the files that the directory lists are stored or deflated, not
+    encrypted, and together at most `most` bytes after decompression.
     """
     with path.open("rb") as opened:
         try:

@@ -115,8 +115,8 @@ class DumpSource:
         folder: Path | None = None,
         most: int = MAX_DUMP,
     ) -> None:
-        """Read the whole dump. Raises DumpError if it can't be read, has no board of the product, or several while
-        `prefix` is None.
+        """Read the whole dump. Raises OSError if the file can't be opened, DumpError if it is no dump or a damaged one,
+        has no board of the product, or several while `prefix` is None.
 
         `tables`: names of the wanted tables, without the board's prefix; `marker`: name, without prefix, of a table
         that only this product has; `prefix`: the board's, None for that of the only board there. `encoding`: of the

@@ -129,9 +129,9 @@ class ForumWriter:
         self._rights = all_rights
 
     def insert(self, tx: Transaction, forums: Sequence[PortedForum]) -> list[Unreadable]:
-        """Insert the forums that no earlier run has inserted, with their roles, and raise the site's `acl_version`; the
-        parent of each must have come, or be among `forums`. Return members, criteria and moderators' rights that were
-        left out, with reasons.
+        """Insert the forums that no earlier run has inserted, with their roles, and raise the site's `acl_version` if
+        there are any; the parent of each must have come, or be among `forums`. Return members, criteria and moderators'
+        rights that were left out, with reasons.
         """
         wanted = [("forum", forum.id) for forum in forums]
         wanted += [("forum", forum.parent_id) for forum in forums if forum.parent_id]

@@ -48,7 +48,8 @@ class Rewritten(NamedTuple):
 class OldLinks:
     """Rewriter of links to an old forum's own things, by its addresses or in the layout's form `old:<kind>/<id>`, into
     links to the imported things here. `addresses`: those the forum had; `rules`: rules by which its product's addresses
-    are read, None to rewrite links of the form `old:` alone.
+    are read, None to rewrite links of the form `old:` alone. `renamed`: names of erased people by profile id, {} at
+    first.
     """
 
     def __init__(self, addresses: Sequence[str], rules: RuleSet | None) -> None:
@@ -96,8 +97,8 @@ class OldLinks:
         self, text: str, found: Mapping[Key, ImportedThing], *, later: frozenset[Key] = frozenset()
     ) -> Rewritten:
         """Return a Markdown text whose links to the things `found` (by kind and old id) lead to their addresses here,
-        with the profiles that it mentions. A link `old:<kind>/<id>` to anything else is replaced by its words, any
-        other link stays.
+        with the profiles that it mentions; a mention of a profile in `renamed` gets the name there. A link
+        `old:<kind>/<id>` to anything else is replaced by its words, any other link stays.
 
         `later`: kinds and old ids of things that may still come; links to these stay as they are.
         """

@@ -315,8 +315,9 @@ class SiteMove:
     # ---------------------------------------------------------------- move
 
     def run(self, *, is_copy_only: bool = False) -> FinishedMove | None:
-        """Move the site, or go on with a move that was killed; of a site that has moved, open it there unless it is
-        open. `is_copy_only`: copy it, while it takes writes, and return None; a later call goes on from there.
+        """Move the site, or go on with a move that was killed; of a site that has moved, also with `is_copy_only`, open
+        it there unless it is open. `is_copy_only`: copy it, while it takes writes, and return None; a later call goes
+        on from there.
 
         Raises MoveError, StorageError, psycopg.Error; until the switch the site then stays where it was, and takes
         writes again.
