@@ -257,7 +257,9 @@ class App(Services):
         self.database.retire()
 
     def stop(self) -> None:
-        """End the background threads, write what is buffered, and close the connections."""
+        """Ask the background threads to end, of which few are waited for, write what is buffered, and close the live
+        connections and the idle ones to the database.
+        """
         self.live.stop()
         self.sequencer.stop()
         self.readers.stop()

@@ -1286,11 +1286,12 @@ class Config:
 
     @property
     def connections(self) -> int:
-        """Return the maximum number of database connections of one machine.
+        """Return the number of database connections that PostgreSQL must allow for one machine.
 
         A worker has `database_connections` for requests, and three more: to number events, to be notified of them, and
         to keep the lease on numbering. All workers count twice, since new and old ones overlap in a replacement. The
-        cron process has two.
+        cron process counts two, for its jobs and its lease on leading; those that exports, imports and long jobs open
+        beside them are not in the number.
         """
         return 2 * self.worker_count * (self.database_connections + 3) + 2
 
@@ -1620,8 +1621,8 @@ def set_value(path: Path, name: str, text: str) -> Config:
 
 
 class Settings:
-    """Holder of a running process's settings (`current`), which `reload` replaces by those in the file. `environ`:
-    environment, whose variables FORUMAPI_* override the file.
+    """Holder of a running process's settings (`current`), into which `reload` takes new values from the file.
+    `environ`: environment, whose variables FORUMAPI_* override the file.
     """
 
     def __init__(self, current: Config, environ: Mapping[str, str] = os.environ) -> None:

@@ -234,7 +234,7 @@ class TooLarge(ApiError):
 
 
 class RangeNotSatisfiable(ApiError):
-    """416: the requested range begins after the end of the file. `size`: bytes of the file."""
+    """416: the requested range begins after the end of the file, or has no bytes. `size`: bytes of the file."""
 
     status = 416
     own_name = "range_not_satisfiable"
@@ -282,8 +282,8 @@ class PlanLimit(ApiError):
 
 
 class CrawlBudget(ApiError):
-    """429: programs that the site does not know have made more requests than it allows them together, from whatever
-    addresses. `retry_after_s`: seconds for the header Retry-After.
+    """429: unknown programs have made more requests of the site than it allows them together, from whatever addresses;
+    or browsers of guests have, of pages far back in lists. `retry_after_s`: seconds for the header Retry-After.
     """
 
     status = 429
@@ -322,7 +322,9 @@ class BadGateway(ApiError):
 
 
 class Unavailable(ApiError):
-    """503: a dependency, such as the database, is unreachable or overloaded; nothing was written."""
+    """503: a dependency, such as the database, is unreachable or overloaded, this process is, or the request took too
+    long; nothing was written.
+    """
 
     status = 503
     own_name = "unavailable"
@@ -346,7 +348,8 @@ class SiteBusy(Unavailable):
 
 
 class OutcomeUnknown(BadGateway):
-    """502: the database did not answer a commit in time, so that the write may or may not have happened.
+    """502: the database did not answer a commit in time, or its time limit ended a request that may have committed
+    something, so that the write may or may not have happened.
 
     Has no Retry-After, which would promise that nothing was written.
     """

@@ -166,7 +166,7 @@ def _note(tx: Transaction, path: Path) -> None:
 
 
 class _Line(msgspec.Struct):
-    """Line of an erasure, as JSON has it."""
+    """Line of an erasure, as JSON has it; the keys are those of JournalEntry, `site` is its `site_id`."""
 
     site: Annotated[int, msgspec.Meta(ge=0, le=erasure_journal.MAX_ID)]
     id: Annotated[int, msgspec.Meta(ge=1, le=erasure_journal.MAX_ID)]

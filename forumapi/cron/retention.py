@@ -167,7 +167,7 @@ def _note_periods(tx: Transaction, path: Path, sites: Iterable[SitePeriods]) -> 
 
 
 def _note_gone(path: Path, site: SitePeriods, gone: Sequence[Gone]) -> None:
-    """Append what was removed to the file at `path`; nothing happens for nothing."""
+    """Append the removed things `gone` to the file at `path`, as one line; do nothing if there are none."""
     things = [
         [one.ref.type, one.ref.id, (one.created - _EPOCH) // _MICROSECOND, one.version]
         for one in gone

@@ -443,5 +443,5 @@ def overview(tx: Reader, now: datetime.datetime) -> list[tuple[Job, datetime.dat
 
 
 def history(tx: Reader, name: str | None, limit: int) -> list[Run]:
-    """Return up to `limit` runs of the job `name` (None: of all jobs), latest first."""
+    """Return up to `limit` runs of the job `name` (None: of all jobs), the latest due time first."""
     return [Run(*row) for row in tx.rows(HISTORY, task=name, limit=limit)]

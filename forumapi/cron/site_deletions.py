@@ -249,8 +249,8 @@ class _Run:
         return rows
 
     def _delete_objects(self, deletion: SiteDeletion) -> bool:
-        """Delete up to MOST_OBJECTS objects that no other site has from the store, with their thumbnails; return False
-        if none is left.
+        """Take up to MOST_OBJECTS of the site's objects, and delete those that no other site has from the store, with
+        their thumbnails; return False if none was left to take.
         """
         with self._database.write() as tx:
             hashes = [
@@ -325,7 +325,7 @@ class DeletedSite(NamedTuple):
 
 
 class _DeletionLine(msgspec.Struct):
-    """Line of a deletion, as JSON has it."""
+    """Line of a deletion, as JSON has it. `deletion`: the site's id; `created`: when the site was made."""
 
     deletion: Annotated[int, msgspec.Meta(ge=2, le=MAX_ID)]
     created: Annotated[datetime.datetime, msgspec.Meta(tz=True)]

@@ -478,7 +478,9 @@ def _clean(text: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    """Return an error's message without the folder of the upload."""
+    """Return an error's message, cleaned and at most _CHARACTERS long, in which each path has its last part alone, so
+    that the folder of the upload is not shown.
+    """
     words = (one.rpartition("/")[2] if one.startswith("/") else one for one in str(error).split())
     return _clean(" ".join(words))
 

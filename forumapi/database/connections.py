@@ -356,7 +356,7 @@ class Database:
             self._close(self._idle.pop())
 
     def close(self) -> None:
-        """Close the idle connections; those in use close when their requests end them."""
+        """Close the idle connections; those in use go back to the pool as before."""
         self._drop_idle()
 
     def read(self) -> Reader:

@@ -327,7 +327,9 @@ class StandbyReader(Reader):
         self._is_refused = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, as tuples in the order of its columns. Raises Unavailable, psycopg.Error."""
+        """Return all rows of `query`, as tuples in the order of its columns; [] for none. Raises Unavailable (TooSlow,
+        NoRoom), psycopg.Error.
+        """
         if query.replica is not Replica.NEVER and not self._is_refused:
             found = self._on_standby(query, params)
             if found is not None:
@@ -354,8 +356,8 @@ class StandbyReader(Reader):
         super().end()
 
     def _on_standby(self, query: Query, params: Params) -> list[Row] | None:
-        """Run `query` on the standby, once it has replayed enough, and return its rows; return None if the primary
-        must answer. Raises TooSlow.
+        """Run `query` on the standby, once it has replayed enough, and return its rows; return None if the primary must
+        answer. Raises TooSlow if the statement is cancelled, Unavailable if the primary can't be asked for min_lsn.
         """
         standby = self._standby
         if standby is None:

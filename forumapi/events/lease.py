@@ -80,7 +80,7 @@ HOLD = Query(
 
 
 class LostError(Unavailable):
-    """Error of work in a term that is over: another process holds the lease now."""
+    """Error of work in a term that is over: another process holds the lease, or may hold it."""
 
     def __init__(self) -> None:
         super().__init__("Another process has taken over")

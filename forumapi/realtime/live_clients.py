@@ -44,7 +44,7 @@ class Frame:
 
     @property
     def for_stream(self) -> bytes:
-        """Return the bytes of a server-sent event with the cursor as its id.
+        """Return the bytes of a server-sent event with the cursor as its id, if it has one.
 
         A `hello` has no id: a browser that is disconnected right after it would resume there, and miss what it has not
         received yet.

@@ -26,8 +26,8 @@ class UsageCounter(PollingThread):
     by a thread every POLL_S, and by `stop`.
 
     A crash loses the counts since the last time. While the database is away counts stay in memory, some 300 bytes for
-    each site and hour, for at most MOST of these; requests in further hours are then not counted. `live()` is to return
-    the number of live connections by site.
+    each site and hour, for at most MOST of these; what belongs to further ones is then not counted. `live()` is to
+    return the number of live connections by site.
     """
 
     POLL_S: ClassVar[float] = 30.0

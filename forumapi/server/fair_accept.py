@@ -24,7 +24,8 @@ _MANY: Final = 100
 
 class FairServer(StreamServer):
     """Server of one listening socket that several workers share: accepts one connection for each wake-up. A worker with
-    more connections than the least loaded one waits first, the longer the more there are, so that another may accept.
+    more connections than the least loaded one waits first, the longer the more there are, so that another may accept;
+    then it accepts up to _MANY that are left.
     """
 
     max_accept = 1

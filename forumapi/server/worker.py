@@ -381,8 +381,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         return is_last
 
     def _send(self, client: Any, pieces: StreamedBody) -> None:
-        """Send the pieces of a long body. Raises ConnectionAbortedError if the client reads nothing for the time limit
-        of a request, or the pieces end before their size, so that the connection is closed.
+        """Send the pieces of a long body. Raises ConnectionAbortedError if the client does not take a piece within the
+        time limit of a request, or the pieces end before their size, so that the connection is closed.
         """
         left = len(pieces)
         with contextlib.closing(pieces):

@@ -44,8 +44,8 @@ class _Differ(diff_match_patch):  # type: ignore[misc]
 
 
 def changes(old: str, new: str) -> list[Segment]:
-    """Return the segments that turn `old` into `new`, in order, none empty; two neighbours never have the same `op`. It
-    compares for LIMIT_S seconds; a stretch not compared by then is deleted and inserted as a whole.
+    """Return the segments that turn `old` into `new`, in order, none empty; two neighbours never have the same `op`.
+    The comparison takes LIMIT_S seconds at most; a stretch not compared by then is deleted and inserted as a whole.
     """
     known: dict[str, str] = {}
     words: list[str] = []

@@ -47,8 +47,8 @@ VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
 
 
 def base_headers(switches: EnvelopeSwitches) -> Headers:
-    """Return the headers, (name, value) each, that all JSON answers have, without Cache-Control and Content-Length.
-    `switches`: of the request; with a callback, the Content-Type is that of JavaScript.
+    """Return the headers, (name, value) each, that JSON answers begin with; Cache-Control and Content-Length are left
+    to the caller. `switches`: of the request; with a callback, the Content-Type is that of JavaScript.
     """
     kind = "application/javascript" if switches.callback else "application/json"
     vary = f"{VARY}, Cookie" if switches.depends_on_cookies else VARY
@@ -56,8 +56,8 @@ def base_headers(switches: EnvelopeSwitches) -> Headers:
 
 
 def plain_headers(vary: str = "Authorization") -> Headers:
-    """Return the headers, (name, value) each, that all answers have. `vary`: request headers that the answer depends
-    on, "" for none.
+    """Return the headers, (name, value) each, that answers of any type begin with: those of CORS, Vary and `nosniff`.
+    `vary`: request headers that the answer depends on, "" for none.
     """
     headers = [
         ("Access-Control-Allow-Origin", "*"),

@@ -171,8 +171,8 @@ class PlanLimits(PollingThread):
             self._refuse_beyond(site, STORAGE, most, -(-size // (1024 * 1024)))
 
     def check_socket(self, site: Site) -> None:
-        """Check that a site may have one more live connection in this process, which has its share of the limit, one
-        connection at least. Raises PlanLimit.
+        """Check that a site may have one more live connection in this process, which has its share of the limit: none
+        for a limit of 0, else one connection at least. Raises PlanLimit.
         """
         most = self.limits(site).get(SOCKETS)
         if most is not None:

@@ -141,7 +141,9 @@ class RowError(Struct, kw_only=True):
 
 
 class ErrorDetail(Struct, kw_only=True):
-    """`data` of every answer that is an error (platform 1.6)."""
+    """`data` of an answer that is an error (platform 1.6); those to a POST that signs in (auth, auth0) have null in its
+    place.
+    """
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET

@@ -27,7 +27,9 @@ class PollChoice(Struct, kw_only=True):
 
 
 class Poll(Item, kw_only=True):
-    """A poll with a page of its comments (content 6.4)."""
+    """A poll with a page of its comments (content 6.4). `pollCloses`: when it closes by itself, absent for never;
+    without `results` every reader sees the results at any time.
+    """
 
     question: Text
     multi: Annotated[bool, Meta(description="A ballot may name several choices.")]

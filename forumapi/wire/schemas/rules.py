@@ -86,7 +86,9 @@ class ModerationRules(Struct, kw_only=True):
 
 
 class ModerationRuleTarget(Struct, kw_only=True):
-    """A thing that the rule of a dry run fits."""
+    """A thing that the rule of a dry run fits. `happened`: when it was written, edited, reported or joined, whichever
+    the rule is about.
+    """
 
     itemType: ItemTypeName
     itemId: Id

@@ -346,8 +346,9 @@ class Action(Struct, kw_only=True):
 
 
 class StatementSummary(Struct, kw_only=True):
-    """A statement of reasons in a list (DSA, Article 17). `applied`: when the decision was made; `ends`: until when,
-    null for good; `revoked`: when it was taken back, absent if it was not.
+    """A statement of reasons in a list (DSA, Article 17). `action`: kind of the action that was decided on; `facts`:
+    the reason that was given for it; both `automated…`: a rule decided, no person. `applied`: when the decision was
+    made; `ends`: until when, null for good; `revoked`: when it was taken back, absent if it was not.
     """
 
     id: Id
@@ -379,7 +380,7 @@ class Statements(Struct, kw_only=True):
 
 
 class StatedThing(Struct, kw_only=True):
-    """An object of the caller's that a statement of reasons is about."""
+    """An object of the caller's that a statement of reasons is about; `undone`: what was decided on it was undone."""
 
     itemType: ItemTypeName
     itemId: Id
@@ -481,7 +482,8 @@ class TransparencyTotals(Struct, kw_only=True):
 
 class TransparencyRow(Struct, kw_only=True):
     """The number (`count`) of notices, decisions or appeals with the same values under the keys from `source` to
-    `outcome`.
+    `outcome`, of which null or "" is one that does not apply to this `part`. `things`: number of things that the
+    decisions concern.
     """
 
     part: Literal["notice", "decision", "appeal"]
