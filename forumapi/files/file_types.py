@@ -1,5 +1,5 @@
-"""Detection of file types by a file's first bytes, never by its name or declared type (C-43); and the cleaning of
-names.
+"""Detection of file types by a file's first bytes, never by its name or declared type (C-43); what their senders say
+they are; and the cleaning of names.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ class Thumbnails:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread of `start`, if it runs, waiting a second at most; thumbnails still in the queue are made
-        on their first request.
+        """Have the thread of `start`, if it runs, end after the thumbnails that are queued already, and wait for that a
+        second at most; if the queue is full the thread goes on. What is not made by then is made on its first request.
         """
         if self._thread is not None:
             with contextlib.suppress(queue.Full):
@@ -117,7 +117,7 @@ class Thumbnails:
     @contextlib.contextmanager
     def _alone(self, hash: str, box: Box) -> Iterator[None]:
         """Hold this process's lock of one thumbnail during the with statement; a caller that had to wait then finds it
-        made.
+        made, unless that failed.
         """
         lock = self._busy.setdefault((hash, box), threading.Lock())
         with lock:

@@ -43,9 +43,9 @@ _FULL: Final = 552
 
 
 class Message(NamedTuple):
-    """Mail ready to be encoded, the same bytes at every attempt. `id`: its row in the outbox; `created`: its header
-    Date; `sender`: name and address; `html`: None for a mail of plain text alone; `headers`: further headers, (name,
-    value) each.
+    """Mail ready to be encoded, the same at every attempt. `id`: its row in the outbox; `created`: its header Date;
+    `sender`: name and address; `html`: None for a mail of plain text alone; `headers`: further headers, (name, value)
+    each.
     """
 
     id: int
@@ -223,7 +223,9 @@ class Transport:
 
 
 def one_line(said: bytes | str) -> str:
-    """Return a server's reply as one line of printable characters."""
+    """Return a server's reply as one line; unprintable characters become spaces, and several spaces one. Bytes are read
+    as UTF-8.
+    """
     text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
@@ -238,7 +240,8 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 def connect(url: str) -> smtplib.SMTP:
     """Connect to the server at `smtp://[user:password@]host[:port]` (with STARTTLS if the server offers it) or
-    `smtps://…`, and log in. Raises OSError, smtplib.SMTPException.
+    `smtps://…`, and log in if a user is named; the port is 25, or 465 with smtps, if none is named. Raises OSError,
+    smtplib.SMTPException.
     """
     parts = urlsplit(url)
     host = parts.hostname or "localhost"

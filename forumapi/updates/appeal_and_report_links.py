@@ -45,7 +45,7 @@ class AppealLink(NamedTuple):
     user_id: int
 
     def url(self, secret: bytes, site: Site) -> str:
-        """Return the link's URL on the site. `secret`: the platform's for mail."""
+        """Return the link's URL, at the address of the site's API. `secret`: the platform's for mail."""
         return f"{site.origin}{APPEAL_PATH}?code={self.code(secret, site.id)}"
 
     def code(self, secret: bytes, site_id: int) -> str:
@@ -72,7 +72,9 @@ def read_appeal(secret: bytes, site_id: int, given: str) -> AppealLink | None:
 
 
 def report_url(secret: bytes, site: Site, report_id: int) -> str:
-    """Return the URL at which a guest sees the report that they made. `secret`: the platform's for mail."""
+    """Return the URL, at the address of the site's API, at which a guest sees the report that they made. `secret`: the
+    platform's for mail.
+    """
     code = f"{report_id}.{_sign(secret, 'report', site.id, str(report_id))}"
     return f"{site.origin}{REPORT_PATH}?code={code}"
 

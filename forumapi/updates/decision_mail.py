@@ -76,8 +76,9 @@ class DecisionContext(NamedTuple):
 
     `type`: one of update_types.DECISIONS; `id`: of the statement, report or appeal. Fields that the type does not have,
     or whose row is gone, are 0, "" or None. `profile_id` 0: the reader is a guest, who made the report, or a profile
-    that is gone. `site_version` and `acl_version`: versions of the site and of its access lists at that time. `is_off`:
-    mail to the address came back; `wants_any`: the reader has not turned mail off.
+    that is gone. `site_version` and `acl_version`: versions of the site and of its access lists at that time. `name`:
+    the reader's, HTML-escaped; `is_off`: mail to the address came back; `wants_any`: the reader has not turned mail
+    off.
 
     Of a statement: `created`, `is_revoked`, `kind` to `ends` of its action, and `things`, the number of the reader's
     things that the action concerns. Of a report: the reported thing (`item_type`, `item_id`), `outcome` and `due` of

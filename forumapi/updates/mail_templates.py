@@ -1,7 +1,8 @@
 """Templates of mail about updates: the package's own, or those that a site has set in their place (discovery 4).
 
 A template has a subject, a plain-text part and an HTML part, with $names as placeholders. Values are escaped for the
-part that they go into (M-01); $body and $items are HTML, sanitised when they were saved.
+part that they go into (M-01); $body is HTML, sanitised when it was saved; $items and $huddles are made by templates of
+the package, as text and as HTML.
 """
 
 from __future__ import annotations

@@ -124,7 +124,9 @@ INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 
 def kind_of(context: MessageContext) -> MailKind:
-    """Return the kind of mail that the unsubscribe link in this mail turns off."""
+    """Return the kind of mail that the unsubscribe link in this mail turns off: the digest; for types of update that a
+    preference decides, or if nothing is followed, that preference; else the watcher of the nearest followed thing.
+    """
     if context.type == update_types.DIGEST:
         return MailKind(DIGEST, 0, 0)
     if context.nearest is not None and context.type not in update_types.PREFERRED:
@@ -133,8 +135,8 @@ def kind_of(context: MessageContext) -> MailKind:
 
 
 def link(secret: bytes, site: Site, profile_id: int, mail_kind: MailKind) -> str:
-    """Return the unsubscribe link, on the site, by which a profile turns off a kind of mail. `secret`: the platform's
-    for mail.
+    """Return the unsubscribe link, at the address of the site's API, by which a profile turns off a kind of mail.
+    `secret`: the platform's for mail.
     """
     return f"{site.origin}{PATH}?code={code(secret, site.id, profile_id, mail_kind)}"
 

@@ -213,7 +213,8 @@ class Deliverer(PollingThread):
 
     def _serve(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
         """Send the deliveries of one webhook in order, until one fails, none is left, its turn of _RUN deliveries or
-        _RUN_S is over, or another process has taken it over; then give the claim, that of the time `claimed`, back.
+        _RUN_S is over, the thread stops, or another process has taken the webhook over; then give the claim, that of
+        the time `claimed`, back. Errors are logged, not raised.
         """
         sent = 0
         try:

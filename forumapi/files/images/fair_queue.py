@@ -115,7 +115,9 @@ class FairQueue:
         return self._sizes if turn.is_thumbnail else self._uploads
 
     def _end(self, turn: Turn) -> None:
-        """End a turn, or the wait for one that has not begun, and start the next."""
+        """End a turn and start the next, if one waits, else forget all costs; or end the wait for a turn that has not
+        begun, which starts none.
+        """
         with self._lock:
             line = self._waiting_turns(turn)
             if turn in line.waiting:

@@ -690,7 +690,7 @@ class Erasing:
 
     @property
     def where(self) -> dict[str, int]:
-        """Return the ids of site and profile as parameters of statements."""
+        """Return the ids of site and profile as parameters of statements: site_id and profile_id."""
         return {"site_id": self.site_id, "profile_id": self.profile_id}
 
 

@@ -218,7 +218,7 @@ class Claimed(NamedTuple):
 
     @property
     def where(self) -> dict[str, object]:
-        """Return the parameters that the statements about this copy share."""
+        """Return the parameters that the statements about this copy share: site_id, profile_id and requested."""
         return {
             "site_id": self.site_id,
             "profile_id": self.profile_id,

@@ -69,10 +69,10 @@ def _shrinks(criterion: Criterion) -> bool:
 
 
 class RuleDefinition(NamedTuple):
-    """Definition of a rule. `event`: one of EVENTS; `action`: one of ACTIONS. Conditions: `roles`: the author is in one
-    of the roles with these ids; `other_roles`: in none of these; `criteria`: the author meets them; `places`: the thing
-    is in or below one of these microcosms; empty tuples restrict nothing. `has_link` True: the text has a link; False:
-    it has none; None: either.
+    """Definition of a rule. `event`: one of EVENTS; `action`: one of ACTIONS, done on these `grounds`. Conditions:
+    `roles`: the author is in one of the roles with these ids; `other_roles`: in none of these; `criteria`: the author
+    meets them; `places`: the thing is in or below one of these microcosms; empty tuples restrict nothing. `has_link`
+    True: the text has a link; False: it has none; None: either.
 
     `least_length`, `most_length`: inclusive bounds of the text in characters (a comment's Markdown, an item's title),
     0: no limit; `to_place`: microcosm into which `move` moves, else 0; `days`: for how long RESTRICTS last, else 0.
@@ -104,7 +104,7 @@ class RuleDefinition(NamedTuple):
 
     @property
     def does(self) -> ActionKind:
-        """Return the object that carries out the rule's action."""
+        """Return the object that carries out the rule's action; that of `hide` for HOLD."""
         return KINDS["hide" if self.action == HOLD else self.action]
 
     def check(self) -> None:

@@ -149,7 +149,7 @@ FORGET_HITS = Query(
 class RulePlan:
     """Plan that a dry run leaves: the version of a rule that is saved when the client sends the plan's id, the ticket.
     `rule_id` 0: of a new rule; `base_version`: version of the rule at the time of the dry run, 0 for a new rule;
-    `matched`: number of things that the dry run found.
+    `mode`: SHADOW or ACTIVE; `matched`: number of things that the dry run found.
     """
 
     rule_id: int
@@ -270,8 +270,8 @@ class ModerationRule:
         return int(id)
 
     def update(self, tx: Transaction, site_id: int, me: int, plan: RulePlan) -> None:
-        """Store the plan as the next version of the locked rule, made by the profile `me`. Raises Conflict if the rule
-        was changed after the dry run.
+        """Store the plan, which must be one of this rule, as the next version of the locked rule, made by the profile
+        `me`. Raises Conflict if the rule was changed after the dry run.
         """
         if plan.base_version != self.version:
             raise Conflict("This rule has changed since: make the dry run again")

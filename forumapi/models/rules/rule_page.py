@@ -119,7 +119,7 @@ class RuleHit(NamedTuple):
         return [cls(*row) for row in rows]
 
     def document(self) -> dict[str, Any]:
-        """Return the record as a dict for JSON."""
+        """Return the record as a dict for JSON, with the action's id unless nothing was done."""
         data: dict[str, Any] = {
             "id": self.event_number,
             "version": self.version,
@@ -135,8 +135,8 @@ class RuleHit(NamedTuple):
 
 def counts(tx: Reader, site_id: int, me: int, ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Return (acted, shadowed) by rule id: numbers of the rule's records of the last DAYS days, of things that the rule
-    acted on, and of things that it recorded in shadow mode; for rules on reports without what the profile `me` wrote. A
-    rule without records may have no entry.
+    acted on, and of things that it recorded in shadow mode; for rules on reports without what the profile `me` wrote.
+    `ids`: of the rules. A rule without records may have no entry.
     """
     rows = tx.rows(COUNTS, site_id=site_id, me=me, ids=list(ids), days=DAYS) if ids else ()
     return {row[0]: (row[1], row[2]) for row in rows}

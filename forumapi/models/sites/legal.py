@@ -101,7 +101,7 @@ _CLEANER: Final = nh3.Cleaner(
 
 class LegalText(NamedTuple):
     """Legal document: `body`, HTML with the $names in NAMES, or, if `link` is not "", the address at which the document
-    is kept elsewhere. `is_own`: the document is the site's own, not the package's.
+    is kept elsewhere. `modified`: when it last changed; `is_own`: the document is the site's own, not the package's.
     """
 
     body: str

@@ -92,7 +92,9 @@ class Menu(NamedTuple):
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
 
     def update(self, tx: Transaction, author: Author) -> None:
-        """Store this menu in place of that of the author's site; without entries, the site then has no menu."""
+        """Store this menu in place of that of the author's site; without entries, the site then has no menu. The site's
+        version is incremented; the audit has no entry of it.
+        """
         version = tx.value(
             UPDATE,
             site_id=author.site_id,

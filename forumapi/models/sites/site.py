@@ -389,7 +389,7 @@ class Site:
 
     @property
     def menu_links(self) -> list[dict[str, str]]:
-        """Return the menu as dicts for JSON: href, title (if there is one), text."""
+        """Return the menu as dicts for JSON, HTML-escaped as stored: href, title (if there is one), text."""
         return [
             {"href": href, "title": title, "text": text} if title else {"href": href, "text": text}
             for href, title, text in self.menu
@@ -492,8 +492,8 @@ class Site:
 
     @staticmethod
     def lock(tx: Transaction, site_id: int) -> LockedSite | None:
-        """Lock the site's row for a change and return it, even of a deleted site; None if there never was one with this
-        id.
+        """Lock the site's row for a change and return it, even of a deleted site; None if no site has this id, or its
+        site was deleted for good.
 
         Raises ReadOnly and SiteMoved as site_move.check_writable does.
         """

@@ -144,9 +144,10 @@ EXPIRE = Query(
 
 class SiteExport(NamedTuple):
     """Export of a site, the latest. `state`: WAITING, RUNNING, DONE, FAILED or EXPIRED; `user_id` and `token_id`: user
-    and token of the request for it; `documents` of `total` are written so far; `object`: name of the archive in the
-    store, which is deleted at `expires`; `size` in bytes; `sha256` of the archive, `hash` of the content; `reason`: why
-    it failed, for the site's owner.
+    and token of the request for it; `started`: when a process last claimed it, `finished`: when it was done or failed,
+    None before; `documents` of `total` are written so far; `object`: name of the archive in the store, which is deleted
+    at `expires`; `size` in bytes; `sha256` of the archive, `hash` of the content; `reason`: why it failed, for the
+    site's owner.
     """
 
     user_id: int

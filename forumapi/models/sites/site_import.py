@@ -234,8 +234,9 @@ EXPIRE = Query(
 class SiteImport(NamedTuple):
     """Import of a site, the latest that its owner began. `task`: the last one queued, PLAN, RUN, VERIFY or UNDO;
     `state`: that of the task, WAITING, RUNNING, DONE, FAILED or CANCELLED; `reason`: why the task failed, "" if it did
-    not; `title`, `product`: as in ImportRequest; `token_id`: token of the upload; `expires`: when the upload is
-    deleted, None while a task is under way or the upload is gone.
+    not; `title`, `product`: as in ImportRequest; `token_id`: token of the upload; `started`: when a process first
+    claimed the task, `finished`: when the task ended, None before; `has_upload`: the upload is still stored; `expires`:
+    when the upload is deleted, None while a task is under way or the upload is gone.
 
     `phase`, `done`, `total`: stream that is loaded, its documents so far and in all; `documents`, `whole`: the same for
     all streams, `whole` 0 while unknown; `seconds_left`: estimate for the task, None while unknown; `size`: of the

@@ -46,7 +46,7 @@ ADDRESS_BY_DOMAIN: Final = Query(
 
 def check_writable(tx: Transaction, site_id: int) -> None:
     """Check that a site takes writes, and keep one that is being moved from becoming read-only until the transaction
-    ends. Raises ReadOnly while the site is read-only, SiteMoved if it has moved to another platform.
+    ends. Raises ReadOnly while its move keeps the site read-only, SiteMoved if it has moved to another platform.
     """
     row = tx.row(HOLD, site_id=site_id)
     if row is None:

@@ -54,7 +54,7 @@ class SiteOptions(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteOptions:
-        """Return the options in force on a site."""
+        """Return the options in force on a site, which must exist."""
         row = tx.row(FIND, site_id=site_id)
         assert row is not None, "options are made with the site"
         return cls(*row)
@@ -69,8 +69,8 @@ class SiteOptions(NamedTuple):
         send_sms: bool | None = None,
         agents: str | None = None,
     ) -> None:
-        """Store options of the author's site; None keeps the stored value. Increments version and acl_version of the
-        site.
+        """Store options of the author's site; None keeps the stored value. `members_create`: every member may create
+        microcosms; the others are as in SiteOptions. Increments version and acl_version of the site.
         """
         tx.run(
             UPDATE,

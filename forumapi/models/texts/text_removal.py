@@ -1,6 +1,6 @@
 """Removal of texts for good: of comments with their revisions, links and attachments, and of titles of items.
 
-Who asks for it has locked what it is about. A removed text has a fixed one in its place.
+The caller has locked the comments; items are locked here. A removed text has a fixed one in its place.
 """
 
 from __future__ import annotations

@@ -213,7 +213,8 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
 
 def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool = True) -> str:
     """Return `value` as `title` does, to replace the stored title `now`; if both are the same text apart from HTML
-    escapes, return `now`, even over the limit, as an imported title may be. Raises Invalid as `title` does.
+    escapes, return `now`, even over the limit, as an imported title may be. `field`, `limit`, `quiet`, and Invalid
+    raised: as in `title`.
     """
     if isinstance(value, str) and unescape(value) == unescape(now):
         return now

@@ -350,23 +350,23 @@ class LockKind(
     decision="DECISION_VISIBILITY_OTHER",
     column="is_open",
 ):
-    """Kind that closes items to comments."""
+    """Kind that closes items to comments: unsets `is_open`."""
 
 
 class UnlockKind(FlagKind, name="unlock", takes=targets.ITEMS, column="is_open", becomes=True):
-    """Kind that opens items to comments."""
+    """Kind that opens items to comments: sets `is_open`."""
 
 
 class PinKind(FlagKind, name="pin", takes=targets.ITEMS, column="is_sticky", becomes=True):
-    """Kind that puts items on top of their microcosm's list."""
+    """Kind that puts items on top of their microcosm's list: sets `is_sticky`."""
 
 
 class UnpinKind(FlagKind, name="unpin", takes=targets.ITEMS, column="is_sticky"):
-    """Kind that takes items off the top of their microcosm's list."""
+    """Kind that takes items off the top of their microcosm's list: unsets `is_sticky`."""
 
 
 class MoveKind(ActionKind, name="move", takes=targets.ITEMS):
-    """Kind that moves items into another microcosm."""
+    """Kind that moves items into another microcosm, `place_id` of the action's options."""
 
     def apply(
         self,
@@ -442,7 +442,9 @@ class RedactKind(
 
 
 class PersonKind(ActionKind):
-    """Base class of kinds that concern people, one after the other."""
+    """Base class of kinds that are done to people, one after the other: subclasses define it for one profile, in
+    `_apply` and `_undo`.
+    """
 
     def apply(
         self,

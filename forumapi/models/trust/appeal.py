@@ -244,8 +244,8 @@ class Appeal:
         return [SentMessage(*row) for row in rows]
 
     def add_message(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
-        """Store a message of the profile `me` in the locked appeal. Raises Conflict if the appeal is decided, TooMany
-        if it has MOST_MESSAGES.
+        """Store `text`, HTML-escaped, as a message of the profile `me` in the locked appeal. Raises Conflict if the
+        appeal is decided, TooMany if it has MOST_MESSAGES.
         """
         self.check_open()
         if tx.value(COUNT_MESSAGES, site_id=site_id, id=self.id) >= MOST_MESSAGES:

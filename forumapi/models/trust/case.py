@@ -195,7 +195,9 @@ class Case:
         tx.run(DECIDE, site_id=site_id, id=self.id, me=me, outcome=outcome)
 
     def add_note(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
-        """Store a note of the profile `me` on the case, which may be decided; moderators alone read the note."""
+        """Store `text`, HTML-escaped, as a note of the profile `me` on the case, which may be decided; moderators alone
+        read the note.
+        """
         tx.run(ADD_NOTE, site_id=site_id, id=self.id, me=me, text=text)
 
 

@@ -150,10 +150,10 @@ NEWEST: Final = QueueCursor(0, _EPOCH, 2**62)
 
 
 class CaseFilters(NamedTuple):
-    """Filters of the queue. `is_decided`: decided cases instead of open ones; `priority` None, `item_type` and
-    `microcosm_id` 0: any; `source`: only cases with `reports`, of a `hold` or of an `appeal`, "" for any; `mine`,
-    `assigned`: only those that the viewer has taken, or that are assigned to the viewer; `overdue`: only those whose
-    due time has passed.
+    """Filters of the queue. `is_decided`: decided cases instead of open ones; `priority`: a place in PRIORITIES, None
+    for any; `item_type` and `microcosm_id` 0: any; `source`: only cases with `reports`, of a `hold` or of an `appeal`,
+    "" for any; `mine`, `assigned`: only those that the viewer has taken, or that are assigned to the viewer; `overdue`:
+    only those whose due time has passed.
     """
 
     is_decided: bool = False

@@ -153,9 +153,9 @@ class ReportedThing(NamedTuple):
 
 @dataclasses.dataclass
 class Report:
-    """Report of a thing: its kind, its category, and `text`, the words of its reporter, HTML-escaped. `shown_ids`:
-    comments of a huddle that the reporter shows to moderators; `guest`: the reporter, None for one with a profile; `id`
-    0: not stored yet.
+    """Report of a thing. `kind`: name of a ReportKind of the site; `category`: one of CATEGORIES (dsa_terms.py);
+    `text`: words of the reporter, HTML-escaped. `shown_ids`: comments of a huddle that the reporter shows to
+    moderators; `guest`: the reporter, None for one with a profile; `id` 0: not stored yet.
     """
 
     thing: ReportedThing
@@ -244,8 +244,9 @@ def _check_limits(counts: Sequence[int]) -> None:
 
 
 class OwnReport(NamedTuple):
-    """Report as its reporter sees it. `state`: that of its case, open or decided; `outcome`: acted or dismissed, ""
-    before the decision; `text`: HTML-escaped; `decided`: time of the decision, None before.
+    """Report as its reporter sees it. `kind`, `category`: as in Report; `state`: that of its case, open or decided;
+    `outcome`: acted or dismissed, "" before the decision; `text`: HTML-escaped; `decided`: time of the decision, None
+    before.
     """
 
     id: int
@@ -280,7 +281,7 @@ class OwnReport(NamedTuple):
         return [cls(*row) for row in rows]
 
     def document(self) -> dict[str, Any]:
-        """Return the report as a dict for JSON."""
+        """Return the report as a dict for JSON, with the outcome once its case is decided."""
         data: dict[str, Any] = {
             "id": self.id,
             "itemType": itemtypes.name_of(self.item_type),

@@ -110,10 +110,10 @@ def revoke(tx: Transaction, site_id: int, action_id: int) -> None:
 
 
 class Statement(NamedTuple):
-    """Statement of reasons as the person reads it to whom it is addressed. `revoked`: time at which an undo left none
-    of the person's things changed by the action, None before; `ground`, `category`, `rule`, `reason`: as in
-    ActionGrounds; `place_id`, `ends`: as in Action; `things_total`: number of things that it is about; `is_automated`:
-    a rule found the things, and decided.
+    """Statement of reasons as the person reads it to whom it is addressed. `kind`: the action's, a name in KINDS;
+    `revoked`: time at which an undo left none of the person's things changed by the action, None before; `ground`,
+    `category`, `rule`, `reason`: as in ActionGrounds; `place_id`, `ends`: as in Action; `things_total`: number of
+    things that it is about; `is_automated`: a rule found the things, and decided.
     """
 
     id: int

@@ -1,4 +1,6 @@
-"""Targets of actions: comments, items and profiles, locked in one order: items, then comments, each by id."""
+"""Targets of actions: comments and items, locked in one order, items, then comments, each by id; and profiles, which
+whoever changes them locks.
+"""
 
 from __future__ import annotations
 

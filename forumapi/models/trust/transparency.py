@@ -98,8 +98,8 @@ class ReportRow(NamedTuple):
     decided or appealed against; `source`, `category`, `ground`, `decision`, `content_type`: terms of the DSA's
     database; `outcome`: what became of them, as known now.
 
-    `things`: number of things that the decisions concern; `median_s`: median of the seconds from the notice or appeal
-    to its decision.
+    `is_automated`: a rule made the decisions, False in other parts; `things`: number of things that the decisions
+    concern; `median_s`: median of the seconds from the notice or appeal to its decision.
     """
 
     part: str
@@ -151,7 +151,7 @@ class TransparencyReport(NamedTuple):
     def find(
         cls, tx: Reader, site_id: int, since: datetime.datetime, until: datetime.datetime
     ) -> TransparencyReport:
-        """Return the report of a period of a site, counted now."""
+        """Return the report of a site from `since`, inclusive, to `until`, exclusive, counted now."""
         within = {"site_id": site_id, "since": since, "until": until}
         totals: dict[str, ReportRow] = {}
         rows: list[ReportRow] = []
