@@ -213,7 +213,7 @@ class Profile(NamedTuple):
 
         `claims`: the user is signing in by a way that the platform vouches for, so that an imported profile with the
         user's proven address is handed over instead. `is_root`: the site is the root site; `ip` and `uses_platform` as
-        in `insert`.
+        in `insert`. Raises Unavailable as `insert` does, and what `take_member` raises.
         """
         row = tx.row(FIND_OR_CLAIM, site_id=site_id, user_id=user_id)
         assert row is not None
@@ -239,8 +239,8 @@ class Profile(NamedTuple):
         style_id: int,
     ) -> None:
         """Store new columns of the profile and recompute its roles. `name`, `gender`: results of `checked_name` and
-        `checked_gender`, or the stored ones, "" for no gender; `style_id`: a number from 0 to STYLE_MAX that clients
-        set, and that nothing else uses.
+        `checked_gender`, or the stored ones, "" for no gender; `is_visible`: as in this class; `style_id`: a number
+        from 0 to STYLE_MAX that clients set, and that nothing else uses.
 
         Raises Invalid for a style out of range, a taken name (P-32), and a new name that looks like another's.
         """

@@ -36,8 +36,8 @@ class Filter(NamedTuple):
 
     @classmethod
     def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
-        """Make a filter of query parameters. Leading + and @ of `q`, the beginning of the names, are dropped, and it is
-        HTML-escaped; all else in it is literal (P-30).
+        """Make a filter of query parameters; `top`, `following` and `online` as in this class. Leading + and @ of `q`,
+        the beginning of the names, are dropped, and it is HTML-escaped; all else in it is literal (P-30).
         """
         return cls(short_text_cleaning.escape(q.lstrip("+@")), top, following, online)
 
