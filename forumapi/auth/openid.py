@@ -133,7 +133,9 @@ class OpenidBackend(RedirectBackend):
         return found.checked_metadata()
 
     def expected(self, metadata: Metadata) -> str | None:
-        """Return the issuer that a token must name; None if `check` compares the issuer instead."""
+        """Return the issuer that a token must name: here the one in the discovery document. A subclass may return None,
+        and compare the issuer in `check`.
+        """
         return metadata.issuer
 
     def authorization_url(self, attempt: Attempt) -> str:

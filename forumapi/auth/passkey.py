@@ -97,8 +97,8 @@ class PasskeyBackend(Backend):
 
 
 def offer(tx: Transaction, site: Site, owner: UnlimitedTokenUser) -> Begun:
-    """Begin to register a passkey of `owner`; return the flow's secret and the argument of
-    `navigator.credentials.create`.
+    """Begin to register a passkey of `owner`: store a new flow with its challenge, and return the flow's secret and the
+    argument of `navigator.credentials.create`.
     """
     from forumapi.auth import webauthn_ceremony
 

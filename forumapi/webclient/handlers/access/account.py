@@ -334,7 +334,7 @@ class OptionsView(View):
     def post(self, visit: Visit) -> Answer:
         """Store both options, the boxes `sendEmail` (mail about updates) and `visible` (searches find the profile); an
         unchecked box is False. Lead back to the form, which says that they are saved. Raises SignInFirst for guests,
-        Failure if the API refuses.
+        Failure if the API refuses; `sendEmail` may be stored then.
         """
         me = visit.member()
         wanted = bool(visit.field("sendEmail"))

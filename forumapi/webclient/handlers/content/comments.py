@@ -143,10 +143,10 @@ class EditCommentView(View):
     def post(self, visit: Visit, comment: int) -> Answer:
         """Store text and files of the comment with the id `comment`, and lead to the comment; with `do` = "preview"
         show the form again with the text rendered, or send its HTML as JSON to a script. A text that is missing or too
-        long, and a refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others), show the form again. If
-        somebody changed the comment since the form was shown, show the form again, with the comment's present text
-        beside the sent one. Raises SignInFirst for guests, Failure for other refusals, and for any if the member may
-        not read the comment.
+        long, and a refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others), show the form again; the
+        text is stored first, and stays so if a file is refused. If somebody changed the comment since the form was
+        shown, show the form again, with the comment's present text beside the sent one. Raises SignInFirst for guests,
+        Failure for other refusals, and for any if the member may not read the comment.
         """
         visit.member()
         writing = Writing.read(visit)

@@ -120,9 +120,9 @@ class OperatorView(View):
     """Overview for those who run the platform: all sites, and the platform's figures by day."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show sites from the query's `offset` on, with the words `q` in their title if given, and the figures of the
-        last DAYS (30) days, newest first. Raises Refused: 403 for all members but the platform's operators, 404 on the
-        host of a site; SignInFirst for guests.
+        """Show ROWS (50) sites at most, from the query's `offset` on, with the words `q` in their title if given, and
+        the figures of the last DAYS (30) days, newest first. Raises Refused: 403 for all members but the platform's
+        operators, 404 on the host of a site; SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()

@@ -88,11 +88,11 @@ class RuleFormView(View):
         return self.show(visit, rule, _terms(visit.api.get(f"/rules/{rule}")) if rule else _NEW)
 
     def post(self, visit: Visit, rule: int = 0) -> Answer:
-        """Show the form with what its rule would have fitted; with `do` = "save" save the rule, if the form is as it
-        was at the dry run, and lead to the rule. A refusal whose status is in FORM_REFUSALS (400, 403 and others), and
-        404 of saving, show the form again with that status. `rule`: id of the rule that is changed, 0 for a new one.
-        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
-        minutes, Failure for other refusals.
+        """Show the form with what its rule would have fitted; with `do` = "save" save the rule and lead to it, unless
+        the form is another than at the dry run, which is made anew then. A refusal whose status is in FORM_REFUSALS
+        (400, 403 and others), and 404 of saving, show the form again with that status. `rule`: id of the rule that is
+        changed, 0 for a new one. Raises Refused for members who do not own the site, SignInFirst for guests and for a
+        sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         typed = _typed(visit)
