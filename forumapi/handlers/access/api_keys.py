@@ -57,9 +57,9 @@ class KeysHandler(Handler):
     def post(self, ctx: Context, sent: ApiKeyBody) -> Result:
         """Make an API key with `name` and `scopes` that expires after `days`.
 
-        Its secret is in this answer and in no later one. 400 for `days` beyond the lifetime of tokens of this
-        installation, for a caller who has 50 keys here, and for a key for agents that could both read huddles and
-        write where others read.
+        Its secret is in this answer and in no later one. 400 for a bad name, for no scope or an unknown one, for `days`
+        below 1 or beyond the lifetime of tokens of this installation, for a caller who has 50 keys here, and for a key
+        for agents that could both read huddles and write where others read.
         """
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)

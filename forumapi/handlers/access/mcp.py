@@ -62,8 +62,9 @@ class McpHandler(Handler):
     def post(self, ctx: Context) -> Result:
         """Answer one message of the Model Context Protocol (JSON-RPC 2.0), with a token that was made for agents.
 
-        404 where the site's owner has not turned agents on; 401 without such a token; 202, without a body, for a
-        notification. Errors are those of JSON-RPC.
+        404 where the site's owner has not turned agents on; 401 without such a token; 403 for a page of another origin;
+        202, without a body, for a notification. Errors are those of JSON-RPC, with the status 400, 404 or 500 by their
+        kind, else 200.
         """
         raw = ctx.raw_body
         # A tool's request is one of its own, with a connection of its own.

@@ -187,8 +187,9 @@ class EmailAddressHandler(Handler):
     def post(self, ctx: Context, sent: AddressBody) -> Result:
         """Mail a code to the address that is to become the caller's.
 
-        The answer does not show whether the address is another person's, who gets a mail without a code. 400 for the
-        address that the caller has already, 429 after too many codes, 501 where no mail is sent.
+        The answer does not show whether the address is another person's, who gets a mail without a code. 400 for what
+        is no address and for the address that the caller has already, 429 after too many codes, 501 where no mail is
+        sent.
         """
         app = ctx.app
         owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)

@@ -265,7 +265,7 @@ class AttendeesCsvHandler(Handler):
     @needs(READ, media_type="text/csv")
     def get(self, ctx: Context) -> Result:
         """The profiles that answered yes, as CSV, sorted by name: name, profile id, e-mail address and time of the
-        answer of each.
+        answer (UTC) of each; an apostrophe stands before what a spreadsheet would take for a formula.
 
         For the event's owner, moderators and the site's owner; others get 403. Only the site's owner gets all e-mail
         addresses, others' than the caller's own as keys of accounts (lower case, at Gmail without dots); in other

@@ -202,7 +202,7 @@ class CommentHandler(Handler):
 def _mark_read(ctx: Context, page: CommentPage) -> None:
     """Move the viewer's read mark of the comment's item forward to the comment's time, never back (discovery 7.4).
 
-    Nothing happens for a comment on a profile.
+    For one in a huddle a transaction of its own is committed (`ctx.aside`); nothing happens for a comment on a profile.
     """
     site_id, me, parent = ctx.site.id, ctx.identity.profile_id, page.parent
     if parent.type == itemtypes.HUDDLE:
@@ -368,8 +368,8 @@ class CommentInContextHandler(Handler):
 
     @needs(READ, status=307, paged=True)
     def get(self, ctx: Context) -> Result:
-        """Redirect (307) to that page of the comment's item on which the comment stands, or to the profile that it is
-        on.
+        """Redirect (307) to the item or profile that the comment is on, at the page that holds the comment; the new
+        address names the comment in its query, by `comment_id`.
         """
         page = ctx.located_as(ShownComment).required()
         limit = ctx.paging.limit

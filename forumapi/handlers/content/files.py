@@ -133,7 +133,8 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
     received, or new ones in `folder`.
 
     A picture is made smaller if it exceeds `width` or `height` in pixels (0: no limit), and loses its metadata. Raises
-    Invalid, code 21, for bytes that claim to be a picture and are none of GIF, JPEG, PNG and WebP.
+    Invalid, code 21, for bytes that claim to be a picture and are none of GIF, JPEG, PNG and WebP, and the errors of
+    `image_worker.make` for a picture that is damaged or too large.
     """
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)

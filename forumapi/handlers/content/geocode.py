@@ -30,7 +30,7 @@ class GeocodeHandler(Handler):
         """The best match for the place named in `q`, in Nominatim's form and without the envelope; `{}` if there is no
         match.
 
-        501 if no geocoder is set up, 502 if it fails.
+        400 without `q` and for more than 200 characters, 501 if no geocoder is set up, 502 if it fails.
         """
         place = " ".join(ctx.query.get("q", "").split())
         if not place:

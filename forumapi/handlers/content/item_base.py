@@ -143,8 +143,8 @@ _PATHS: Final = (patch.STICKY, patch.OPEN, patch.DELETED, patch.MODERATED)
 
 
 def edit_reason(sent: Meta | UnsetType) -> str:
-    """Return meta.editReason of a body as it is stored, cleaned (C-14). Raises Invalid if it is missing, empty or too
-    long.
+    """Return meta.editReason of a body as it is stored: one line without tags, HTML-escaped (C-14). Raises Invalid if
+    it is missing, empty or over 150 characters.
     """
     reason = UNSET if isinstance(sent, UnsetType) else sent.editReason
     return text_rendering.title(
@@ -351,7 +351,8 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     the answer's data.
 
     Only items that the caller may read and does not ignore; with `microcosmId` in the query, only those of that
-    microcosm. A microcosm that the caller may not read gives an empty list, like one that does not exist.
+    microcosm. A microcosm that the caller may not read gives an empty list, like one that does not exist. Raises
+    Invalid for a bad `microcosmId` and for a page past the end.
     """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)

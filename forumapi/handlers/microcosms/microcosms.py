@@ -219,7 +219,8 @@ class MicrocosmsHandler(Handler):
     @needs(CREATE, body=MicrocosmBody, status=302)
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Make a microcosm below `parentId`, by default below the root. 403 without the right to create there and,
-        unless the site lets members create microcosms, for all but its owner.
+        unless the site lets members create microcosms, for all but its owner. 400 for a parent that is missing, hidden,
+        not readable to the caller, or takes no microcosms.
         """
         title = text_rendering.title(_given(sent.title), "title", 50, quiet=False)
         description = text_rendering.block(_given(sent.description), "description", 10_000)
@@ -272,7 +273,8 @@ class MicrocosmHandler(Handler):
     def put(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Change the microcosm, or move it below another; keys that are not sent stay, meta.editReason is required.
 
-        400 if the root is to move.
+        400 if the root is to move, and for a new parent that is missing, hidden, not readable to the caller, takes no
+        microcosms, or is the microcosm itself or below it; 403 without the right to create there.
         """
         microcosm = _lock(ctx)
         tree, node = microcosm

@@ -225,7 +225,7 @@ class WatcherByItemHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Unfollow the object that the query names by `itemType` and `itemId`.
 
-        200 also if it is not followed (W-07).
+        200 also if it is not followed (W-07), 400 for a type that can't be followed, and without an id.
         """
         id = ctx.number("itemId") if ctx.query.get("itemId") else UNSET
         thing = _named(ctx.query.get("itemType", ""), id)
@@ -270,7 +270,9 @@ class WatcherHandler(Handler):
 
 
 class WatchersBatchHandler(Handler):
-    """Many watchers of the caller at once: all of a batch are written or none."""
+    """Many watchers of the caller at once: all of a batch are written or none; 400 for an empty batch, and for more
+    than 100.
+    """
 
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:

@@ -117,7 +117,8 @@ class WebhookHandler(Handler):
         with the events from now on; false makes dead letters of its waiting deliveries.
 
         Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
-        registered it; if that is another profile than before, its deliveries about huddles are deleted.
+        registered it; if that is another profile than before, its deliveries about huddles are deleted. 400 for a new
+        `url` that no delivery may be sent to, 403 for types of things that the token may not read.
         """
         before = _find(ctx)
         url = _settings(ctx, sent, before).url

@@ -34,8 +34,9 @@ class CriterionBody(Body):
     """Criterion as a client sends it (platform 5.3): a profile meets it if the profile's own value compares as
     `predicate` says with `value`.
 
-    That own value is a column of the profile (`profileColumn`) or one of its attributes (`attrKey`). `orGroup`: number
-    of the criterion's group; a profile that meets all criteria of one group is in the role.
+    That own value is a column of the profile (`profileColumn`) or, with "" or no column, one of its attributes
+    (`attrKey`). `orGroup`: number of the criterion's group; a profile that meets all criteria of one group is in the
+    role.
     """
 
     orGroup: int | UnsetType = UNSET

@@ -100,7 +100,9 @@ class IgnoredHandler(Handler):
 
 
 class IgnoredBatchHandler(Handler):
-    """Start and end of ignoring many objects at once: all of a batch or none."""
+    """Start and end of ignoring many objects at once: all of a batch or none; 400 for an empty batch, and for more than
+    100.
+    """
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:

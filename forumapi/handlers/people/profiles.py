@@ -367,8 +367,8 @@ def _sent(value: bool | UnsetType) -> bool | None:
 
 
 class ReadBody(Struct):
-    """Body that names an object to mark as read (discovery 7.2); for the type `site`, everything but huddles, `itemId`
-    is ignored.
+    """Body that names an object to mark as read by type and id (discovery 7.2); `huddle` with the id 0 is all huddles;
+    for the type `site`, everything but huddles, `itemId` is ignored.
     """
 
     itemType: Annotated[str, closed_types(read_mark.MARKABLE)] | UnsetType = UNSET
@@ -393,7 +393,9 @@ class ProfileReadHandler(Handler):
 
 
 class ProfileReadBatchHandler(Handler):
-    """Setting of the caller's read marks of many objects at once: all of a batch or none."""
+    """Setting of the caller's read marks of many objects at once: all of a batch or none; 400 for an empty batch, and
+    for more than 100.
+    """
 
     shows_above = False
 

@@ -128,7 +128,7 @@ class UserHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The user, with the e-mail address as entered, for that user. The site's owner gets of others only the id,
         gender and creation time of the profile on this site, and the address in the form that tells people apart (lower
-        case, at Gmail without dots); the rest is null.
+        case, at Gmail without dots); the rest is null or left out.
         """
         tx, me = ctx.reader, ctx.identity
         if ctx.can & evaluator.OWNER:
@@ -246,8 +246,8 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
     """Yield (line, address, `member`) of each record of a CSV body; `member` is None for a text that is no boolean.
     `line`: number of the record's last line.
 
-    A record with an empty address or flag is skipped (platform 4.1). Raises InvalidRows for a record of fewer than two
-    fields.
+    Of `Name <address>` the address is taken; further fields are not looked at. A record with an empty address or flag
+    is skipped (platform 4.1). Raises InvalidRows for a record of fewer than two fields.
     """
     for line, fields in sent.records():
         if len(fields) < 2:

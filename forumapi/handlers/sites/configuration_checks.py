@@ -156,7 +156,7 @@ class StatusHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The result for each of domain, background, logo and analytics id of the site; up to a minute old.
 
-        403 unless the caller's user owns the site; 400 for the root site, which has no status.
+        403 unless the caller's user owns the site, 404 for an unknown one; 400 for the root site, which has no status.
         """
         found = find_named(ctx)
         check_owner(ctx, found.id, found.owner_user_id)

@@ -35,7 +35,7 @@ class ResolveHandler(Handler):
         """Today's address for the old address in `url`: `status` in the data is 301 if it leads to something that the
         caller may read, else 404.
 
-        The HTTP status is 200 in both cases.
+        The HTTP status is 200 in both cases, and 400 without `url`.
         """
         url = ctx.query.get("url", "")
         if not url:

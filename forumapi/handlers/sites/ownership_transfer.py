@@ -75,7 +75,8 @@ class SiteOfferHandler(Handler):
         """Offer the site for a week to another profile of it, in place of an earlier offer.
 
         The profile is notified by mail, unless the same profile holds the offer already, refuses such mail or can't get
-        any. 429 beyond the mails that an owner and a site may send within a day.
+        any. 400 for the owner's own profile, 404 for an unknown one, 429 beyond the mails that an owner and a site may
+        send within a day.
         """
         profile_id = given(sent.profileId, 0)
         if profile_id <= 0:
@@ -103,8 +104,8 @@ class SiteOfferHandler(Handler):
     def put(self, ctx: Context, sent: AcceptBody) -> Result:
         """Accept the offer: the caller owns the site and its root microcosm from now on.
 
-        The former owner keeps profile and other microcosms; both get a mail. 403 for the owner who offers it, 404 for
-        others; 409 if the site demands a second factor that the caller does not have.
+        The former owner keeps profile and other microcosms; both get a mail. 400 unless `accept` is true, 403 for the
+        owner who offers it, 404 for others; 409 if the site demands a second factor that the caller does not have.
         """
         offer = _known(ctx)
         me = ctx.identity

@@ -152,7 +152,7 @@ class ActionsHandler(Handler):
     @needs(LOGIN, body=ActionBody, answer=schemas.Action)
     def post(self, ctx: Context, sent: ActionBody) -> Result:
         """Carry an action out; with `dryRun` only list its targets, with a `ticket` that carries out exactly that when
-        it is sent.
+        the caller sends it within 15 minutes.
 
         Up to 250 targets are changed before the answer, more in the background. To carry the action out also decides
         the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has its lease. 403 for

@@ -162,7 +162,9 @@ class CaseHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
-        """The case with its reports and notes, oldest first, up to 500 of each, and the ids of the actions on it."""
+        """The case with its reports and notes, oldest first, up to 500 of each, and the ids of the actions on it; with
+        the last verdicts of checks if a rule or check holds what it is about.
+        """
         moderated = moderation_reach.required(ctx)
         tx, site_id = ctx.reader, ctx.site.id
         shown = found(ctx, ctx.args["case"], moderated)

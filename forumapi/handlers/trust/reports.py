@@ -60,8 +60,8 @@ class ReportBody(Body):
     """Report as a client sends it: the object, the kind of report, and a text.
 
     `kind`: one of the site's kinds, `other` when absent; `category`: of the Digital Services Act, by default that of
-    the kind. `goodFaith`: required to be true for a report of illegal content. `shownIds`: comments of a huddle to show
-    to moderators.
+    the kind. `goodFaith`: required to be true for a report of illegal content. `shownIds`: ids of comments to show to
+    moderators, in the huddle of the comment that is reported.
     """
 
     itemType: Annotated[str, closed_types(REPORTABLE)] | UnsetType = UNSET

@@ -126,7 +126,7 @@ class ModerationRuleDryRunHandler(Handler):
     @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
     def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
         """Try a rule on what its `event` stands for in the last 30 days, changing nothing. The data have the number and
-        examples of what it would fit, and a ticket, which saves exactly this rule.
+        examples of what it would fit, and a ticket, good once within 15 minutes, which saves exactly this rule.
 
         400 for a rule that would act on its own effects.
         """
