@@ -53,7 +53,8 @@ class PasskeysHandler(Handler):
         """Register the credential that `navigator.credentials.create` returned as a passkey called `name`.
 
         The caller is notified by mail. 400 for a `flow` that is unknown or expired, for a `credential` that does not
-        answer it or is registered already, and beyond the 20 passkeys that one person may have.
+        answer it or is registered already, and beyond the 20 passkeys that one person may have. Answers 302 to the
+        passkey.
         """
         tx = ctx.writer
         owner = UnlimitedTokenUser.lock(tx, ctx.identity)
@@ -98,7 +99,7 @@ class PasskeyHandler(Handler):
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context, sent: PasskeyBody) -> Result:
-        """Rename the passkey to `name`; without `name` it keeps the old one."""
+        """Rename the passkey to `name`; without `name` it keeps the old one. Answers 302 to the passkey."""
         owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
         passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))

@@ -123,7 +123,7 @@ class SiteAuthHandler(SiteSettingHandler):
         """Set `secondFactor`: if true, people without a second factor moderate nothing on this site. Without the key
         nothing changes.
 
-        400 for an owner who sets it without having a second factor.
+        400 for an owner who sets it without having a second factor. Answers 302 to this address.
         """
         if isinstance(sent.secondFactor, bool):
             if sent.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):
@@ -162,7 +162,7 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
         The platform's settings of the method no longer apply here; once the site has a setting of its own for the
         method, tokens from it are good on this site only. 400 for an unknown setting or unsuitable value, and for
-        another address of the provider without its secret.
+        another address of the provider without its secret. Answers 302 to the method.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)

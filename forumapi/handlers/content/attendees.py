@@ -221,7 +221,7 @@ class AttendeeHandler(Handler):
 
         Only a profile itself may answer yes, which makes it follow the event. Other answers for others are 403. 404 for
         an unknown profile. 400 for a yes without `waiting` once all spaces are taken, for an event that is over, and
-        for a closed one unless the caller moderates it.
+        for a closed one unless the caller moderates it. Answers 302 to the answer.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])

@@ -160,7 +160,9 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context, sent: CommentBody) -> Result:
-        """Change the comment's text; the text before stays as a revision. Without `markdown` nothing changes."""
+        """Change the comment's text; the text before stays as a revision. Without `markdown` nothing changes. Answers
+        302 to the comment.
+        """
         comment = ctx.located_as(LockedComment).required()
         if not isinstance(sent.markdown, UnsetType):
             change_text(ctx, comment, text_rendering.source(sent.markdown))
@@ -325,7 +327,7 @@ class CommentsHandler(Handler):
         for an item or profile that never existed, which is 404 for the site's owner. For all but moderators also 403
         for a closed item, and 404 for a hidden one, on which its author may still write if a moderator or a check hid
         it. 429 beyond the number of comments a minute that this installation allows to all but moderators, and beyond
-        the comments of a day in the site's plan.
+        the comments of a day in the site's plan. Answers 302 to the comment.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

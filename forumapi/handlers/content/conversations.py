@@ -28,7 +28,9 @@ class ConversationHandler(ItemHandler):
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Change the conversation's title, or move it to another microcosm; meta.editReason is required."""
+        """Change the conversation's title, or move it to another microcosm; meta.editReason is required. Answers 302 to
+        the conversation.
+        """
         conversation = item_base.required(ctx, Item)
         conversation.update(ctx.writer, ctx.author, item_base.change(ctx, sent))
         item_base.hold_edited(ctx, conversation)
@@ -53,5 +55,6 @@ class ConversationsHandler(ItemsHandler):
         """Begin a conversation in a microcosm.
 
         One of the same title there, by the same author within minutes, is not begun again: the answer leads to it.
+        Answers 302 to the conversation.
         """
         return item_base.create(ctx, sent, self.item_type)

@@ -94,7 +94,7 @@ class DraftHandler(Handler):
         """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version, or
         none, is stored.
 
-        413 beyond 256 KiB, 400 for a new draft of a caller who has 200.
+        413 beyond 256 KiB, 400 for a new draft of a caller who has 200. Answers 302 to the draft.
         """
         carrier_lookup.check(ctx)
         if isinstance(sent.content, UnsetType):

@@ -55,7 +55,7 @@ class EventHandler(ItemHandler):
         """Change the event, cancel it, or move it to another microcosm; keys that are not sent stay, meta.editReason is
         required.
 
-        Attendees on the waiting list get places if there are more than before.
+        Attendees on the waiting list get places if there are more than before. Answers 302 to the event.
         """
         tx, author = ctx.writer, ctx.author
         event = item_base.required(ctx, Event)
@@ -99,7 +99,7 @@ class EventsHandler(ItemsHandler):
         """Announce an event in a microcosm.
 
         One of the same title, time and place there, by the same author within minutes, is not announced again: the
-        answer leads to it.
+        answer leads to it. Answers 302 to the event.
         """
         details = checked(sent, EventDetails())
         return item_base.create(

@@ -168,7 +168,7 @@ class HuddlesHandler(Handler):
         Profiles that ignore the caller are silently left out. The same title again within 5 seconds leads to the huddle
         that exists, unless the caller has left that. 404 for an unknown profile, 400 for more than 100 participants.
 
-        403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet.
+        403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet. Answers 302 to the huddle.
         """
         if ctx.identity.huddles_closed:
             raise Forbidden(_CLOSED, code=NO_CREATE)
@@ -269,7 +269,7 @@ class ParticipantsHandler(Handler):
         """Add the sent profiles to the huddle, all or none; none is removed.
 
         Profiles that ignore the caller are silently left out. 403 for a confidential huddle, 404 for an unknown
-        profile, 400 for more than 100 participants.
+        profile, 400 for more than 100 participants. Answers 302 to the huddle.
         """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))
@@ -302,7 +302,8 @@ class ParticipantHandler(Handler):
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Add the profile in the address to the huddle; nothing changes if it is a participant already, or ignores the
-        caller. 403 for a confidential huddle, 404 for an unknown profile, 400 beyond 100 participants.
+        caller. 403 for a confidential huddle, 404 for an unknown profile, 400 beyond 100 participants. Answers 302 to
+        the participant.
         """
         added = ParticipantBody(id=ctx.args["profileId"].id)
         huddle = ctx.located_as(LockedHuddle).required()

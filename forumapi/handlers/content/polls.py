@@ -70,7 +70,7 @@ class PollHandler(ItemHandler):
         """Change the poll, or move it to another microcosm; keys that are not sent stay, meta.editReason is required.
 
         If `choices` is sent, a stored choice whose id is not among them is removed, with its votes. 400 if it is to
-        allow one choice only and somebody has voted for several.
+        allow one choice only and somebody has voted for several. Answers 302 to the poll.
         """
         poll = item_base.required(ctx, Poll)
         change = item_base.change(ctx, sent)
@@ -100,7 +100,7 @@ class PollsHandler(ItemsHandler):
         """Begin a poll in a microcosm.
 
         One of the same title and question there, by the same author within minutes, is not begun again: the answer
-        leads to it.
+        leads to it. Answers 302 to the poll.
         """
         details = checked(sent, PollDetails(), is_new=True)
         return item_base.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
@@ -155,7 +155,7 @@ class VotesHandler(Handler):
         """Replace the caller's ballot by the sent choices; an empty list withdraws it.
 
         403 for guests; 400 once voting is closed or, for all but moderators, while the item is closed; 400 for a choice
-        that is named twice or not of this poll, and for several in a poll that takes one.
+        that is named twice or not of this poll, and for several in a poll that takes one. Answers 302 to the poll.
         """
         poll = item_base.required(ctx, Poll)
         carrier_lookup.check_signed_in(ctx)

@@ -80,7 +80,7 @@ class ReactionHandler(Handler):
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """React to the comment or item with this kind; nothing changes if the caller did so before. 400 for a kind that
-        the site does not offer, 403 for guests.
+        the site does not offer, 403 for guests. Answers 302 to the list of reactions here.
         """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)

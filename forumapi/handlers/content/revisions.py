@@ -66,7 +66,7 @@ class RevisionsHandler(Handler):
         """Make the text of an earlier revision the comment's text again, as a new revision; nothing changes if it is
         the text already.
 
-        404 if the comment has no such revision.
+        404 if the comment has no such revision. Answers 302 to the comment.
         """
         comment = ctx.located_as(LockedComment).required()
         number = body.given(sent.revision, 0)

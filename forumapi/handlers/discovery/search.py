@@ -198,10 +198,10 @@ class SiteSearchHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SearchLanguageBody, status=302)
     def put(self, ctx: Context, sent: SearchLanguageBody) -> Result:
-        """Set the language, which new texts and searches use at once; older texts are indexed anew in the
-        background.
+        """Set the language, which new texts and searches use at once; older texts are indexed anew in the background.
 
-        Until then they are found by both languages. 400 for a language that GET does not list.
+        Until then they are found by both languages. 400 for a language that GET does not list. Answers 302 to this
+        address.
         """
         language = sent.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages

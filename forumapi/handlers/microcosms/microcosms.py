@@ -220,7 +220,7 @@ class MicrocosmsHandler(Handler):
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Make a microcosm below `parentId`, by default below the root. 403 without the right to create there and,
         unless the site lets members create microcosms, for all but its owner. 400 for a parent that is missing, hidden,
-        not readable to the caller, or takes no microcosms.
+        not readable to the caller, or takes no microcosms. Answers 302 to the microcosm.
         """
         title = text_rendering.title(_given(sent.title), "title", 50, quiet=False)
         description = text_rendering.block(_given(sent.description), "description", 10_000)
@@ -274,7 +274,8 @@ class MicrocosmHandler(Handler):
         """Change the microcosm, or move it below another; keys that are not sent stay, meta.editReason is required.
 
         400 if the root is to move, and for a new parent that is missing, hidden, not readable to the caller, takes no
-        microcosms, or is the microcosm itself or below it; 403 without the right to create there.
+        microcosms, or is the microcosm itself or below it; 403 without the right to create there. Answers 302 to the
+        microcosm.
         """
         microcosm = _lock(ctx)
         tree, node = microcosm

@@ -65,7 +65,7 @@ class LiveHandler(Handler):
 
     @needs(ANYONE, status=101, media_type=_NONE)
     def get(self, ctx: Context) -> Result:
-        """Upgrade the connection to WebSocket, on which the client names what it follows.
+        """Upgrade the connection to WebSocket (101), on which the client names what it follows.
 
         The caller is known by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
         guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of a foreign origin; 429

@@ -60,7 +60,7 @@ class PushSubscriptionsHandler(Handler):
         It ends with the token of this request.
 
         403 for a token without the scope to read updates; 400 for an endpoint or key of a wrong form, and for too many
-        subscriptions.
+        subscriptions. Answers 302 to the list of subscriptions.
         """
         granted = ctx.identity.scopes
         if granted is not None and _READS not in granted:

@@ -135,7 +135,7 @@ class PreferenceHandler(Handler):
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
         """Set the caller's preference for the type in the address; keys that are not sent stay as they are.
 
-        404 for a type that does not exist, or is about decisions.
+        404 for a type that does not exist, or is about decisions. Answers 302 to the preference.
         """
         is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,

@@ -118,7 +118,8 @@ class WebhookHandler(Handler):
 
         Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
         registered it; if that is another profile than before, its deliveries about huddles are deleted. 400 for a new
-        `url` that no delivery may be sent to, 403 for types of things that the token may not read.
+        `url` that no delivery may be sent to, 403 for types of things that the token may not read. Answers 302 to the
+        webhook.
         """
         before = _find(ctx)
         url = _settings(ctx, sent, before).url

@@ -127,7 +127,7 @@ class ProfilesHandler(Handler):
 
     @needs(LOGIN, status=302)
     def post(self, ctx: Context) -> Result:
-        """Redirect to the caller's own profile, which exists since the caller's first request (P-31)."""
+        """Redirect (302) to the caller's own profile, which exists since the caller's first request (P-31)."""
         return Found(itemtypes.href(itemtypes.PROFILE, ctx.identity.profile_id))
 
 
@@ -197,7 +197,7 @@ class ProfileHandler(Handler):
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
         """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are. For the
-        profile itself and the site's owner.
+        profile itself and the site's owner. Answers 302 to the profile.
         """
         now = _locked(ctx)
         name = now.name
@@ -347,7 +347,7 @@ class ProfileOptionsHandler(Handler):
 
     @needs(LOGIN, body=OptionsBody, status=302)
     def put(self, ctx: Context, sent: OptionsBody) -> Result:
-        """Change the caller's options; keys that are not sent stay."""
+        """Change the caller's options; keys that are not sent stay. Answers 302 to the options."""
         ProfileOptions.update(
             ctx.writer,
             ctx.author,

@@ -211,7 +211,8 @@ class RolesHandler(Handler):
     def post(self, ctx: Context, sent: RoleBody) -> Result:
         """Make a role in the microcosm or, without one in the address, in the root.
 
-        A role of the same title that the caller made within minutes is not made again: the answer leads to it.
+        A role of the same title that the caller made within minutes is not made again: the answer leads to it. Answers
+        302 to the role.
         """
         title = _title(sent)
         flags = _flags(sent, dict.fromkeys(FLAGS, False))
@@ -326,7 +327,7 @@ class RoleHandler(Handler):
     def put(self, ctx: Context, sent: RoleBody) -> Result:
         """Change the role's title and flags; keys that are not sent stay as they are.
 
-        400 if it would be both `moderator` and `banned`.
+        400 if it would be both `moderator` and `banned`. Answers 302 to the role.
         """
         reason = _reason(sent)
         role = lock(ctx, moves_rights=True)
@@ -462,7 +463,7 @@ class RoleProfileHandler(Handler):
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile. 502 as
-        for the PUT of several.
+        for the PUT of several. Answers 302 to the profile in the role.
         """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))

@@ -36,7 +36,7 @@ class SiteAvatarsHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SiteAvatarsBody) -> Result:
         """Turn the import of pictures from Gravatar on or off; pictures imported before stay.
 
-        400 without `gravatar`.
+        400 without `gravatar`. Answers 302 to this address.
         """
         if isinstance(sent.gravatar, UnsetType):
             raise Invalid("gravatar", "is required")

@@ -53,7 +53,7 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: LegalBody) -> Result:
         """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it.
 
-        400 for both and for neither.
+        400 for both and for neither. Answers 302 to the document.
         """
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))

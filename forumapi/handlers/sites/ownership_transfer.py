@@ -76,7 +76,7 @@ class SiteOfferHandler(Handler):
 
         The profile is notified by mail, unless the same profile holds the offer already, refuses such mail or can't get
         any. 400 for the owner's own profile, 404 for an unknown one, 429 beyond the mails that an owner and a site may
-        send within a day.
+        send within a day. Answers 302 to the offer.
         """
         profile_id = given(sent.profileId, 0)
         if profile_id <= 0:
@@ -106,6 +106,7 @@ class SiteOfferHandler(Handler):
 
         The former owner keeps profile and other microcosms; both get a mail. 400 unless `accept` is true, 403 for the
         owner who offers it, 404 for others; 409 if the site demands a second factor that the caller does not have.
+        Answers 302 to the site.
         """
         offer = _known(ctx)
         me = ctx.identity

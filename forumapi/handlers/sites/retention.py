@@ -60,8 +60,8 @@ class SiteRetentionHandler(SiteSettingHandler):
         """Set periods; keys that are not sent stay as they are, and 0 goes back to the platform's. What is older goes
         for good within the hour.
 
-        With `dryRun` nothing is stored: the answer says how many things of each kind these periods would remove now,
-        and the time of the oldest; 400 if it has an idempotency key.
+        Answers 302 to this address. With `dryRun` nothing is stored: the answer, 200, says how many things of each kind
+        these periods would remove now, and the time of the oldest; 400 if it has an idempotency key.
         """
         limits = _limits(ctx)
         days = {

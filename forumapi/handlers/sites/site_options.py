@@ -59,8 +59,8 @@ class SiteOptionsHandler(SiteSettingHandler):
         """Set options; those that are not sent stay.
 
         `agents`: what agents may do at most, with a token of the person that they act for. `membersCreateMicrocosms`:
-        every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`:
-        initial values for new profiles.
+        every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`: initial values for new
+        profiles. Answers 302 to the options.
         """
         level = given(sent.agents, None)
         if level is not None and level not in tools.LEVELS:

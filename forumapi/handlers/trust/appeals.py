@@ -59,7 +59,7 @@ class StatementAppealHandler(Handler):
     def post(self, ctx: Context, sent: AppealBody) -> Result:
         """Appeal within six months of the statement, later 409; a second request leads to the appeal that exists.
 
-        404 for a statement that is not addressed to the caller.
+        404 for a statement that is not addressed to the caller. Answers 302 to the appeal.
         """
         text = message_text(sent)
         me = ctx.identity.profile_id
@@ -140,7 +140,7 @@ class AppealMessagesHandler(Handler):
     @needs(LOGIN, body=AppealBody, status=302)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
         """Add a message to the appeal; 409 once it is decided, 429 if it has 100 messages, 404 for an appeal that the
-        caller may not see.
+        caller may not see. Answers 302 to the appeal.
         """
         found, _ = _locked(ctx)
         text = message_text(sent)
@@ -166,7 +166,7 @@ class AppealDecisionHandler(Handler):
 
         The text becomes a message of the appeal. 403 for the profile that appeals, and for the moderator who took the
         action if another may decide; 409 once the appeal is decided, and for a grant if the action is no longer the
-        caller's to moderate.
+        caller's to moderate. Answers 302 to the appeal.
         """
         moderation_reach.required(ctx)
         found, moderated = _locked(ctx)

@@ -243,7 +243,9 @@ class CaseNotesHandler(Handler):
 
     @needs(LOGIN, body=NoteBody, status=302)
     def post(self, ctx: Context, sent: NoteBody) -> Result:
-        """Add a note of 1 to 2,000 characters, 400 for any other length; to a decided case too."""
+        """Add a note of 1 to 2,000 characters, 400 for any other length; to a decided case too. Answers 302 to the
+        case.
+        """
         case = locked(ctx, ctx.args["case"])
         note = dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_NOTE)
         case.add_note(ctx.writer, ctx.site.id, ctx.identity.profile_id, note)
@@ -265,7 +267,7 @@ class CaseDecisionHandler(Handler):
     @needs(LOGIN, body=DecisionBody, status=302)
     def post(self, ctx: Context, sent: DecisionBody) -> Result:
         """Dismiss the case: what it is about stays as it is. 409 if it is decided already, another moderator has its
-        lease, or it is about an appeal.
+        lease, or it is about an appeal. Answers 302 to the case.
         """
         case = locked(ctx, ctx.args["case"])
         if body.given(sent.outcome, "") != DISMISSED:

@@ -185,7 +185,7 @@ class ReportsHandler(Handler):
 
         A second report of the same object leads to the caller's first. 403 for an object that the caller may not read,
         or that never existed, but 404 for such a profile, and for the site's owner; 404 for a hidden one, 400 for the
-        caller's own. 429 beyond the reports that one profile may make in a day.
+        caller's own. 429 beyond the reports that one profile may make in a day. Answers 302 to the report.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

@@ -110,7 +110,7 @@ class ModerationRulesHandler(Handler):
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
         """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule, 404 for one
-        that is used, too old or another's.
+        that is used, too old or another's. Answers 302 to the rule.
         """
         _touch(ctx)
         plan = _plan(ctx, sent, 0)
@@ -168,7 +168,7 @@ class ModerationRuleHandler(Handler):
         """Save the change of a dry run, by its ticket, as the next version; or switch the rule off (`mode`).
 
         409 if the rule has changed after the dry run, 400 for the ticket of another rule, 404 for one that is used, too
-        old or another's.
+        old or another's. Answers 302 to the rule.
         """
         me = ctx.identity.profile_id
         _touch(ctx)
