@@ -191,8 +191,8 @@ class Outbound:
         return parts, host, port
 
     def _resolve_until(self, deadline: float, host: str, port: int) -> Address:
-        """Resolve `host` as `_resolve` does, in a thread. Raises OutboundError as it does, and if the name is not
-        resolved by the deadline (monotonic time).
+        """Resolve `host` as `_resolve` does, in a thread, of which a process has five at once; others wait. Raises
+        OutboundError as it does, and if the name is not resolved by the deadline (monotonic time).
         """
         found: list[Address | Exception] = []
 

@@ -328,8 +328,9 @@ def _thread(context: MessageContext) -> str:
 
 
 def _document(filled: RenderedMail, site: Site, *, is_own: bool) -> str:
-    """Return the HTML part of the mail `filled` as a whole HTML document, in which addresses are absolute, on the site.
-    `is_own`: the part was made by a template of the site, not by the package's.
+    """Return the HTML part of the mail `filled` as a whole HTML document, in which addresses of links and pictures that
+    begin with / are made absolute, on the site. `is_own`: the part was made by a template of the site, not by the
+    package's.
     """
 
     def whole(match: re.Match[str]) -> str:

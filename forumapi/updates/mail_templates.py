@@ -331,7 +331,7 @@ class CompiledTemplate:
         texts, each put on one line, and escaped in the HTML part.
 
         `text` and `html`: further values for the part of that name alone, inserted as they are. A name without a value
-        is left in the mail.
+        is left in the mail; the subject is cut to _SUBJECT_LENGTH characters.
         """
         lines = {name: plain(value) for name, value in values.items()}
         quoted = {name: escape(value) for name, value in lines.items()}

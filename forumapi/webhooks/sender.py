@@ -253,7 +253,7 @@ class Deliverer(PollingThread):
 
     def _deliver(self, queue: DeliveryQueue, claimed: datetime.datetime) -> bool:
         """Send the next delivery of a webhook, or drop one that its profile may not see; record the outcome. Return
-        True if the next one may follow at once: False after a failure, and if none is due.
+        True if the next one may follow at once: False after a failure, and if none is due or the claim was lost.
         """
         app = self._app
         tx = app.database.read()
@@ -352,8 +352,8 @@ class Deliverer(PollingThread):
     # ------------------------------------------------------------ messages
 
     def _body(self, tx: Reader, site_id: int, delivery: DueDelivery) -> bytes | None:
-        """Make the body of a delivery; None if it is to be dropped: the profile that the webhook acts as may not see
-        the event now, or the webhook does not ask for its kind.
+        """Make the body of a delivery; None if it is to be dropped: the profile that the webhook acts as is gone or may
+        not see the event now, or the webhook does not ask for its kind.
         """
         site = self._app.sites.current(site_id, tx)
         if delivery.kind == webhook_delivery.PING:

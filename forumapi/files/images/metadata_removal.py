@@ -35,8 +35,8 @@ class BrokenError(Exception):
 
 
 def stripped(data: bytes, kind: str) -> bytes:
-    """Return the file's bytes without metadata; `data` itself if there is no metadata in it. `kind`: format, jpeg, png,
-    webp or gif. Raises BrokenError.
+    """Return the file's bytes without metadata; `data` itself if there is no metadata in it. `kind`: its format, jpeg,
+    png, webp or gif, which is not checked against the first bytes. Raises BrokenError.
     """
     try:
         made = _STRIPPERS[kind](data)

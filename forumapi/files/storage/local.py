@@ -108,7 +108,9 @@ def _pieces(handle: FileIO, start: int, length: int) -> Iterator[bytes]:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Sync the file `source` to disk, rename it to `target`, and sync both folders."""
+    """Sync the file `source` to disk, rename it to `target`, whose folders are made if missing, and sync the target's
+    folder and those that got new folders.
+    """
     made = [folder for folder in (target.parent.parent, target.parent) if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     _sync(source)

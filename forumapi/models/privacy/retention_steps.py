@@ -179,7 +179,7 @@ def forget_mail(tx: Transaction, site_id: int, days: int) -> int:
 
 def remove_comments(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
     """Remove the texts of the up to MOST comments that were deleted first, longer than `days` ago, without those that
-    an open case or a possible appeal concerns.
+    an open case or a possible appeal concerns; one that was restored meanwhile keeps its text.
     """
     ids = [row[0] for row in tx.rows(DUE_COMMENTS, site_id=site_id, days=days, most=MOST)]
     if not ids:

@@ -213,7 +213,9 @@ class RuleDefinition(NamedTuple):
         return json.dumps(tests, ensure_ascii=False)
 
     def document(self) -> dict[str, Any]:
-        """Return the definition as a dict for JSON; what does not apply to its event or action is left out."""
+        """Return the definition as a dict for JSON, without the grounds' note; the link condition, the target of a
+        move, the days of a restriction and the conditions on reports are there only if the rule has them.
+        """
         data: dict[str, Any] = {
             "title": self.title,
             "event": self.event,

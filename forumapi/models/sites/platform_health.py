@@ -133,8 +133,9 @@ class _Written(msgspec.Struct):
 def last_backup(path: Path) -> Backup | None:
     """Return the last successful backup, from the status file `path`; None if there is no such file.
 
-    The file is JSON: `{"finished": "2026-11-27T03:00:00Z", "kind": "base", "bytes": 1234}`. A time without a zone is
-    UTC. Raises ValueError for any other content, OSError for a file that can't be read.
+    The file is JSON: `{"finished": "2026-11-27T03:00:00Z", "kind": "base", "bytes": 1234}`, where kind ("") and bytes
+    (0) may be missing. A time without a zone is UTC. Raises ValueError for any other content, OSError for a file that
+    can't be read.
     """
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Written)

@@ -187,8 +187,8 @@ class SiteDomain(NamedTuple):
         `served`, the domain under which the site is served now (None: none). Return the domain that is served from now
         on, None for none, which the caller stores in the site's row.
 
-        A wanted domain is served once it is proven, and until then `served` is; a released domain that was proven stays
-        reserved for a while. The site's row must be locked.
+        A wanted domain is served once it is proven, and until then `served` is; the served one named again is only
+        checked again; a released domain that was proven stays reserved for a while. The site's row must be locked.
         """
         tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
         if wanted:

@@ -331,8 +331,8 @@ class CaseParts(NamedTuple):
         self, people: Mapping[int, bytes], checks: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
         """Return the members of the case for its parts as JSON values: reports, comments of a huddle that reporters
-        show, verdicts of checks, notes and ids of actions. `people`: summaries of profiles, as JSON, by profile id;
-        `checks`: the verdicts, as dicts for JSON.
+        show, verdicts of checks, notes and ids of actions; the second and third are left out if there are none.
+        `people`: summaries of profiles, as JSON, by profile id; `checks`: the verdicts, as dicts for JSON.
         """
         return {
             "reported": [

@@ -25,7 +25,7 @@ _ILLEGAL: Final = "It is against the law."
 
 def done(kind: str, count: int) -> str:
     """Return the sentence that an action of this kind, a name of KINDS, was done to `count` things of the person who
-    reads it.
+    reads it; 1 or fewer are `something`, and some kinds name no things.
     """
     things = "something" if count <= 1 else f"{count:,} things"
     return _DONE.get(kind, _ANY).format(things=things)
