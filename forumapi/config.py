@@ -1309,7 +1309,9 @@ class Config:
 
     @property
     def port_suffix(self) -> str:
-        """Return the port in links to sites as `:8080`; "" where links need none, since it is that of the scheme."""
+        """Return the port in links to sites as `:8080`; "" where it is that of the scheme: by its number, or since
+        `public_port` is 0, or -1 outside of embedded mode.
+        """
         port = self.public_port
         if port < 0:
             listens_on = self.listen.rpartition(":")[2]

@@ -83,8 +83,8 @@ class ExportThread(PollingThread):
 
 
 class _ExportRun:
-    """Attempt to make one site's export, under `claim`. `thread`: the thread that the attempt runs in, whose stop ends
-    it.
+    """Attempt to make one site's export, under `claim`. `url`: direct address of the database, for the snapshot;
+    `thread`: the thread that the attempt runs in, whose stop ends it.
     """
 
     def __init__(

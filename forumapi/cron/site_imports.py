@@ -421,8 +421,8 @@ class _ImportRun:
             raise ImportLostError
 
     def renew(self) -> None:
-        """Renew the claim and store the progress; if the claim is lost, the next step raises ImportLostError. Raises
-        psycopg.Error.
+        """Renew the claim and store the progress, in a transaction of its own, and mark the folder of the run as in
+        use; if the claim is lost, the next step raises ImportLostError. Raises psycopg.Error.
         """
         phase, left = self._phase, self._seconds_left
         documents = sum(list(self._counts.values()))

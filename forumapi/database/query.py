@@ -104,8 +104,8 @@ def _quote(value: str) -> str:
 
 
 def dump(value: object) -> bytes | None:
-    """Convert a parameter (text, number, bool, bytes, date or time, or a list, tuple or set of these) into PostgreSQL's
-    text format, None for NULL. Raises TypeError for a type that is not handled here.
+    """Convert a parameter (text, number, bool, bytes, date, datetime, or a list, tuple or set of these; Encoded as it
+    is) into PostgreSQL's text format, None for NULL. Raises TypeError for a type that is not handled here.
     """
     if value is None:
         return None

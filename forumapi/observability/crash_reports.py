@@ -209,7 +209,7 @@ class Gate:
     def admit(self, fingerprint: str) -> int | None:
         """Return None if a crash with this fingerprint must not be reported now. Else count the crash as reported, and
         return how many with its fingerprint were held back since the last report. While 1,000 fingerprints are
-        remembered, those held back are not counted.
+        remembered, crashes that are held back are not counted.
         """
         now = time.monotonic()
         if now - self._began > self._every_s:

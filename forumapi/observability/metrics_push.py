@@ -325,7 +325,9 @@ class Reporter:
             self._thread.start()
 
     def stop(self) -> None:
-        """Have the thread send a last report and end, waiting two seconds at most, and close the connections."""
+        """Have the thread send a last report and end, waiting two seconds at most, and close the connections; do
+        nothing if it is not started.
+        """
         if self._thread is not None:
             self._stopping.set()
             self._thread.join(_TIMEOUT_S)

@@ -156,8 +156,8 @@ class Presence:
 
 
 def _counts(listeners: SiteListeners) -> dict[TopicKey, int]:
-    """Return the number of this process's readers by topic: of profiles, each once, and of connections of guests, with
-    a subscription that wants presence.
+    """Return the number of this process's readers by topic, of those alone that have an item type: of profiles, each
+    once, and of connections of guests, with a subscription that wants presence.
     """
     people: dict[TopicKey, set[Any]] = {}
     for client in listeners.clients:
@@ -175,8 +175,9 @@ def _push(listeners: SiteListeners, place: TopicKey, frame: Frame) -> None:
 
 
 def _push_typing(listeners: SiteListeners, place: TopicKey, name: str, people: set[int]) -> None:
-    """Push the profile ids `people`, who type on the topic `place`, to its followers who want presence; to each without
-    the follower and profiles that the follower ignores. `name`: the topic's name on the wire.
+    """Push the profile ids `people`, who type on the topic `place`, to its followers who want presence; to each at most
+    Presence.TYPISTS, without the follower and profiles that the follower ignores, and no frame if none is left. `name`:
+    the topic's name on the wire.
     """
     frames: dict[frozenset[int], Frame] = {}
     for client, follow in list(listeners.index.followers(Topic(*place[1:])).items()):

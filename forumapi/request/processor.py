@@ -140,7 +140,7 @@ def _receive(
     """Receive the body of a write, then write. `verb`: the method to run, a key of `Handler.operations`.
 
     Files are received before the transaction, after the caller was identified; another body is read whole, unless
-    `Handler.receive` reads it.
+    `Handler.receive` reads it. Sign-ins by way of a front end are counted for the front end before that (TooMany).
     """
     if not (handler.receives_files and verb == "POST"):
         if ctx.front_end and handler.signs_in:

@@ -71,8 +71,8 @@ def read_query(ctx: Context) -> None:
 
 
 def overridden(ctx: Context, method: str) -> str:
-    """Return the method to run: that of the request or, for a POST, another that its query or a header names (platform
-    1.3).
+    """Return the method to run: that of the request or, for a POST, another (of _OVERRIDES) that its query names, else
+    a header (platform 1.3).
     """
     if method != "POST":
         return method

@@ -412,8 +412,8 @@ class Probe:
             self._ended.wait(ASK_S)
 
     def _ask(self, connections: int) -> tuple[int, str]:
-        """Request the page over each connection; return (200, "") if all answered well, else (the first other status,
-        ""); (0, the reason) if a request got no answer.
+        """Request the page over each connection; return (200, "") if all answered with a status of
+        health_client.ANSWERED, else (the first other status, ""); (0, the reason) if a request got no answer.
         """
         try:
             with contextlib.ExitStack() as open_ones:
@@ -432,7 +432,7 @@ class Probe:
 class Hold:
     """Holding process: keeps the sockets, and starts, probes and replaces its web process.
 
-    `program`: command line of forumapi, without the subcommand.
+    `program`: command line of forumapi, without the subcommand, which `kind` names.
     """
 
     def __init__(self, config: Config, program: Sequence[str], kind: HeldKind = WEB) -> None:

@@ -264,7 +264,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
         return True
 
     def kill_worker(self, pid: int, sig: int) -> None:
-        """Send a signal to a worker; SIGTERM only once, since a second one could interrupt its end."""
+        """Send a signal to a worker; SIGTERM not if it was sent SIGTERM or SIGUSR2 before, since that could interrupt
+        its end. A worker that was sent either counts as asked to end (`reap_workers`).
+        """
         if sig in (signal.SIGTERM, signal.SIGUSR2):
             if sig == signal.SIGTERM and pid in self._told_to_stop:
                 return

@@ -67,8 +67,8 @@ class CrawlGate(PollingThread):
         self, site: Site, ip: str, user_agent: str, offset: str, *, is_front_end: bool
     ) -> None:
         """Count one request of a guest with the address `ip`, unless it is a verified crawler's, or a browser's for a
-        page up to DEEP. `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a front end sent
-        the request, whose own User-Agent says nothing about the visitor, who counts as a browser.
+        page at an offset up to DEEP. `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a
+        front end sent the request, whose own User-Agent says nothing about the visitor, who counts as a browser.
 
         Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget: that of the settings, 0 for no
         limit, or a lower one in the site's policy.

@@ -22,7 +22,7 @@ PRICES: Final[dict[tuple[str, str], float]] = {
 
 def price(verb: str, route: str, *, is_page: bool = False) -> float:
     """Return the price in milliseconds of the method `verb` at the address template `route`; UNKNOWN_READ or
-    UNKNOWN_WRITE if the file has none. `is_page`: the website asks, and the page that it makes of the answer is part of
+    UNKNOWN_WRITE if PRICES has none. `is_page`: the website asks, and the page that it makes of the answer is part of
     the price.
     """
     found = PRICES.get((verb, route))
