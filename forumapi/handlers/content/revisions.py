@@ -129,8 +129,9 @@ class DifferenceHandler(Handler):
         if new not in revisions or (old and old not in revisions):
             raise NotFound("There is no such revision")
         before = revisions[old].markdown if old else ""
+        stamps = (revisions[old].stamp if old else (), revisions[new].stamp)
 
         def build() -> bytes:
             return revision_page.difference_document(id, old, new, before, revisions[new].markdown)
 
-        return Page(shown.comment.version, (old, new), build)
+        return Page(shown.comment.version, stamps, build)

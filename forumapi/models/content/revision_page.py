@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -61,10 +62,15 @@ class Revision(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the document depends on except its Markdown, for the entity tag, which has the
-        comment's version beside them.
+        """Return all values that the document depends on, a checksum of its Markdown among them, for the entity tag,
+        which has the comment's version beside them. An erasure changes the Markdown of old revisions alone.
         """
-        return (self.number, self.author_id, self.author_version)
+        return (
+            self.number,
+            self.author_id,
+            self.author_version,
+            zlib.crc32(self.markdown.encode()),
+        )
 
 
 def page(tx: Reader, site_id: int, comment_id: int, at: Paging) -> tuple[int, list[Revision]]:

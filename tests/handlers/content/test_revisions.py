@@ -103,6 +103,23 @@ def test_a_revision_is_compared_with_another(api: Api, bikes: Site, said: Thing)
         assert api.get(f"{path}/3/diff?from={wrong}", by=me).status == 400
 
 
+def test_no_tag_confirms_a_text_that_an_erasure_changed(
+    api: Api, make: Factory, bikes: Site, said: Thing
+) -> None:
+    paths = [f"{said.path}/revisions/1", f"{said.path}/revisions/2/diff"]
+    tags = [api.get(path, by=bikes.member).headers["etag"] for path in paths]
+    # As the steps of an erasure do it: no version moves.
+    make.sql(
+        """UPDATE comment_revisions SET markdown = 'Erased'
+            WHERE site_id = %(s)s AND comment_id = %(c)s AND revision = 1 RETURNING 1""",
+        s=bikes.id,
+        c=said.id,
+    )
+
+    for path, tag in zip(paths, tags, strict=True):
+        assert api.get(path, by=bikes.member, headers={"If-None-Match": tag}).status == 200
+
+
 def test_a_revision_comes_back_as_a_new_one(api: Api, bikes: Site, said: Thing) -> None:
     path = f"{said.path}/revisions"
 
