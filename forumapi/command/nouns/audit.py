@@ -68,7 +68,7 @@ def _heads(given: list[str]) -> list[Head]:
             texts.append(one)
     try:
         return [Head.parse(text) for text in texts]
-    except ValueError:
+    except (ValueError, OverflowError):
         raise CommandError(
             "a head is <site>.<number>.<time>.<hash>.<signature>, as the log has it"
         ) from None

@@ -338,8 +338,8 @@ class ProfileOptionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ProfileOptions)
     def get(self, ctx: Context) -> Result:
-        """The caller's options in force, own ones or defaults: if mail and SMS are sent for types of updates without a
-        preference, and if the date of birth and its year are shown.
+        """The caller's options in force, own ones or defaults: `sendEMail` and `sendSMS`, of which false stops messages
+        about updates of every type, and flags of v1 about the date of birth, on which nothing depends.
         """
         me = ctx.identity.profile_id
         options = ProfileOptions.find(ctx.reader, ctx.site.id, me)
