@@ -382,9 +382,10 @@ class AuthorizeHandler(PageHandler):
 
     @needs(ANYONE, body=Form, media_type=html_pages.TYPE, params=_QUERY)
     def post(self, ctx: Context, sent: Form) -> Result:
-        """Act on a form of the consent page: sign in, consent or refuse. Consent and refusal redirect to the client;
-        the page is shown again instead if the client may ask for more scopes by now than it showed. Faulty requests are
-        answered as by GET.
+        """Act on a form of the consent page: sign in, consent or refuse.
+
+        Consent and refusal redirect to the client; the page is shown again instead if the client may ask for more
+        scopes by now than it showed. Faulty requests are answered as by GET.
         """
         return self._refusal(ctx) or self.act(ctx, sent)
 

@@ -120,10 +120,10 @@ class SiteAuthHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthBody) -> Result:
-        """Set `secondFactor`: if true, people without a second factor moderate nothing on this site. Without the key
-        nothing changes.
+        """Set `secondFactor`: if true, people without a second factor moderate nothing on this site.
 
-        400 for an owner who sets it without having a second factor. Answers 302 to this address.
+        Without the key nothing changes. 400 for an owner who sets it without having a second factor. Answers 302 to
+        this address.
         """
         if isinstance(sent.secondFactor, bool):
             if sent.secondFactor and not Totp.is_on_for(ctx.reader, ctx.identity.user_id):

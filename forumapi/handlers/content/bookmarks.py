@@ -75,6 +75,7 @@ class BookmarkHandler(Handler):
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
         """Bookmark the comment or item for the caller; nothing changes if it is bookmarked already, 403 for guests.
+
         Answers 302 to the bookmark.
         """
         carrier_lookup.check_signed_in(ctx)

@@ -134,8 +134,9 @@ class CommentHandler(Handler):
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
         """The comment, the comment that it replies to, and its replies, oldest first, at most 250; marks its item, but
-        no profile, as read up to this comment, if it is unread. `limit` sets the size of the item's page to which a
-        link leads.
+        no profile, as read up to this comment, if it is unread.
+
+        `limit` sets the size of the item's page to which a link leads.
         """
         page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
@@ -160,8 +161,9 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=CommentBody, status=302)
     def put(self, ctx: Context, sent: CommentBody) -> Result:
-        """Change the comment's text; the text before stays as a revision. Without `markdown` nothing changes. Answers
-        302 to the comment.
+        """Change the comment's text; the text before stays as a revision.
+
+        Without `markdown` nothing changes. Answers 302 to the comment.
         """
         comment = ctx.located_as(LockedComment).required()
         if not isinstance(sent.markdown, UnsetType):

@@ -28,8 +28,9 @@ class ConversationHandler(ItemHandler):
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Change the conversation's title, or move it to another microcosm; meta.editReason is required. Answers 302 to
-        the conversation.
+        """Change the conversation's title, or move it to another microcosm; meta.editReason is required.
+
+        Answers 302 to the conversation.
         """
         conversation = item_base.required(ctx, Item)
         conversation.update(ctx.writer, ctx.author, item_base.change(ctx, sent))

@@ -134,9 +134,9 @@ class HuddlesHandler(Handler):
         params=(Param("unread", bool, "Only those with something unread."),),
     )
     def get(self, ctx: Context) -> Result:
-        """The huddles that the caller is in, those with the latest activity first; none for guests. With `unread=true`
-        those alone in which the caller has not read something; any other value counts as false.
+        """The huddles that the caller is in, those with the latest activity first; none for guests.
 
+        With `unread=true` those alone in which the caller has not read something; any other value counts as false.
         Ignored huddles and those begun by ignored profiles are left out.
         """
         identity, at = ctx.identity, ctx.paging
@@ -302,8 +302,10 @@ class ParticipantHandler(Handler):
     @needs(UPDATE, status=302)
     def put(self, ctx: Context) -> Result:
         """Add the profile in the address to the huddle; nothing changes if it is a participant already, or ignores the
-        caller. 403 for a confidential huddle, 404 for an unknown profile, 400 beyond 100 participants. Answers 302 to
-        the participant.
+        caller.
+
+        403 for a confidential huddle, 404 for an unknown profile, 400 beyond 100 participants. Answers 302 to the
+        participant.
         """
         added = ParticipantBody(id=ctx.args["profileId"].id)
         huddle = ctx.located_as(LockedHuddle).required()

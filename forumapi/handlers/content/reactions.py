@@ -79,8 +79,9 @@ class ReactionHandler(Handler):
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """React to the comment or item with this kind; nothing changes if the caller did so before. 400 for a kind that
-        the site does not offer, 403 for guests. Answers 302 to the list of reactions here.
+        """React to the comment or item with this kind; nothing changes if the caller did so before.
+
+        400 for a kind that the site does not offer, 403 for guests. Answers 302 to the list of reactions here.
         """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
@@ -93,7 +94,9 @@ class ReactionHandler(Handler):
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
         """Take the caller's reaction of this kind back; 200 also if there is none or, without a change, if the comment
-        or item is hidden from the caller. 403 for guests.
+        or item is hidden from the caller.
+
+        403 for guests.
         """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)

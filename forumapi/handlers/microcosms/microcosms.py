@@ -218,9 +218,11 @@ class MicrocosmsHandler(Handler):
 
     @needs(CREATE, body=MicrocosmBody, status=302)
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
-        """Make a microcosm below `parentId`, by default below the root. 403 without the right to create there and,
-        unless the site lets members create microcosms, for all but its owner. 400 for a parent that is missing, hidden,
-        not readable to the caller, or takes no microcosms. Answers 302 to the microcosm.
+        """Make a microcosm below `parentId`, by default below the root.
+
+        403 without the right to create there and, unless the site lets members create microcosms, for all but its
+        owner. 400 for a parent that is missing, hidden, not readable to the caller, or takes no microcosms. Answers 302
+        to the microcosm.
         """
         title = text_rendering.title(_given(sent.title), "title", 50, quiet=False)
         description = text_rendering.block(_given(sent.description), "description", 10_000)
@@ -292,11 +294,11 @@ class MicrocosmHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`. Moderators may set all, others with
-        the right to delete it may set `deleted` to true.
+        """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`.
 
-        The last two hide everything below it as well; 400 if they are to be set on the root. By operations `replace` of
-        RFC 6902: 501 for others, 400 for another flag.
+        Moderators may set all, others with the right to delete it may set `deleted` to true. The last two hide
+        everything below it as well; 400 if they are to be set on the root. By operations `replace` of RFC 6902: 501 for
+        others, 400 for another flag.
         """
         changes = patch.changes(sent, _PATHS)
         for change in changes:

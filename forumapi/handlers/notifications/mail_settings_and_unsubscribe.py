@@ -65,7 +65,9 @@ class EmailSettingsHandler(Handler):
     @needs(LOGIN, body=EmailBody, status=302)
     def put(self, ctx: Context, sent: EmailBody) -> Result:
         """Set how often digests are sent, `daily`, `weekly` or `none`, and the time zone in whose mornings they are;
-        keys that are not sent stay. 400 for other values. Answers 302 to the settings.
+        keys that are not sent stay.
+
+        400 for other values. Answers 302 to the settings.
         """
         site_id, me = ctx.site.id, ctx.identity.profile_id
         now = digest_settings.find(ctx.reader, site_id, me)

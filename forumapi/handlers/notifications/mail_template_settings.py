@@ -58,8 +58,9 @@ class MailTemplateHandler(SiteSettingHandler):
     @needs(OWNER, body=MailTemplateBody, status=302)
     def put(self, ctx: Context, sent: MailTemplateBody) -> Result:
         """Replace the template that the address names by one of the site's own; HTML that mail programs do not show
-        (scripts, forms, frames) is removed. 400 for an unknown placeholder, and without the one that unsubscribes.
-        Answers 302 to the template.
+        (scripts, forms, frames) is removed.
+
+        400 for an unknown placeholder, and without the one that unsubscribes. Answers 302 to the template.
         """
         number = _number(ctx)
         parts = mail_templates.checked(

@@ -175,8 +175,9 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def post(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow an object, unless it is followed already; the data is true if mail is sent about it. 404 if the caller
-        may not read it, 400 for a type that can't be followed.
+        """Follow an object, unless it is followed already; the data is true if mail is sent about it.
+
+        404 if the caller may not read it, 400 for a type that can't be followed.
         """
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])

@@ -135,11 +135,12 @@ class CriteriaHandler(Handler):
 
     @needs(MODERATE, body=CriterionBody, status=302, params=(_DRY_RUN,))
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
-        """Add a criterion to the role, whose members are then recomputed. 400 if the role has as many as the platform
-        allows, 403 for one on e-mail addresses from anybody but the site's owner.
+        """Add a criterion to the role, whose members are then recomputed.
 
-        Answers 302 to the criterion. With `dryRun` nothing is stored: the answer, 200, says who would join the role and
-        leave it. 502 if the criterion is stored, but rights that profiles lose by it could not be taken away at once.
+        400 if the role has as many as the platform allows, 403 for one on e-mail addresses from anybody but the site's
+        owner. Answers 302 to the criterion. With `dryRun` nothing is stored: the answer, 200, says who would join the
+        role and leave it. 502 if the criterion is stored, but rights that profiles lose by it could not be taken away
+        at once.
         """
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):

@@ -86,8 +86,9 @@ class IgnoredHandler(Handler):
 
     @needs(LOGIN, body=IgnoreBody)
     def put(self, ctx: Context, sent: IgnoreBody) -> Result:
-        """Ignore an object that the caller may read, else 404; nothing changes if it is ignored already. 400 for the
-        caller's own profile, and beyond the number that one profile may ignore.
+        """Ignore an object that the caller may read, else 404; nothing changes if it is ignored already.
+
+        400 for the caller's own profile, and beyond the number that one profile may ignore.
         """
         _insert(ctx, [_named(sent)])
         return Done()

@@ -196,8 +196,9 @@ class ProfileHandler(Handler):
 
     @needs(UPDATE, body=ProfileBody, status=302)
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
-        """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are. For the
-        profile itself and the site's owner. Answers 302 to the profile.
+        """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are.
+
+        For the profile itself and the site's owner. Answers 302 to the profile.
         """
         now = _locked(ctx)
         name = now.name
@@ -219,7 +220,9 @@ class ProfileHandler(Handler):
     @needs(OWNER, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the flag `/member` of the profile to true or false, which the site's owner alone may (P-33); of several
-        operations the last counts. By operations `replace` of RFC 6902: 501 for others, 400 for another flag.
+        operations the last counts.
+
+        By operations `replace` of RFC 6902: 501 for others, 400 for another flag.
         """
         changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)

@@ -338,8 +338,10 @@ class RoleHandler(Handler):
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set flags of the role, named by paths such as `/moderator`, `/banned` and `/read`, to true or false (P-48);
-        the others stay. 400 if it would be both `moderator` and `banned`. By operations `replace` of RFC 6902: 501 for
-        others, 400 for another flag.
+        the others stay.
+
+        400 if it would be both `moderator` and `banned`. By operations `replace` of RFC 6902: 501 for others, 400 for
+        another flag.
         """
         changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)
@@ -417,8 +419,10 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Take the sent profiles out of those that the role names; an empty list takes out all of them. Ids that the
-        role does not name are passed over, and who meets the role's criteria stays a member. 502 as for PUT.
+        """Take the sent profiles out of those that the role names; an empty list takes out all of them.
+
+        Ids that the role does not name are passed over, and who meets the role's criteria stays a member. 502 as for
+        PUT.
         """
         profile_ids = ids(sent)
         role = lock(ctx)
@@ -462,8 +466,9 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile. 502 as
-        for the PUT of several. Answers 302 to the profile in the role.
+        """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile.
+
+        502 as for the PUT of several. Answers 302 to the profile in the role.
         """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
@@ -471,8 +476,9 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Name the profile in the role no longer; 200 also if it is not named in it. Who meets the role's criteria
-        stays a member. 502 as for the PUT of several.
+        """Name the profile in the role no longer; 200 also if it is not named in it.
+
+        Who meets the role's criteria stays a member. 502 as for the PUT of several.
         """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))

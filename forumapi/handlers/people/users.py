@@ -126,9 +126,10 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user, with the e-mail address as entered, for that user. The site's owner gets of others only the id,
-        gender and creation time of the profile on this site, and the address in the form that tells people apart (lower
-        case, at Gmail without dots); the rest is null or left out.
+        """The user, with the e-mail address as entered, for that user.
+
+        The site's owner gets of others only the id, gender and creation time of the profile on this site, and the
+        address in the form that tells people apart (lower case, at Gmail without dots); the rest is null or left out.
         """
         tx, me = ctx.reader, ctx.identity
         if ctx.can & evaluator.OWNER:

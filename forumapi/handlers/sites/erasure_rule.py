@@ -31,8 +31,9 @@ class SitePrivacyHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SitePrivacyBody, status=302)
     def put(self, ctx: Context, sent: SitePrivacyBody) -> Result:
-        """Set the rule for later requests of erasure; a request that was made before keeps its person's choice. 400
-        without `keepsWords`. Answers 302 to this address.
+        """Set the rule for later requests of erasure; a request that was made before keeps its person's choice.
+
+        400 without `keepsWords`. Answers 302 to this address.
         """
         if isinstance(sent.keepsWords, UnsetType):
             raise Invalid("keepsWords", "is required")

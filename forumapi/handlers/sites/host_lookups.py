@@ -45,7 +45,9 @@ class ReservedHandler(Handler):
     @needs(ANYONE, answer=schemas.Reserved, media_type="application/json")
     def get(self, ctx: Context) -> Result:
         """`reserved`: true if the platform reserves the subdomain, a site has it, also a suspended one, or it rests
-        after the deletion of its site; without the envelope. 404 for a text that can't be a subdomain.
+        after the deletion of its site; without the envelope.
+
+        404 for a text that can't be a subdomain.
         """
         key = ctx.args["subdomain"]
         if not _KEY.fullmatch(key):

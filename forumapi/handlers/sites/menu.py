@@ -49,8 +49,9 @@ class OwnMenuHandler(Handler):
 
 
 class MenuHandler(Handler):
-    """The menu of a site that the address names, on the platform's host. A write is 403 while the site's state holds it
-    back, and 404 where GET is.
+    """The menu of a site that the address names, on the platform's host.
+
+    A write is 403 while the site's state holds it back, and 404 where GET is.
     """
 
     def locate(self, ctx: Context) -> Located | None:

@@ -60,9 +60,10 @@ class PlanHandler(Handler):
 
     @needs(LOGIN, body=PlanBody, status=302)
     def put(self, ctx: Context, sent: PlanBody) -> Result:
-        """Set the plan; 403 for all but the platform's operators, 400 for a plan that the platform does not have. 404
-        for an unknown site and, for all but its owner, for one that is deleted, suspended or in its export window; 403
-        while the site's state holds it back. Answers 302 to the plan.
+        """Set the plan; 403 for all but the platform's operators, 400 for a plan that the platform does not have.
+
+        404 for an unknown site and, for all but its owner, for one that is deleted, suspended or in its export window;
+        403 while the site's state holds it back. Answers 302 to the plan.
         """
         if not isinstance(sent.plan, str):
             raise Invalid("plan", "is required")

@@ -141,8 +141,10 @@ class OwnSiteHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; keys that are not sent stay as they are. `meta.flags.deleted` true deletes it, until its
-        owner restores it on the platform's host. Answers 302 to the site.
+        """Change the site; keys that are not sent stay as they are.
+
+        `meta.flags.deleted` true deletes it, until its owner restores it on the platform's host. Answers 302 to the
+        site.
         """
         _change(ctx, sent)
         return Found("/api/v1/site")
@@ -191,9 +193,10 @@ class SitesHandler(Handler):
 
     @needs(LOGIN, body=SiteBody, status=302)
     def post(self, ctx: Context, sent: SiteBody) -> Result:
-        """Make a site that the caller's user owns, with a root microcosm and three roles. 400 for a bad setting, and
-        for a user who owns as many as the platform allows. A mail is sent to `new_site_email` if that is set. Answers
-        302 to the site.
+        """Make a site that the caller's user owns, with a root microcosm and three roles.
+
+        400 for a bad setting, and for a user who owns as many as the platform allows. A mail is sent to
+        `new_site_email` if that is set. Answers 302 to the site.
         """
         _check_token(ctx, sent)
         site_id = Site.insert(
@@ -240,9 +243,10 @@ class SiteHandler(Handler):
 
     @needs(LOGIN, body=SiteBody, status=302)
     def put(self, ctx: Context, sent: SiteBody) -> Result:
-        """Change the site; keys that are not sent stay as they are. `meta.flags.deleted` true deletes it, false
-        restores it. 403 unless the caller's user owns it, and while its state holds it back; 404 as for GET. Answers
-        302 to the site.
+        """Change the site; keys that are not sent stay as they are.
+
+        `meta.flags.deleted` true deletes it, false restores it. 403 unless the caller's user owns it, and while its
+        state holds it back; 404 as for GET. Answers 302 to the site.
         """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)

@@ -140,7 +140,9 @@ class AppealMessagesHandler(Handler):
     @needs(LOGIN, body=AppealBody, status=302)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
         """Add a message to the appeal; 409 once it is decided, 429 if it has 100 messages, 404 for an appeal that the
-        caller may not see. Answers 302 to the appeal.
+        caller may not see.
+
+        Answers 302 to the appeal.
         """
         found, _ = _locked(ctx)
         text = message_text(sent)

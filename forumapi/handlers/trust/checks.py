@@ -60,17 +60,19 @@ class ChecksHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.Checks)
     def get(self, ctx: Context) -> Result:
-        """All checks, as PUT takes them: 0, null, false or an empty list for one that is off. Akismet's key is not
-        shown: `akismetKey` is true if there is one.
+        """All checks, as PUT takes them: 0, null, false or an empty list for one that is off.
+
+        Akismet's key is not shown: `akismetKey` is true if there is one.
         """
         found = check_settings.find(ctx.reader, ctx.site.id) or CheckSettings()
         return Data(dumps(found.document))
 
     @needs(OWNER, body=ChecksBody)
     def put(self, ctx: Context, sent: ChecksBody) -> Result:
-        """Replace the checks, for all that is written from now on: a check that is not sent is off. Akismet's key stays
-        if no key is sent; an empty one deletes it. 400 for a value that no check takes, and for a role that the site
-        does not have.
+        """Replace the checks, for all that is written from now on: a check that is not sent is off.
+
+        Akismet's key stays if no key is sent; an empty one deletes it. 400 for a value that no check takes, and for a
+        role that the site does not have.
         """
         before = check_settings.find(ctx.writer, ctx.site.id) or CheckSettings()
         chosen = CheckSettings(

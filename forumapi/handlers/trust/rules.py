@@ -110,7 +110,9 @@ class ModerationRulesHandler(Handler):
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
         """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule, 404 for one
-        that is used, too old or another's. Answers 302 to the rule.
+        that is used, too old or another's.
+
+        Answers 302 to the rule.
         """
         _touch(ctx)
         plan = _plan(ctx, sent, 0)
@@ -125,10 +127,10 @@ class ModerationRuleDryRunHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
     def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
-        """Try a rule on what its `event` stands for in the last 30 days, changing nothing. The data have the number and
-        examples of what it would fit, and a ticket, good once within 15 minutes, which saves exactly this rule.
+        """Try a rule on what its `event` stands for in the last 30 days, changing nothing.
 
-        400 for a rule that would act on its own effects.
+        The data have the number and examples of what it would fit, and a ticket, good once within 15 minutes, which
+        saves exactly this rule. 400 for a rule that would act on its own effects.
         """
         site_id, me = ctx.site.id, ctx.identity.profile_id
         mode = given(sent.mode, SHADOW)
