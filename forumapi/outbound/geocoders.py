@@ -189,9 +189,7 @@ def provider(config: Config) -> str:
 
 
 def choose(config: Config) -> Geocoder | None:
-    """Make the geocoder that the settings choose; None if they choose none or name an unknown one, or its URL or
-    package is missing.
-    """
+    """Make the geocoder that the settings choose; None if they choose none, or its URL or package is missing."""
     wanted = provider(config)
     if wanted == "nominatim" and config.geocode_url:
         is_private = config.is_embedded or config.private_providers

@@ -301,8 +301,8 @@ class Site:
 
     @property
     def url(self) -> str:
-        """Return siteURL (platform 2.2), without a trailing slash: the address on the custom domain, else that of the
-        API.
+        """Return siteURL (platform 2.2), without a trailing slash: the address on the custom domain, else, and for the
+        root site always, that of the API.
         """
         if self.domain and not self.is_root:
             return f"{'https' if self.force_ssl else 'http'}://{self.domain}"
