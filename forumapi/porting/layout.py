@@ -209,6 +209,7 @@ class PortedForum(PortedDocument, frozen=True, kw_only=True):
     """Forum or category of the old forum; becomes a microcosm. `usergroups`: roles with their rights in it, None for
     those of the forum above; with `usergroups_only` False the default roles that are not listed keep their rights.
     `display_order`: lower is higher up; `is_category`: it holds forums, and no conversations; `text`: Markdown.
+    `is_moderated`: the forum itself waits for a moderator; `holds_posts`: new posts of members in it wait for one.
     """
 
     id: OldId
@@ -222,7 +223,10 @@ class PortedForum(PortedDocument, frozen=True, kw_only=True):
     display_order: int = 0
     is_open: bool = False
     is_sticky: bool = False
+    # Waits for a moderator, and nobody else reads it.
     is_moderated: bool = False
+    # New posts of members wait for a moderator; everybody reads what is there. Nothing of a microcosm says so.
+    holds_posts: bool = False
     is_deleted: bool = False
     # Category or link: holds forums, and no conversations.
     is_category: bool = False

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 
+from forumapi.config import Config
+from forumapi.itemtypes import MICROCOSM
+from forumapi.models.microcosms.tree import load_tree
 from forumapi.porting.dumps.row_values import decoded
 from forumapi.porting.layout import ForumReader, Unreadable
 from forumapi.porting.markup.smilies import EMOJI
 from forumapi.porting.readers import open_reader
+from tests.factories import Factory
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
+from tests.porting.moved import move_in
 
 SMALL = (Path(__file__).parent / "boards" / "phpbb.sql").read_text()
 
@@ -83,7 +88,23 @@ def test_nobody_reads_more_than_the_board_let_them(reader: ForumReader) -> None:
         "3": {"2"},
     }
     assert [[one.id for one in forum.moderators] for forum in forums] == [["2"], [], ["2"]]
-    assert [one.is_moderated for one in forums] == [True, False, False]
+    assert [one.holds_posts for one in forums] == [True, False, False]
+
+
+@pytest.mark.wide
+def test_a_forum_whose_posts_wait_for_approval_is_readable(
+    make: Factory, config: Config, reader: ForumReader
+) -> None:
+    moved, plan, told = move_in(make, config, reader)
+
+    tx = make.database.read()
+    readable = load_tree(tx, moved.site.id, 0).access(None).view.set
+    left = {one.id: one.reason for one in moved.origin.left_out(tx) if one.kind == "approval"}
+    tx.end()
+    assert moved.ids(MICROCOSM)["1"] in readable
+    assert list(left) == ["1"] and left["1"].startswith("holdsPosts: ")
+    assert plan.changes["forums that held new posts for approval, and show them at once"] == 1
+    assert re.search(r"^approvals +1 +0 +1 +0$", told, re.MULTILINE)
 
 
 def test_topics_with_their_state(reader: ForumReader) -> None:

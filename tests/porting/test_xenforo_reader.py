@@ -69,7 +69,7 @@ def test_people_and_rights(reader: ForumReader) -> None:
     rights = {role.id: role.forum_permissions for role in forums["2"].usergroups or ()}
     assert (rights["2"].can_post_new, rights["2"].can_reply, rights["1"].can_reply) == (1, 1, 0)
     assert [one.id for one in forums["2"].moderators] == ["1"]
-    assert (forums["3"].is_moderated, forums["7"].is_open) == (True, False)
+    assert (forums["3"].holds_posts, forums["7"].is_open) == (True, False)
 
 
 def test_threads_and_posts(reader: ForumReader) -> None:

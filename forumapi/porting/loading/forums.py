@@ -69,6 +69,7 @@ MOVE_RIGHTS = Query(
 )
 
 UNTITLED: Final = "Untitled"
+NOT_HELD: Final = "holdsPosts: new posts appear at once, unless a rule of the site holds them"
 MOST_CRITERIA: Final = 100
 _INT32: Final = 2**31 - 1
 
@@ -130,8 +131,8 @@ class ForumWriter:
 
     def insert(self, tx: Transaction, forums: Sequence[PortedForum]) -> list[Unreadable]:
         """Insert the forums that no earlier run has inserted, with their roles, and raise the site's `acl_version` if
-        there are any; the parent of each must have come, or be among `forums`. Return members, criteria and moderators'
-        rights that were left out, with reasons.
+        there are any; the parent of each must have come, or be among `forums`. Return members, criteria, moderators'
+        rights and approvals of posts that were left out, with reasons.
         """
         wanted = [("forum", forum.id) for forum in forums]
         wanted += [("forum", forum.parent_id) for forum in forums if forum.parent_id]
@@ -153,6 +154,8 @@ class ForumWriter:
         )
         for forum in fresh:
             left += self._insert_roles(tx, forum, ids[forum.id])
+            if forum.holds_posts:
+                left.append(Unreadable(kind="approval", id=forum.id, reason=NOT_HELD))
         tx.rows(MOVE_RIGHTS, site_id=self._origin.site_id)
         return left
 

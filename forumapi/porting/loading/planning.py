@@ -149,6 +149,9 @@ class Planner:
             self._changes[
                 "moderators who lose their rights in a forum that inherits its roles"
             ] += len(found.without_rights)
+            self._changes["forums that held new posts for approval, and show them at once"] += (
+                forum.holds_posts
+            )
 
     def _read_conversations(self) -> None:
         for one in self._reader.conversations():

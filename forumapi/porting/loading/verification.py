@@ -480,6 +480,9 @@ class Verifier:
                 [one.is_sticky, one.is_open, one.is_deleted, one.is_moderated],
                 flags,
             )
+            if one.holds_posts:
+                self._count("approvals", "source")
+                self._count("approvals", "left")
 
     def _conversations(
         self, all: Sequence[PortedConversation], found: Mapping[Key, ImportedThing]

@@ -361,7 +361,7 @@ class DiscourseReader(TableReader):
                 date_created=as_utc(row["created_at"]),
                 display_order=as_number(row["position"]),
                 is_open=True,
-                is_moderated=access.is_moderated or self._rights.is_moderated(id),
+                holds_posts=access.holds_posts or self._rights.holds_posts(id),
                 usergroups=access.roles,
                 usergroups_only=True,
                 moderators=access.moderators,
@@ -805,7 +805,7 @@ class DiscourseRights(GroupRights):
         for row in source.rows("category_moderation_groups", ("category_id", "group_id")):
             self._moderators[as_number(row["category_id"])].add(as_number(row["group_id"]))
         columns = ("category_id", "require_topic_approval", "require_reply_approval")
-        self._moderated = {
+        self._holding = {
             as_number(row["category_id"])
             for row in source.rows("category_settings", columns)
             if row["require_topic_approval"] or row["require_reply_approval"]
@@ -830,9 +830,9 @@ class DiscourseRights(GroupRights):
             everybody=EVERYBODY,
         )
 
-    def is_moderated(self, forum: int) -> bool:
+    def holds_posts(self, forum: int) -> bool:
         """Return True if topics or replies that people post in the category with this id wait for approval."""
-        return forum in self._moderated
+        return forum in self._holding
 
     def granted(self, forum: int, groups: frozenset[int], person: int) -> Rights:
         if ADMINS in groups:

@@ -51,12 +51,12 @@ NOTHING: Final = Grants()
 
 class ForumAccess(NamedTuple):
     """Rights in one forum as the layout has them. `roles`: value for the field `usergroups` of the forum's document;
-    `moderators`: people who moderate it; `is_moderated`: new posts of members wait for a moderator.
+    `moderators`: people who moderate it; `holds_posts`: new posts of members wait for a moderator.
     """
 
     roles: tuple[PortedRole, ...]
     moderators: tuple[PortedRef, ...]
-    is_moderated: bool
+    holds_posts: bool
 
 
 class GroupRights:
@@ -138,7 +138,7 @@ class GroupRights:
             group: self.granted(forum, frozenset((group,)), 0) for group in self.groups_at(forum)
         }
         newcomer = groups.get(self._everybody, 0)
-        is_moderated = bool(newcomer & POST and not newcomer & UNCHECKED)
+        holds_posts = bool(newcomer & POST and not newcomer & UNCHECKED)
         listed = [
             PortedRole(
                 id=str(group),
@@ -159,7 +159,7 @@ class GroupRights:
                     # A part of what a group gives can't be taken away: people are named one by one.
                     guests = (role for role in listed if role.id == str(self._guests))
                     named = self._named(forum, name, exact)
-                    return ForumAccess((*guests, *named), refs, is_moderated)
+                    return ForumAccess((*guests, *named), refs, holds_posts)
                 barred += self._alike[key]
             elif rights & _SAYABLE & ~given:
                 lacking[key] = rights
@@ -173,7 +173,7 @@ class GroupRights:
                     users=_refs(barred),
                 )
             )
-        return ForumAccess(tuple(listed), refs, is_moderated)
+        return ForumAccess(tuple(listed), refs, holds_posts)
 
     def _named(self, forum: int, name: str, wanted: Mapping[Key, Rights]) -> Iterator[PortedRole]:
         """Yield a role of this forum for each set of rights among the values of `wanted`, with the people who have it;

@@ -253,7 +253,7 @@ class MisagoReader(TableReader):
                 text=self._converted(as_text(row["description"])),
                 display_order=as_number(row["lft"]),
                 is_open=not row["is_closed"],
-                is_moderated=access.is_moderated,
+                holds_posts=access.holds_posts,
                 usergroups=access.roles,
                 usergroups_only=True,
                 moderators=access.moderators,

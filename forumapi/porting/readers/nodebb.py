@@ -319,7 +319,7 @@ class NodebbReader(TableReader):
             text="\n\n".join(text for text in texts if text),
             display_order=as_number(data.get("order")),
             is_open=not as_number(data.get("disabled")),
-            is_moderated=access.is_moderated,
+            holds_posts=access.holds_posts,
             is_category=bool(link) or bool(as_number(data.get("isSection"))),
             usergroups=access.roles,
             usergroups_only=True,

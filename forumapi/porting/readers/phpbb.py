@@ -387,7 +387,7 @@ class PhpbbReader(TableReader):
                 text="\n\n".join(text for text in texts if text),
                 display_order=as_number(row["left_id"]),
                 is_open=row["forum_status"] != 1,
-                is_moderated=access.is_moderated,
+                holds_posts=access.holds_posts,
                 is_category=row["forum_type"] in (0, 2),
                 usergroups=access.roles,
                 usergroups_only=True,

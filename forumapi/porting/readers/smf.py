@@ -430,7 +430,7 @@ class SmfReader(TableReader):
                 text="\n\n".join(text for text in texts if text),
                 display_order=as_number(row["board_order"]),
                 is_open=True,
-                is_moderated=access.is_moderated,
+                holds_posts=access.holds_posts,
                 is_category=bool(link),
                 usergroups=access.roles,
                 usergroups_only=True,

@@ -321,8 +321,7 @@ class VbulletinReader(TableReader):
                 text="\n\n".join(text for text in texts if text),
                 display_order=as_number(row["displayorder"]),
                 is_open=bool(options & _ALLOWS_POSTS) or not options & _HOLDS_THREADS,
-                is_moderated=access.is_moderated
-                or bool(options & (_CHECKS_POSTS | _CHECKS_THREADS)),
+                holds_posts=access.holds_posts or bool(options & (_CHECKS_POSTS | _CHECKS_THREADS)),
                 is_category=bool(link) or not options & _HOLDS_THREADS,
                 usergroups=access.roles,
                 usergroups_only=True,

@@ -328,7 +328,7 @@ class XenforoReader(TableReader):
                 text="\n\n".join(text for text in texts if text),
                 display_order=as_number(row["display_order"]),
                 is_open=own.get("allow_posting") != 0,
-                is_moderated=access.is_moderated
+                holds_posts=access.holds_posts
                 or bool(own.get("moderate_threads") or own.get("moderate_replies")),
                 is_category=as_text(row["node_type_id"]) != "Forum",
                 usergroups=access.roles,
