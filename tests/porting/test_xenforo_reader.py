@@ -40,6 +40,11 @@ def test_people_and_rights(reader: ForumReader) -> None:
     )  # fmt: skip
     people = {one.id: one for one in whole(reader.profiles())}
     assert [id for id, one in people.items() if one.is_banned] == ["2", "5"]
+    # Refused and banned as well: one ban, with what the board says of it.
+    assert [(one.profile, one.reason) for one in whole(reader.bans())] == [
+        ("2", "rude"),
+        ("5", "twice"),
+    ]
     assert [id for id, one in people.items() if not one.is_visible] == ["4", "5"]
     assert [(one.key, one.value) for one in people["1"].attributes] == [
         ("title", "Chief"),

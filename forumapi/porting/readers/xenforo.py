@@ -167,15 +167,18 @@ class XenforoReader(TableReader):
     # People
 
     def _banned(self) -> Iterator[Row]:
-        """Yield the rows of bans in force, then for each person whose registration waits for approval, was refused or
-        was switched off, and who could not write either, a row with `user_id` alone set, the others None.
+        """Yield the rows of bans in force, then for each further person whose registration waits for approval, was
+        refused or was switched off, and who could not write either, a row with `user_id` alone set, the others None.
         """
+        banned = set()
         columns = ("user_id", "ban_date", "end_date", "user_reason")
         for row in self._source.rows("user_ban", columns, ("user_id",)):
             if as_number(row["user_id"]) in self._people and not self._is_over(row["end_date"]):
+                banned.add(as_number(row["user_id"]))
                 yield row
         for row in self._source.rows("user", ("user_id", "user_state"), ("user_id",)):
-            if as_text(row["user_state"]) in _REFUSED:
+            is_banned = as_number(row["user_id"]) in banned
+            if as_text(row["user_state"]) in _REFUSED and not is_banned:
                 yield dict.fromkeys(columns) | {"user_id": row["user_id"]}
 
     def profiles(self) -> Iterator[PortedProfile | Unreadable]:

@@ -100,7 +100,8 @@ CREATE TABLE `xf_user_ban` (
 INSERT INTO `xf_user_ban` VALUES
 (2,1500000000,0,'rude'),
 (3,1500000000,1500000009,'over'),
-(1,-2000,-1000,'over');
+(1,-2000,-1000,'over'),
+(5,1500000000,0,'twice');
 
 CREATE TABLE `xf_user_follow` (
   `user_id` int unsigned NOT NULL,
