@@ -51,8 +51,9 @@ class DeletionFailedError(Exception):
 
 
 def site_deletions(tx: Transaction, config: Config) -> str:
-    """Announce the ends of export windows, and delete the sites whose window has ended, working for WORKING_S seconds
-    at most, in transactions of its own and not in `tx`; return the result in words. Raises DeletionFailedError.
+    """Announce the ends of export windows, forget custom domains of sites deleted long ago, and delete the sites whose
+    window has ended, working for WORKING_S seconds at most, in transactions of its own and not in `tx`; return the
+    result in words. Raises DeletionFailedError.
     """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:

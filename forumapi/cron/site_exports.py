@@ -148,8 +148,8 @@ class _ExportRun:
             raise ClaimLostError
 
     def renew(self) -> None:
-        """Renew the claim and store the progress; if the claim is lost, the next step of `make` raises ClaimLostError.
-        Raises psycopg.Error.
+        """Renew the claim and store the progress, in a transaction of its own, and mark the folder of the run as in
+        use; if the claim is lost, the next step of `make` raises ClaimLostError. Raises psycopg.Error.
         """
         with self._database.write() as tx:
             documents = self._documents

@@ -138,7 +138,9 @@ def riemann_event(
 
 
 def riemann_messages(events: Iterable[Any]) -> list[bytes]:
-    """Pack Riemann's events into encoded messages, each small enough for one UDP packet."""
+    """Pack Riemann's events into encoded messages, in their order, each small enough for one UDP packet; a larger event
+    has a message of its own.
+    """
     made = [_Msg()]
     size = 0
     for event in events:
@@ -404,7 +406,9 @@ class Reporter:
         return found
 
     def _choose(self) -> None:
-        """Make or close the targets, as the present settings name them."""
+        """Make or close the targets, as the present settings name them, and have samples of timings kept while there is
+        one.
+        """
         config = self._config()
         statsd, (kind, _, riemann) = config.metrics_address, config.riemann_url.partition("://")
         if (self._statsd.address if self._statsd else "") != statsd:

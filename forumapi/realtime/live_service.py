@@ -519,8 +519,9 @@ class Live:
                 self.poll()
 
     def poll(self) -> None:
-        """Read what is new on the sites that have listeners, and deliver it: rights first, then events. Waits while
-        another thread polls. Raises Unavailable, psycopg.Error; the next poll repeats what was left undone.
+        """Read what is new on the sites that have listeners, and deliver it: rights first, then events. Forgets sites
+        whose last client left more than KEEP_S ago. Waits while another thread polls. Raises Unavailable,
+        psycopg.Error; the next poll repeats what was left undone.
         """
         with self._lock:
             if not self._by_site:

@@ -33,7 +33,8 @@ def read_query(ctx: Context) -> None:
     """Set `ctx.pairs`, `ctx.query` and `ctx.switches` from the query.
 
     Of a repeated parameter `query` has the first value, `pairs` all. Raises Invalid for a query that is not
-    form-encoded UTF-8, holds U+0000, or has a bad callback; a callback beside a token or cookie is ignored.
+    form-encoded UTF-8, has more than 200 fields, holds U+0000, or has a bad callback; a callback beside a token or
+    cookie is ignored.
     """
     text = ctx.query_string = ctx.environ.get("QUERY_STRING", "")
     if not text:

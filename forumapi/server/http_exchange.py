@@ -128,7 +128,7 @@ def environ(
     socket, `address`: its peer, a tuple of address and port, or anything else for a Unix socket; `server`: name and
     port; `many`: there are other worker processes.
 
-    Headers that are repeated are joined by a comma.
+    Headers that are repeated are joined by a comma; of Content-Type and Content-Length the last counts.
     """
     made: dict[str, Any] = {
         "wsgi.errors": sys.stderr,

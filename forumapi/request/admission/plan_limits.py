@@ -86,7 +86,9 @@ class PlanLimits(PollingThread):
         self._told: dict[tuple[int, str, int], datetime.date] = {}
 
     def apply(self, config: Config) -> None:
-        """Take over the plans of the settings `config`; counts of calls begin anew."""
+        """Take over the plans of the settings `config`; counts of calls begin anew, and what sites use is read again
+        when it is asked for.
+        """
         self._plans = plans(config.plans)
         self._default = config.default_plan
         self._share = config.worker_count
