@@ -11,7 +11,9 @@ import pytest
 from forumapi.config import Config
 from forumapi.cron import erasures
 from forumapi.models.privacy.erasure_request import ErasureRequest
+from forumapi.models.sites import legacy_ids
 from forumapi.porting.layout import (
+    PortedAlias,
     PortedAssociation,
     PortedAttachment,
     PortedAttendee,
@@ -26,6 +28,7 @@ from forumapi.porting.layout import (
     PortedForum,
     PortedMessage,
     PortedPoll,
+    PortedProfile,
     PortedReaction,
     PortedRecipient,
     PortedRole,
@@ -222,6 +225,76 @@ def test_nothing_else_of_the_erased_comes(make: Factory, config: Config, databas
         """SELECT count(*) FROM watchers WHERE site_id = %(s)s AND item_type_id = 3 AND profile_id = %(p)s""",
         p=cid,
     ) == [(1,)]
+
+
+@pytest.mark.wide
+def test_who_had_a_text_as_id_stays_erased(
+    make: Factory, config: Config, database_url: str
+) -> None:
+    """Nothing but posts comes of them, and no row has the id, which may be an address or its hash."""
+    old_id = "kestrel@old.example"
+    forum = PortedForum(id="list", name="List")
+    posts = [
+        PortedConversation(id="talk", name="Hello", forum_id="list", author=old_id),
+        PortedComment(id="first", on_id="talk", author=old_id, versions=boards.said("One")),
+    ]
+    board = boards.Shelf(
+        profiles=[PortedProfile(id=old_id, name="Kestrel", email=old_id, text="I sing")],
+        forums=[forum],
+        conversations=posts[:1],
+        comments=posts[1:],
+        aliases=[PortedAlias(on_type="profile", on_id=old_id, alias="@kestrel")],
+    )
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    kestrel = erase(moved, database_url, old_id, "keep")
+    profiles = "SELECT profile_id FROM profiles WHERE site_id = %(s)s ORDER BY profile_id"
+    before = moved.rows(profiles)
+    board.streams["comments"] += [
+        PortedComment(
+            id="later",
+            on_id="talk",
+            author=old_id,
+            author_name="Kestrel",
+            versions=boards.said("Two"),
+        ),
+        PortedComment(
+            id="about", on_id="talk", versions=boards.said(f"[Them](old:profile/{old_id})")
+        ),
+    ]
+    board.streams["reactions"] = [
+        PortedReaction(author=old_id, on_type="comment", on_id="about", name="👍")
+    ]
+    board.streams["bans"] = [PortedBan(profile=old_id, reason="Kestrel")]
+
+    moved.load()
+
+    # One more, "deleted", wrote the comment without an author.
+    assert len(moved.rows(profiles)) == len(before) + 1
+    assert moved.rows(
+        "SELECT created_by, markdown FROM comments WHERE site_id = %(s)s AND comment_id = %(c)s",
+        c=moved.ids(4)["later"],
+    ) == [(kestrel, "Two")]
+    kept = {old for old, id in moved.ids(3).items() if id == kestrel}
+    assert kept == {moved.origin.erased_id(old_id)}
+    assert legacy_id(moved, old_id) == legacy_id(moved, *kept) == 0
+    for table in ("profiles", "users", "imported_items", "imported_profiles", "reactions", "bans"):
+        rows = make.sql(f"SELECT t::text FROM {table} t")
+        assert not [row for (row,) in rows if "kestrel" in row.lower()], table
+    assert not moved.rows("SELECT 1 FROM reactions WHERE site_id = %(s)s")
+
+
+def legacy_id(moved: Moved, old_id: str) -> int:
+    """Id of the profile to which the old address with this id leads; 0 if it leads nowhere."""
+    with moved.make.database.write() as tx:
+        row = tx.row(
+            legacy_ids.FIND,
+            site_id=moved.site.id,
+            origins=[moved.origin.id],
+            types=[3],
+            old_ids=[old_id],
+        )
+    return row[1] if row else 0
 
 
 def about_person(moved: Moved, profile_id: int) -> dict[str, int]:

@@ -320,6 +320,16 @@ ANONYMISE = Query(
 )
 
 
+# The key of a user that stood for an imported person has the person's old id in it.
+HIDE_STAND_IN = Query(
+    "erasure_steps.hide_stand_in",
+    """
+    UPDATE users u
+       SET person_key = 'erased-user-' || u.user_id || '@erased.invalid'
+     WHERE u.user_id = %(user_id)s AND u.person_key LIKE 'imported:%%'""",
+)
+
+
 def _own(table: str, condition: str = "t.profile_id = %(profile_id)s", label: str = "") -> Query:
     return Query(
         f"erasure_steps.{label or table}",
@@ -331,6 +341,11 @@ _ON_PROFILE: Final = f"t.item_type_id = {itemtypes.PROFILE} AND t.item_id = %(pr
 
 # Detail of an imported profile's old id once its person is erased (porting/loading/erased_people.py).
 ERASED_IMPORT: Final = "erased"
+# An old id that is no number may say who the person was: its hash stays in its place, as `Origin.erased_id` in
+# porting/loading/imported_ids.py computes it.
+_HASHED: Final = (
+    "encode(sha256(convert_to(concat_ws(':', t.site_id, t.origin_id, t.old_id), 'UTF8')), 'hex')"
+)
 
 # What only the person had, and what others keep about the person alone.
 OWN_ROWS: Final = (
@@ -350,15 +365,28 @@ OWN_ROWS: Final = (
     _own("watchers", _ON_PROFILE, "watchers_of_profile"),
     _own("ignores", _ON_PROFILE, "ignores_of_profile"),
     _own("attributes", _ON_PROFILE, "attributes_of_profile"),
-    # The number that the person had on a former forum stays, and says that they are erased: else another run of the
-    # import would bring them back. Names by which a former forum found them go.
-    _own("imported_items", f"{_ON_PROFILE} AND t.old_id !~ '^[0-9]+$'", "imported_profile"),
+    # The number that the person had on a former forum stays, or the hash of an id that is no number, and says that they
+    # are erased: else another run of the import would bring them back. Names by which a former forum found them go.
+    _own("imported_items", f"{_ON_PROFILE} AND t.detail = 'alias'", "imported_alias"),
+    # The text that the person wrote about themself, and their picture, have the person's old id in their own.
     Query(
-        "erasure_steps.imported_number",
+        "erasure_steps.imported_own",
         f"""
         UPDATE imported_items t
-           SET detail = '{ERASED_IMPORT}'
-         WHERE t.site_id = %(site_id)s AND {_ON_PROFILE}""",
+           SET old_id = {_HASHED}
+          FROM imported_items m
+         WHERE m.site_id = %(site_id)s AND m.item_type_id = {itemtypes.PROFILE} AND m.item_id = %(profile_id)s
+           AND m.detail IS DISTINCT FROM '{ERASED_IMPORT}' AND m.old_id !~ '^[0-9]+$'
+           AND t.site_id = m.site_id AND t.origin_id = m.origin_id
+           AND (t.item_type_id, t.old_id) IN (({itemtypes.COMMENT}::smallint, 'about:' || m.old_id),
+                                              ({itemtypes.ATTACHMENT}::smallint, 'avatar:' || m.old_id))""",
+    ),
+    Query(
+        "erasure_steps.imported_profile",
+        f"""
+        UPDATE imported_items t
+           SET detail = '{ERASED_IMPORT}', old_id = CASE WHEN t.old_id ~ '^[0-9]+$' THEN t.old_id ELSE {_HASHED} END
+         WHERE t.site_id = %(site_id)s AND {_ON_PROFILE} AND t.detail IS DISTINCT FROM '{ERASED_IMPORT}'""",
     ),
     _own("personal_exports"),
     _own("site_exports"),
@@ -711,6 +739,7 @@ def _identity(tx: Transaction, work: Erasing) -> bool:
     name = _free_name(tx, work)
     version = tx.value(ANONYMISE, nobody=nobody, name=name, looks=looks(name), **work.where)
     work.objects = [row[0] for row in tx.rows(LEAVE_EXPORT, **work.where)]
+    tx.run(HIDE_STAND_IN, user_id=work.user_id)
     for query in (*OWN_ROWS, *TRUST_WORDS):
         tx.run(query, **work.where)
     role_recomputation.recompute_roles(tx, work.site_id, [work.profile_id])

@@ -278,7 +278,8 @@ PERSON_TABLES: Final = (
             Line(
                 "old_id detail",
                 DELETED,
-                "of the profile; its number on the former forum stays, so that no import brings the person back",
+                "of the profile; its number on the former forum stays, of another id a hash, so that no import brings"
+                " the person back",
             ),
         ),
         Export(

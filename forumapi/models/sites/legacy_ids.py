@@ -9,6 +9,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.models.content import item_page
+from forumapi.models.privacy.erasure_steps import ERASED_IMPORT
 from forumapi.wire.legacy_urls import Old, RuleSet
 
 ORIGINS = Query(
@@ -20,7 +21,8 @@ ORIGINS = Query(
      ORDER BY o.origin_id""",
 )
 
-# The first that was imported, by the order of the origins. An attachment is as readable as the thing it hangs on.
+# The first that was imported, by the order of the origins; never an erased person's profile. An attachment is
+# as readable as the thing it hangs on.
 FIND = Query(
     "legacy_ids.find",
     f"""
@@ -30,6 +32,7 @@ FIND = Query(
            AS n (origin_id, item_type_id, old_id, place)
       JOIN imported_items i ON i.site_id = %(site_id)s AND i.origin_id = n.origin_id
                            AND i.item_type_id = n.item_type_id AND i.old_id = n.old_id
+                           AND i.detail IS DISTINCT FROM '{ERASED_IMPORT}'
       LEFT JOIN attachments a ON a.site_id = i.site_id AND a.attachment_id = i.item_id
                              AND i.item_type_id = {itemtypes.ATTACHMENT}
      ORDER BY n.place

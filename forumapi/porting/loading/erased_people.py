@@ -75,7 +75,12 @@ class ErasedPeople:
 
     def is_erased(self, old_id: str) -> bool:
         """Return True if the person with this old id was erased since they came; False for "" and for an unknown id."""
-        return value_cleaning.old_id(old_id) in self._ids if old_id else False
+        return self._is_among(self._ids, old_id)
+
+    def _is_among(self, ids: frozenset[str], old_id: str) -> bool:
+        if not ids or not old_id:
+            return False
+        return value_cleaning.old_id(old_id) in ids or self._origin.erased_id(old_id) in ids
 
     def without_theirs(self, stream: Iterable[Any]) -> Iterator[Any]:
         """Yield the documents of a stream that are neither of nor about erased people, whatever these chose about their
@@ -105,7 +110,7 @@ class ErasedPeople:
             yield from stream
             return
         for one in stream:
-            if isinstance(one, Unreadable) or value_cleaning.old_id(one.author) not in self._silent:
+            if isinstance(one, Unreadable) or not self._is_among(self._silent, one.author):
                 yield self._without_them(one)
             elif not isinstance(one, PortedAttachment):
                 yield self._without_them(_silenced(one))
@@ -121,7 +126,7 @@ class ErasedPeople:
             return tuple(one for one in people if not self.is_erased(one.id))
 
         if isinstance(document, PortedConversation):
-            if value_cleaning.old_id(document.edited_by) in self._silent:
+            if self._is_among(self._silent, document.edited_by):
                 document = replace(document, edit_reason="")
             if document.event is not None:
                 event = replace(document.event, attendees=others(document.event.attendees))

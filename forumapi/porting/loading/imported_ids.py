@@ -212,17 +212,28 @@ class Origin(NamedTuple):
         """Switch the redirects from old addresses to what was imported on, or off if `on` is False."""
         tx.run(SWITCH, site_id=self.site_id, origin_id=self.id, is_resolved=on)
 
+    def erased_id(self, old_id: str) -> str:
+        """Return the old id under which the profile with this old id, a text, is kept once its person is erased
+        (models/privacy/erasure_steps.py): SHA-256 in hexadecimal of site, source and id; a number stays as it is.
+        """
+        stored = value_cleaning.old_id(old_id)
+        if stored.isascii() and stored.isdigit():
+            return stored
+        return hashlib.sha256(f"{self.site_id}:{self.id}:{stored}".encode()).hexdigest()
+
     def find_items(
         self, tx: Reader, wanted: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], ImportedThing]:
         """Find imported things by kind (of TYPES) and old id, in one statement. Return them by the same kind and old
-        id; what has not come is missing. A conversation is also found as an event and the reverse. Raises KeyError for
-        another kind.
+        id; what has not come is missing. A conversation is also found as an event and the reverse, an erased profile by
+        the id that its person had. Raises KeyError for another kind.
         """
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):
             for item_type in TYPES[kind]:
                 asked.setdefault((item_type, value_cleaning.old_id(id)), []).append((kind, id))
+            if kind == "profile" and (erased := self.erased_id(id)) != id:
+                asked.setdefault((itemtypes.PROFILE, erased), []).append((kind, id))
         if not asked:
             return {}
         rows = tx.rows(

@@ -114,8 +114,13 @@ class ImportedPeople:
         return len(self._ids)
 
     def id(self, old_id: str) -> int:
-        """Return the id here of the profile with this old id; 0 if it has not come, or for ""."""
-        return self._ids.get(value_cleaning.old_id(old_id), 0) if old_id else 0
+        """Return the id here of the profile with this old id, also of an erased one; 0 if it has not come, or for
+        "".
+        """
+        if not old_id:
+            return 0
+        found = self._ids.get(value_cleaning.old_id(old_id))
+        return found or self._ids.get(self.origin.erased_id(old_id), 0)
 
     def everybody(self) -> Iterable[int]:
         """Return the ids here of all imported profiles; some twice, as two old ids may have become one profile."""
@@ -125,7 +130,7 @@ class ImportedPeople:
         """Return the id here of an author's profile: by the old id or, if that is "" or did not come, by the name under
         which a guest wrote ("": the profile DELETED); 0 if `ensure_authors` has not made it.
         """
-        return self.id(old_id) or self._ids.get(value_cleaning.guest_id(author_name), 0)
+        return self.id(old_id) or self.id(value_cleaning.guest_id(author_name))
 
     def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
         """Insert the profiles that `author` would not find for these authors (old id, name): for those whose old id did
@@ -135,7 +140,7 @@ class ImportedPeople:
         for old_id, author_name in authors:
             if not self.id(old_id):
                 key = value_cleaning.guest_id(author_name)
-                if key not in self._ids:
+                if not self.id(key):
                     missing.setdefault(key, author_name or DELETED)
         if missing:
             self._insert(
