@@ -53,16 +53,28 @@ _PROGRAM: Final = re.compile(
 )
 
 
-@lru_cache(2048)
+# Characters of a User-Agent that are read, and kept in the caches: more than a known crawler or browser sends.
+_MOST: Final = 512
+
+
 def claimed(user_agent: str) -> Crawler | None:
-    """Return the known crawler that a User-Agent claims to be: the first that it names, anywhere and in any letter
-    case; None if it names none. The claim is not verified.
+    """Return the known crawler that a User-Agent claims to be: the first that it names, anywhere in its first 512
+    characters and in any letter case; None if it names none. The claim is not verified.
     """
+    return _claimed(user_agent[:_MOST])
+
+
+def is_browser(user_agent: str) -> bool:
+    """Return True if a User-Agent is that of a browser, so far as its first 512 characters say."""
+    return _is_browser(user_agent[:_MOST])
+
+
+@lru_cache(2048)
+def _claimed(user_agent: str) -> Crawler | None:
     found = _CLAIM.search(user_agent)
     return _BY_LOWER[found[0].lower()] if found else None
 
 
 @lru_cache(2048)
-def is_browser(user_agent: str) -> bool:
-    """Return True if a User-Agent is that of a browser, so far as it says."""
+def _is_browser(user_agent: str) -> bool:
     return bool(_ENGINE.match(user_agent)) and not _PROGRAM.search(user_agent)

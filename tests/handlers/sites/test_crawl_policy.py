@@ -169,6 +169,8 @@ def test_claims_and_their_look_ups_are_bounded(crawled: Platform) -> None:
         ("Applebot-Extended/1", "Applebot-Extended", False),
         ("", "", False),
         ("curl/8.5.0", "", False),
+        (f"{'x' * 503}Googlebot", "Googlebot", False),
+        (f"{'x' * 504}Googlebot", "", False),
         ("Mozilla/5.0 (compatible; SomeBot/1.0; +https://some.example)", "", False),
     ],
 )
