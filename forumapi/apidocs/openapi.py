@@ -792,6 +792,8 @@ def _responses(schemas: _Schemas) -> Schema:
         names = ["X-Request-Id", *_RATE_HEADERS]
         if status in (409, 429, 503):
             names.append("Retry-After")
+        if status in (401, 403):
+            names.append("WWW-Authenticate")
         if status == 405:
             names.append("Allow")
         texts: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}

@@ -108,6 +108,14 @@ RESPONSE: Final[dict[str, Schema]] = {
         "description": "Seconds to wait before trying again.",
         "schema": {"type": "integer"},
     },
+    "WWW-Authenticate": {
+        "description": "What is missing: `Bearer` with the scope that the token lacks, or with the address of the "
+        "metadata for agents; `Basic` where the client of an application did not prove itself (RFC 6750, 9728, 6749).",
+        "schema": {
+            "type": "string",
+            "examples": ['Bearer error="insufficient_scope", scope="comments:write"'],
+        },
+    },
     "X-Request-Id": {
         "description": "The id of this request in the log: the one sent, or a new one.",
         "schema": {"type": "string"},
