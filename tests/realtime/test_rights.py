@@ -125,6 +125,10 @@ def test_a_change_of_rights_is_seen_by_the_next_look(make: Factory, change: str)
     assert (0 if is_about_everybody else person.user_id) in found
 
 
+def test_rights_are_looked_at_every_five_seconds_without_a_notification() -> None:
+    assert Live.POLL_S <= 5.0
+
+
 def test_a_change_is_seen_once_it_is_committed_and_not_before(make: Factory) -> None:
     site = make.site()
     person = make.person(site)

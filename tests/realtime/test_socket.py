@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import pytest
@@ -184,9 +185,11 @@ def test_whoever_signs_out_is_let_go(server: Server, make: Factory, site: Site, 
 def test_whoever_is_banned_is_let_go(server: Server, make: Factory, site: Site) -> None:
     person = make.person(site)
     with Listener(server.address, site, person) as there:
+        began = time.monotonic()
         make.ban(person)
 
         assert there.next("bye")["reason"] == "banned"
+        assert time.monotonic() - began < 5.0
         assert there.close_code() == 4003
 
 
