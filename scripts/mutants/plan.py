@@ -11,7 +11,12 @@ PERMISSIONS, SITES, MODELS, DELIVERY = "permissions", "site conditions", "models
 SHARES: Final = {PERMISSIONS: 75, SITES: 75, MODELS: 90, DELIVERY: 60}
 LEAST: Final = {PERMISSIONS: 1.0, SITES: 1.0, MODELS: 0.8, DELIVERY: 0.8}
 
-_PERMISSIONS = ("forumapi/permissions/evaluator.py", "forumapi/models/microcosms/tree.py")
+_PERMISSIONS = (
+    "forumapi/permissions/evaluator.py",
+    "forumapi/permissions/readable_microcosms.py",
+    "forumapi/request/permission.py",
+    "forumapi/models/microcosms/tree.py",
+)
 _DELIVERY = (
     "forumapi/realtime/*.py",
     "forumapi/updates/*.py",
@@ -25,6 +30,17 @@ TESTS: Final = (
     (
         "forumapi/permissions/evaluator.py",
         "tests/permissions/test_evaluator.py tests/oracle/test_differential.py tests/permissions/test_table.py",
+    ),
+    (
+        "forumapi/permissions/readable_microcosms.py",
+        "tests/test_memory.py tests/handlers/content/test_new_comments.py",
+    ),
+    (
+        "forumapi/request/permission.py",
+        (
+            "tests/request/test_order_of_checks.py tests/permissions/test_table.py tests/oracle/test_http.py"
+            " tests/request/test_guests_read.py tests/handlers/trust/test_merging.py"
+        ),
     ),
     (
         "forumapi/models/microcosms/tree.py",
