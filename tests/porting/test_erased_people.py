@@ -37,6 +37,7 @@ from forumapi.porting.layout import (
 from tests.factories import Factory
 from tests.porting import boards
 from tests.porting.moved import Moved
+from tests.porting.test_verification import verified
 
 
 def erase(moved: Moved, database_url: str, old_id: str, words: str) -> int:
@@ -126,6 +127,7 @@ def test_later_posts_of_the_erased_come_as_they_chose(
     )
     assert "@ben" not in mention
     assert f"(/profiles/{ben}/" in mention or f"(/profiles/{ben})" in mention
+    assert differences(moved) == []
 
 
 @pytest.mark.wide
@@ -282,6 +284,13 @@ def test_who_had_a_text_as_id_stays_erased(
         rows = make.sql(f"SELECT t::text FROM {table} t")
         assert not [row for (row,) in rows if "kestrel" in row.lower()], table
     assert not moved.rows("SELECT 1 FROM reactions WHERE site_id = %(s)s")
+    assert differences(moved) == []
+
+
+def differences(moved: Moved) -> list[str]:
+    """What the verification of the import tells."""
+    with moved.make.database.write() as tx:
+        return [str(one) for one in verified(moved, tx).differences]
 
 
 def legacy_id(moved: Moved, old_id: str) -> int:

@@ -38,6 +38,7 @@ from forumapi.porting.loading import attachments, forums, huddles, loader, value
 from forumapi.porting.loading.attributes import field_key
 from forumapi.porting.loading.bans import is_over, left_out_as
 from forumapi.porting.loading.comments import TextWriter
+from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
 from forumapi.porting.loading.people import ImportedPeople, person_key
@@ -283,6 +284,7 @@ class Verifier:
         self._storage = open_storage(config)
         self._short_links = config.short_links
         self.people = ImportedPeople(origin)
+        self._erased = ErasedPeople(origin)
         self._links = OldLinks(origin.addresses, loader.rules_of(config, origin.product))
         self._texts = TextWriter(
             origin, site, self.people, self._links, short_links=config.short_links
@@ -300,22 +302,28 @@ class Verifier:
         """Compare all streams of the source with what the site has of them, and return the report."""
         tx, origin = self._tx, self._origin
         self.people.load(tx)
+        self._erased.load(tx)
+        self._links.renamed = self._erased.names
+        said = self._erased.as_chosen
         self._left = {(one.kind, one.id) for one in origin.left_out(tx)}
         self._tree = self._texts.tree(tx)
         roles = [one for one in self._reader.roles() if isinstance(one, PortedRole)]
         placed, _ = forums.acyclic(
             [one for one in self._reader.forums() if isinstance(one, PortedForum)]
         )
-        self._each("profiles", "profile", self._reader.profiles(), self._profiles)
+        self._each("profiles", "profile", self._living(), self._profiles)
         self._each("forums", "forum", placed, self._forums)
         self._each(
-            "conversations", "conversation", self._reader.conversations(), self._conversations
+            "conversations",
+            "conversation",
+            said(self._reader.conversations()),
+            self._conversations,
         )
-        self._each("polls", "poll", self._reader.polls(), self._polls)
+        self._each("polls", "poll", said(self._reader.polls()), self._polls)
         self._polls_of = loader.polls_of(tx, origin)
         self._begun: set[int] = set()
         self._each("comments", "comment", self._all_comments(), self._comments)
-        self._each("messages", "message", self._reader.messages(), self._messages)
+        self._each("messages", "message", said(self._reader.messages()), self._messages)
         self._each("attachments", "attachment", self._all_attachments(), self._attachments)
         self._relations()
         self._bans()
@@ -565,11 +573,15 @@ class Verifier:
 
     # ---------------------------------------------------------------- texts
 
+    def _living(self) -> Iterator[PortedProfile | Unreadable]:
+        """Yield the source's profiles without those of people who were erased here since they came."""
+        return self._erased.without_theirs(self._reader.profiles())
+
     def _all_comments(self) -> Iterator[PortedComment | Unreadable]:
-        for profile in self._reader.profiles():
+        for profile in self._living():
             if isinstance(profile, PortedProfile) and profile.text.strip():
                 yield loader.about(profile)
-        yield from self._reader.comments()
+        yield from self._erased.as_chosen(self._reader.comments())
 
     def _comments(self, all: Sequence[PortedComment], found: Mapping[Key, ImportedThing]) -> None:
         wanted: list[Key] = [(one.on_type, one.on_id) for one in all]
@@ -682,7 +694,7 @@ class Verifier:
                     one.id,
                     f"{_short(visible_text(html.html))} became {_short(visible_text(row[9]))}",
                 )
-            elif html.html != row[9]:
+            elif html.html.rstrip() != row[9].rstrip():
                 self._differs("texts", one.id, "shows the same words, with other links or marks")
             else:
                 self._count("texts", "here")
@@ -720,10 +732,10 @@ class Verifier:
     # ---------------------------------------------------------------- what hangs on things
 
     def _all_attachments(self) -> Iterator[PortedAttachment | Unreadable]:
-        for profile in self._reader.profiles():
+        for profile in self._living():
             if isinstance(profile, PortedProfile) and (own := attachments.avatar(profile)):
                 yield own
-        yield from self._reader.attachments()
+        yield from self._erased.as_chosen(self._reader.attachments())
 
     def _attachments(
         self, all: Sequence[PortedAttachment], found: Mapping[Key, ImportedThing]
@@ -755,7 +767,7 @@ class Verifier:
             REACTIONS,
             (
                 (one.author, one.on_type, one.on_id)
-                for one in self._reader.reactions()
+                for one in self._erased.without_theirs(self._reader.reactions())
                 if not isinstance(one, Unreadable)
                 and (
                     "reaction",
@@ -769,11 +781,15 @@ class Verifier:
             BOOKMARKS,
             (
                 (one.author, one.on_type, one.on_id)
-                for one in self._reader.bookmarks()
+                for one in self._erased.without_theirs(self._reader.bookmarks())
                 if not isinstance(one, Unreadable)
             ),
         )
-        follows = [one for one in self._reader.follows() if not isinstance(one, Unreadable)]
+        follows = [
+            one
+            for one in self._erased.without_theirs(self._reader.follows())
+            if not isinstance(one, Unreadable)
+        ]
         self._pairs(
             "follows",
             WATCHERS,
@@ -835,7 +851,8 @@ class Verifier:
                     self._differs(check, one[0], "did not come")
 
     def _bans(self) -> None:
-        bans = [one for one in self._reader.bans() if isinstance(one, PortedBan)]
+        others = self._erased.without_theirs(self._reader.bans())
+        bans = [one for one in others if isinstance(one, PortedBan)]
         now = datetime.datetime.now(datetime.UTC)
         domains = {row[0] for row in self._tx.rows(DOMAIN_BANS, site_id=self._site.id)}
         people = {self.people.id(one.profile): one for one in bans if one.profile}
@@ -863,7 +880,9 @@ class Verifier:
         source. `placed`: forums of the source; those that did not come are passed over.
         """
         assert self._tree is not None
-        everybody = frozenset(self.people.everybody()) - {self._site.owned_by}
+        # Whoever is erased here has no rights, whatever the source says.
+        nobody = self._erased.names.keys() | {self._site.owned_by}
+        everybody = frozenset(self.people.everybody()) - nobody
         role_sets: dict[tuple[int, ...], set[int]] = {}
         for start in range(0, len(everybody), 10_000):
             part = sorted(everybody)[start : start + 10_000]
@@ -887,7 +906,7 @@ class Verifier:
                 wanted = {self.people.id(id) for id in allowed.people} - {0}
                 if allowed.members:
                     wanted |= everybody
-                wanted = (wanted | moderators) - barred - {self._site.owned_by}
+                wanted = (wanted | moderators) - barred - nobody
                 here: set[int] = set()
                 for role_ids, ids in role_sets.items():
                     can = self._tree.access(role_ids).rights.get(thing.id, 0)
@@ -910,6 +929,25 @@ class Verifier:
                         f"guests may{'' if guests else ' not'}, and could{' not' if guests else ''}",
                     )
 
+    def _of_erased(self) -> set[tuple[str, int]]:
+        """Return kind and id here of what came by people who were erased since, and comes no more: texts that they
+        wrote about themselves, avatars, and files of those who chose to have their words removed.
+        """
+        if not self._erased.names:
+            return set()
+        gone: list[tuple[str, str]] = []
+        for profile in self._reader.profiles():
+            if isinstance(profile, PortedProfile) and self._erased.is_erased(profile.id):
+                gone.append(("comment", loader.about(profile).id))
+                if own := attachments.avatar(profile):
+                    gone.append(("attachment", own.id))
+        for file in self._reader.attachments():
+            if isinstance(file, PortedAttachment) and not [*self._erased.as_chosen([file])]:
+                gone.append(("attachment", file.id))
+        gone += [(kind, self._origin.erased_id(id)) for kind, id in gone]
+        found = self._origin.find_items(self._tx, gone)
+        return {(kind, thing.id) for (kind, _), thing in found.items()}
+
     def _whole(self) -> None:
         """Compare total numbers with the source's, stored counters with counted rows, and check that no imported
         profile which nobody has taken over has an address to sign in with.
@@ -918,6 +956,7 @@ class Verifier:
         mapped: dict[int, int] = dict(
             self._tx.rows(MAPPED, site_id=origin.site_id, origin_id=origin.id)
         )
+        erased = Counter(f"{kind}s" for kind, _ in self._of_erased())
         for check, kinds in (
             ("forums", (itemtypes.MICROCOSM,)),
             ("conversations", (itemtypes.CONVERSATION, itemtypes.EVENT)),
@@ -926,7 +965,7 @@ class Verifier:
             ("attachments", (itemtypes.ATTACHMENT,)),
         ):
             count = sum(mapped.get(kind, 0) for kind in kinds)
-            more = count - self._counts[check, "here"]
+            more = count - self._counts[check, "here"] - erased[check]
             if more > 0:
                 self._differs(check, "", f"{more} came that are not in the source")
         self._count("stored counts", "source", 0)
