@@ -196,11 +196,13 @@ class OAuthProvider:
 
     def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
         """Issue an authorization code to the client of `asked`, for the account of the user `user_id`; return the
-        redirect URI with the code.
+        redirect URI with the code. With no scopes the request is denied, as by `deny`.
 
-        `query`: the one for which `validate` has returned `asked`, of whose scopes the caller may have taken some away,
-        but not all: with none, those that `query` names would be granted.
+        `query`: the one for which `validate` has returned `asked`, of whose scopes the caller may have taken some or
+        all away.
         """
+        if not asked.scopes:  # oauthlib would grant those that `query` names
+            return self.deny(query, asked)
         headers, _, _ = self._authorization.create_authorization_response(
             _uri(query), scopes=asked.scopes, credentials={"user": user_id}
         )

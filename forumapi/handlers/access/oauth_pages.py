@@ -429,10 +429,7 @@ class AuthorizeHandler(PageHandler):
             if asked.audience == AGENTS:
                 reads = form.huddles == "yes" and tools.HUDDLES in asked.scopes
                 asked = asked._replace(scopes=tools.consented(asked.scopes, reads_huddles=reads))
-            if asked.scopes:
-                location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
-            else:
-                location = provider(ctx).deny(ctx.pairs, asked)
+            location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
         elif form.step == "deny":
             location = provider(ctx).deny(ctx.pairs, asked)
         else:
