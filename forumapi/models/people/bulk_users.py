@@ -137,7 +137,7 @@ def find_or_create(
         )
     }
     found = {row[0]: row[1:] for row in tx.rows(FIND, site_id=site.id, person_keys=keys)}
-    new_profiles = _make_profiles(
+    new_profiles, met = _make_profiles(
         tx,
         site,
         {found[key][0]: found[key][1] for key in keys if not found[key][2]},
@@ -159,19 +159,22 @@ def find_or_create(
         made[key] = Enrolled(
             user_id,
             address,
-            profile_id or new_profiles[user_id],
+            profile_id or new_profiles.get(user_id) or met[user_id],
             user_id in new_profiles,
         )
     return made
 
 
-def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) -> dict[int, int]:
-    """Make profiles on the site for users, under names made of the profiles' ids; return profile ids by user id. Where
-    such a name was taken three times, Profile.find_or_create makes the profile; a profile that the user got meanwhile
-    is returned too. `addresses`: e-mail addresses by user id.
+def _make_profiles(
+    tx: Transaction, site: Site, addresses: Mapping[int, str]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Make profiles on the site for users, under names made of the profiles' ids; where such a name was taken three
+    times, Profile.insert makes the profile. The caller records them. `addresses`: e-mail addresses by user id.
+
+    Returns the ids of the made profiles by user id, and those of the profiles that users got meanwhile.
     """
     if not addresses:
-        return {}
+        return {}, {}
     made: dict[int, int] = {}
     left = dict(addresses)
     # Somebody may have the name of that number.
@@ -186,12 +189,15 @@ def _make_profiles(tx: Transaction, site: Site, addresses: Mapping[int, str]) ->
         if not left:
             break
     role_recomputation.recompute_roles(tx, site.id, list(made.values()))
-    # The user came in at this moment.
+    met: dict[int, int] = {}
     for user_id in sorted(left):
-        made[user_id] = Profile.find_or_create(
-            tx, site.id, user_id, left[user_id], is_root=site.is_root
-        )
-    return made
+        # The user came in at this moment.
+        if found := tx.value(profile.FIND_OF_USER, site_id=site.id, user_id=user_id):
+            met[user_id] = found
+        else:
+            name = profile.suggested_name(site.is_root, user_id, left[user_id])
+            made[user_id] = Profile.insert(tx, site.id, user_id, name, is_recorded=False)
+    return made, met
 
 
 def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from html import unescape
 from typing import Final, NamedTuple
 
 from psycopg import errors as pgerrors
@@ -164,9 +165,11 @@ class Profile(NamedTuple):
         *,
         ip: str = "",
         uses_platform: bool = True,
+        is_recorded: bool = True,
     ) -> int:
         """Make the profile of a user on a site, as `name`, which is HTML-escaped, and return its id; if the user has
-        one here, return that one's. `ip`: the client address, for the audit.
+        one here, return that one's. `ip`: the client address, for the audit; `is_recorded` False: the caller records
+        the new profile.
 
         A name that is taken, or looks like another's, gets a number appended, or else is replaced by one made of the
         user's id; raises Unavailable if no such name is free. `uses_platform` False: only a provider that the site's
@@ -183,8 +186,9 @@ class Profile(NamedTuple):
             )
             if row:
                 profile_id: int = row[0]
-                author = Author(site_id, profile_id, ip)
-                _record(tx, author, journal.CREATED, profile_id, 1)
+                if is_recorded:
+                    author = Author(site_id, profile_id, ip)
+                    _record(tx, author, journal.CREATED, profile_id, 1)
                 # Criteria may name profiles that have written nothing yet.
                 role_recomputation.recompute_roles(tx, site_id, [profile_id])
                 return profile_id
@@ -305,17 +309,22 @@ def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
 
 def _candidates(name: str, user_id: int) -> Iterator[str]:
     """Yield names to try in turn: `name`; `name` with each number from 2 to 9; `name` with the user's number, which is
-    `user_id` + SUGGESTED_FROM; each cut before the number to 25 characters in all; then 39 names made of the user's
-    number alone.
+    `user_id` + SUGGESTED_FROM; each cut before the number to 25 characters in all, counted before the escaping; then 39
+    names made of the user's number alone. `name` and all that are yielded are HTML-escaped.
     """
     yield name
     for number in range(2, 10):
-        yield f"{name[: _LONGEST - 1]}{number}"
+        yield f"{_cut(name, _LONGEST - 1)}{number}"
     own = str(user_id + SUGGESTED_FROM)
-    yield f"{name[: _LONGEST - len(own)]}{own}"
+    yield f"{_cut(name, _LONGEST - len(own))}{own}"
     # Another user has taken that name on purpose.
     for number in range(1, 40):
         yield f"user{own}x{number}"
+
+
+def _cut(name: str, most: int) -> str:
+    # A cut through an entity would leave a part of it.
+    return short_text_cleaning.escape(unescape(name)[:most])
 
 
 def checked_name(text: str, reserved: Collection[str]) -> str:

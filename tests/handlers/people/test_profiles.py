@@ -642,6 +642,24 @@ def test_ones_own_name_may_change_its_looks(stage: Stage, site: Site) -> None:
         assert stage.put(f"/profiles/{someone.id}", {"profileName": name}, by=someone).status == 302
 
 
+def test_a_name_that_is_numbered_is_not_cut_through_an_entity(stage: Stage) -> None:
+    name = "x" * 22 + "&#39;y"
+    with stage.app.database.write() as tx:
+        ids = [
+            Profile.insert(
+                tx,
+                stage.site.id,
+                User.find_or_create(tx, f"o{number}@entity.test", is_verified=True).id,
+                name,
+            )
+            for number in range(2)
+        ]
+    rows = stage.sql(
+        "SELECT profile_name FROM profiles WHERE profile_id = ANY(%(i)s) ORDER BY profile_id", i=ids
+    )
+    assert rows == [(name,), (f"{name}2",)]
+
+
 def test_reserved_names_are_not_imitated_either(stage: Stage, site: Site) -> None:
     for name in ("Аdministrator", "adrninistrator"):
         refused = stage.put(f"/profiles/{site.member.id}", {"profileName": name}, by=site.member)

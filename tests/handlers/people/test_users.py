@@ -354,6 +354,29 @@ def test_a_taken_name_does_not_stop_a_batch(stage: Stage, site: Site) -> None:
     assert answer.data["profiles"] == 5
 
 
+def test_a_name_taken_three_times_is_recorded_once(stage: Stage, site: Site) -> None:
+    ((last,),) = stage.sql("SELECT nextval(pg_get_serial_sequence('profiles', 'profile_id'))")
+    for number, one in enumerate((site.newcomer, site.member, site.moderator), 1):
+        stage.sql(
+            """UPDATE profiles SET profile_name = 'user' || (%(n)s::bigint + 5830), version = version + 1
+                WHERE site_id = %(s)s AND profile_id = %(p)s""",
+            n=last + number,
+            s=site.id,
+            p=one.id,
+        )
+
+    new = stage.post("/users", [{"email": f"third@{site.key}.example"}], by=site.owner).data[0]
+
+    assert new["profileName"] != f"user{new['id'] + 5830}"
+    recorded = stage.sql(
+        """SELECT action, profile_id FROM audit_log
+            WHERE site_id = %(s)s AND item_type_id = 3 AND item_id = %(p)s""",
+        s=site.id,
+        p=new["id"],
+    )
+    assert recorded == [("C", site.owner.id)]
+
+
 @pytest.mark.wide
 def test_two_batches_at_once_make_everybody_once(stage: Stage, site: Site) -> None:
     lines = [f"p{n}@{site.key}.example,1\n" for n in range(300)]
