@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import zipfile
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from forumapi.config import Config, Settings
 from forumapi.cron.site_exports import ExportThread
 from forumapi.models.access.totp import Totp
+from forumapi.webclient.handlers.sites.export import ExportArchiveView
+from forumapi.webclient.visit import Refused
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.fixtures import Server
@@ -75,6 +79,19 @@ def test_the_archive_comes_whole_and_is_resumed(
         for page in (PAGE, ARCHIVE):
             assert visitor.of(site, person).get(page).status == 403
     assert visitor.of(site).get(ARCHIVE).status in (302, 303)
+
+
+def test_an_archive_that_is_replaced_before_its_first_piece_is_gone() -> None:
+    found = {"archive": "x", "size": 9, "sha256": "old", "created": "2026-01-01"}
+    whole = SimpleNamespace(status=200, body=b"other one")
+    api = SimpleNamespace(find=lambda _: found, call=lambda *_, **__: whole)
+    site = {"meta": {"permissions": {"siteOwner": True}}}
+    visit: Any = SimpleNamespace(fresh_member=dict, site=site, environ={}, api=api)
+
+    with pytest.raises(Refused) as refused:
+        ExportArchiveView().get(visit)
+
+    assert refused.value.status == 404
 
 
 @pytest.mark.wide

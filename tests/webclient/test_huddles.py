@@ -283,3 +283,13 @@ def test_the_list_of_huddles_has_pages(visitor: Visitor, bikes: Site, make: Fact
     page = member.get("/huddles/")
     assert page.tree.css_first('.pages a[href="/huddles/?offset=25"]') is not None
     assert len(member.get("/huddles/?offset=25").tree.css(".rows > li")) == 1
+
+
+def test_a_chosen_name_stays_what_it_is(bikes: Site, visitor: Visitor) -> None:
+    chosen = f"{bikes.owner.id} a&lt;b"
+
+    page = visitor.of(bikes, bikes.member).post(
+        "/huddles/create/", {"person": chosen, "to": "nobody_of_that_name"}
+    )
+
+    assert page.value("main [name=person]") == chosen

@@ -298,6 +298,15 @@ def test_what_a_new_microcosm_lacks_is_said(bikes: Site, visitor: Visitor) -> No
     assert visitor.of(bikes, bikes.member).get(path).status == 403
 
 
+def test_a_parent_that_is_no_number_is_refused(bikes: Site, visitor: Visitor) -> None:
+    path = f"/microcosms/{bikes.root_id}/create/microcosm/"
+    owner = visitor.of(bikes, bikes.owner)
+
+    for parent in ("somewhere", "-1", "٣", "9" * 5000):
+        form = {"title": "Lost", "description": "x", "visibility": "public", "itemType": "poll"}
+        assert owner.post(path, {**form, "parent": parent}).status == 400
+
+
 @pytest.mark.wide
 def test_a_logo_is_uploaded_and_taken_away(make: Factory, bikes: Site, visitor: Visitor) -> None:
     place = make.microcosm(bikes, "Pictured")

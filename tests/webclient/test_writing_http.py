@@ -308,6 +308,26 @@ def test_lists_of_ones_own_are_for_members(visitor: Visitor, bikes: Site, path: 
 # ---------------------------------------------------------------- files
 
 
+@pytest.mark.wide
+def test_an_edit_whose_file_was_refused_is_sent_again(
+    member: Visitor, make: Factory, thread: Thing, bikes: Site, api: Api, picture_bytes: bytes
+) -> None:
+    comment = make.comment(thread, by=bikes.member, markdown="first")
+    path = f"{page_of(comment)}edit/"
+    form = {
+        "markdown": "second",
+        "file": "0" * 40 + " gone.png",
+        "etag": member.get(path).field(path, "etag"),
+    }
+
+    refused = upload(member, path, form, ("files", "a.png", picture_bytes, "image/png"))
+
+    assert (refused.status, typed(refused).strip()) == (400, "second")
+    again = {"markdown": "third", "etag": refused.field(path, "etag")}
+    assert member.post(path, again).status == 303
+    assert api.get(comment.path, by=bikes.member).data["markdown"] == "third"
+
+
 def test_a_file_that_is_no_picture_is_said(member: Visitor, thread: Thing) -> None:
     fields = comment_on(thread, "Look", back=page_of(thread))
 

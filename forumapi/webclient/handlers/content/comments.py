@@ -144,18 +144,19 @@ class EditCommentView(View):
         """Store text and files of the comment with the id `comment`, and lead to the comment; with `do` = "preview"
         show the form again with the text rendered, or send its HTML as JSON to a script. A text that is missing or too
         long, and a refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others), show the form again; the
-        text is stored first, and stays so if a file is refused. If somebody changed the comment since the form was
-        shown, show the form again, with the comment's present text beside the sent one. Raises SignInFirst for guests,
-        Failure for other refusals, and for any if the member may not read the comment.
+        text is stored first, and stays so if a file is refused: the form, sent again, replaces it. If somebody changed
+        the comment since the form was shown, show the form again, with the comment's present text beside the sent one.
+        Raises SignInFirst for guests, Failure for other refusals, and for any if the member may not read the comment.
         """
         visit.member()
         writing = Writing.read(visit)
         path = f"/comments/{comment}"
         writing.check(visit)
         is_preview = visit.field("do") == "preview"
+        stored: Document | None = None
         try:
             if not writing.is_refused and not is_preview:
-                visit.api.put(path, {"markdown": writing.text}, match=writing.etag)
+                stored = visit.api.put(path, {"markdown": writing.text}, match=writing.etag)
                 self._change_files(visit, comment, writing)
                 return visit.redirect(f"{path}/incontext/")
         except Failure as failure:
@@ -166,7 +167,10 @@ class EditCommentView(View):
             preview(visit, writing, place)
             if visit.wants_json:
                 return preview_answer(visit, writing)
-        if writing.status == 412:
+        if stored is not None and stored.data["markdown"] == found.data["markdown"]:
+            # Each file that was attached before the refused one has changed the entity tag too.
+            writing.etag = found.etag
+        elif writing.status == 412:
             writing.other, writing.etag = found.data["markdown"], found.etag
         return self._show(visit, found, writing)
 

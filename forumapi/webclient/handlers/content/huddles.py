@@ -96,7 +96,7 @@ class BeginHuddleView(View):
         wanted = visit.query.get("to", "")
         if wanted.isdecimal() and len(wanted) < 19:
             found = visit.api.get(f"/profiles/{wanted}")
-            people.chosen[found["id"]] = found["profileName"]
+            people.chosen[found["id"]] = plain(found["profileName"])
         return self._show(visit, people)
 
     def post(self, visit: Visit) -> Answer:
@@ -215,8 +215,8 @@ class Meant(NamedTuple):
 
 
 class People:
-    """People chosen in one sent form: `chosen`, names by profile id; `unclear`, typed names that could mean no profile
-    or several; `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
+    """People chosen in one sent form: `chosen`, plain names by profile id; `unclear`, typed names that could mean no
+    profile or several; `is_too_many`: more than MOST_NAMES names were typed, and none was looked up.
     """
 
     def __init__(self) -> None:
@@ -263,7 +263,7 @@ class People:
         exact = [one for one in items if plain(one["profileName"]).lower() == name.lower()]
         if len(exact) == 1 or found["total"] == 1:
             one = (exact or items)[0]
-            self.chosen[one["id"]] = one["profileName"]
+            self.chosen[one["id"]] = plain(one["profileName"])
         else:
             self.unclear.append(Meant(name, items))
 

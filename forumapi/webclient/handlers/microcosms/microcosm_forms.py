@@ -34,8 +34,8 @@ class CreateMicrocosmView(View):
     def post(self, visit: Visit, microcosm: int) -> Answer:
         """Create the microcosm below the chosen parent, else below the one with the id `microcosm`, and lead to the new
         one; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with that status, or
-        raises Refused with 403 if the visitor may create no microcosms on this site. Raises SignInFirst for guests,
-        Failure for other refusals.
+        raises Refused with 403 if the visitor may create no microcosms on this site. Raises Refused with 400 for a
+        parent that is no number, SignInFirst for guests, Failure for other refusals.
         """
         visit.member()
         typed, types = _typed(visit)
@@ -88,8 +88,8 @@ class EditMicrocosmView(View):
     def post(self, visit: Visit, microcosm: int) -> Answer:
         """Store the microcosm with the id `microcosm` and lead to it; a refusal whose status is in FORM_REFUSALS (400,
         403 and others) shows the form again as it was filled in, also if somebody else changed the microcosm meanwhile:
-        sent once more, the form replaces that change. Raises SignInFirst for guests, Failure for other refusals, and
-        for any if the member may not read the microcosm.
+        sent once more, the form replaces that change. Raises Refused with 400 for a parent that is no number,
+        SignInFirst for guests, Failure for other refusals, and for any if the member may not read the microcosm.
         """
         visit.member()
         typed, types = _typed(visit)
@@ -135,9 +135,9 @@ def _typed(visit: Visit) -> tuple[dict[str, str], list[str]]:
 
 
 def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, Any]:
-    """Return the API's body of a microcosm: the form's fields `typed` by name, without a parent that is no number, the
-    item types `types`, and the logo, which is uploaded first if one was chosen. Raises Failure if the API refuses the
-    logo.
+    """Return the API's body of a microcosm: the form's fields `typed` by name, without a parent that is "", the item
+    types `types`, and the logo, which is uploaded first if one was chosen. Raises Refused with 400 for a parent that is
+    no number or has more than 18 digits, Failure if the API refuses the logo.
     """
     body: dict[str, Any] = {
         "title": typed["title"],
@@ -145,8 +145,10 @@ def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, An
         "visibility": typed["visibility"],
         "itemTypes": types,
     }
-    if typed["parent"].isascii() and typed["parent"].isdigit():
-        body["parentId"] = int(typed["parent"])
+    if parent := typed["parent"]:
+        if not (parent.isascii() and parent.isdigit() and len(parent) < 19):
+            raise Refused(400)
+        body["parentId"] = int(parent)
     if typed["removeLogo"]:
         body["removeLogo"] = True
     logo = visit.files.get("logo") if visit.files is not None else None

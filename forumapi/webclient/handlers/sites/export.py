@@ -67,8 +67,8 @@ class ExportArchiveView(View):
         """Send the archive, or with 206 the range of bytes that the header Range names as `bytes=first-last` or
         `bytes=first-`, read from the API piece by piece. Another form of Range is ignored, and so is the header if
         If-Range is there and not the archive's entity tag. Raises Refused: 403 for members who do not own the site, 404
-        without an archive, 416 for a range that holds none of its bytes; SignInFirst for guests and if the sign-in is
-        older than 30 minutes or than the API wants.
+        without an archive and for one that is replaced meanwhile, 416 for a range that holds none of its bytes;
+        SignInFirst for guests and if the sign-in is older than 30 minutes or than the API wants.
         """
         owner(visit)
         found = visit.api.find(_EXPORT)
@@ -85,11 +85,13 @@ class ExportArchiveView(View):
                 raise Refused(416)
         pieces = _pieces(visit.api, first, last, etag)
         try:
-            begin = next(pieces)
+            begin = next(pieces, None)
         except Failure as failure:
             if failure.code == _SIGN_IN_AGAIN:
                 raise SignInFirst(is_stale=True) from None
             raise
+        if begin is None:
+            raise Refused(404)
         headers = [
             ("Content-Type", "application/zip"),
             ("Content-Length", str(last - first + 1)),
