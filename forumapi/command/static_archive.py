@@ -68,6 +68,15 @@ COMMENT_PLACE = Query(
      WHERE c.site_id = %(site_id)s AND c.comment_id = %(id)s AND NOT c.is_deleted AND NOT c.is_moderated""",
 )
 
+# The list of people, and so the archive, lacks the placeholder that inherits a person's content.
+IS_LISTED = Query(
+    "static_archive.is_listed",
+    """
+    SELECT p.profile_name <> 'deleted'
+      FROM profiles p
+     WHERE p.site_id = %(site_id)s AND p.profile_id = %(id)s""",
+)
+
 SHORT_LINK = Query(
     "static_archive.short_link",
     """
@@ -101,7 +110,8 @@ class StaticArchive:
     """Writer of one site's archive, static HTML pages as guests see them, into the empty folder `folder`. `app`: the
     API, on the platform's database.
 
-    `step` is called with the number of pages so far. Memory holds the ids and types of all items alone.
+    `step` is called with the number of pages so far. Memory holds the ids and types of all items, and the ids of the
+    profiles that are linked.
     """
 
     def __init__(self, app: App, site: Site, folder: Path, step: Callable[[int], None]) -> None:
@@ -115,6 +125,8 @@ class StaticArchive:
         self._tree: Tree = load_tree(self._tx, site.id, site.acl_version)
         self._readable = self._tree.access(None).view.ids
         self._items: dict[int, int] = {}
+        # Linked profiles by id: True for those of the archive.
+        self._profiles: dict[int, bool] = {}
         self._files: dict[str, str] = {}
         self._pages = 0
 
@@ -294,7 +306,7 @@ class StaticArchive:
         return {
             "id": comment["id"],
             "by": Markup(author["profileName"]),
-            "profile": f"{up}profiles/{author['id']}/index.html",
+            "profile": self._page_of("profiles", author["id"], up),
             "at": comment["meta"]["created"],
             "html": Markup(self._rewritten(comment["html"], up)),
             "files": files,
@@ -358,10 +370,9 @@ class StaticArchive:
         return _ATTRIBUTE.sub(attribute, _IMAGE.sub(image, html))
 
     def _local(self, url: str, up: str) -> str | None:
-        """Return the address to write in place of the link `url`: relative for what the archive holds, and for any
-        profile, which is taken to be there; the target for a short link, `url` itself for other hosts and for other
-        kinds of pages, None for what the archive lacks and for a blocked or unknown short link. `up`: path from the
-        page to the archive's root.
+        """Return the address to write in place of the link `url`: relative for what the archive holds; the target for a
+        short link, `url` itself for other hosts and for other kinds of pages, None for what the archive lacks and for a
+        blocked or unknown short link. `up`: path from the page to the archive's root.
         """
         parts = urlsplit(url)
         is_own = not parts.netloc or parts.netloc.lower() in self._hosts
@@ -385,7 +396,10 @@ class StaticArchive:
             item = self._tx.value(COMMENT_PLACE, site_id=self._site.id, id=id)
             return self._page_of("items", item, up) if item else None
         if kind == "profiles":
-            return f"{up}profiles/{id}/index.html"
+            if id not in self._profiles:
+                listed = self._tx.value(IS_LISTED, site_id=self._site.id, id=id)
+                self._profiles[id] = bool(listed)
+            return f"{up}profiles/{id}/index.html" if self._profiles[id] else None
         if kind == "microcosms":
             is_there = id in self._tree.access(None).view.set
             return f"{up}microcosms/{id}/index.html" if is_there else None

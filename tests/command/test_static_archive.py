@@ -42,11 +42,19 @@ def site(stage: Stage) -> Site:
     id = int(thread.location.rpartition("/")[2])
     text = (
         f"[hidden](/conversations/{hidden}/) [me](/profiles/{site.member.id}) [here](/conversations/{id}/)"
+        f" [nobody](/profiles/999999999/)"
         f" [place](https://{site.host}/microcosms/{rides}/) [out](https://example.org/a?b=1&c=2) @owner"
     )
     body = {"itemType": "conversation", "itemId": id, "markdown": text}
     assert stage.post("/comments", body, by=site.member).status == 302
-    stage.make.comments(Thing(site, 6, id), 119)
+    stage.make.comments(Thing(site, 6, id), 118)
+    # What is left of somebody who was erased: a profile that the list of people lacks.
+    gone = stage.make.person(site)
+    stage.sql(
+        "UPDATE profiles SET profile_name = 'deleted' WHERE profile_id = %(id)s RETURNING 1",
+        id=gone.id,
+    )
+    stage.make.comment(Thing(site, 6, id), by=gone)
     return site
 
 
@@ -124,7 +132,8 @@ def test_links_of_texts_lead_to_where_they_led(archive: Path, site: Site) -> Non
     assert re.search(r'<a[^>]*href="https://example.org/a\?b=1&amp;c=2"', whole)
     assert "/out/" not in whole
     assert re.search(rf'href="(?:\.\./)+profiles/{site.member.id}/index.html"', whole)
-    assert not re.search(r"<a[^>]*href[^>]*>hidden", whole)
+    assert not re.search(r"<a[^>]*href[^>]*>(?:hidden|nobody)", whole)
+    assert re.search(r"<header>deleted, <time", whole)
 
 
 def test_files_of_comments_come_along(archive: Path, site: Site) -> None:
