@@ -288,7 +288,7 @@ def test_who_had_a_text_as_id_stays_erased(
 
 
 def differences(moved: Moved) -> list[str]:
-    """What the verification of the import tells."""
+    """Differences that the verification of the import finds."""
     with moved.make.database.write() as tx:
         return [str(one) for one in verified(moved, tx).differences]
 
