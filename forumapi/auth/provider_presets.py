@@ -139,8 +139,8 @@ class GithubBackend(RedirectBackend):
         return f"{_site(attempt.settings)}/login/oauth/authorize"
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Exchange the code; return the account's primary e-mail address. `nonce` is not used, as GitHub gives no
-        id_token.
+        """Exchange the code in `request`, the form-encoded body of a token request; return the account's primary e-mail
+        address. `nonce` is not used, as GitHub gives no id_token.
 
         Raises Unauthorized if the code is wrong (GitHub answers that with status 200 and `error`) or there is no
         primary address, or it is not verified, BadGateway if GitHub fails.

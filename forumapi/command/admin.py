@@ -289,16 +289,17 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
 
 def carry_out(database: Database, site_id: int, action_id: int) -> None:
     """Work on running actions, those of other sites too, in this process, as the web processes do, until the site's
-    action `action_id` has ended, whichever process ended it.
+    action `action_id` has ended, whichever process ended it. Raises what a batch raises, also of another site's action;
+    the web processes then go on with what is left.
     """
     worker = ActionWorker(database, lambda: True, lambda: None)
     while True:
-        while worker.work():
-            pass
+        has_worked = worker.work()
         with database.write() as tx:
             if not tx.value(IS_RUNNING, site_id=site_id, action_id=action_id):
                 return
-        time.sleep(0.1)
+        if not has_worked:
+            time.sleep(0.1)
 
 
 # ---------------------------------------------------------------- ways to sign in

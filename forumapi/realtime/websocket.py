@@ -197,8 +197,8 @@ class Socket(WebSocket):  # type: ignore[misc]
         return header
 
     def _payload(self, header: Any) -> bytes:
-        """Read and unmask a frame's payload, by one XOR of two big integers: a loop over bytes takes 60 times
-        as long.
+        """Read and unmask the payload of the frame with this `header`, by one XOR of two big integers: a loop over
+        bytes takes 60 times as long. Raises Ended if the peer has gone.
         """
         size = header.length
         if not size:

@@ -485,7 +485,7 @@ class SiteWriter:
         """
         shape, ids, at = self._shape, self._ids, self._at
         site_id = ids.site_id
-        parts = _Parts(shape, ids)
+        parts = _Parts(shape)
         extra = _Extra(self._rng, shape, ids, parts)
         copy = self._store.copy
         copy(
@@ -563,10 +563,11 @@ class SiteWriter:
 class _Parts:
     """Pairs of a conversation and an author in it, as one array for each column: `item`, `who`: their numbers in the
     shape; `live`: number of the author's live comments there, -1 for somebody who began the conversation and has no
-    comment in it; `first`, `last`: ages of the author's first and last activity there.
+    comment in it; `first`, `last`: ages, in microseconds before loading, of the author's first and last activity there:
+    beginning it, or a comment, also one that is not live.
     """
 
-    def __init__(self, shape: Shape, ids: Stored) -> None:
+    def __init__(self, shape: Shape) -> None:
         self.item, self.who, self.live = array("i"), array("i"), array("i")
         self.first, self.last = array("q"), array("q")
         for n, conversation in enumerate(shape.conversations):

@@ -27,7 +27,7 @@ from forumapi.models.people.bulk_users import MemberRow
 from forumapi.models.sites.site_plan import INVITATIONS, MEMBERS
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
-from forumapi.request.csv_body import CsvBody
+from forumapi.request.csv_upload import CsvBody
 from forumapi.request.handler import ANYONE, OWNER, READ, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Result
 from forumapi.text import email_address

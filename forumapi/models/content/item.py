@@ -243,8 +243,9 @@ class Item:
         """Store the columns that only this type of item has; a conversation has none."""
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store the title, the microcosm and the edit reason of `change`, in the database and in this object, whose row
-        is locked. If the item thereby moves to another microcosm, the counters of both are adapted (content 3.5).
+        """Store the title, the microcosm and the edit reason of `change` in the row, which is locked, and the first two
+        and the new version in this object. If the item thereby moves to another microcosm, the counters of both are
+        adapted (content 3.5).
         """
         site_id, me = author[:2]
         self.title, microcosm_id, reason = change

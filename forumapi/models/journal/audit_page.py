@@ -184,8 +184,8 @@ class ListedEntry(NamedTuple):
         }
 
     def own_document(self, me: int) -> dict[str, Any]:
-        """Return the entry as a dict for JSON, for the person `me` whom it concerns: without actor, but with `own`,
-        True if `me` was the actor.
+        """Return the entry as a dict for JSON, for the profile with the id `me`, whom it concerns: without actor, but
+        with `own`, True if that profile was the actor.
         """
         return self._document(_SHOWN) | {"own": self.actor_id == me, "meta": self._meta()}
 

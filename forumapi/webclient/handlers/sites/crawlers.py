@@ -51,8 +51,8 @@ class SitemapIndexView(View):
     """Index of a site's sitemaps, at /sitemap.xml."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the index: whole URLs of one sitemap of the microcosms, and for conversations, events and polls of one
-        for every 250 that a guest may read.
+        """Send the index: whole URLs of one sitemap of the microcosms and, for each of conversations, events and polls,
+        of one sitemap for every 250 that a guest may read.
         """
         visit.be_guest()
         maps = ["/sitemap-places-1.xml"]
