@@ -589,11 +589,13 @@ class Action:
         action's state stays, and statements of it are marked as revoked as `statement_of_reasons.revoke` does.
         `author`, `allowed`: as in `run_back`.
 
-        A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is. Raises Conflict for an
-        action that is not done, NotImplementedError for one of a final kind.
+        A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is, as do all things of an
+        action of a final kind. Raises Conflict for an action that is not done.
         """
         if self.state not in (DONE, UNDONE):
             raise Conflict("This action is not done")
+        if self.does.final:
+            return
         while self._take_back(tx, author, allowed, IN_REQUEST, author_id) == IN_REQUEST:
             pass
         statement_of_reasons.revoke(tx, author.site_id, self.id)

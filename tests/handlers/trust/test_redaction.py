@@ -66,6 +66,25 @@ def test_no_undo_brings_a_redacted_text_back(api: Api, make: Factory, site: Site
     assert stated["ground"] == "DECISION_GROUND_ILLEGAL_CONTENT"
 
 
+@pytest.mark.wide
+def test_an_appeal_against_a_redaction_is_granted_and_brings_nothing_back(
+    api: Api, make: Factory, site: Site
+) -> None:
+    said = make.comment(make.conversation(site), by=site.member, markdown="Illegal words")
+    assert redact(api, site.owner, said).status == 200
+    (stated,) = api.get("/api/v1/statements", by=site.member).data["statements"]["items"]
+    path = f"/api/v1/statements/{stated['id']}/appeal"
+    appeal = api.post(path, {"text": "This was legal"}, by=site.member).location
+    other = site.moderator
+    granted = api.post(
+        f"{appeal}/decision", {"outcome": "granted", "text": "It was legal"}, by=other
+    )
+    assert granted.status == 302, granted.body
+    assert api.get(appeal, by=site.member).data["state"] == "granted"
+    assert api.get(said.path, by=site.newcomer).status == 404
+    assert "Illegal" not in str(api.get(said.path, by=site.owner).data)
+
+
 def test_a_redaction_waits_until_memcached_has_forgotten_its_documents(
     api: Api, make: Factory, site: Site, database_url: str, tmp_path: Path
 ) -> None:
