@@ -9,7 +9,7 @@ from msgspec import Struct
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.platform_metrics import check_admin
 from forumapi.handlers.sites.site_setting_base import LocatedSite, SiteSettingHandler
-from forumapi.handlers.sites.sites import check_owner, find_named, lock_named
+from forumapi.handlers.sites.sites import find_for_operators, lock_named
 from forumapi.models.journal.journal import Author
 from forumapi.models.sites import site_plan
 from forumapi.models.sites.site import Site
@@ -50,13 +50,10 @@ class PlanHandler(Handler):
     @needs(LOGIN, answer=schemas.SitePlan)
     def get(self, ctx: Context) -> Result:
         """The plan, with each of its limits and what the site uses of it now; 403 for all but the site's owner and the
-        platform's operators; 404 for an unknown site and, for all but its owner, for one that is deleted, suspended or
-        in its export window.
+        platform's operators; 404 for an unknown site and, for all but these, for one that is deleted, suspended or in
+        its export window.
         """
-        site = find_named(ctx)
-        if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
-            check_owner(ctx, site.id, site.owner_user_id)
-        return _shown(ctx, site)
+        return _shown(ctx, find_for_operators(ctx))
 
     @needs(LOGIN, body=PlanBody, status=302)
     def put(self, ctx: Context, sent: PlanBody) -> Result:

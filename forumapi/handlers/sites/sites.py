@@ -86,6 +86,22 @@ def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
         raise Forbidden("This site demands a second factor of its owner", code=NEEDS_OWNER)
 
 
+def find_for_operators(ctx: Context) -> Site:
+    """Return the site that the address names, on the platform's host, for its owner and the platform's operators, also
+    one that is deleted, suspended or in its export window.
+
+    Raises NotFound for an unknown site; for others than operators, the errors of `find_named` and `check_owner`.
+    """
+    if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
+        found = find_named(ctx)
+        check_owner(ctx, found.id, found.owner_user_id)
+        return found
+    site = ctx.app.sites.by_id(ctx.args["item"].id, ctx.reader)
+    if site is None:
+        raise no_site()
+    return site
+
+
 def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = None) -> None:
     """Check that a token with limited scopes sets no other Auth0 tenant by the body `sent` than `stored` has, the
     site's present settings (None: a new site, with none); nothing is checked for a caller with all scopes.

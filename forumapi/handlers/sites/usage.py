@@ -7,7 +7,7 @@ from typing import Final
 
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
-from forumapi.handlers.sites.sites import check_owner, find_named
+from forumapi.handlers.sites.sites import find_for_operators
 from forumapi.models.content import file
 from forumapi.models.sites.site_usage import PERIODS, SiteUsage
 from forumapi.request.context import Context
@@ -31,13 +31,9 @@ MOST_DAYS: Final = {"hour": 31, "day": 400, "month": 800}
 
 def _site_of(ctx: Context) -> int:
     """Return the id of the site that the address names, for its owner and operators. Raises Forbidden for anybody else,
-    NotFound as `find_named` does.
+    NotFound as `find_for_operators` does.
     """
-    site = find_named(ctx)
-    if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
-        check_owner(ctx, site.id, site.owner_user_id)
-    id: int = site.id
-    return id
+    return find_for_operators(ctx).id
 
 
 def _usage(ctx: Context, site_id: int) -> SiteUsage:

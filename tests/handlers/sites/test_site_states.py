@@ -205,6 +205,19 @@ def test_posts_that_read_are_answered_while_a_site_is_read_only(
         assert statuses() == [403, 403, 403, *active[3:]]
 
 
+def test_operators_see_plan_and_usage_of_a_site_that_is_held_back(
+    stage: Stage, site: Site, operator: Person
+) -> None:
+    stranger = stage.make.person(stage.make.site())
+    for name in ("suspended", "export-window"):
+        assert set_state(stage, site, name, operator) == 302
+        for page in ("plan", "usage", "usage/csv"):
+            path = f"/sites/{site.id}/{page}"
+            for by, status in ((operator, 200), (site.owner, 200), (stranger, 404)):
+                assert at_platform(stage, "GET", path, by=by).status == status, (name, page)
+    assert at_platform(stage, "GET", "/sites/999999999/usage", by=operator).status == 404
+
+
 def test_a_site_that_is_held_back_has_no_newcomers_and_its_people_sign_in(
     stage: Stage, site: Site, operator: Person
 ) -> None:
