@@ -449,10 +449,10 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 def checked_domain(text: str) -> str:
     """Return `text` as a domain in the form in which hosts are looked up: lower case, in ASCII; a port or path behind
-    it is cut off, and a scheme would be taken for the host. Raises Invalid if it is no domain.
+    it is cut off. Raises Invalid if it is no domain, and for a URL, whose scheme would be taken for the host.
     """
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
-    if not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
+    if "://" in text or not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):
         raise Invalid("domain", "must be the name of a host")
     return domain
 

@@ -11,6 +11,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
+from forumapi.errors import Invalid
 from forumapi.models.texts import short_link
 from forumapi.text.sanitise import escape_attribute
 from tests.factories import Person, Site, Thing
@@ -276,6 +277,13 @@ def shorten_all(platform: Platform, *urls: str) -> list[str]:
     with platform.app.database.write() as tx:
         found = short_link.shorten(tx, urls, BASE)
     return [short.url.removeprefix(BASE) for short in found.values()]
+
+
+def test_a_url_is_no_domain_to_block() -> None:
+    for text in ("http://bad.example", "HTTPS://bad.example/path"):
+        with pytest.raises(Invalid):
+            short_link.checked_domain(text)
+    assert short_link.checked_domain("Bad.example:80/path") == "bad.example"
 
 
 def test_a_blocked_domain_covers_what_is_below_it_and_no_more(platform: Platform) -> None:
