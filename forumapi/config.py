@@ -162,6 +162,10 @@ PLAN_LIMITS: Final = (
     *("members", "storage_mb", "comments_per_day", "calls_per_minute", "sockets", "mails_per_day"),
     *("invitations_per_day", "webhooks", "imports_per_day"),
 )
+# Most connections of a cron process at once: two for its jobs, which run in turn, and its lease on leading; two that a
+# job opens beside (site_deletions.py); two each for a site's export and a personal one, with their snapshots; four for
+# imports.
+CRON_CONNECTIONS: Final = 12
 PLAN_NAME: Final = re.compile("[a-z0-9][a-z0-9-]{0,31}")
 _PLAN_LIMIT: Final = re.compile("([a-z_]+)=([0-9]{1,12})")
 
@@ -1290,10 +1294,9 @@ class Config:
 
         A worker has `database_connections` for requests, and three more: to number events, to be notified of them, and
         to keep the lease on numbering. All workers count twice, since new and old ones overlap in a replacement. The
-        cron process counts two, for its jobs and its lease on leading; those that exports, imports and long jobs open
-        beside them are not in the number.
+        cron process counts CRON_CONNECTIONS.
         """
-        return 2 * self.worker_count * (self.database_connections + 3) + 2
+        return 2 * self.worker_count * (self.database_connections + 3) + CRON_CONNECTIONS
 
     @property
     def scheme(self) -> str:
