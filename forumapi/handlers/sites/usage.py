@@ -33,7 +33,8 @@ def _site_of(ctx: Context) -> int:
     """Return the id of the site that the address names, for its owner and operators. Raises Forbidden for anybody else,
     NotFound as `find_for_operators` does.
     """
-    return find_for_operators(ctx).id
+    site_id: int = find_for_operators(ctx).id
+    return site_id
 
 
 def _usage(ctx: Context, site_id: int) -> SiteUsage:
