@@ -39,8 +39,9 @@ _TROUBLE: Final = (OSError, MemcacheError, ValueError)
 
 
 def server_version(server: str, *, timeout_s: float) -> str:
-    """Ask the memcached at `server` ("host:port") for its version; return its answer, such as "VERSION 1.6.18". Raises
-    OSError if no memcached answers, ValueError for a malformed `server`.
+    """Ask the memcached at `server` ("host:port") for its version; return its answer, such as "VERSION 1.6.18".
+    `timeout_s`: longest wait for the connection, and again for the answer. Raises OSError if no memcached answers,
+    ValueError for a malformed `server`.
     """
     host, _, port = server.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_s) as connection:
@@ -66,8 +67,9 @@ class Cache:
     """Cache of documents in this process's memory, and in memcached at `servers` ("host:port"; none: in memory alone).
 
     `memory_mb`: most megabytes in memory; `prefix`: beginning of the keys in memcached, by which installations that
-    share one are kept apart. A failure of memcached is a miss: no method raises for one. The caller counts round trips,
-    by the result of `get_many`.
+    share one are kept apart. A key is (site id, kind with the number of its shape, such as "comment/1", id, version). A
+    failure of memcached is a miss: no method raises for one. The caller counts round trips, by the result of
+    `get_many`.
     """
 
     TIMEOUT_S: Final = 0.1

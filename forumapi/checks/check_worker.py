@@ -76,9 +76,10 @@ class CheckWorker(PollingThread):
             pass
 
     def work(self) -> bool:
-        """Check the text that has been due for longest, with all checks of its site, and hide it if one of them holds
-        it, or gives no verdict where the site's `onFailure` is HOLD; return False if no text is due. A text by a
-        moderator of its place passes without checks. Blocks while services are asked, without a database connection.
+        """Check the text that has been due for longest, with all checks of its site, in transactions of its own, and
+        hide the text if one of them holds it, or gives no verdict where the site's `onFailure` is HOLD; return False if
+        no text is due. A text by a moderator of its place passes without checks. Blocks while services are asked,
+        without a database connection.
         """
         with self._database.write() as tx:
             claimed = ContentCheck.claim(tx)

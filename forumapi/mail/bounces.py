@@ -34,8 +34,8 @@ class BounceReport(NamedTuple):
 
 
 def messages(path: Path) -> Iterator[bytes]:
-    """Yield each message at `path`, as bytes: of an mbox file, a maildir, a folder with a message in each file, or a
-    file with one message.
+    """Yield each message at `path`, as bytes: of an mbox file, a maildir, a folder with a message in each file (by file
+    name), or a file with one message.
     """
     if path.is_dir():
         if (path / "new").is_dir() and (path / "cur").is_dir():

@@ -242,7 +242,8 @@ def queue_notice(
     """Queue a mail that is not about an update, made of a template of `templates/mail/notices`, unless the outbox has
     one with this `cause`, sent or not.
 
-    `cause`, `subject`, `site_id`: as in `queue`; `values`: for the template, all plain text.
+    `template`: as in `notice`; `cause`, `recipient`, `subject`, `site_id`: as in `queue`; `values`: for the template,
+    all plain text.
     """
     text, html = notice(template, subject, **values)
     queue(
@@ -286,7 +287,7 @@ def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
 
 def record_outcomes(tx: Transaction, outcomes: Sequence[SendOutcome]) -> None:
     """Store the outcomes of leased mails, count those sent in the usage of their sites, and suppress the addresses that
-    bounced. The texts of mails that are sent are deleted. A mail that has an outcome already keeps it.
+    bounced. The texts of mails that are sent are deleted. A mail that is sent, dropped or dead already stays so.
     """
     sent = [one.mail_id for one in outcomes if one.state == "sent"]
     if sent:

@@ -315,9 +315,9 @@ class Tree:
         return RolePermissions(rights, tuple(readable))
 
     def applying(self, id: int) -> list[RoleGrant]:
-        """Return the roles that apply to the microcosm `id` (platform 5.2); [] if no role applies. First come moderator
-        and banned roles of it and all its ancestors, the microcosm's own first; then the regular roles of the nearest
-        microcosm, from itself upwards, that has any.
+        """Return the roles that apply to the microcosm `id` of the tree (platform 5.2); [] if no role applies. First
+        come moderator and banned roles of it and all its ancestors, the microcosm's own first; then the regular roles
+        of the nearest microcosm, from itself upwards, that has any.
         """
         found: list[RoleGrant] = []
         regular: list[RoleGrant] = []

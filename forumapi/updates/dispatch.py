@@ -346,8 +346,8 @@ class _EventDispatch:
     def _released(
         self, events: Sequence[LoggedEvent], items: dict[int, LiveItem]
     ) -> dict[int, list[int]]:
-        """Return the ids of the comments that were written on each of `items`, by id, while it was hidden, if these
-        events show it for the first time.
+        """Return, for those of `items` (by id) that these events show for the first time, the ids of the comments that
+        were written on the item while it was hidden, ascending, by item id; [] if there are none.
         """
         patched = _patched_items(events)
         released: dict[int, list[int]] = {
@@ -531,8 +531,8 @@ class _EventDispatch:
 
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update about a new attendee for the followers of the calendar event `item` who may read the event,
-        and queue their mails and web push; nothing if the attendee has not said yes. `event`: that of the log, about
-        the attendee.
+        and queue mail and web push to those of them who want it and do not ignore the event; nothing if the attendee
+        has not said yes. `event`: that of the log, about the attendee.
         """
         who = event.item_id
         if not self._coming(item, [who]):
@@ -591,8 +591,9 @@ class _EventDispatch:
 
     def _reminder(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update that reminds the attendees who said yes, and may read the calendar event `item`, of that
-        event, and queue their mails and web push. `event`: the entry of the event log that asks for the reminder. An
-        earlier reminder, from before the start was moved, does not keep this one from being sent.
+        event, and queue mail and web push to those of them who want it and do not ignore the event. `event`: the entry
+        of the event log that asks for the reminder. An earlier reminder, from before the start was moved, does not keep
+        this one from being sent.
         """
         subject = self._about_item(item, item.author_id, EVENT_REMINDER, preference=EVENT_REMINDER)
         coming = self._coming(item, None)
@@ -641,8 +642,8 @@ class _EventDispatch:
     # ------------------------------------------------------------ people
 
     def _newcomer(self, event: LoggedEvent) -> None:
-        """Queue mails about a new profile to the followers of the site's list of people who may read the profile and do
-        not ignore it.
+        """Queue mails about a new profile, the object of `event`, to the followers of the site's list of people who may
+        read the profile and do not ignore it.
         """
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))

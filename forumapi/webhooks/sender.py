@@ -79,8 +79,8 @@ def outbound(config: Config) -> Outbound:
 
 
 def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the signature of a message as Standard Webhooks has it, `v1,` and the HMAC-SHA256 in base64 over id, time
-    and body. `timestamp`: seconds since 1970.
+    """Return the signature of a message as Standard Webhooks has it, `v1,` and the HMAC-SHA256 in base64, keyed by
+    `secret`, one of the webhook's, over id, time and body. `timestamp`: seconds since 1970.
     """
     signed = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
@@ -191,8 +191,8 @@ class Deliverer(PollingThread):
                 self.begin(queue, claimed)
 
     def begin(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
-        """Serve a webhook, whose claim is that of the time `claimed`, in a thread of its own. If no thread can be
-        started, give the claim back and raise RuntimeError.
+        """Serve the webhook of `queue`, whose claim is that of the time `claimed`, in a thread of its own. If no thread
+        can be started, give the claim back and raise RuntimeError.
         """
         with self._lock:
             self._busy.add(queue)
@@ -206,7 +206,9 @@ class Deliverer(PollingThread):
             raise
 
     def has_room(self, queue: DeliveryQueue) -> bool:
-        """Return True if this process serves neither the webhook nor so many of its site as one site may have."""
+        """Return True if this process serves neither the webhook of `queue` nor so many of its site as one site may
+        have.
+        """
         with self._lock:
             busy = Counter(served.site_id for served in self._busy)
             return queue not in self._busy and busy[queue.site_id] < self._of_one_site
@@ -252,8 +254,9 @@ class Deliverer(PollingThread):
     # ------------------------------------------------------------ one delivery
 
     def _deliver(self, queue: DeliveryQueue, claimed: datetime.datetime) -> bool:
-        """Send the next delivery of a webhook, or drop one that its profile may not see; record the outcome. Return
-        True if the next one may follow at once: False after a failure, and if none is due or the claim was lost.
+        """Send the next delivery of the webhook of `queue`, whose claim is that of the time `claimed`, or drop it if
+        the webhook's profile may not see it; record the outcome. Return True if the next one may follow at once: False
+        after a failure, and if none is due or the claim was lost.
         """
         app = self._app
         tx = app.database.read()

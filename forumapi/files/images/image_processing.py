@@ -116,7 +116,9 @@ def _simple(image: Image.Image) -> Image.Image:
 
 
 def _encoded(image: Image.Image, kind: str, profile: bytes | None) -> bytes:
-    """Encode the image in the format `kind`, with its colour profile (none in a GIF) and no other metadata."""
+    """Encode the image in the format `kind`, with the colour profile `profile` (None: without; a GIF never has one) and
+    no other metadata; return the bytes.
+    """
     if image.mode not in _WRITES[kind]:
         image = image.convert("RGBA" if "A" in image.mode and kind != "jpeg" else "RGB")
     # A copy without the source's metadata, which some formats would write again.

@@ -46,7 +46,9 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer requests until the parent closes the socket, which is standard input."""
+    """Lower this process's priority, limit its memory, and answer requests until the parent closes the socket, which is
+    standard input.
+    """
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -30,8 +30,8 @@ class LocalStorage:
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to the object's place, synced to disk; an object that is there stays. `media_type` is
-        not kept. Raises StorageError.
+        """Move the file at `path` to the place of the object `name`, synced to disk; an object that is there stays.
+        `media_type` is not kept. Raises StorageError.
         """
         if self.size(name):
             return
@@ -50,8 +50,8 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes from `start` on, fewer if the object ends before, in chunks. Raises MissingError before
-        the first chunk, StorageError.
+        """Yield `length` bytes of the object `name` from `start` on, fewer if it ends before, in chunks; `start` and
+        `length` as in `Storage.read`. Raises MissingError before the first chunk, StorageError.
         """
         try:
             handle = self.path(name).open("rb", buffering=0)

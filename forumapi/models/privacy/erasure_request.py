@@ -176,7 +176,7 @@ def checked_words(text: str) -> str:
 
 
 def keeps_words(tx: Reader, site_id: int) -> bool:
-    """Return True if the site keeps what people have written, whatever they choose."""
+    """Return True if the site keeps what erased people have written, whatever they choose."""
     return bool(tx.value(RULE, site_id=site_id) == KEEP)
 
 

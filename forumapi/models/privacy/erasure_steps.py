@@ -726,7 +726,7 @@ def _identity(tx: Transaction, work: Erasing) -> bool:
     """Take the person off the profile: give it a placeholder user and a name that says nothing, end the person's access
     to the site, delete the rows that only the person had, such as bookmarks, or that others keep about the person, and
     empty what moderators were told by the person or about them. Set `old_name`, `old_email` and `objects`, the archives
-    of the profile's exports and imports. Return True, as each step does when it is done.
+    of the profile's exports and imports. Journal the change. Return True, as each step does when it is done.
     """
     row = tx.row(HOLD, **work.where)
     assert row is not None, "an erasure refers to its profile"

@@ -197,8 +197,8 @@ class Period(NamedTuple):
 
 
 class SitePeriods(NamedTuple):
-    """Periods that the site `site_id` has set, in days by kind. `created`: when the site was made; `set_at`: when they
-    were set, as PostgreSQL writes it in JSON; `is_journaled`: the journal of erasures has them.
+    """Periods that the site `site_id` has set, in days by kind, as in `find`. `created`: when the site was made;
+    `set_at`: when they were set, as PostgreSQL writes it in JSON; `is_journaled`: the journal of erasures has them.
     """
 
     site_id: int
@@ -210,7 +210,7 @@ class SitePeriods(NamedTuple):
 
 class AgedRows(NamedTuple):
     """Number of rows of one kind that a period would delete or empty, and the time of the oldest: when it was written,
-    for mail when it was sent, for a text when its thing was deleted; None for 0 rows.
+    for mail when it was sent or, if it was given up, queued, for a text when its thing was deleted; None for 0 rows.
     """
 
     number: int
@@ -218,9 +218,9 @@ class AgedRows(NamedTuple):
 
 
 def bounds(address_days: int, audit_days: int) -> dict[str, Period]:
-    """Return the bounds of each period by its kind. `address_days`, `audit_days`: the platform's own periods of client
-    addresses and of the audit, which are their highest and default; `audit_days` is the lowest too if it is below
-    LOWEST_AUDIT.
+    """Return the bounds of each period by its kind: ADDRESSES, AUDIT, DELETED_TEXTS or MAIL. `address_days`,
+    `audit_days`: the platform's own periods of client addresses and of the audit, which are their highest and default;
+    `audit_days` is the lowest too if it is below LOWEST_AUDIT.
     """
     return {
         ADDRESSES: Period(1, address_days, address_days),
@@ -231,7 +231,9 @@ def bounds(address_days: int, audit_days: int) -> dict[str, Period]:
 
 
 def find(tx: Reader, site_id: int) -> dict[str, int]:
-    """Return the periods that a site has set itself, in days by kind; {} for none."""
+    """Return the periods that a site has set itself, in days by kind (ADDRESSES and others, as in `bounds`); {} for
+    none.
+    """
     row = tx.row(FIND, site_id=site_id)
     return _loaded(row[0]) if row else {}
 

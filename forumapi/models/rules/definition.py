@@ -71,8 +71,8 @@ def _shrinks(criterion: Criterion) -> bool:
 class RuleDefinition(NamedTuple):
     """Definition of a rule. `event`: one of EVENTS; `action`: one of ACTIONS, done on these `grounds`. Conditions:
     `roles`: the author is in one of the roles with these ids; `other_roles`: in none of these; `criteria`: the author
-    meets them; `places`: the thing is in or below one of these microcosms; empty tuples restrict nothing. `has_link`
-    True: the text has a link; False: it has none; None: either.
+    meets all of at least one of their groups (`or_group`); `places`: the thing is in or below one of these microcosms;
+    empty tuples restrict nothing. `has_link` True: the text has a link; False: it has none; None: either.
 
     `least_length`, `most_length`: inclusive bounds of the text in characters (a comment's Markdown, an item's title),
     0: no limit; `to_place`: microcosm into which `move` moves, else 0; `days`: for how long RESTRICTS last, else 0.

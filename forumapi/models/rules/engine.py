@@ -284,8 +284,8 @@ def _act(
     Raises Conflict if the thing is gone or the rule may not change it.
 
     An action on the author is not done, and 0 returned, if the author owns the site or moderates the thing's microcosm
-    or one below it, and if the action is a restriction and the thing is in no microcosm. Profiles that join are
-    restricted in the root microcosm, so everywhere.
+    or one below it (for a thing in no microcosm: moderates anything), and if the action is a restriction and the thing
+    is in no microcosm. Profiles that join are restricted in the root microcosm, so everywhere.
     """
     definition = rule.definition
     ref = target.ref

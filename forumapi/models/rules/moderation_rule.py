@@ -251,8 +251,8 @@ class ModerationRule:
 
     @classmethod
     def insert(cls, tx: Transaction, site_id: int, me: int, plan: RulePlan) -> int:
-        """Store a new rule as the plan has it; return its id. Raises Invalid if the site has MOST_RULES already. Call
-        `touch` before, whose lock makes the limit hold.
+        """Store a new rule as the plan has it, made by the profile `me`; return its id. Raises Invalid if the site has
+        MOST_RULES already. Call `touch` before, whose lock makes the limit hold.
         """
         tx.run(BEGIN, site_id=site_id)
         definition = plan.definition

@@ -66,11 +66,11 @@ class ReportRulesWorker(PollingThread):
             pass
 
     def work(self) -> bool:
-        """Carry the rules out on the report that has waited longest; return False if none waits, or another process
-        took it.
+        """Carry the rules out on the report that has waited longest, in a transaction of their own; return False if
+        none waits, or another process took it.
 
-        A report on which they fail, except for want of the database, is logged and passed over, so that the others do
-        not wait behind it.
+        A report on which they fail, except for want of the database, is logged and passed over, and True returned, so
+        that the others do not wait behind it. Raises Unavailable if the database can't be reached.
         """
         row = None
         try:

@@ -34,7 +34,7 @@ MOST_PER_MINUTE: Final = 10_000_000
 class CrawlPolicy(NamedTuple):
     """Policy of a site. `refused`: names of the known crawlers that are refused; `train_ai`: preference on training
     language models, "y" (allowed), "n" (not allowed) or "" (none stated); `per_minute`: requests a minute of all
-    unknown programs together, 0 for the platform's number, which is also the highest.
+    unknown programs together, 0 for the platform's number, which also takes the place of a higher one.
     """
 
     refused: tuple[str, ...] = ()
@@ -59,7 +59,7 @@ class CrawlPolicy(NamedTuple):
 
     def checked(self) -> CrawlPolicy:
         """Return the policy with each refused crawler once, in the order given. Raises Invalid, which names the field,
-        for a crawler or preference that is not known, and for a number of requests out of range.
+        for a crawler or preference that is not known, and for a number of requests outside of 0 to MOST_PER_MINUTE.
         """
         for name in self.refused:
             if name not in BY_NAME:

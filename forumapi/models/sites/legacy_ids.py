@@ -64,8 +64,8 @@ class LegacyMatch(NamedTuple):
     """Thing that an old address names: `old`, its type and old id, and `item_id`, its id here; 0: the address is that
     of the list of all things of this type.
 
-    For an attachment, `file_hash` and the type and id of the comment that it is attached to, `holder_…`; else these are
-    "" and 0.
+    For an attachment, `file_hash` and the type and id of the comment or profile that it is attached to, `holder_…`; ""
+    and 0 for any other thing, and for an attachment that is gone.
     """
 
     old: Old
@@ -76,9 +76,9 @@ class LegacyMatch(NamedTuple):
 
 
 def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> LegacyMatch | None:
-    """Return the thing at the address `url` of an old forum, readable or not; None if no imported forum whose addresses
-    are switched on had the address; of several such forums the one that was imported first. Costs two statements at
-    most.
+    """Return the thing at the address `url` of an old forum, readable or not; None if it is no address of an imported
+    forum whose addresses are switched on, or that of a thing that was not imported; of several such forums the one that
+    was imported first. Costs two statements at most.
 
     `rules`: how addresses are read, by the name of the forum software.
     """

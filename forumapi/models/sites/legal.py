@@ -130,15 +130,15 @@ class LegalText(NamedTuple):
     @staticmethod
     def upsert(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
         """Store a legal document of the author's site in place of its earlier one: `html` or `link`, as `checked`
-        returned them.
+        returned them; and journal the change.
         """
         tx.run(UPSERT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
         journal.record_site(tx, author)
 
     @staticmethod
     def delete(tx: Transaction, author: Author, document: str) -> None:
-        """Delete the own document of the author's site, so that the package's is shown again; nothing happens if the
-        site has none. `document`: its name, such as `terms`.
+        """Delete the own document of the author's site, so that the package's is shown again, and journal that; nothing
+        happens if the site has none. `document`: its name, such as `terms`.
         """
         if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
             journal.record_site(tx, author)
@@ -221,7 +221,9 @@ def _packaged(document: str) -> LegalText:
 
 
 def _values(text: LegalText, site: Site, operator: Operator) -> Mapping[str, str]:
-    """Return the values of the template's $names, as HTML. Titles are stored escaped; all else is escaped here."""
+    """Return the values of the $names in the document `text`, as HTML, by name. Titles are stored escaped; all else is
+    escaped here.
+    """
     contact = escape(operator.email)
     contact = f'<a href="mailto:{contact}">{contact}</a>' if contact else "the owner of this site"
     return {

@@ -89,7 +89,7 @@ class SiteOffer(NamedTuple):
     def accept(self, tx: Transaction, author: Author) -> None:
         """Make the author, to whom the site must be offered, the owner of the site, and also the owner and creator of
         its root microcosm if the former owner was either; the offer is then gone. The former owner keeps the profile,
-        and all other microcosms. Version and acl_version of the site are incremented.
+        and all other microcosms. Version and acl_version of the site are incremented, and the change is journaled.
         """
         tx.run(ACCEPT, site_id=author.site_id, profile_id=author.profile_id, was=self.offered_by)
         self.delete(tx, author.site_id)

@@ -73,8 +73,8 @@ JOBS = Query(
 
 
 def of_platform(tx: Reader) -> list[Point]:
-    """Return the metrics that are read from the database, DATABASE_UP among them. Raises Unavailable if the database
-    can't be reached.
+    """Return the metrics that are read from the database, DATABASE_UP among them, in any order. Raises Unavailable if
+    the database can't be reached.
     """
     points = [Point(metrics.DATABASE_UP.name, (), "g", 1)]
 
@@ -117,7 +117,9 @@ def samples(points: Iterable[Point]) -> list[metrics.Sample]:
 
 
 class Backup(NamedTuple):
-    """Last backup, as its status file has it: the time of its end, its kind, and its size in bytes."""
+    """Last backup, as its status file has it: the time of its end, its kind (a word such as `base`, "" for none), and
+    its size in bytes.
+    """
 
     finished: datetime.datetime
     kind: str
@@ -150,7 +152,9 @@ def last_backup(path: Path) -> Backup | None:
 
 
 def of_backup(path: Path) -> Sequence[Point]:
-    """Return the metric of the time of the last backup's end; () if the status file is missing or unreadable."""
+    """Return the metric of the last backup's end, in seconds since 1970, by the status file `path`; () if that is
+    missing or unreadable.
+    """
     try:
         found = last_backup(path)
     except (OSError, ValueError):
@@ -161,8 +165,9 @@ def of_backup(path: Path) -> Sequence[Point]:
 
 
 def collect(database: Database, backup_status: Path | None) -> list[Point]:
-    """Return the metrics of the whole platform that can be read. If the database can't be reached, DATABASE_UP is 0 and
-    its other metrics are missing. `backup_status`: path of the status file, None for no such metric.
+    """Return the metrics of the whole platform that can be read, in any order. If the database can't be reached,
+    DATABASE_UP is 0 and its other metrics are missing. `backup_status`: path of the status file, None for no such
+    metric.
     """
     points: list[Point] = []
     reader = database.read()

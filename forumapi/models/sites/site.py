@@ -389,7 +389,9 @@ class Site:
 
     @property
     def menu_links(self) -> list[dict[str, str]]:
-        """Return the menu as dicts for JSON, HTML-escaped as stored: href, title (if there is one), text."""
+        """Return the menu as dicts for JSON, HTML-escaped as stored: href, title (if there is one), text; in the menu's
+        order, [] without a menu.
+        """
         return [
             {"href": href, "title": title, "text": text} if title else {"href": href, "text": text}
             for href, title, text in self.menu
@@ -535,9 +537,9 @@ class LockedSite(NamedTuple):
         self, tx: Transaction, body: SiteBody, *, platform_domain: str = "", ip: str = ""
     ) -> None:
         """Store the settings that `body` has (platform 2.3); the others stay. Another custom domain is claimed, and
-        stored once it is proven. `meta.flags.deleted` true deletes the site, false restores it. `platform_domain`: the
-        platform's domain, at or below which no custom domain may be, "" to allow any; `ip`: the client address, for the
-        audit, "" for none.
+        stored once it is proven. `meta.flags.deleted` true deletes the site, false restores it. The change is journaled
+        as the owner's. `platform_domain`: the platform's domain, at or below which no custom domain may be, "" to allow
+        any; `ip`: the client address, for the audit, "" for none.
 
         Raises Invalid, which names the field, also for deleting the root site.
         """

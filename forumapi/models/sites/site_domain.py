@@ -362,6 +362,8 @@ def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
 
 
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:
-    """Store `domain` as the one under which the site of `row` is served; None: under none."""
+    """Store `domain` as the one under which the site of `row` is served; None: under none. Increments the site's
+    version, and journals the change as the owner's.
+    """
     version = tx.value(SERVE, site_id=row.site_id, domain=domain)
     journal.record_site(tx, Author(row.site_id, row.owned_by, ""), version=version)

@@ -242,9 +242,9 @@ class ExportClaim(NamedTuple):
     def finish(
         self, tx: Transaction, documents: int, object: str, size: int, sha256: str, hash: str
     ) -> str | None:
-        """Mark the export as done, and store the number of its `documents`, the archive's name in the store (`object`),
-        its `size` in bytes and its `sha256`, and the canonical `hash` of the content. Return the e-mail address of the
-        user who asked for the export, None if the claim was lost.
+        """Mark the export as done, until it expires in HOURS, and store the number of its `documents`, the archive's
+        name in the store (`object`), its `size` in bytes and its `sha256`, and the canonical `hash` of the content.
+        Return the e-mail address of the user who asked for the export, None if the claim was lost.
         """
         email: str | None = tx.value(
             FINISH,

@@ -433,15 +433,15 @@ class ImportClaim(NamedTuple):
         tx.run(DETECTED, **self._key, product=product)
 
     def finish(self, tx: Transaction, **results: Mapping[str, Any]) -> list[str]:
-        """Mark the task as done, with its result under the name `plan`, `verification` or `undoing`; return the e-mail
-        addresses of the site's owner and of the user who uploaded the dump, in any order, [] if the claim was lost, or
-        the site is deleted or has no owner.
+        """Mark the task as done, and let the upload expire in HOURS; store the task's result, a mapping for JSON that
+        is passed as `plan`, `verification` or `undoing`; return the e-mail addresses of the site's owner and of the
+        user who uploaded the dump, in any order, [] if the claim was lost, or the site is deleted or has no owner.
         """
         return self._end(tx, DONE, "", **results)
 
     def fail(self, tx: Transaction, reason: str) -> list[str]:
-        """Mark the task as failed, with `reason`, cut to 500 characters, for the site's owner; return the same
-        addresses as `finish`.
+        """Mark the task as failed, with `reason`, cut to 500 characters, for the site's owner, and let the upload
+        expire in HOURS; return the same addresses as `finish`.
         """
         return self._end(tx, FAILED, reason[:500])
 

@@ -70,7 +70,8 @@ class SiteOptions(NamedTuple):
         agents: str | None = None,
     ) -> None:
         """Store options of the author's site; None keeps the stored value. `members_create`: every member may create
-        microcosms; the others are as in SiteOptions. Increments version and acl_version of the site.
+        microcosms; the others are as in SiteOptions. Increments version and acl_version of the site, and journals the
+        change.
         """
         tx.run(
             UPDATE,

@@ -85,8 +85,8 @@ MOMENTARY: Final = frozenset((CALLS, SOCKETS))
 
 
 class PlanNotice(NamedTuple):
-    """Notice to the owner of a site: of `most`, which the plan named `plan` allows of `limit` (MEMBERS or another name
-    of a limit), `percent` are used: 80 or 100.
+    """Notice to the owner of a site: `percent` per cent, 80 or 100, are used of `most`, the amount of `limit` (MEMBERS
+    or another name of a limit) that the plan named `plan` allows.
     """
 
     site_id: int
@@ -134,8 +134,8 @@ def document(plan: str, limits: Mapping[str, int], used: Mapping[str, int]) -> d
 
 
 def set_plan(tx: Transaction, author: Author, plan: str) -> None:
-    """Set the plan of the author's site, whose row is locked; "": the default one. Its owner is told anew of limits
-    that are near or reached.
+    """Set the plan of the author's site, whose row is locked, and journal the change; "": the default plan. Its owner
+    is told anew of limits that are near or reached.
     """
     version = tx.value(SET, site_id=author.site_id, plan=plan)
     journal.record_site(tx, author, version=version)

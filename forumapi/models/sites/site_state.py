@@ -152,8 +152,9 @@ class HeldSite(NamedTuple):
     def set_state(
         self, tx: Transaction, author: Author, state: str, *, is_operators: bool = True
     ) -> SiteLifeCycle:
-        """Give the site `state`, one of STATES, and return its life cycle as it is then; nothing changes if the site
-        has that state already. The export window lasts HOLD_DAYS from now. `is_operators`: an operator wants it.
+        """Give the site `state`, one of STATES, journal that, also in the audit of the platform's own site, and return
+        the site's life cycle as it is then; nothing changes if the site has that state already. The export window lasts
+        HOLD_DAYS from now. `is_operators`: an operator wants it.
 
         Raises Conflict for a site whose deletion has begun, and Forbidden for an owner who ends what an operator began.
         """

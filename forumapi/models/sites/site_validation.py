@@ -368,7 +368,8 @@ def check_auth0_domain(text: str) -> str:
 
 def check_word(field: str, text: str) -> str:
     """Return `text`, an id or secret of an identity provider, without spaces around it. Raises Invalid, which names
-    `field`, for a text that is too long, or has other characters than such ids have.
+    `field`, for a text of over MAX_AUTH0 characters, an empty one, and one with other characters than letters, digits
+    and . _ ~ + / = @ : -
     """
     word = text.strip()
     if len(word) > MAX_AUTH0 or not re.fullmatch(r"[A-Za-z0-9._~+/=@:-]+", word):

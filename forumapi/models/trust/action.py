@@ -337,7 +337,7 @@ class Action:
     UNDOING or UNDONE; `case_id` 0: on no case; `place_id`: microcosm into which it moves things, or in which it
     restricts people, 0 for none; `ends`: end of a restriction, None for never; `microcosm_ids`: ids of the microcosms
     that its things were in when it was planned (0: outside of all), and `place_id`; `total`: number of its things;
-    `ground` to `note`: as in ActionGrounds.
+    `created`: time at which it was planned or, once it has begun, began; `ground` to `note`: as in ActionGrounds.
 
     `actor_id` 0: a rule, or an operator, whose account is `operator`; `is_automated`: a machine alone has decided.
 
@@ -372,7 +372,7 @@ class Action:
 
     @property
     def does(self) -> ActionKind:
-        """Return the object that carries out actions of this kind."""
+        """Return the object in KINDS that carries out actions of this action's kind."""
         return KINDS[self.kind]
 
     @classmethod
@@ -522,8 +522,8 @@ class Action:
         """Change up to `limit` of the things that are not done yet, one alone if `_batch` says so; the last batch sets
         the action to DONE.
 
-        `author`: the action's actor; `allowed`: microcosms that the actor moderates now; a thing in none of them is
-        refused.
+        `author`: the action's actor; `allowed`: ids of the microcosms that the actor moderates now (0: outside of all);
+        a thing that is gone, or in none of them, is refused.
         """
         author = self._explained(author, self.kind)
         site_id = author.site_id
@@ -571,11 +571,12 @@ class Action:
     def run_back(
         self, tx: Transaction, author: Author, allowed: Collection[int], limit: int
     ) -> None:
-        """Take back up to `limit` changes; the last batch sets the action to UNDONE and, as
-        `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing that others changed since stays,
-        as a conflict, and so does one in none of the microcosms `allowed`.
+        """Take back up to `limit` changes, one alone if `_batch` says so; the last batch sets the action to UNDONE and,
+        as `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing that others changed since
+        stays, as a conflict, and so does one that is gone, or in none of the microcosms `allowed`.
 
-        `author`: who undoes the action; `allowed`: microcosms that the author moderates now.
+        `author`: who undoes the action; `allowed`: ids of the microcosms that the author moderates now (0: outside of
+        all).
         """
         limit = self._batch(tx, author.site_id, limit)
         if self._take_back(tx, author, allowed, limit, 0) < limit or limit >= self.total:
@@ -609,7 +610,7 @@ class Action:
         author_id: int,
     ) -> int:
         """Take back up to `limit` changes, of the things of the profile `author_id` or (0) of all; return how many were
-        tried. `author`: who undoes; `allowed`: microcosms that this profile moderates now.
+        tried. `author`, `allowed`: as in `run_back`.
         """
         author = self._explained(author, f"undo {self.kind}")
         site_id = author.site_id
@@ -665,8 +666,8 @@ class Action:
     def _options(
         self, allowed: Collection[int], items: Mapping[int, targets.HeldItem]
     ) -> ActionOptions:
-        """Return the options with which the kind carries out or undoes this action. `allowed`: microcosms that the
-        actor moderates now; `items`: those that are locked, by id.
+        """Return the options with which the kind carries out or undoes this action. `allowed`: ids of the microcosms
+        that the actor moderates now (0: outside of all); `items`: those that are locked, by id.
         """
         return ActionOptions(
             self.place_id,
@@ -700,8 +701,9 @@ class Action:
         self, tx: Transaction, site_id: int, rows: Sequence[Row], steps: Sequence[_Step]
     ) -> dict[int, int]:
         """Store a statement of reasons for each author of things that `steps` changed, except the actor and those who
-        have one of this action already; return the statements' ids by the places of these authors' changed things in
-        the plan; {} for a kind that needs no statement. `rows`: the things of the steps, as WAITING reads them.
+        have one of this action already; return, by place in the plan, the id of the statement, new or earlier, to the
+        author of each changed thing, without the actor's things; {} for a kind that needs no statement. `rows`: the
+        things of the steps, as WAITING reads them.
         """
         if not self.does.decision:
             return {}

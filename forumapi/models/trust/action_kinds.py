@@ -56,12 +56,12 @@ GONE: Final = "the microcosm that it was in is no more, or is not yours to moder
 
 class ActionOptions(NamedTuple):
     """Options of an action, the same for all its things. `place_id`: microcosm into which it moves, or in which it
-    restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: microcosms that the actor moderates;
-    `action_id`: the action's own.
+    restricts; 0 for none; `ends`: end of a restriction, None for never; `allowed`: ids of the microcosms that the actor
+    moderates (0: outside of all); `action_id`: the action's own.
 
     `into_id`: the item that a merge moves comments into, 0 for none; `title`: title of the conversation that a split
-    makes; `items`: all items that are locked, by id; `keeps_longer`: to leave a restriction as it is that ends no
-    earlier, as is done when a rule acts.
+    makes; `items`: all items that are locked, by id; `keeps_longer`: a restriction in force that ends no earlier stays
+    as it is, as when a rule acts.
     """
 
     place_id: int = 0
@@ -148,8 +148,8 @@ class ActionKind(ABC):
 
     @property
     def flag(self) -> str:
-        """Return the name of the column that the kind sets, "" for none; a query leaves out things that have the value
-        already.
+        """Return the name of the column that the kind sets, "" for none; `Action.plan_query` leaves out things whose
+        column has the value `value` already.
         """
         return ""
 
@@ -442,8 +442,8 @@ class RedactKind(
 
 
 class PersonKind(ActionKind):
-    """Base class of kinds that are done to people, one after the other: subclasses define it for one profile, in
-    `_apply` and `_undo`.
+    """Base class of kinds that are done to people, one after the other: subclasses define `_apply` and `_undo`, each
+    for one profile.
     """
 
     def apply(
@@ -468,7 +468,7 @@ class PersonKind(ActionKind):
     def _apply(
         self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
     ) -> AppliedChange | None:
-        """Apply the action to one person; return the change, None if there is nothing to change."""
+        """Apply the action to the profile `profile_id`; return the change, None if there is nothing to change."""
 
     @abstractmethod
     def _undo(
@@ -479,7 +479,7 @@ class PersonKind(ActionKind):
         change: AppliedChange,
         options: ActionOptions,
     ) -> str:
-        """Undo `change` for one person; return why that is not possible, "" if it is done."""
+        """Undo `change` for the profile `profile_id`; return why that is not possible, "" if it is done."""
 
 
 class WarnKind(PersonKind, name="warn", takes=_PEOPLE, decision="DECISION_VISIBILITY_OTHER"):

@@ -64,9 +64,9 @@ class ActionWorker(PollingThread):
             self._hint()
 
     def work(self) -> bool:
-        """Do one batch of the oldest action, of a site that is not deleted, that no other process works on and that is
-        not set aside; return False if there is none. An action whose batch raises is set aside for ASIDE_S seconds; the
-        exception is raised again.
+        """Do one batch, in a transaction of its own, of the oldest action, of a site that is not deleted, that no other
+        process works on and that is not set aside; return False if there is none. An action whose batch raises is set
+        aside for ASIDE_S seconds; the exception is raised again.
 
         An action of an operator or of a rule may change things in all microcosms of the site; an action of a profile
         only in those that the profile moderates now.

@@ -171,5 +171,5 @@ def take_back(tx: Transaction, site_id: int, action_id: int, from_ids: Collectio
 
 
 def forget(tx: Transaction, days: int) -> None:
-    """Delete the notes of all sites that are older than `days`; the marks themselves stay."""
+    """Delete the notes of all sites that are older than `days` days; the marks themselves stay."""
     tx.run(FORGET, days=days)

@@ -111,9 +111,10 @@ ADD_NOTE = Query(
 @dataclasses.dataclass
 class Case:
     """Case, whose row is locked until the transaction ends. `state`: OPEN, APPEAL for one that is about an appeal and
-    waits, or DECIDED; `item_type`, `item_id`: the thing that it is about; `author_id`: the thing's author; `taken_by`:
-    profile that has taken it, 0 for nobody at present; `appeal_id` 0: it is about no appeal; `places`: microcosms,
-    beside `microcosm_id`, that a decider must moderate.
+    waits, or DECIDED; `item_type`, `item_id`, `author_id`: the thing that it is about, and that thing's author, for an
+    appeal both the profile that appeals; `taken_by`: profile that has taken it, 0 for nobody at present; `appeal_id` 0:
+    it is about no appeal; `microcosm_id`: the one that the thing is in, for an appeal the first of the action's, 0:
+    outside of all; `places`: further microcosms that a decider must moderate.
     """
 
     id: int
@@ -137,7 +138,7 @@ class Case:
         shown: Collection[int],
     ) -> Self | None:
         """Lock the case `id` and return it; None if there is none, or the profile `me`, who moderates the microcosms
-        `moderated` (0: outside of all), may not see it.
+        `moderated` (0: outside of all), may not see it, or the case is about a thing whose type is not in `shown`.
 
         `shown`: types of things that the caller's token may read. To keep the order of locks, lock items and comments
         before their cases.
@@ -152,8 +153,8 @@ class Case:
         return cls(*row) if row else None
 
     def is_for(self, me: int, moderated: Collection[int]) -> bool:
-        """Return True if the profile `me` is not the case's author, and all microcosms of the case are among
-        `moderated` (0: outside of all), those that `me` moderates.
+        """Return True if the profile `me` is not the author of the case's thing, and all microcosms of the case are
+        among `moderated` (0: outside of all), those that `me` moderates.
         """
         return me != self.author_id and {self.microcosm_id, *self.places} <= set(moderated)
 
@@ -185,9 +186,9 @@ class Case:
     def decide(
         self, tx: Transaction, site_id: int, me: int, outcome: str, *, by_appeal: bool = False
     ) -> None:
-        """Store the decision of the profile `me` on the case: ACTED or DISMISSED. Raises Conflict if the case is
-        decided already, if somebody else has taken it, or if it is about an appeal, unless the decision of the appeal
-        calls (`by_appeal`).
+        """Store the decision `outcome` of the profile `me` on the case: ACTED or DISMISSED. `by_appeal`: the decision
+        of the appeal calls. Raises Conflict if the case is decided already or somebody else has taken it, and, without
+        `by_appeal`, if it is about an appeal.
         """
         self.check_free(me)
         if self.appeal_id and not by_appeal:
@@ -204,7 +205,7 @@ class Case:
 def open_appeal(
     tx: Transaction, site_id: int, appeal_id: int, action_id: int, author_id: int
 ) -> None:
-    """Open the case of a new appeal against an action. `author_id`: the profile that appeals."""
+    """Open the case of a new appeal against an action, due in APPEAL_DAYS days. `author_id`: profile that appeals."""
     tx.run(
         OPEN_APPEAL,
         site_id=site_id,

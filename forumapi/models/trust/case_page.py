@@ -167,11 +167,12 @@ class CaseFilters(NamedTuple):
 
 
 class ShownCase(NamedTuple):
-    """Case as moderators see it. `microcosm_id` 0: the thing is outside of all; `outcome`: acted or dismissed, ""
-    before the decision; `reports`: their number; `author_id`: author of the thing; `priority` 0 is the first; `due`:
-    time by which it is to be decided; `taken_by` until `taken_until`, `assigned_to`, `decided_by`: profiles, None for
-    nobody; `appeal_id` None: it is about no appeal; `is_held`: a rule or check holds the thing, so that a moderator
-    decides. `text`: the comment's Markdown, the item's title or the profile's name, None if the thing is gone.
+    """Case as moderators see it. `microcosm_id` 0: the thing is outside of all; `state`: as in Case; `outcome`: acted
+    or dismissed, "" before the decision; `reports`: number of the reports in it; `author_id`: author of the thing;
+    `priority` 0 is the first; `due`: time by which it is to be decided; `taken_by` until `taken_until`, `assigned_to`,
+    `decided_by`: profiles, None for nobody; `appeal_id` None: it is about no appeal; `is_held`: a rule or check holds
+    the thing, so that a moderator decides. `text`: the comment's Markdown, the item's title or the profile's name, None
+    if the thing is gone.
     """
 
     id: int
@@ -237,8 +238,8 @@ class ShownCase(NamedTuple):
         return data
 
     def links(self) -> list[dict[str, Any]]:
-        """Return the links of the case: to itself, to the thing that it is about and, if it is about an appeal, to
-        the appeal.
+        """Return the links of the case, dicts for JSON with `rel` and `href`: to itself, to the thing that it is about
+        and, if it is about an appeal, to the appeal.
         """
         links = [
             {"rel": "self", "href": f"{PATH}/{self.id}"},
@@ -304,8 +305,8 @@ def find(
     shown: Collection[int],
 ) -> ShownCase | None:
     """Return the case `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated` (0:
-    outside of all), may not see it. `shown`: types of things that the caller's token may read; None for a case about
-    another.
+    outside of all), may not see it, or the case is about a thing whose type is not in `shown`. `shown`: types of things
+    that the caller's token may read.
     """
     row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
     return ShownCase(*row) if row else None

@@ -148,7 +148,7 @@ def comments_of(
     tx: Transaction, site_id: int, item_ids: Sequence[int]
 ) -> defaultdict[int, list[int]]:
     """Return the ids of all comments of items, hidden and deleted ones too, by item id; those of one item in the order
-    of their numbers. An item without comments has no entry.
+    of their numbers. An item without comments has no entry; looking it up gives [].
     """
     found: defaultdict[int, list[int]] = defaultdict(list)
     for item_id, comment_id in tx.rows(COMMENTS_OF, site_id=site_id, item_ids=sorted(item_ids)):

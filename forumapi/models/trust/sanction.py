@@ -149,8 +149,8 @@ class Sanction:
 def ban_from_site(
     tx: Transaction, author: Author, profile_id: int, ends: datetime.datetime | None
 ) -> int:
-    """Ban a profile's user from the author's site until `ends` (None: for good); return the ban's id. If the user is
-    banned there already, store nothing and return 0.
+    """Ban a profile's user from the author's site until `ends` (None: for good), and journal that; return the ban's id.
+    If the user is banned there already, store nothing and return 0.
     """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if tx.value(BANNED, site_id=author.site_id, user_id=user_id):
@@ -161,8 +161,8 @@ def ban_from_site(
 
 
 def end_ban(tx: Transaction, author: Author, profile_id: int, ban_id: int) -> bool:
-    """Delete the ban `ban_id` from the author's site; return False if that ban is gone and the profile's user is banned
-    by another one, True otherwise.
+    """Delete the ban `ban_id` from the author's site, and journal that; return False if that ban is gone and the
+    profile's user is banned by another one, True otherwise.
     """
     user_id = tx.value(LOCK_PROFILE, site_id=author.site_id, profile_id=profile_id)
     if Ban.delete(tx, author.site_id, ban_id) is None:

@@ -36,8 +36,8 @@ DELETE = Query(
 
 
 class ReportKind(NamedTuple):
-    """Kind of report that a site offers: its name in reports, its title, and the category of a report that names
-    none.
+    """Kind of report that a site offers: its name in reports, its title, HTML-escaped, and the category of a report
+    that names none.
     """
 
     name: str
@@ -99,7 +99,7 @@ def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
 
 def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
     """Store these kinds of reports as the own list of the author's site, in place of an earlier one. `checked` has
-    checked them. The site's row must be locked.
+    checked them. The site's row must be locked; the change is journaled.
     """
     value = dumps([list(one) for one in kinds]).decode()
     tx.run(PUT, site_id=author.site_id, value=value)
@@ -107,8 +107,8 @@ def put(tx: Transaction, author: Author, kinds: Sequence[ReportKind]) -> None:
 
 
 def delete(tx: Transaction, author: Author) -> None:
-    """Delete the own list of the author's site, if there is one, so that the platform's kinds are in force again. The
-    site's row must be locked.
+    """Delete the own list of the author's site, if there is one, so that the platform's kinds are in force again, and
+    journal that. The site's row must be locked.
     """
     if tx.run(DELETE, site_id=author.site_id):
         journal.record_site(tx, author)

@@ -151,7 +151,7 @@ class Statement(NamedTuple):
 
     def appealable(self, tx: Reader, site_id: int) -> tuple[datetime.datetime, int]:
         """Return (time until which an appeal against the statement is possible, id of the appeal that was made against
-        it, 0 for none).
+        it, 0 for none); (`created`, 0) for a statement that is gone.
         """
         row = tx.row(APPEALABLE, site_id=site_id, id=self.id, months=APPEAL_MONTHS)
         return (row[0], row[1] or 0) if row else (self.created, 0)

@@ -95,7 +95,8 @@ class HeldItem:
     def count(self, target: ActionTarget, by: int) -> None:
         """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (-1): when
         one is shown, to the time of the latest live comment, one neither deleted nor hidden; when one is hidden only if
-        no live comment is left, to what that comment made it (content 7.7).
+        no live comment is left, to what that comment made it (content 7.7). `latest` must have been read before a
+        comment is shown.
         """
         if by > 0:
             if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):
@@ -112,8 +113,9 @@ class ActionTarget:
     """Thing that an action changes: a comment or an item, locked until the transaction ends, or a profile, not locked
     yet.
 
-    `author_id`: the thing's author, for a profile its own id; `parent`: the item that a comment is on, or the item
-    itself; None for a profile and for a comment on a profile. `seq`, `created`: number and time of a comment.
+    `author_id`: the thing's author, for a profile its own id; `microcosm_id`: the one that the thing was in when it was
+    locked, for a profile the `place_id` given to `lock`; `parent`: the item that a comment is on, or the item itself;
+    None for a profile and for a comment on a profile. `seq`, `created`: number and time of a comment.
     """
 
     ref: ItemRef
