@@ -54,8 +54,8 @@ def excerpt(text: str) -> str:
 
 
 class ApiError(Exception):
-    """Error answer: HTTP `status` (None: that of the class), stable number `code` (0: none) and a sentence for the
-    API's user.
+    """Error answer: HTTP `status` (None: that of the class), stable number `code` (0: none) and `message`, a sentence
+    for the API's user.
 
     `headers`: further headers of the answer. `own_name`: stable code of those errors of the class that have no number;
     apidocs/error_codes.py explains each. `reason`: for the operator alone; it is logged, never sent.
@@ -348,8 +348,8 @@ class SiteBusy(Unavailable):
 
 
 class OutcomeUnknown(BadGateway):
-    """502: the database did not answer a commit in time, or its time limit ended a request that may have committed
-    something, so that the write may or may not have happened.
+    """502: the database did not answer a commit in time, or a request was ended by its time limit after it may have
+    committed something, so that the write may or may not have happened.
 
     Has no Retry-After, which would promise that nothing was written.
     """

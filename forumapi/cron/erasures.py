@@ -59,7 +59,7 @@ REPLAY_ACCOUNT = Query(
 
 class JournalEntry(NamedTuple):
     """Line of the journal of erasures. `site_id` 0: `id` is a user's, else a profile's; `created`: when that user or
-    profile was made.
+    profile was made, aware.
 
     `words`: the person's choice about their texts, keep or remove.
     """
@@ -136,9 +136,9 @@ def _advance(database: Database, config: Config, cache: Cache) -> Erasing | None
 
 
 def _drop_uploads(tx: Transaction, work: Erasing) -> list[str]:
-    """Take from the person those of the uploads in `work` that no text links to, and delete the rows of files that
-    nobody else has; return the names of these files' objects in the store, in any order. The objects are left to the
-    caller.
+    """Take from the profile that is erased those of the uploads in `work` that no text links to, and delete the rows of
+    files that nobody else has; return the names of these files' objects in the store, in any order. The objects are
+    left to the caller.
     """
     linked = file_cleanup.linked(tx, work.uploads)
     free = [hash for hash in work.uploads if hash not in linked]

@@ -140,8 +140,8 @@ def _made(path: Path, image_worker: ImageWorker) -> tuple[File, Path] | None:
 
 
 def _announce(config: Config, found: list[_Fetched]) -> None:
-    """Record the objects' names in a transaction of its own, before they are put into the store, so that they are
-    cleaned up as strays if the run fails.
+    """Record the names of the objects of the pictures `found` in a transaction of its own, before the objects are put
+    into the store, so that they are cleaned up as strays if the run fails.
     """
     database = Database(config.direct_url, size=1, prepare=False)
     try:

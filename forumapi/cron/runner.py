@@ -105,7 +105,7 @@ FAIL = Query(
 
 class Run(NamedTuple):
     """Row of task_runs: the run of the job `task` for one due time. `finished`: None only within the transaction of a
-    run that has not finished; `outcome`: "done" or "failed".
+    run that has not finished; `outcome`: "done" or "failed". Times are in UTC, with their zone.
 
     `attempts`: tries of this due time; `detail`: the job's result in words, or its error.
     """
@@ -339,8 +339,8 @@ class Runner:
     def _mark_failed(
         self, job: Job, due: datetime.datetime, error: Exception, took_s: float
     ) -> int:
-        """Record a failed try of a due time; return how often this due time has failed so far, 1 if the database could
-        not be asked.
+        """Record a failed try of a due time, with the `error` that ended it after `took_s` seconds; return how often
+        this due time has failed so far, 1 if the database could not be asked.
         """
         text = f"{type(error).__name__}: {error}"[:500]
         try:
@@ -415,7 +415,8 @@ def _reload(settings: Settings) -> bool:
 
 def run_once(url: str, config: Config, name: str) -> str:
     """Run the job `name` now, whoever leads, and record the run in task_runs for the present time; return its result in
-    words. Raises KeyError for an unknown name, ApiError, psycopg.Error and the job's errors, none of which it records.
+    words. `url`: direct address of the database. Raises KeyError for an unknown name, ApiError, psycopg.Error and the
+    job's errors, none of which it records.
     """
     runner = Runner(url, Settings(config))
     return runner.attempt(find(name), utc_now())

@@ -47,8 +47,8 @@ WITHIN_HOURS: Final = RetryPolicy(6, 120)  # after 2, 4, 8, 16, 32 and 64 minute
 
 
 class Job(NamedTuple):
-    """Scheduled job. `name`: in task_runs and on the command line; `line`: due times as a cron line; `words`: the same
-    for people.
+    """Scheduled job. `name`: in task_runs and on the command line; `line`: due times as a cron line, in UTC; `words`:
+    the same for people.
 
     `work` does the job inside the transaction that also records the due time, and returns its result in words, for the
     log. `retry`: policy after a failure.

@@ -78,7 +78,9 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
 
 
 def _carry_out(database: Database, config: Config, *, until: float | None = None) -> int:
-    """Advance the deletions that have begun, as `work_off` does, and begin no other."""
+    """Advance the deletions that have begun until none is left or the monotonic clock reaches `until` (None: no limit),
+    and begin no other; return the number of sites that are gone. Raises DeletionFailedError as `work_off` does.
+    """
     with database.write() as tx:
         _note(tx, config.erasure_journal_path)
     run = _Run(database, config)
@@ -120,8 +122,8 @@ def _announce(tx: Transaction, config: Config) -> None:
 
 
 class _Pass:
-    """Way through the tables of one site. `left`: those that are left; `has_found`: some had rows; `is_whole`: the rows
-    of the next one go all at once.
+    """Way through the tables of one site. `left`: names of the tables that are left; `has_found`: some had rows;
+    `is_whole`: all rows of the first table in `left` go at once.
     """
 
     def __init__(self, tables: list[str]) -> None:
@@ -317,8 +319,8 @@ class _Run:
 
 
 class DeletedSite(NamedTuple):
-    """Line of the journal of erasures about a deleted site. `created`: when the site was made, which tells it from
-    another site with the same id.
+    """Line of the journal of erasures about a deleted site. `created`: when the site was made, aware, which tells it
+    from another site with the same id.
     """
 
     site_id: int

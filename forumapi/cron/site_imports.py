@@ -382,8 +382,8 @@ class _ImportRun:
         return site
 
     def _room(self) -> int | None:
-        """Return the number of bytes that files of the site may still take, beside those that earlier runs stored and
-        that hang on nothing; None without a quota.
+        """Return the number of bytes of the site's quota that are free, 0 at least; None without a quota. Files that
+        earlier runs stored take their bytes of it also where they hang on nothing.
         """
         quota = self._config.file_quota_site_mb * file.MEGABYTE
         tx = self._database.read()

@@ -52,7 +52,9 @@ def usage_events(tx: Transaction, config: Config) -> str:
 
 
 def _send(client: Outbound, url: str, secret: bytes, hour: BilledHour) -> str:
-    """Send one event; return why that failed, "" for success."""
+    """Send the usage of one site and hour to the biller at `url`, signed with the key `secret`; return why that failed,
+    "" for success.
+    """
     body, now = dumps(hour.document()), int(time.time())
     headers = {
         "Content-Type": "application/json",
@@ -69,7 +71,7 @@ def _send(client: Outbound, url: str, secret: bytes, hour: BilledHour) -> str:
 
 def _secret(text: str) -> bytes:
     """Return the key of the setting `billing_secret`: what follows whsec_ in base64, as Standard Webhooks has it.
-    Raises ConfigError.
+    Raises ConfigError for any other text, and for a key of fewer than 24 bytes.
     """
     try:
         key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)

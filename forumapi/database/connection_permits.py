@@ -103,7 +103,9 @@ class ConnectionPermits:
         return True
 
     def _withdraw(self, site_id: int, turn: threading.Lock) -> bool:
-        """Have a request wait no more; return False if it was given a permit meanwhile."""
+        """Take the request that waits on the lock `turn` out of the queue of its site; return False if it was given a
+        permit meanwhile.
+        """
         with self._lock:
             queue = self._queues.get(site_id)
             if queue is None or turn not in queue:

@@ -111,8 +111,8 @@ def _waiter(fd: int, timeout_s: float) -> Wait:
 class Connection:
     """Connection to PostgreSQL, in autocommit. Runs one statement at a time; no two greenlets may use it at once.
 
-    `prepare`: each statement is prepared at its first run here; `timeout_s`: after which a silent server is an error.
-    The constructor connects, and raises psycopg.Error.
+    `url`: libpq address; `prepare`: each statement is prepared at its first run here; `timeout_s`: after which a silent
+    server is an error. The constructor connects, and raises psycopg.Error.
     """
 
     __slots__ = (
@@ -448,8 +448,8 @@ class Reader:
         return row[0] if row else None
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write by itself, outside a transaction (such as that of a read mark), and never a second time; return
-        the number of rows changed. Raises Unavailable (NoRoom), psycopg.Error.
+        """Run a write with `params` (by name) by itself, outside a transaction, such as that of a read mark, and never
+        a second time; return the number of rows changed. Raises Unavailable (NoRoom), psycopg.Error.
         """
         try:
             return self._execute(query, params)[1]
@@ -519,8 +519,8 @@ class Transaction(Reader):
         self.changes_site = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, tuples in the order of its columns; [] for none. Raises Unavailable (TooSlow,
-        NoRoom), psycopg.Error.
+        """Return all rows of `query`, run with `params` (by name), as tuples in the order of its columns; [] for none.
+        Raises Unavailable (TooSlow, NoRoom), psycopg.Error.
 
         Unlike a Reader it never runs a statement a second time, since the earlier ones of the transaction are lost with
         its connection.
@@ -531,7 +531,9 @@ class Transaction(Reader):
             raise _unavailable(error) from error
 
     def run(self, query: Query, **params: object) -> int:
-        """Run `query`; return the number of rows it changed. Raises Unavailable (TooSlow, NoRoom), psycopg.Error."""
+        """Run `query` with `params` (by name); return the number of rows it changed. Raises Unavailable (TooSlow,
+        NoRoom), psycopg.Error.
+        """
         try:
             return self._execute(query, params)[1]
         except psycopg.OperationalError as error:

@@ -121,7 +121,7 @@ def _pending(plan: Plan, known: Mapping[str, str]) -> list[str]:
 
 def pending(url: str, folder: Path | None = None) -> list[str]:
     """Return the names of the steps that `migrate` would run on the database at `url`, in order; nothing is changed.
-    `folder`: the steps' files, None for the package's. Raises MigrateError, psycopg.Error.
+    `folder`: that with the steps' files, None for the package's. Raises MigrateError, psycopg.Error.
     """
     with psycopg.connect(url, connect_timeout=5) as connection:
         return _pending(read(folder), _known(connection))
@@ -137,9 +137,9 @@ def migrate(
     """Run the pending steps on the database at `url`, which no pooler may be before; return their names in order, [] if
     none was pending. Waits while another process migrates the database.
 
-    With `config`, requests' time limits in it become defaults of the connecting role in this database. `folder`: the
-    steps' files, None for the package's. `progress` is called with what is done now. Raises MigrateError,
-    psycopg.Error.
+    With `config`, requests' time limits in it become defaults of the connecting role in this database. `folder`: that
+    with the steps' files, None for the package's. `progress` is called with words on what is done now. Raises
+    MigrateError, psycopg.Error.
     """
     plan = read(folder)
     with psycopg.connect(url, autocommit=True, connect_timeout=5) as connection:

@@ -78,7 +78,8 @@ class MinLsn(NamedTuple):
 
 
 class Standby(Connection):
-    """Connection to a standby. `timeline`: that on which `prove` has found it to follow the primary, "" before.
+    """Connection to a standby, made as Connection is. `timeline`: that on which `prove` has found it to follow the
+    primary, "" before.
 
     `replayed`: position in bytes up to which it had replayed the log when it was last asked.
     """
@@ -327,8 +328,8 @@ class StandbyReader(Reader):
         self._is_refused = False
 
     def rows(self, query: Query, **params: object) -> list[Row]:
-        """Return all rows of `query`, as tuples in the order of its columns; [] for none. Raises Unavailable (TooSlow,
-        NoRoom), psycopg.Error.
+        """Return all rows of `query`, run with `params` (by name), as tuples in the order of its columns; [] for none.
+        Raises Unavailable (TooSlow, NoRoom), psycopg.Error.
         """
         if query.replica is not Replica.NEVER and not self._is_refused:
             found = self._on_standby(query, params)
@@ -339,8 +340,8 @@ class StandbyReader(Reader):
         return super().rows(query, **params)
 
     def run(self, query: Query, **params: object) -> int:
-        """Run a write on the primary, outside a transaction; later reads of this request on the standby wait until they
-        see it.
+        """Run a write with `params` (by name) on the primary, outside a transaction; return the number of rows changed,
+        and raise as `Reader.run` does. Later reads of this request on the standby wait until they see the write.
         """
         self._min_lsn = None
         return super().run(query, **params)

@@ -197,7 +197,8 @@ def behind(tx: Reader, reader: str, query: Query = BEHIND) -> list[int]:
 
 
 def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | None:
-    """Lock the cursor of `reader` on a site until the transaction ends, and return the next `limit` events after it.
+    """Lock the cursor of `reader` on a site until the transaction ends, and return the next events after it, `limit` at
+    most. A reader without a cursor there gets one, before the first event.
 
     None if there are none, or another transaction has locked the cursor. Events that are no longer stored are skipped.
     The caller calls `move` with the batch's `upto` in the same transaction.

@@ -81,8 +81,8 @@ class Readers(PollingThread):
                     logger.warning("%s: an event of site %d takes too long", reader.name, site_id)
 
     def _read(self, reader: EventReader, site_id: int) -> bool:
-        """Let a reader take effect for one batch of a site's events; return True if there was one, False if no event is
-        left, or another process is reading the site's.
+        """Have a reader carry out the effects of one batch of a site's events, in a transaction of its own; return True
+        if there was one, False if no event is left, or another process is reading the site's.
 
         After an error the batch is read one event at a time, and an event that fails again is logged and skipped;
         errors of the database itself are raised.

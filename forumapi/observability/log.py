@@ -520,8 +520,8 @@ class AccessLog:
     ) -> None:
         """Write the line of one request. `method`, `status`: of request and answer; `route`: its address template;
         `size`: bytes of the answer's body; `seconds`: of the whole request, `database_s` of its `statements`;
-        `cache_trips`: round trips to memcached; ids are 0 for none; `ip`: whole address of the client, of which the
-        line has the end alone; `error`: message that was sent, "" for none.
+        `cache_trips`: round trips to memcached; `site_id`, `user_id`, `profile_id`: 0 for none; `ip`: whole address of
+        the client, of which the line has the end alone; `request_id`, `error` (message that was sent): "" for none.
         """
         now = time.time()
         second = int(now)

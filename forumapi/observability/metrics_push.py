@@ -36,7 +36,8 @@ _ODD: Final = re.compile(r"[^A-Za-z0-9-]+")
 
 
 class Point(NamedTuple):
-    """Value to send. `kind`: "c" for what a counter has grown by, "g" for a gauge, "ms" for one timing.
+    """Value to send, of the series of the metric `name` with these label values. `kind`: "c" for what a counter has
+    grown by, "g" for a gauge, "ms" for one timing.
 
     The value of a timing is in seconds; `rate`: share of all timings that are sent, so that it stands for 1 / `rate`.
     """

@@ -83,8 +83,8 @@ class Caller:
         self.expires, self.due = identity.more[:2] if len(identity.more) > 1 else (None, None)
 
     def regained(self, tree: Tree, position: int) -> dict[int, int]:
-        """Compare the microcosms that the caller may read now with those of the last call, and remember the present
-        ones.
+        """Compare the microcosms that the caller may read now, in the site's present `tree`, with those of the last
+        call, and remember the present ones.
 
         Return the ids of those that have become readable, each with the number of the last event before it was lost, 0
         if it was never readable; {} at the first call. `position`: number of the last event that was delivered by the
@@ -127,7 +127,7 @@ def subject(event: LoggedEvent) -> ThingKey | None:
 def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
     """Return the topics whose followers may receive an event, the nearest first: the thing itself, then what it belongs
     to, and the site last; in place of the site, for what is in a huddle or is an update, the huddles or updates of each
-    person concerned.
+    profile concerned.
     """
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
@@ -159,8 +159,8 @@ class DeliveryPolicy:
         self._known: dict[tuple[object, ...], tuple[int, Fact]] = {}
 
     def visibility(self, principal: Principal, fact: Fact) -> int:
-        """Return how a caller would see a thing by GET: NOTHING (no right to it), GONE (a right to it, but it is
-        deleted or hidden from this caller) or WHOLE.
+        """Return how a caller, given by `principal`, would see the thing of `fact` by GET: NOTHING (no right to it),
+        GONE (a right to it, but it is deleted or hidden from this caller) or WHOLE.
         """
         target = fact.target
         node = self._tree.nodes.get(target.microcosm_id)
@@ -204,8 +204,8 @@ class DeliveryPolicy:
         return WHOLE if is_own and not (fact.is_deleted or is_gone_above) else GONE
 
     def may_comment(self, principal: Principal, fact: Fact) -> bool:
-        """Return True if a caller sees the thing of `fact` (its `visibility` is WHOLE) and may write comments on it;
-        False for guests.
+        """Return True if a caller, given by `principal`, sees the thing of `fact` (its `visibility` is WHOLE) and may
+        write comments on it; False for guests.
         """
         target = fact.target
         if not principal.profile_id or self.visibility(principal, fact) != WHOLE:
@@ -216,8 +216,8 @@ class DeliveryPolicy:
 
     def is_ignored(self, caller: Caller, fact: Fact, topic: Topic) -> bool:
         """Return True if `caller`, a follower of `topic`, does not want an event about the thing of `fact`: a comment
-        by a person whom the caller ignores; or, for topics that are lists (the site, huddles, a microcosm), an ignored
-        person's profile or huddle, an ignored item with what is on it, or anything in an ignored microcosm or below it.
+        by a profile that the caller ignores; or, for topics that are lists (the site, huddles, a microcosm), an ignored
+        profile or its huddle, an ignored item with what is on it, or anything in an ignored microcosm or below it.
         """
         target = fact.target
         if caller.ignored_profiles:
@@ -243,8 +243,8 @@ class DeliveryPolicy:
         )
 
     def before_move(self, fact: Fact, microcosm_id: int) -> FormerPlace | None:
-        """Return a moved thing as it was in the microcosm that it has left; None if `microcosm_id` is 0, or of a
-        microcosm that no longer exists or is now below the thing.
+        """Return a moved thing, whose present state is `fact`, as it was in the microcosm `microcosm_id` that it has
+        left; None if that is 0, or the id of a microcosm that no longer exists or is now below the thing.
         """
         was = before_move(self._tree, fact, microcosm_id) if microcosm_id else None
         if was is None:
@@ -288,6 +288,7 @@ def deliveries(
     deliveries, one to those who may see the thing and one to those for whom it has disappeared; none without receivers.
 
     `facts`: present state of the things concerned; an event whose thing is not among them is delivered to nobody.
+    `tree`: the site's present one, by which rights are decided.
     """
     policy = DeliveryPolicy(tree)
     made: list[Delivery] = []
@@ -324,11 +325,11 @@ def decide(
     topic: Topic,
     was: FormerPlace | None = None,
 ) -> int:
-    """Return what a follower of `topic` receives of an event: NOTHING, GONE (that the thing has disappeared) or WHOLE
-    (the event). NOTHING also if the token's scopes do not allow reading the thing, or the follower ignores it.
+    """Return what `caller`, a follower of `topic`, receives of an event: NOTHING, GONE (that the thing has disappeared)
+    or WHOLE (the event). NOTHING also if the token's scopes do not allow reading the thing, or the follower ignores it.
 
-    `fact`: present state of the thing. `was`: the place that the thing has left, None if it was not moved; a follower
-    who could read it there, and can't now, receives GONE.
+    `policy`: evaluator of the present rights; `fact`: present state of the thing. `was`: the place that the thing has
+    left, None if it was not moved; a follower who could read it there, and can't now, receives GONE.
     """
     seen = policy.visibility(caller.principal, fact)
     if was is not None and seen != WHOLE:

@@ -105,6 +105,7 @@ class EventDelivery:
     ) -> dict[ThingKey, Callable[[Tree, ReadableMicrocosms], bytes]]:
         """Read the documents that these deliveries include, one statement for each type; return, by the thing's key,
         the function that makes its document for a caller: from the tree, and the microcosms that the caller may read.
+        Things without a document are left out.
         """
         wanted: dict[int, set[ThingKey]] = {}
         for one in made:

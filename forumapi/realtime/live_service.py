@@ -243,8 +243,8 @@ class Live:
         """Add a client of a site, without subscriptions, and return it. `identity` must have been read within the last
         minute; it is read again if no other client here has its token.
 
-        Raises NotFound if the site is gone; a caller who is signed out or banned by then is disconnected, and the
-        client returned `is_over`.
+        Raises NotFound if the site is gone, Unavailable without a database; a caller who is signed out or banned by
+        then is disconnected, and the client returned `is_over`.
         """
         with self._lock:
             listeners = self._by_site.get(site.id)
@@ -386,11 +386,11 @@ class Live:
         return client.follows.pop(topic, None) is not None
 
     def typing(self, client: LiveClient, topic: Topic) -> None:
-        """Announce to other followers that the caller is writing a comment on a topic; within TYPING_S of the last call
-        of this client do nothing.
+        """Announce to others who follow the topic with presence that the caller is writing a comment on it; within
+        TYPING_S of the last call of this client do nothing.
 
         Raises Invalid if the client does not follow the topic with presence, Forbidden if the caller may not comment
-        there.
+        there, Unavailable without a database.
         """
         follow = client.follows.get(topic)
         now = time.monotonic()

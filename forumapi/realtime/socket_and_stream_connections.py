@@ -196,8 +196,8 @@ class SocketConnection(_LiveConnection):
         self.pipe.send(_PING)
 
     def close(self, code: int, reason: str) -> None:
-        """Send the close frame after everything else, without waiting; the client has CLOSE_S to answer before the
-        socket is shut down.
+        """Send the close frame, with `code` and `reason`, after everything else, without waiting; the client has
+        CLOSE_S to answer before the socket is shut down. Do nothing if one was sent.
         """
         if not self._is_closing:
             self._is_closing = True

@@ -34,7 +34,7 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
     client has sent becomes 304.
 
     `method`: that was run, after an override; for HEAD the body is converted too, and `seal` leaves it out. `status`:
-    that of an answer with a document; redirects and answers without the envelope have their own.
+    that of an answer with the envelope; redirects and answers without the envelope have their own.
     """
     is_read = method in ("GET", "HEAD")
     if isinstance(result, RawResponse):
@@ -183,7 +183,8 @@ def options_headers(allow: str) -> Headers:
 
 def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
     """Convert an error into status, headers and body. `handler` None: the error was raised before the route was known;
-    `method`: that was to be run, after an override.
+    `method`: that was to be run, after an override. The member `data` is null for a POST to a handler with
+    `errors_without_data`.
 
     An `EventSource` gets 200 and the time after which to reconnect in place of 429 and 503, after which it would give
     up.

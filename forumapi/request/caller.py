@@ -109,14 +109,15 @@ def _token(ctx: Context, handler: Handler) -> str:
 
 
 def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Set `ctx.identity` to the identity of the caller, and `ctx.site` to a snapshot of the site at least as new. A
-    user's first request on a site makes their profile, in a transaction of its own. Without a token the identity stays
-    a guest's, and so does that of a newcomer who reads where nobody may become a member.
+    """Set `ctx.identity` to the identity of the caller, and `ctx.site` to a snapshot of the site that is at least as
+    new as the identity. A user's first request on a site makes their profile, in a transaction of its own. Without a
+    token the identity stays a guest's, and so does that of a newcomer who reads where nobody may become a member.
 
-    A good token is counted in place of the address from then on. Raises Unauthorized, also for a token with another
-    audience than the address, Forbidden for banned callers, InsufficientScope if the token may not use the method
-    `verb` here, NotFound for a site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer; SiteReadOnly,
-    SiteSuspended or SiteClosing where the site's state forbids the method.
+    A good token is counted in place of the address from then on; its use, and the activity of its profile, are noted.
+    Raises Unauthorized, also for a token with another audience than the address, Forbidden for banned callers,
+    InsufficientScope if the token may not use the method `verb` here, NotFound for a site that is gone, TooMany,
+    PlanLimit, ReadOnly to a newcomer; SiteReadOnly, SiteSuspended or SiteClosing where the site's state forbids the
+    method.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -182,8 +183,9 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
 
 def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Check that the request's site, which may be held back, serves this operation: all while it is active, reads while
-    it is read-only, else sign-in and what its owner needs. Raises SiteReadOnly, SiteSuspended, SiteClosing.
+    """Check that the request's site, which may be held back, serves the method `verb` of `handler`: each while it is
+    active, reads while it is read-only, else sign-in and what its owner needs. Raises SiteReadOnly, SiteSuspended,
+    SiteClosing.
     """
     site = ctx.site
     if site.state == site_state.ACTIVE or verb in handler.serves_held_sites or handler.signs_in:

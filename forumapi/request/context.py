@@ -74,7 +74,8 @@ class Located:
 
 
 class LocatedObject(Located, Generic[T]):
-    """Located object that is kept for the handler's method in `object`; None if there is no such object.
+    """Located object that is kept for the handler's method in `object`; None if there is no such object. The other
+    parameters are those of Located.
 
     `noun`, set by each subclass: name of such an object in errors.
     """
@@ -212,7 +213,7 @@ class Context:
         """Open a transaction of its own during a GET, and yield it, for the little that a GET may write, such as a read
         mark, or the count of an address that guesses at codes.
 
-        Gives the reader's connection back first; commits at the end of the block.
+        Gives the reader's connection back first; commits at the end of the block, and rolls back if the block raises.
         """
         self.reader.end()  # a request holds one connection at a time
         with self.app.database.write(self.site.id) as tx:
@@ -327,8 +328,8 @@ class Context:
         raise Invalid(name, "must be true or false", code=WRONG_TYPE)
 
     def instant(self, name: str) -> datetime.datetime | None:
-        """Return the query parameter `name` as a time with its offset (RFC 3339); None when absent or empty. Raises
-        Invalid, code 3.
+        """Return the query parameter `name`, a time with an offset (RFC 3339), converted to UTC; None when absent or
+        empty. Raises Invalid, code 3, for any other text.
         """
         text = self.query.get(name, "")
         if not text:
@@ -339,7 +340,7 @@ class Context:
         return found
 
     def period(self, default: datetime.timedelta) -> tuple[datetime.datetime, datetime.datetime]:
-        """Return the query parameters `since` and `until` as times with their offsets, (since, until). An absent
+        """Return (since, until), the query parameters of these names, times with an offset, converted to UTC. An absent
         `until` is now, an absent `since` is `default` before `until`. Raises Invalid for a bad time, and unless `since`
         is before `until`.
         """
@@ -354,7 +355,7 @@ class Context:
 
     def number(self, name: str, default: int = 0) -> int:
         """Return the query parameter `name` as a whole number, 0 or more; `default` when absent or empty. Raises
-        Invalid, code 3.
+        Invalid, code 3, for any other text.
         """
         text = self.query.get(name, "")
         if not text:

@@ -20,7 +20,8 @@ class Data:
 
 
 class Page:
-    """Result 200 whose JSON `build` makes, unless the client or the cache of answers has it.
+    """Result 200 whose member `data` of the envelope is the JSON that `build()` returns; it is not called if the client
+    or the cache of answers has this document.
 
     `stamp`: plain data that differs whenever the JSON would (ids, versions, flags, totals, permissions). `version`: the
     document's own, with which its entity tag begins, for If-Match; 0 for none. `is_kept` False: proxies may not cache
@@ -135,7 +136,8 @@ class StoredBytes:
 
 
 class ConnectionUpgrade:
-    """Result that ends HTTP on the connection: once its head is sent, `run` has the socket until it returns.
+    """Result that ends HTTP on the connection: once its head (`status`, `headers`) is sent, `run` has the socket until
+    it returns.
 
     `run` receives the socket and the bytes that the client sent after its request. `drop` is called instead if the head
     can't be sent.

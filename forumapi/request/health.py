@@ -171,8 +171,8 @@ class Health:
 
     def answer(self, environ: dict[str, Any]) -> Reply:
         """Answer a request for which `is_asked` is True: GET or HEAD of a path of PUBLIC, on `admin_listen` of METRICS
-        too; 503 for readiness while the process is draining or down; 405 for other methods, 404 for any other path.
-        Returns status line, headers and body.
+        too; 503 for readiness while the process is draining or down; 405 for another method of a path of PUBLIC, 404
+        for all else. Returns status line, headers and body.
         """
         is_private = "forumapi.private" in environ
         method = environ["REQUEST_METHOD"]

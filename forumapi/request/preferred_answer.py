@@ -32,8 +32,9 @@ _RETURN: Final = re.compile(r'return\s*=\s*"?(representation|minimal)"?\s*(?:;.*
 def apply(
     app: Services, ctx: Context, handler: Handler, verb: str, result: Result, answer: Answered
 ) -> Answered:
-    """Return the answer to a committed write in the form that the header Prefer asks for; without the header, and for a
-    result without the envelope, `answer`, into which the method's `result` was converted.
+    """Return the answer to a committed write, by the method `verb` of `handler`, in the form that the header Prefer
+    asks for; without the header, and for a result without the envelope, `answer`, into which the method's `result` was
+    converted.
 
     `return=minimal`: 204, unless the answer holds a secret. `return=representation`: the document that the write made
     or changed, read anew; `answer` if there is none. The header Preference-Applied says that the wish was met.

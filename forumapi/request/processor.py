@@ -191,8 +191,8 @@ def _decode(ctx: Context, operation: HandlerOperation) -> None:
 def _write(
     app: Services, ctx: Context, handler: Handler, operation: HandlerOperation, verb: str
 ) -> Answered:
-    """Answer a write, in one transaction that is committed at the end: identify the caller, claim the idempotency key,
-    run `_work`.
+    """Answer a write, by the method `verb` of `handler`, which `operation` declares, in one transaction that is
+    committed at the end: identify the caller, claim the idempotency key, run `_work`.
 
     A repeated key is answered by `Handler.replay` without writing; a guest's key is ignored. Raises Invalid for a
     malformed key, and for any key where the answer holds a secret; else the ApiError of the step that refuses the
@@ -231,9 +231,9 @@ def _write(
 
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:
     """Decode the body, locate the object and check permission on it in the order of content 1.2, which decides on the
-    status of a faulty write; then run the method and return its result. A DELETE of what is hidden from the caller does
-    nothing. Raises PreconditionFailed for a version other than that of If-Match, and the ApiError of the step that
-    refuses the write.
+    status of a faulty write; then run the method `verb`, which `operation` declares, and return its result. A DELETE of
+    what is hidden from the caller does nothing. Raises PreconditionFailed for a version other than that of If-Match,
+    and the ApiError of the step that refuses the write.
     """
     if verb == "PUT":
         located = ctx.located = handler.locate(ctx)

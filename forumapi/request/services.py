@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class Webhooks(Protocol):
-    """Part of the webhook sender that requests use."""
+    """Interface of the webhook sender, as far as requests use it."""
 
     def wake(self) -> None:
         """Have the sender's thread look for due deliveries at once, not only at its next poll; returns without waiting

@@ -195,7 +195,8 @@ def _http_date() -> str:
 def answer(
     wsgi: Wsgi, env: dict[str, Any], closes: Callable[[], bool]
 ) -> tuple[bytes, bool, StreamedBody | ConnectionUpgrade | None]:
-    """Call the application; return the bytes of its answer, and True if the connection ends with it.
+    """Call the application `wsgi` with the environment `env`; return the bytes of its answer, and True if the
+    connection ends with it.
 
     For a StreamedBody or ConnectionUpgrade the bytes are the head alone, and that object is the third value, which the
     caller sends and closes; else it is None. `closes()`, called after the application, returns True if the connection

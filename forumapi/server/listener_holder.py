@@ -48,8 +48,9 @@ ENDED: Final = b"ended"
 
 
 def notify(word: bytes) -> None:
-    """Write one line to the process that holds this process's sockets, if there is one. A worker that begins to serve
-    writes the number of workers that there are to be; the master writes ENDED for each worker that ended unasked.
+    """Write `word` as one line to the process that holds this process's sockets, if there is one. A worker that begins
+    to serve writes the number of workers that there are to be; the master writes ENDED for each worker that ended
+    unasked.
     """
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
@@ -162,8 +163,8 @@ def find(data: Path, kind: HeldKind = WEB) -> HolderState | None:
 
 
 def replace(data: Path, trial_s: float = 0, kind: HeldKind = WEB) -> HolderState:
-    """Ask the holding process on the data folder `data` to replace its web process, and wait for the outcome; return
-    its state, whose `failure` is "" for success.
+    """Ask the holding process of this kind on the data folder `data` to replace its web process, and wait for the
+    outcome; return its state, whose `failure` is "" for success.
 
     `trial_s`: seconds that its trial takes by the settings, so that the wait is longer; it sets no trial. Raises
     HoldError if no holding process runs there, or it ends or does not answer.

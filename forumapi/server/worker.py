@@ -398,8 +398,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             raise ConnectionAbortedError
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answer a request that ended with the exception `exc`: in the API's envelope if the parser refused the
-        request; for any other error log it and answer 500.
+        """Answer a request that ended with the exception `exc`, over the socket `client`: in the API's envelope if the
+        parser refused the request; for any other error log it and answer 500. `req` and `addr` are not used.
         """
         line = next((line for kind, line in _REFUSED if isinstance(exc, kind)), "")
         text = str(exc)
@@ -501,7 +501,7 @@ def _check_waiting() -> None:
 
 
 def _greenlet_ended(context: object, kind: Any, error: Any, trace: object) -> None:
-    """Log an exception that ended a greenlet, where gevent would print it."""
+    """Log `error`, an exception that ended a greenlet, where gevent would print it; ignore the other parameters."""
     log.logger.critical("a greenlet ended", exc_info=error)
 
 

@@ -147,7 +147,9 @@ _ANY_HOST = re.compile(
 
 
 def find(url: str) -> Embed | None:
-    """Return the frame to show below a link to `url`; None if `url` is no link of a known provider."""
+    """Return the frame to show below a link to `url`; None if `url` fits none of the forms of links in RULES, and is no
+    Google Calendar.
+    """
     parts = _URL.fullmatch(url)
     if parts is None or not _ANY_HOST.fullmatch(parts["host"]):
         return None

@@ -103,7 +103,8 @@ def _field_of(message: str) -> tuple[str, str]:
 
 def parse(data: bytes, content_type: str, into: type[T]) -> T:
     """Decode the body `data` into `into`, a struct or a list of structs. `content_type`: the header, for JSON or a
-    form; "", no header, counts as a form, which fits a flat struct alone.
+    form; "", no header, counts as a form. A form can carry neither a list of structs nor keys whose values are lists or
+    structs.
 
     Raises Invalid, with the code BAD_CONTENT_TYPE, UNPARSABLE, WRONG_TYPE, or OUT_OF_RANGE (numbers beyond 64 bits).
     """

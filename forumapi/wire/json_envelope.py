@@ -17,7 +17,7 @@ class EnvelopeSwitches:
 
     `context`: text to repeat in the envelope, "" for none. `always200`: the HTTP status is 200 for errors and redirects
     too. `bare`: the answer is `data` alone, without the envelope. `callback`: JavaScript function that JSONP calls, ""
-    for JSON. `depends_on_cookies`: a callback was asked for, though perhaps ignored.
+    for JSON. `depends_on_cookies`: a callback was asked for, which a cookie makes ignored, so that Vary names Cookie.
     """
 
     __slots__ = ("always200", "bare", "callback", "context", "depends_on_cookies")
@@ -53,8 +53,9 @@ def check_callback(name: str) -> str:
 
 
 def envelope(status: int, data: bytes, error: bytes, switches: EnvelopeSwitches) -> bytes:
-    """Return the body of a JSON answer from `data` and `error`, both JSON: in the envelope, which has the answer's
-    status `status`, also where `always200` hides it from HTTP; or as the switches ask, with `bare` without `error`.
+    """Return the body of a JSON answer from `data` and `error`, both JSON: the envelope, which has the answer's status
+    `status` also where `always200` hides it from HTTP; with the switch `bare`, `data` alone; with a `callback`, a call
+    of that function with either, and then the `context` if there is one, as arguments (JSONP).
     """
     if switches.bare:
         body = data
@@ -85,9 +86,9 @@ def _script_safe(text: bytes) -> bytes:
 
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
-    """Return the `data` of an error's answer as JSON: code, message, site and profile (P-07), and the scope that the
-    token lacks or a batch's wrong rows. `site_id`: 0 if the site is not known; `profile_id`: of the caller, 0 for a
-    guest.
+    """Return the `data` of an error's answer as JSON: number and name of the code, message, site and profile (P-07),
+    and the scope that the token lacks or a batch's wrong rows. `site_id`: 0 if the site is not known; `profile_id`: of
+    the caller, 0 for a guest, whose answer has no such key.
     """
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:

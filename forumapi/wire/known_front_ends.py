@@ -19,8 +19,9 @@ EVERY_SITE: Final = "*"
 class FrontEnd(NamedTuple):
     """Program that shows sites to visitors of its own, recognised by its `network` or, if that is None, by a secret.
 
-    `digest`: `sha256:` with the secret's hash in hexadecimal, "" if there is a network. `keys`: subdomain keys of the
-    sites that the program shows, or EVERY_SITE alone.
+    `name`: as in the settings; its requests are counted under it; `digest`: `sha256:` with the secret's hash in
+    hexadecimal, "" if there is a network. `keys`: subdomain keys of the sites that the program shows, or EVERY_SITE
+    alone.
     """
 
     name: str

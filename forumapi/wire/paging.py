@@ -52,7 +52,9 @@ def parse(limit: str, offset: str) -> Paging:
 
 
 def max_offset(total: int, limit: int) -> int:
-    """Return the offset of the last page of a list of `total` entries; 0 for an empty list."""
+    """Return the offset of the last page, of `limit` entries at most, of a list of `total` entries; 0 for an empty
+    list.
+    """
     return (total - 1) // limit * limit if total else 0
 
 
@@ -106,9 +108,9 @@ def page(
 ) -> bytes:
     """Return the page object of a list as JSON, with its links (platform 1.8).
 
-    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `type_path`: value of the
-    key `type`, a path of the API that stands for the kind of entries, such as /api/v1/profiles; `path`, `query` (as
-    received), `pairs` (the query decoded): of the request, for the links.
+    `items`: the page's entries as a JSON array; `total`: number of entries in the whole list; `paging`: limit and
+    offset of the page; `type_path`: value of the key `type`, a path of the API that stands for the kind of entries,
+    such as /api/v1/profiles; `path`, `query` (as received), `pairs` (the query decoded): of the request, for the links.
     """
     limit, offset = paging
     last = max_offset(total, limit)

@@ -46,7 +46,8 @@ _SEARCH_S: Final = 0.1
 
 class _BlockedRequest(WaitingRequest):
     """Waiting request, whose thread waits until the lock `turn` is free. `admission`: the place that was granted, None
-    before; `is_gone()` returns True if its client has hung up; `is_gone` None: nobody can tell.
+    before; `is_gone()` returns True if its client has hung up; `is_gone` None: nobody can tell. The other parameters
+    are those of WaitingRequest.
     """
 
     __slots__ = ("admission", "is_gone", "turn")
@@ -97,9 +98,9 @@ class Admission:
 
 class AdmissionGate:
     """Gate of a worker, which each request passes before its work. Its settings, set by `apply`: `address_limit`: most
-    requests in work of one guest address, 0 for any number; `queue`: most members' requests of one site that wait, and
-    most of its guests', of one address a fifth of them unless `address_limit` is 0; `wait_s`: longest wait; `weights`:
-    by subdomain key of a site, its weight beside other sites, 1 for a site that is not in it.
+    requests in work of one guest address, 0 for any number; `queue`: how many members' requests of one site may wait,
+    and how many of its guests', of which a fifth may be of one address (any number if `address_limit` is 0); `wait_s`:
+    longest wait; `weights`: by subdomain key of a site, its weight beside other sites, 1 for a site that is not in it.
     """
 
     def __init__(self) -> None:
@@ -149,9 +150,9 @@ class AdmissionGate:
         `address_limit`, "" for any other request; `is_member`: the request goes before the site's guests; `is_gone()`
         returns True if the client has hung up, None: nobody can tell.
 
-        Raises SiteBusy where the site's queue is full or the turn has not come within `wait_s`, TooMany where it has
-        not since the address is at its limit, or where as many requests of the address wait as may, Unavailable for a
-        client that has hung up.
+        Raises SiteBusy if the site's queue is full, or the turn has not come within `wait_s`; TooMany instead if it has
+        not come since the address was at its limit, and at once if as many requests of the address wait as may;
+        Unavailable for a client that has hung up.
         """
         queue = self._queue
         with self._lock:
@@ -290,8 +291,8 @@ class AdmissionGate:
                 self._pump()
 
     def _pump(self) -> None:
-        """Begin waiting requests while as few are in work as may begin at once; have further ones begin when the worker
-        has nothing to do. The lock must be held.
+        """Begin waiting requests as long as fewer are in work than may begin at once; have further ones begin when the
+        worker has nothing to do. The lock must be held.
         """
         queue = self._queue
         while queue.running < self._at_once and self._begin_next():

@@ -67,8 +67,9 @@ class CrawlGate(PollingThread):
         self, site: Site, ip: str, user_agent: str, offset: str, *, is_front_end: bool
     ) -> None:
         """Count one request of a guest with the address `ip`, unless it is a verified crawler's, or a browser's for a
-        page at an offset up to DEEP. `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a
-        front end sent the request, whose own User-Agent says nothing about the visitor, who counts as a browser.
+        page at an offset up to DEEP. `user_agent`: header of the request, by which crawlers and browsers are told;
+        `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a front end sent the request, whose
+        own User-Agent says nothing about the visitor, who counts as a browser.
 
         Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget: that of the settings, 0 for no
         limit, or a lower one in the site's policy.
@@ -141,9 +142,9 @@ class CrawlGate(PollingThread):
 
 
 def verify(outbound: Outbound, ip: str, crawler: Crawler) -> tuple[bool, float]:
-    """Look up the host names of an address, and the addresses of the first name that is in a domain of the crawler's.
-    Return (True if the address is among them, seconds for which the result is good); False also if there is no such
-    name or a look-up fails.
+    """Look up by DNS, with `outbound`, the host names of the address `ip`, and the addresses of the first name that is
+    in a domain of the crawler's. Return (True if `ip` is among them, seconds for which the result is good); False also
+    if there is no such name or a look-up fails.
     """
     try:
         address = ipaddress.ip_address(ip)

@@ -87,8 +87,8 @@ class SiteQueue:
 
 class DeficitRoundRobin:
     """Scheduler of waiting requests, to be used under a lock of the caller's; `count`: number of those that wait;
-    `running`: of those in work. `site_limit`: requests in work of one site; `address_limit`: those of one guest address
-    over all sites; 0: no limit.
+    `running`: of those in work. `site_limit`: most requests of one site in work; `address_limit`: most of one guest
+    address in work, over all sites; 0: no limit.
     """
 
     def __init__(self, site_limit: int, address_limit: int) -> None:

@@ -39,7 +39,9 @@ _MINUTE: Final = 60
 
 
 class _Use:
-    """Use of limits by one site, by their names: `read` on the UTC day `day`, `added` by this process since then."""
+    """Use of limits by one site, each by the name of the limit. `read`: as the database had it on the UTC day `day`;
+    `added`: what this process has counted since then.
+    """
 
     __slots__ = ("added", "day", "read")
 
@@ -119,8 +121,8 @@ class PlanLimits(PollingThread):
 
     def check(self, tx: Reader, site: Site, limit: str, count: int = 1) -> None:
         """Check that the site may take `count` more of what `limit` names: MEMBERS, STORAGE (in MB) or another name in
-        site_plan.py of which the database counts the use. Nothing is taken. Raises PlanLimit if that would be beyond
-        its plan.
+        site_plan.py of which the database counts the use. Nothing is taken; from 80 % of the limit on a notice to the
+        owner is kept for `poll`. Raises PlanLimit if that would be beyond its plan.
         """
         most = self.limits(site).get(limit)
         if most is None:

@@ -19,7 +19,8 @@ def admit(app: Services, ctx: Context, handler: Handler, verb: str) -> Admission
     `verb`: method that is run.
 
     A caller is a member here if this process has accepted the token before. Handlers whose answers take long without
-    much work wait for their turn, but their place is given back at once. Raises SiteBusy, TooMany, Unavailable.
+    much work (`is_limited_per_guest` is False) wait for their turn, but their place is given back at once. Raises
+    SiteBusy, TooMany, Unavailable.
     """
     is_member = bool(ctx.token) and app.token_buckets.knows(ctx.token)
     is_limited = verb == "GET" and not ctx.token and handler.is_limited_per_guest
