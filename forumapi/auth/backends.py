@@ -29,9 +29,10 @@ MAX_URLS: Final = 10
 
 class SignIn(Struct):
     """Body of POST /auth: the method's name, and the fields of all methods. Without `method` the method is "assertion"
-    (platform 3.3). `email`, `code`, `browser` and `link` are of the method email-code, `email` also of development;
-    `flow`, `state`, `code` and `iss` of identity providers; `flow` and `credential` of passkeys; `flow` and `code` of
-    the second factor; `Assertion` and `ClientSecret` of assertions.
+    (platform 3.3). `email`, `code`, `browser` (secret that a client keeps for one browser) and `link` (secret of a
+    mail's link) are of the method email-code, `email` also of development; `flow`, `state`, `code` and `iss` of
+    identity providers; `flow` and `credential` of passkeys; `flow` and `code` of the second factor; `Assertion` and
+    `ClientSecret` of assertions.
     """
 
     method: str | UnsetType = UNSET
@@ -48,7 +49,9 @@ class SignIn(Struct):
 
 
 class Begin(Struct):
-    """Body of POST /auth/begin: the method's name, and the URL to which the provider sends the browser back."""
+    """Body of POST /auth/begin: the method's name, and, for a method with a provider's page, the URL to which the
+    provider sends the browser back; without that the first of the setting `redirectUris`, else the site's /login/.
+    """
 
     method: str | UnsetType = UNSET
     redirectUri: str | UnsetType = UNSET
@@ -69,7 +72,7 @@ class Browser(NamedTuple):
 
 class Attempt(NamedTuple):
     """Request to begin or prove a sign-in, one for each call of a back end (a sign-in method's instance). `given`: its
-    body; `ip`: address of the client; `settings`: those of this back end on this site.
+    body; `ip`: address of the client, "" on a Unix socket; `settings`: those of this back end on this site.
 
     `request_reader`: reader of the request, whose count of statements grows by those of `write`; None: nothing is
     counted. `browser`: the one on the engine's own pages, None for a client of the API.
@@ -114,8 +117,9 @@ class Verified(NamedTuple):
     """E-mail address that the caller has proven to have. `client_id`: the operator's application that the sign-in is
     for, 0 for none.
 
-    `is_platforms`: the proof counts on all sites; False for the provider that a site's owner set up, which counts on
-    that site alone. `has_second_factor`: the method itself includes a second factor, so no code is asked for.
+    `is_platforms`: the proof counts on all sites; False, on this site alone: where the method runs on settings that the
+    site's owner stored, such as those of a provider, and for a passkey of the site's own domain. `has_second_factor`:
+    the method itself includes a second factor, so no code is asked for.
     """
 
     email: str
@@ -125,8 +129,8 @@ class Verified(NamedTuple):
 
 
 class Begun(NamedTuple):
-    """Result of a sign-in's first step: the flow's secret, and either `location`, the provider's page to visit, or
-    `public_key`, the argument of the browser's passkey call.
+    """Result of the first step of a sign-in, or of a passkey's registration: the flow's secret, and either `location`,
+    the provider's page to visit (else ""), or `public_key`, the argument of the browser's passkey call (else None).
     """
 
     flow: str
@@ -150,8 +154,9 @@ class Setting(NamedTuple):
 
     def checked(self, value: Any, place: str) -> Any:
         """Return `value`, checked by the setting's kind, in the form to be stored: a text without spaces around it, an
-        address as it is, or a list of these; "" or [] clears the setting. Raises Invalid for a value of another kind, a
-        long one, or an address that must not be used.
+        address as it is, or a list of these; "" or [] clears the setting. Raises Invalid for a value of another type,
+        unprintable characters, more than MAX_SETTING (2,000) characters or MAX_URLS (10) addresses, and for an address
+        that lacks scheme or host, has a fragment or user, or a scheme such as javascript.
 
         `place`: name of the field in that error.
         """
@@ -186,10 +191,10 @@ class Backend:
     """Base class of sign-in methods. An instance is made for one request and holds no database connection between
     calls.
 
-    `title`: name of the method for people; `settings`: those that an owner may set; `kind`: type of the sign-in, by
-    which clients choose the form to show. `is_listed` False: not offered as a first step. `is_abstract=True` in the
-    class statement: only a base of others, so it needs no name. `found`: all methods by name, whether allowed here or
-    not.
+    `name`: what bodies name as `method`; `title`: name of the method for people; `settings`: those that an owner may
+    set; `kind`: type of the sign-in, by which clients choose the form to show. `is_listed` False: not offered as a
+    first step. `is_abstract=True` in the class statement: only a base of others, so it needs no name. `found`: all
+    methods by name, whether allowed here or not.
     """
 
     name: ClassVar[str] = ""
@@ -209,18 +214,20 @@ class Backend:
 
     @classmethod
     def exists(cls, config: Config) -> bool:
-        """Return True if this platform's settings allow the method at all."""
+        """Return True if this platform's settings (`config`) allow the method at all; here always."""
         return True
 
     @classmethod
     def is_default(cls, config: Config) -> bool:
-        """Return True if the method is on where neither the site nor the platform has stored settings for it."""
+        """Return True if the method is on where neither the site nor the platform has stored settings for it; here
+        always.
+        """
         return True
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if these `settings` of the method hold all that it needs; a subclass may count those of the
-        platform (`config`) too.
+        """Return True if `settings`, those of the method on a site, have a value for each required one; a subclass may
+        count the platform's (`config`) too, or in their place.
         """
         return all(settings.get(one.name) for one in cls.settings if one.is_required)
 
@@ -326,11 +333,11 @@ def begin(
     database: Database,
     request_reader: Reader | None = None,
 ) -> Begun:
-    """Take the first step of a sign-in on `site`, by the back end that the body `given` names.
+    """Take the first step of a sign-in on `site`, by the back end that the body `given` names; return its result.
 
     `ip`: address of the client; `request_reader`: reader of the request, whose count of statements grows by those run
-    here; None: nothing is counted. Raises Invalid for an unknown method, NotImplementedHere if it is off or not set up,
-    and the errors of its `begin`.
+    here; None: nothing is counted. Raises Invalid for a method that is unknown or that the platform does not allow,
+    NotImplementedHere for one that is off or not set up on the site, and what the back end's `begin` raises.
     """
     name = given.method if isinstance(given.method, str) else ""
     found = _enabled(name, site, config, database, request_reader)
@@ -349,11 +356,13 @@ def verify(
     request_reader: Reader | None = None,
     browser: Browser | None = None,
 ) -> Verified | None:
-    """Let the back end that the body `given` names prove the caller's e-mail address, for a sign-in on `site`; None if
-    another step follows (a code was mailed).
+    """Return the e-mail address that the caller proves to the back end that the body `given` names ("assertion" without
+    a name), for a sign-in on `site`; None if another step follows (a code was mailed). `is_platforms` of the result is
+    False where the back end's settings are the site's own.
 
     `ip`, `request_reader`: as in `begin`; `browser`: for the engine's own pages, None for clients of the API. Raises
-    Invalid for an unknown method, NotImplementedHere if it is off or not set up, and the errors of its `verify`.
+    Invalid for a method that is unknown or that the platform does not allow, NotImplementedHere for one that is off or
+    not set up on the site, and what the back end's `refuse` and `verify` raise.
     """
     name = given.method if isinstance(given.method, str) else "assertion"
     found = _enabled(name, site, config, database, request_reader)

@@ -60,8 +60,9 @@ def confine(tx: Transaction, site_id: int, secret: str) -> None:
 
 
 def find(tx: Reader, site_id: int, value: str) -> Identity | None:
-    """Return the person whom `value`, that of a page session's cookie, signs in, banned or not; None for a browser that
-    is not signed in, for a person without a profile on this site, and if `value` is the secret of a token for the API.
+    """Return the identity of the person whom `value`, that of a page session's cookie, signs in, banned or not; None
+    for a browser that is not signed in or no longer, for a person without a profile on this site, and if `value` is the
+    secret of a token for the API.
     """
     try:
         found = identity.find(tx, site_id, value, IdentityQuery(IDENTITY))
@@ -72,8 +73,8 @@ def find(tx: Reader, site_id: int, value: str) -> Identity | None:
 
 
 def end(tx: Transaction, site_id: int, value: str) -> None:
-    """Sign out: delete the token that `value`, that of a page session's cookie, is the secret of; nothing happens if
-    there is none.
+    """Sign out: delete the token of a page session on this site whose secret is `value`, that of the session's cookie;
+    nothing happens if there is none.
     """
     tx.run(END, token_hash=identity.token_hash(value), site_id=site_id)
 

@@ -36,7 +36,7 @@ class AssertionBackend(Backend):
 
     @classmethod
     def is_ready(cls, config: Config, settings: Mapping[str, Any]) -> bool:
-        """Return True if the site or the platform has set the verifier's URL."""
+        """Return True if the verifier's URL is set, in the method's `settings` or in the platform's (`config`)."""
         return bool(settings.get("url") or config.assertion_verifier_url)
 
     def refuse(self, attempt: Attempt) -> None:
@@ -50,8 +50,8 @@ class AssertionBackend(Backend):
         """Return the e-mail address that the verifier reads from the assertion, with the id of the application whose
         secret was sent.
 
-        Raises Unauthorized if the application's secret is wrong or the verifier rejects the assertion, TooMany after
-        too many tries from the client address, BadGateway if the verifier fails.
+        Raises Unauthorized if the application's secret is wrong or the verifier rejects the assertion or names no valid
+        address, TooMany after too many tries from the client address, BadGateway if the verifier fails.
         """
         given, client_id = attempt.sign_in, _client(attempt)
         own = attempt.settings.get("url")
@@ -70,7 +70,7 @@ def _client(attempt: Attempt) -> int:
     """Return the id of the operator's application with the secret that was sent.
 
     Counts the try by client address, so that secrets can't be guessed. Raises Unauthorized for an unknown secret,
-    TooMany.
+    TooMany after too many tries from the client address.
     """
     given = attempt.sign_in.ClientSecret
     tries = TRIES_PER_CLIENT_ADDRESS._replace(most=attempt.config.sign_in_tries_per_client_address)
@@ -84,8 +84,8 @@ def _client(attempt: Attempt) -> int:
 
 
 def ask(out: Outbound, url: str, assertion: str, audience: str) -> str:
-    """Send the assertion to the verifier at `url`; return the e-mail address in its answer. `audience`: host of the
-    site that is signed in to.
+    """Send the assertion by the HTTP client `out` to the verifier at `url`; return the e-mail address in its answer.
+    `audience`: host of the site that is signed in to.
 
     Raises Unauthorized if the verifier rejects the assertion or names no valid address, BadGateway if it fails: no
     answer, another status than 200, or no JSON object.

@@ -135,8 +135,8 @@ class EmailCodeBackend(Backend):
         of that address on this site, and return the e-mail address: with a code the one in the request, with a link the
         one to which it was mailed.
 
-        Raises Invalid for a malformed address or a bad secret of the browser, TooMany after too many mails or tries,
-        Unauthorized for a wrong, used or expired code or link.
+        Raises Invalid for a malformed address or a secret of the browser that is missing, too short or too long,
+        TooMany after too many mails or tries, Unauthorized for a wrong, used or expired code or link.
         """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:

@@ -21,11 +21,12 @@ def claims(
     key_sets: Iterable[Callable[[], Mapping[str, Any]]],
     **how: Any,
 ) -> dict[str, Any]:
-    """Return the claims of a token, if a key of `key_sets` has signed it by one of `algorithms`. Raises one of the
-    errors in REFUSED if not.
+    """Return the claims of a token that a key of `key_sets` has signed by one of `algorithms`, whose times hold
+    (LEEWAY_S seconds are forgiven), and that passes the checks of `how`. Raises one of the errors in REFUSED for any
+    other token, and what a function of `key_sets` raises.
 
     Each of `key_sets` is a function that returns a JWK set, called only if each set before has no key or several keys
-    that fit. `how`: further arguments of PyJWT's `decode`.
+    that fit. `how`: further arguments of PyJWT's `decode`, such as `audience` and `issuer`.
     """
     header = jwt.get_unverified_header(token)
     algorithm, kid = header.get("alg"), header.get("kid")

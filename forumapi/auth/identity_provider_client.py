@@ -89,7 +89,8 @@ class _Cache:
         self._refetched: Lru[tuple[str, bool], list[float]] = Lru(REFETCHED_BYTES, plainly)
 
     def get(self, out: Outbound, url: str, *, is_plain: bool) -> Any:
-        """Return the JSON object at `url`, from the cache if it was fetched within CACHE_S. Raises as `_object`.
+        """Return the JSON object at `url`, from the cache if it was fetched in the last CACHE_S seconds (an hour), else
+        by `out`. Raises as `_object`.
 
         `is_plain`: True if http and private networks are allowed; part of the key.
         """
@@ -166,7 +167,8 @@ class Provider:
 
     def metadata(self) -> Metadata:
         """Return the provider's discovery document, cached for an hour; its issuer is not compared. Raises BadGateway
-        if it can't be fetched, lacks a URL, or has one that is not https (nor http, where `outbound` allows http).
+        if it can't be fetched, or if its issuer, keys, authorization or token endpoint is missing or no https URL (nor
+        http, where `outbound` allows http).
         """
         url = f"{self.issuer.rstrip('/')}/.well-known/openid-configuration"
         said = _cache.get(self._out, url, is_plain=self._is_plain)
@@ -202,10 +204,11 @@ class Provider:
         return found
 
     def claims(self, token: str, metadata: Metadata, **how: Any) -> dict[str, Any]:
-        """Verify a token with this provider's keys; return its claims. `how`: what PyJWT shall check besides
-        (`audience`, `issuer`, …).
+        """Verify a token with this provider's keys; return its claims. `metadata`: discovery document of the provider,
+        which names the keys and the algorithms. `how`: what PyJWT shall check besides (`audience`, `issuer`, …).
 
-        Raises Unauthorized for a token that is not valid, BadGateway if the keys can't be fetched.
+        Raises Unauthorized for a token that none of the keys has signed, that is expired, or that fails one of those
+        checks, BadGateway if the keys can't be fetched.
         """
         from forumapi.auth import id_token
 
@@ -224,8 +227,8 @@ class Provider:
             raise Unauthorized(_REFUSED) from None
 
     def userinfo(self, metadata: Metadata, access_token: str, subject: str) -> dict[str, Any]:
-        """Fetch the claims about a person from the provider's userinfo endpoint. Raises BadGateway if the provider
-        fails.
+        """Fetch the claims about a person from the userinfo endpoint in `metadata`, which must have one. Raises
+        BadGateway if the provider fails.
 
         Raises Unauthorized if the provider refuses the access token, or its claims are not about `subject` (the `sub`
         of the id_token).
@@ -247,7 +250,8 @@ def exchange(
     client_secret: str,
     takes_basic: bool = True,
 ) -> Tokens:
-    """Send the token request `body` to the token endpoint `url` as the client `client_id`; return the tokens.
+    """Send the token request `body`, form-encoded, with the code and the client's id, to the token endpoint `url` as
+    the client `client_id`; return the tokens.
 
     `takes_basic`: the secret goes into a Basic header, else into the body; a `client_secret` that is "" is not sent.
     Raises Unauthorized if the code is refused, BadGateway if the provider fails.
@@ -268,7 +272,8 @@ def exchange(
 def get_json(config: Config, url: str, access_token: str) -> Any:
     """Fetch `url` with the bearer token `access_token`; return the parsed JSON, of any type.
 
-    Raises Unauthorized for status 401 or 403, BadGateway for any other failure or a body that is not JSON.
+    Raises Unauthorized for status 401 or 403, BadGateway for any other status than 200, without an answer, and,
+    whatever the status, for a body that is not JSON.
     """
     headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
     try:

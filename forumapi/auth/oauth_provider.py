@@ -218,8 +218,8 @@ class OAuthProvider:
         return self._told(f"{asked.redirect_uri}{mark}{urlencode(told)}")
 
     def _told(self, location: str) -> str:
-        """Return the redirect URI `location` with the parameter `iss` added, by which a client of many providers can't
-        mix them up (RFC 9207).
+        """Return the redirect URI `location`, which has a query already, with the parameter `iss` added, by which a
+        client of many providers can't mix them up (RFC 9207).
         """
         return f"{location}&{urlencode({'iss': self._site.origin})}"
 
@@ -248,8 +248,8 @@ class OAuthProvider:
         return self._ask(self._introspection.create_introspect_response, pairs, authorization)
 
     def device(self, pairs: Pairs, authorization: str) -> OAuthAnswer:
-        """Issue a device code and a user code, for a device without a browser (RFC 8628); refused unless the client was
-        registered for that, and for a request that names a resource. `pairs`, `authorization`: as in `token`.
+        """Issue a device code and a user code, for a device without a browser (RFC 8628); refused for a client that was
+        not registered for that, and for a request that names a resource. `pairs`, `authorization`: as in `token`.
         """
         answer = self._ask(self._device.create_device_authorization_response, pairs, authorization)
         if answer.status != 200:

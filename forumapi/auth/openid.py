@@ -42,8 +42,9 @@ class RedirectBackend(Backend, is_abstract=True):
     def begin(self, attempt: Attempt) -> Begun:
         """Store a new flow; return its secret and the URL of the provider's page.
 
-        Without a redirect URI in the request it is the first of the settings, or the site's /login/. Raises Invalid for
-        one that is not among those, TooMany for too many flows of a client address, BadGateway if the provider fails.
+        Without a redirect URI in the request the first of the setting `redirectUris` is taken, or the site's /login/ if
+        that setting is empty. Raises Invalid for a redirect URI that is not among those, TooMany for too many flows of
+        a client address, BadGateway if the provider fails.
         """
         sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
@@ -69,8 +70,8 @@ class RedirectBackend(Backend, is_abstract=True):
     def verify(self, attempt: Attempt) -> Verified:
         """Use up the flow, exchange the code at the provider, and return the e-mail address that the provider verified.
 
-        Raises Unauthorized for an unknown flow, a wrong code or an address that is not verified, TooMany for too many
-        tries of a client address, BadGateway if the provider fails.
+        Raises Unauthorized for an unknown flow, a missing or wrong code or an address that is not verified, TooMany for
+        too many tries of a client address, BadGateway if the provider fails.
         """
         given = attempt.sign_in
         flow, state, code = (
@@ -94,8 +95,8 @@ class RedirectBackend(Backend, is_abstract=True):
         raise NotImplementedError
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Send the token request `request` (a form, with the code) to the provider; return the person's verified e-mail
-        address.
+        """Send the token request `request` (form-encoded, with the code) to the provider; return the person's verified
+        e-mail address.
 
         `nonce`: the one that the id_token must repeat. Raises Unauthorized if the provider refuses the code or has
         verified no address, BadGateway if it fails.
@@ -123,7 +124,9 @@ class OpenidBackend(RedirectBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return the provider's issuer, exactly as its own documents have it."""
+        """Return the provider's issuer from `settings`, those of this method on the site, exactly as the provider's own
+        documents have it.
+        """
         return str(settings["issuer"])
 
     def metadata(self, found: Provider) -> Metadata:
@@ -143,9 +146,10 @@ class OpenidBackend(RedirectBackend):
         return self.metadata(self._provider(attempt)).authorization
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
-        """Exchange the code and verify the id_token; return the verified e-mail address in it, or that of userinfo if
-        it has none. Raises Unauthorized for an id_token or issuer that is not valid too, and else as
-        `RedirectBackend.email`.
+        """Exchange the code in `request`, the form-encoded body of a token request, and verify the id_token, which must
+        repeat `nonce`; return the verified e-mail address in the id_token, or that of userinfo if it has none. Raises
+        Unauthorized if the provider refuses the code or has verified no address, and if the id_token, or the issuer
+        that the browser brought back, is not as expected; BadGateway if the provider fails.
         """
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)
@@ -179,12 +183,14 @@ class OpenidBackend(RedirectBackend):
     def check(
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
-        """Check claims of an id_token that this provider needs beyond the standard: none here. `settings`: the site's
-        of this method. Raises Unauthorized.
+        """Check what this provider needs of an id_token's `claims` beyond the standard: nothing here; a subclass raises
+        Unauthorized. `metadata`: discovery document of the provider; `settings`: those of this method on the site.
         """
 
     def is_verified(self, claims: Mapping[str, Any]) -> bool:
-        """Return True if the claims say that the provider has verified the e-mail address."""
+        """Return True if `claims`, those of the id_token and perhaps of userinfo, say that the provider has verified
+        the e-mail address.
+        """
         return claims.get("email_verified") in (True, "true")
 
     def _provider(self, attempt: Attempt) -> Provider:

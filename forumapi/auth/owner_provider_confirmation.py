@@ -89,8 +89,8 @@ def profile_of_code(tx: Reader, site_id: int, given: str) -> int:
 
 
 def confirm(tx: Transaction, author: Author) -> None:
-    """Open the author's huddles to sign-ins through the owner's provider, from now on and for good, and record that in
-    the audit; nothing happens if that was confirmed before.
+    """Open the huddles of the profile that `author` names to sign-ins through the owner's provider, from now on and for
+    good, and record that in audit and event log, as done by `author`; nothing happens if that was confirmed before.
     """
     if tx.run(CONFIRM, site_id=author.site_id, profile_id=author.profile_id):
         journal.record(tx, author, journal.PATCHED, itemtypes.PROFILE, author.profile_id)

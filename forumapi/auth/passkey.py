@@ -27,7 +27,8 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 def domain(site: Site) -> str:
     """Return the domain (RP ID) of passkeys on a site's pages: the site's own, if it has one, else the platform's.
 
-    For a platform whose domain has no dot, such as `localhost`, which browsers refuse, it is the site's host.
+    Browsers refuse a domain without a dot, such as `localhost`: in place of such a platform's domain it is the site's
+    host.
     """
     if _has_own(site):
         return str(urlsplit(site.url).hostname)
@@ -48,8 +49,9 @@ class PasskeyBackend(Backend):
     kind = "passkey"
 
     def begin(self, attempt: Attempt) -> Begun:
-        """Store a new flow with its challenge. No user is named: the device offers its passkeys for the site's domain.
-        Raises TooMany for too many flows of a client address.
+        """Store a new flow with its challenge; return the flow's secret and the argument of
+        `navigator.credentials.get`. No user is named: the device offers its passkeys for the site's domain. Raises
+        TooMany for too many flows of a client address.
         """
         from forumapi.auth import webauthn_ceremony
 
@@ -97,8 +99,8 @@ class PasskeyBackend(Backend):
 
 
 def offer(tx: Transaction, site: Site, owner: UnlimitedTokenUser) -> Begun:
-    """Begin to register a passkey of `owner`: store a new flow with its challenge, and return the flow's secret and the
-    argument of `navigator.credentials.create`.
+    """Begin to register a passkey of the user `owner` for the site's domain: store a new flow with its challenge, and
+    return the flow's secret and the argument of `navigator.credentials.create`.
     """
     from forumapi.auth import webauthn_ceremony
 
@@ -118,8 +120,8 @@ def register(
     name: str,
 ) -> int:
     """Use up the flow of `offer` and store the passkey in `credential`, the browser's answer, under `name`; return the
-    id of its row. Raises Invalid for a flow that is unknown, too old or another's, for an answer that does not fit it,
-    for a passkey that is registered already, and beyond the number that one user may have.
+    id of its row. Raises Invalid for a flow that is unknown, too old or another user's, for an answer that does not fit
+    it, for a passkey that is registered already, and beyond the number that one user may have.
     """
     from forumapi.auth import webauthn_ceremony
 

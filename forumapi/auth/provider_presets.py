@@ -33,7 +33,7 @@ class GoogleBackend(OpenidBackend):
     settings = _CLIENT
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return Google's issuer."""
+        """Return Google's issuer, whatever the `settings`."""
         return "https://accounts.google.com"
 
 
@@ -58,7 +58,9 @@ class MicrosoftBackend(OpenidBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return the address below which the configured tenant's discovery document stands, such as …/common/v2.0."""
+        """Return the address below which the discovery document of the tenant in `settings` stands, such as
+        …/common/v2.0.
+        """
         authority = str(settings.get("authority") or "https://login.microsoftonline.com")
         return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
 
@@ -82,7 +84,7 @@ class MicrosoftBackend(OpenidBackend):
         self, claims: Mapping[str, Any], metadata: Metadata, settings: Mapping[str, Any]
     ) -> None:
         """Check, where the discovery document's issuer is a template, that the token's issuer is this template filled
-        with the token's own tenant. Raises Unauthorized.
+        with the token's own tenant. Raises Unauthorized. `settings` play no part.
         """
         tenant = claims.get("tid")
         if "{tenantid}" not in metadata.issuer:
@@ -113,7 +115,7 @@ class Auth0Backend(OpenidBackend):
     )
 
     def issuer(self, settings: Mapping[str, Any]) -> str:
-        """Return the tenant's URL, with a slash at its end."""
+        """Return the URL of the tenant whose host name `settings` have as `domain`, with a slash at its end."""
         return f"https://{settings['domain']}/"
 
 
@@ -135,7 +137,7 @@ class GithubBackend(RedirectBackend):
     )
 
     def authorization_url(self, attempt: Attempt) -> str:
-        """Return the URL of the page on which GitHub asks for consent."""
+        """Return the URL of the page on which GitHub, or the enterprise server in the settings, asks for consent."""
         return f"{_site(attempt.settings)}/login/oauth/authorize"
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:

@@ -26,8 +26,9 @@ class SecondFactorBackend(Backend):
 
     def verify(self, attempt: Attempt) -> Verified:
         """Use up the code and the flow; return what the first method proved, with `has_second_factor` True. A wrong
-        code leaves the flow, of whose tries it uses up one. Raises Unauthorized for a wrong code or an unknown flow,
-        TooMany after too many tries.
+        code leaves the flow, of whose tries it uses up one. Raises Unauthorized for a wrong code, and for a flow that
+        is unknown, too old or was tried five times; TooMany after too many tries of the user or from the client
+        address.
         """
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""

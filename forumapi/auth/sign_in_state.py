@@ -55,8 +55,9 @@ TRY = Query(
 def begin(
     tx: Transaction, kind: str, site_id: int, payload: dict[str, Any], *, state: str = ""
 ) -> str:
-    """Store `payload` for the next step of a flow (a sign-in or registration of several requests), for TTL_S; return
-    the flow's secret. `kind`: what is begun, such as the name of a sign-in method; `state`: OAuth state, "" for none.
+    """Store `payload` for the next step of a flow (a sign-in or registration of several requests), for TTL_S seconds
+    (ten minutes); return the flow's secret. `kind`: what is begun, such as the name of a sign-in method; `state`: OAuth
+    state, "" for none.
     """
     flow = secrets.token_urlsafe(32)
     tx.run(
@@ -75,7 +76,7 @@ def take(
     tx: Transaction, kind: str, site_id: int, flow: str, *, state: str = ""
 ) -> dict[str, Any] | None:
     """Delete a flow and return its payload. None, and nothing is deleted, if its secret, `kind`, site or `state` is
-    another, or it is too old.
+    another than at `begin`, or the flow is too old.
     """
     found = tx.value(TAKE, kind=kind, secret_hash=_hash(flow, state), site_id=site_id)
     return None if found is None else json_fragments.loads(found)
@@ -90,8 +91,8 @@ def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, An
 
 
 def count(given: Attempt, limit: Limit) -> None:
-    """Count a step of a sign-in against `limit` by its client's network; clients on a Unix socket have none and are not
-    counted. Raises TooMany once the network is at the limit.
+    """Count a step of the sign-in `given` against `limit` by its client's network, in a transaction of its own; clients
+    on a Unix socket have none and are not counted. Raises TooMany once the network is at the limit.
     """
     if given.ip:
         with given.write() as tx:

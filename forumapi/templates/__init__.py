@@ -50,8 +50,8 @@ ENVIRONMENT.globals.update(light=LIGHT, dark=DARK)
 
 def render(name: str, /, **values: object) -> str:
     """Return the text of a template filled with `values`, by its path in forumapi/templates, such as `pages/page.css`.
-    `values`: value of each of the template's variables by name. Raises TemplateNotFound for an unknown path,
-    UndefinedError if the template uses a name that has no value.
+    `values`: value of each of the template's variables by name, besides `light` and `dark` (Look), which every template
+    has. Raises TemplateNotFound for an unknown path, UndefinedError if the template uses a name that has no value.
     """
     return ENVIRONMENT.get_template(name).render(values)
 
