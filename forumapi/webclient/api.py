@@ -22,8 +22,8 @@ class Failure(Exception):
     (`detail`, "" without one), and `Retry-After` in seconds (0 without that header, or if it is no number).
 
     `data`: the answer's `data` where that is an object, else {}. An API that can't be reached is a Failure too: status
-    503, `is_unreachable`. The website raises it itself too, with code 0, for values that it can't send or use; `detail`
-    is then in the visitor's language where a form shows it.
+    503, `retry_after` 5, `is_unreachable`. The website raises it itself too, with code 0, for values that it can't send
+    or use; `detail` is then in the visitor's language where a form shows it.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class Api:
     `live_cursor`: position in the site's live events before the first answer, "" if no answer named one.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
-    was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer; calls of
-    `still_holds` count only where it raises.
+    was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer. The requests
+    that `still_holds` sends are not among `asked`, and make it None only where `still_holds` raises.
 
     `failed`: True once a call had no answer, or was answered with 429 or from 500 on: what it asked for may come later.
 

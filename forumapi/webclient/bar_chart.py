@@ -52,8 +52,8 @@ class BarChart(NamedTuple):
 
 
 def bar_chart(values: Sequence[Sequence[float]]) -> BarChart:
-    """Return the chart of `values`: for each bar, from left to right, the values from 0 on that it stacks from the
-    bottom up, one of each series. Raises ValueError without a bar.
+    """Return the chart of `values`: for each bar, from left to right, the values that it stacks from the bottom up, one
+    of each series, none below 0. Raises ValueError without a bar.
 
     The axis ends at the sum of the highest bar, rounded up to 1, 2 or 5 times a power of ten; at 1 if all values are 0.
     """

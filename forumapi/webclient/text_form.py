@@ -160,7 +160,7 @@ class Writing:
 
     @property
     def is_refused(self) -> bool:
-        """Return True if `check`, an upload or the API has found a reason not to post the form."""
+        """Return True if a reason not to post the form is kept, the website's (`problem`) or the API's (`failure`)."""
         return bool(self.problem or self.failure)
 
     def reason(self, visit: Visit) -> str:
@@ -218,8 +218,8 @@ class Writing:
             self.problem, self.status = problem, status
 
     def failed(self, failure: Failure) -> None:
-        """Keep the API's refusal, unless a reason is kept already. Raises it again if its status is not in
-        WRITING_REFUSALS, after which forms are shown again.
+        """Keep the API's refusal and its status, unless a reason is kept already. Raises it again if its status is not
+        in WRITING_REFUSALS, after which forms are shown again.
         """
         if failure.status not in WRITING_REFUSALS:
             raise failure
@@ -299,7 +299,7 @@ def file_problem(visit: Visit, name: str, failure: Failure) -> str:
 
 def attach(visit: Visit, comment: int, files: Iterable[SentFile]) -> None:
     """Attach uploaded files to the comment with this id, besides those attached already, one call each. Raises Failure
-    at the first file that the API refuses.
+    at the first file that the API refuses; those before it stay attached.
     """
     for one in files:
         body = {"fileHash": one.hash, "fileName": one.name}

@@ -64,8 +64,8 @@ class Visit:
     `json`.
 
     `query`: query parameters by name, the first value of each; `form` and `files`: fields and files of the sent form,
-    None without one; `writing`: state of a refused form with a text, for the page that shows it again. `me` and `site`
-    are read from the API when they are first asked for.
+    None without one; `writing`: state of a refused form with a text, for the page that shows it again, None without
+    one. `me` and `site` are read from the API when they are first asked for.
     """
 
     def __init__(self, website: Website, environ: dict[str, Any]) -> None:
@@ -156,8 +156,9 @@ class Visit:
         return found
 
     def named_moderators(self, microcosm: int) -> list[int]:
-        """Return the ids of the profiles that moderate a microcosm, given by id; [] for 0, on a site that names no
-        moderators, and for a microcosm that the visitor may not read. Raises Failure for other refusals.
+        """Return the ids of the profiles that own or moderate the microcosm with the id `microcosm`, ascending, 100 at
+        most; [] for 0, on a site that names no moderators, and for a microcosm that the visitor may not read. Raises
+        Failure for other refusals.
         """
         if not microcosm or not self.site.get("namesModerators"):
             return []

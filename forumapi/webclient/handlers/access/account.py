@@ -187,11 +187,11 @@ class FactorView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret and shows
-        recovery codes, "recovery" makes and shows new recovery codes, and "off" switches the factor off and leads to
-        the page anew, both by a code of the app. A refusal whose status is in SHOWN (400, 401, 403 and others) shows
-        the page again with that status; another `do` raises Refused with 400. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes, Failure for other refusals.
+        """Do what `do` says: "begin" shows a new secret, "on" switches the factor on by a code of that secret, renews
+        the session cookie and shows recovery codes, "recovery" makes and shows new recovery codes, and "off" switches
+        the factor off and leads to the page anew, both by a code of the app. A refusal whose status is in SHOWN (400,
+        401, 403 and others) shows the page again with that status; another `do` raises Refused with 400. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         visit.fresh_member()
         step, code = visit.field("do"), visit.field("code").strip()

@@ -95,8 +95,9 @@ class CreateCommentView(View):
         its HTML as JSON to a script. A form without text or too long, and a refusal whose status is in WRITING_REFUSALS
         (400, 403, 404 and others), show the page with the form again, as it was filled in; a comment to which a file
         can't be attached is posted all the same, and the form, sent again unchanged, posts no second one. Raises
-        SignInFirst for guests, Refused with 400 without an `itemType` of COMMENTED or an `itemId`, Failure for other
-        refusals, and for any if the member may not read that page.
+        SignInFirst for guests, Refused with 400 unless the field `itemType` is in COMMENTED (conversation, event, poll,
+        huddle, profile) and `itemId` is an id, Failure for other refusals, and for any if the member may not read that
+        page.
         """
         visit.member()
         kind, item = visit.field("itemType"), visit.number("itemId")
@@ -199,8 +200,8 @@ class DeleteCommentView(View):
 
     def get(self, visit: Visit, comment: int) -> Answer:
         """Ask for confirmation to delete the comment with the id `comment`; for one that is deleted already, offer
-        moderators to restore it. Raises Refused with 403 for members who may do neither, SignInFirst for guests,
-        Failure if the member may not read the comment.
+        moderators to restore it. Raises Refused with 403 for members who may not delete the comment or, if it is
+        deleted, do not moderate there; SignInFirst for guests, Failure if the member may not read the comment.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")

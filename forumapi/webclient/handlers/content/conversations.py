@@ -25,7 +25,9 @@ class ConversationsView(View):
     """List of all conversations of the site that the visitor may read."""
 
     def get(self, visit: Visit) -> Answer:
-        """List conversations from the query's `offset` on: sticky ones first, then by last activity, latest first."""
+        """List conversations from the query's `offset` on: sticky ones first, then by last activity, latest first; the
+        first ones if the API refuses that offset.
+        """
         found = visit.listed("/conversations")
         return visit.page("conversations.html", list=found["conversations"])
 
@@ -45,6 +47,6 @@ class EditConversationView(EditItemView):
     template = "edit_conversation.html"
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return `microcosmId` for the API if the sent form chooses a microcosm, else {}."""
+        """Return `microcosmId` for the API if the sent form chooses a microcosm, else {}. `writing` plays no part."""
         place = visit.number("microcosmId")
         return {"microcosmId": place} if place else {}

@@ -65,8 +65,8 @@ class SaveDraftView(View):
         A script gets JSON under the same status: `version` of the draft (0: none is stored), `other`, the stored text
         if that is another version, else null, and `problem`, the reason for a refusal, "" without one. `place`, `id`:
         type and id of the thing that the draft comments on, or of the microcosm in which it begins an item of the type
-        in the field `itemType`. Raises SignInFirst for guests, Refused with 400 for a type that has no drafts, Failure
-        for other refusals.
+        in the field `itemType`. Raises SignInFirst for guests, Refused with 400 for a new item of a type that is not in
+        DRAFTED_ITEMS (conversation, event, poll), Failure for other refusals.
         """
         visit.member()
         item_type = visit.field("itemType")

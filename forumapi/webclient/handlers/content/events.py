@@ -16,14 +16,15 @@ ANSWERS: Final = ("yes", "maybe", "no")
 
 
 class EventsView(View):
-    """List of the site's events: those to come, the next one first; with the query parameter `past` those before now,
-    the latest first; with `mine` only those of them to which the member has answered yes; for guests `mine` changes
-    nothing.
+    """List of the site's events: those that begin later than now, the next one first; with the query parameter `past`
+    those that began before now, the latest first; with `mine` only those of them to which the member has answered yes;
+    for guests `mine` changes nothing.
     """
 
     def get(self, visit: Visit) -> Answer:
-        """List events from the query's `offset` on: those to come, the next one first, or with the query parameter
-        `past` those before now, the latest first; with `mine` only those of them to which the member has answered yes.
+        """List events from the query's `offset` on: those that begin later than now, the next one first, or with the
+        query parameter `past` those that began before now, the latest first; with `mine` only those of them to which
+        the member has answered yes; for guests `mine` changes nothing.
         """
         is_past = "past" in visit.query
         today = visit.now.strftime("%Y-%m-%dT%H:%M")
@@ -43,8 +44,8 @@ class EventView(View):
     """Page of an event: time, place, attendees, the member's own answer, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the event with the id `item`, and its comments from the query's `offset` on. Raises Failure if the
-        visitor may not read the event, and for an offset that the API refuses.
+        """Show the event with the id `item`, and its comments from the query's `offset` on, oldest first. Raises
+        Failure if the visitor may not read the event, and for an offset that the API refuses.
         """
         return self.show(visit, item)
 
@@ -99,7 +100,8 @@ class AttendeesView(View):
 
     def get(self, visit: Visit, item: int) -> Answer:
         """List the attendees of the event with the id `item` from the query's `offset` on: by answer (yes, maybe,
-        invited, no), then by the time of the answer. Raises Failure if the visitor may not read the event.
+        invited, no), then by the time of the answer, earliest first. Raises Failure if the visitor may not read the
+        event.
         """
         event = visit.api.get(f"/events/{item}", limit=5)
         found = visit.api.get(f"/events/{item}/attendees", offset=visit.query.get("offset"))

@@ -38,8 +38,9 @@ class HuddlePageView(View):
     """Page of a huddle: participants, comments, and the forms to answer and to add people."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the huddle with the id `item`, and its comments from the query's `offset` on; the first ones if the API
-        refuses that offset. Raises Refused with 404 for members who take no part, Failure for other refusals.
+        """Show the huddle with the id `item`, and its comments from the query's `offset` on, oldest first; the first
+        ones if the API refuses that offset. Raises Refused with 404 for members who take no part, Failure for other
+        refusals.
         """
         return self.show(visit, item)
 
@@ -232,8 +233,8 @@ class People:
     @classmethod
     def of_form(cls, visit: Visit) -> People:
         """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id, space, name; the first
-        100), and names typed into `to`, which are looked up unless they are more than MOST_NAMES (20). Raises Failure
-        if the API refuses a look-up.
+        100), and names typed into `to` (between spaces, commas or semicolons), which are looked up unless they are more
+        than MOST_NAMES (20). Raises Failure if the API refuses a look-up.
         """
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()

@@ -20,9 +20,9 @@ class CreateItemView(View):
     """Base class of forms for a new item in a microcosm with its first comment, which can be kept as a draft,
     previewed, and carry files.
 
-    A subclass sets `kind` (its item type) and `template`, and overrides `body` for the fields that only its type has.
-    `needs_text` True: a form without a text for the first comment is refused; False: it is refused only if it has
-    files, which would hang on that comment.
+    A subclass sets `kind` (its item type) and `template`, and overrides `begun` and `body` for the fields that only its
+    type has. `needs_text` True: a form without a text for the first comment is refused; False: it is refused only if it
+    has files, which would hang on that comment.
     """
 
     takes_files = True
@@ -44,9 +44,10 @@ class CreateItemView(View):
         return {}
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
-        """Show the form with the member's draft for this microcosm. `microcosm` 0: the form offers microcosms to choose
-        from. Raises SignInFirst for guests, Refused with 403 for members who may not create such an item there, Failure
-        if the member may not read it.
+        """Show the form with the member's draft for the microcosm with the id `microcosm`, and what `begun` proposes
+        for the fields that the draft lacks. `microcosm` 0: the form offers microcosms to choose from. Raises
+        SignInFirst for guests, Refused with 403 for members who may not create such an item there, Failure if the
+        member may not read it.
         """
         visit.member()
         writing = visit.writing
@@ -143,8 +144,8 @@ class EditItemView(View):
         return {}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
-        """Return the stored item, as the API shows it, as plain text, a line a field, to be shown beside a form that
-        was sent after somebody else had changed the item; in this class the title alone.
+        """Return the stored item `item`, which is as the API shows it, as plain text, a line a field, to be shown
+        beside a form that was sent after somebody else had changed the item; in this class the title alone.
         """
         return str(plain(item["title"]))
 

@@ -27,8 +27,8 @@ class PollView(View):
     """Page of a poll: question, form to vote, results, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
-        """Show the poll with the id `item`, and its comments from the query's `offset` on. Raises Failure if the
-        visitor may not read the poll, and for an offset that the API refuses.
+        """Show the poll with the id `item`, and its comments from the query's `offset` on, oldest first. Raises Failure
+        if the visitor may not read the poll, and for an offset that the API refuses.
         """
         return self.show(visit, item)
 
@@ -103,8 +103,8 @@ class EditPollView(EditItemView):
     template = "poll_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return question, choices with their ids, and how votes are taken and shown, but not `named`, of the stored
-        poll `item`, which is as the API shows it, as the form's fields.
+        """Return question, choices with their ids, and how votes are taken and shown, but not `named` (if voters are
+        named), of the stored poll `item`, which is as the API shows it, as the form's fields.
         """
         return {
             "question": [plain(item["question"])],
@@ -116,8 +116,9 @@ class EditPollView(EditItemView):
         }
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the keys of the API's body that only polls have, from the form `writing`: question, all choices that
-        stay, with the ids of those that exist, and how votes are taken and shown, but not `named`.
+        """Return the keys of the API's body that only polls have, from the form `writing`: question, all choices whose
+        line is not empty, with the ids of those that are stored already, and how votes are taken and shown, but not
+        `named` (if voters are named).
         """
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []

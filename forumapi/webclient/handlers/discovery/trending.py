@@ -10,6 +10,6 @@ class TrendingPageView(View):
     """Page of the site's trending items, those with the highest scores of recent activity."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the trending items that the visitor may read, the highest score first."""
+        """Show the trending items that the visitor may read, 25 at most, the highest score first."""
         found = visit.api.get("/trending")
         return visit.page("trending.html", list=found["items"])

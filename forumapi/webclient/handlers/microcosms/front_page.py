@@ -20,9 +20,9 @@ class FrontView(View):
     """Front page of a site; on the platform's own host, the list of sites in its place."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the items that were written in last, NEWEST (20) of them at most, the tree of microcosms, and at most
-        NAMED (5) of the people who are online. A guest who may read no microcosm sees how to get in. On the platform's
-        own host, show the list of sites in place of all this.
+        """Show the conversations, events and polls with the latest activity, NEWEST (20) of them at most, the tree of
+        microcosms, and at most NAMED (5) of the people who are online. A guest who may read no microcosm sees how to
+        get in. On the platform's own host, show the list of sites in place of all this, as `show_front` does.
         """
         if is_platform(visit):
             return show_front(visit)

@@ -16,8 +16,8 @@ class MicrocosmPageView(View):
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
         """Show the microcosm with the id `microcosm`, and its entries from the query's `offset` on: sticky ones, then
-        the microcosms below it, then its items by last activity. For an offset that the API refuses, show the first
-        entries. Raises Failure if the visitor may not read the microcosm.
+        the microcosms below it, then its items by last activity, latest first. For an offset that the API refuses, show
+        the first entries. Raises Failure if the visitor may not read the microcosm.
         """
         return self.show(visit, visit.listed(f"/microcosms/{microcosm}"))
 
@@ -37,6 +37,6 @@ class MicrocosmsView(MicrocosmPageView):
 
     def get(self, visit: Visit) -> Answer:  # type: ignore[override]
         """Show the root microcosm, and its entries from the query's `offset` on: sticky ones, then the microcosms below
-        it, then its items by last activity. For an offset that the API refuses, show the first entries.
+        it, then its items by last activity, latest first. For an offset that the API refuses, show the first entries.
         """
         return self.show(visit, visit.listed("/microcosms"))

@@ -63,8 +63,9 @@ class ModerateView(View):
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
         """Take the action in the field `do` on the thing with the id `item`: "move" an item into the microcosm whose id
         is the field `place`, or a key of DEEDS, such as "hide"; then lead to the page of the queue that the form stood
-        on, else to the thing, to its page of actions, or, if the thing is gone for the member, to its microcosm. A
-        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status.
+        on; else, after "delete", "hide" and "restore", to the thing's page of actions, or, if the thing is gone for the
+        member, to its microcosm (the field `place`); else to the thing. A refusal whose status is in FORM_REFUSALS
+        (400, 403 and others) shows the page again with that status.
 
         `kinds`: plural of the thing's type, such as `events`. Raises SignInFirst for guests, Refused with 400 for
         another `do` and a `place` that is no number, Failure for other refusals, and for any if the member may not read
@@ -119,10 +120,11 @@ class ModerateCommentView(View):
 
     def post(self, visit: Visit, comment: int) -> Answer:
         """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`; then
-        lead to the page of the queue that the form stood on, else to the comment, to its page of actions, or, if the
-        comment is gone for the member, to the front page. A refusal whose status is in FORM_REFUSALS (400, 403 and
-        others) shows the page again with that status. Raises SignInFirst for guests, Refused with 400 for another `do`,
-        Failure for other refusals, and for any if the member may not read the comment.
+        lead to the page of the queue that the form stood on; else, after "delete", "hide" and "restore", to the
+        comment's page of actions, or, if the comment is gone for the member, to the front page; else to the comment. A
+        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises
+        SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals, and for any if the member
+        may not read the comment.
         """
         visit.member()
         path = f"/comments/{comment}"

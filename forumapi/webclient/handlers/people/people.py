@@ -73,8 +73,9 @@ class ProfileRolesView(View):
     """
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """List the roles of the profile with the id `profile` from the query's `offset` on. Raises SignInFirst for
-        guests, Failure for members who are neither that profile nor the site's owner.
+        """List the roles of the profile with the id `profile` from the query's `offset` on: those of moderators first,
+        those of banned people last, otherwise by title. Raises SignInFirst for guests, Failure for members who are
+        neither that profile nor the site's owner.
         """
         me = visit.member()
         listed = visit.listed(f"/profiles/{profile}/roles")["roles"]

@@ -107,9 +107,9 @@ class RoleView(View):
     """Page of a role: rights, criteria, the people named in it, and all its members with the reason for each."""
 
     def get(self, visit: Visit, microcosm: int, role: int) -> Answer:
-        """Show the role with the id `role`, of the microcosm with the id `microcosm`, with its members from the query's
-        `offset` on. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure if the API does not
-        show the role to the member.
+        """Show the role with the id `role`, of the microcosm with the id `microcosm`, with 100 of its criteria and 100
+        of the people named in it at most, and its members from the query's `offset` on. Raises SignInFirst for guests
+        and for a sign-in older than 30 minutes, Failure if the API does not show the role to the member.
         """
         visit.fresh_member()
         return self.show(visit, microcosm, role)
@@ -298,9 +298,9 @@ def _typed_role(visit: Visit) -> dict[str, str]:
 
 
 def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
-    """Return the API's body of the criterion in `typed`, the form's fields by name: a value that looks like a number or
-    a truth value (true, yes, false, no) is sent as one, except for profile columns of text; a `group` that is no number
-    is sent as 0. The API checks the body.
+    """Return the API's body of the criterion in `typed`, the form's fields by name (those of CRITERION): a value that
+    looks like a number or a truth value (true, yes, false, no) is sent as one, except for the columns in _TEXTS, such
+    as `email`; a `group` that is no number is sent as 0. The API checks the body.
     """
     column, text = typed["column"], typed["value"].strip()
     value: Any = text

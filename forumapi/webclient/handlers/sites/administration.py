@@ -11,7 +11,9 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 
 def marked(text: str) -> str:
-    """Return the text unchanged; the call marks a text that a template translates for the translators' catalogs."""
+    """Return the text unchanged: the call alone brings an English text, which a template translates later, into the
+    translators' catalogs.
+    """
     return text
 
 

@@ -68,9 +68,10 @@ class SitemapView(View):
 
     def get(self, visit: Visit, name: str, number: int) -> Answer:
         """Send the sitemap with the number `number`, from 1 on, of the list `name`: "places" (microcosms),
-        "conversations", "events" or "polls". The sitemap holds the URLs of the things' pages, and times of the last
-        change except for microcosms. Raises Refused with 404 for another name, for number 0, and for a second sitemap
-        of microcosms; Failure for a number behind the last one.
+        "conversations", "events" or "polls". The sitemap holds the URLs of the things' pages, and, except for
+        microcosms, the time of the last comment, else of the creation (of polls always the latter). Raises Refused with
+        404 for another name, for number 0, and for a second sitemap of microcosms; Failure for a number behind the last
+        one.
         """
         visit.be_guest()
         pages: list[tuple[str, str]] = []

@@ -50,7 +50,9 @@ class FeedDocument(NamedTuple):
 
     @property
     def updated(self) -> str:
-        """Time of the latest change to an entry; 1970-01-01T00:00:00Z for a feed without entries."""
+        """Latest `updated` of the entries, a time as the API writes it; 1970-01-01T00:00:00Z for a feed without
+        entries.
+        """
         return max(
             (one.updated for one in self.entries), key=_moment, default="1970-01-01T00:00:00Z"
         )
@@ -136,7 +138,7 @@ class ItemFeedView(FeedView):
 
 
 class ProfileFeedView(FeedView):
-    """Feed of a person: items and comments that the person wrote and guests may read."""
+    """Feed of a profile: items and comments that the profile wrote and guests may read."""
 
     def get(self, visit: Visit, profile: int, form: str) -> Answer:
         """Send the feed of the profile with the id `profile`, ENTRIES (25) items and comments at most, latest activity
@@ -154,7 +156,9 @@ class ProfileFeedView(FeedView):
 
 
 def _moment(time: str) -> str:
-    """Return a text that sorts as this time of the API does, which lacks zeros at the end of a second's fraction."""
+    """Return a text that sorts as the API's time `time` does: the API's texts themselves do not, as they lack zeros at
+    the end of a second's fraction.
+    """
     return time.removesuffix("Z")
 
 

@@ -70,9 +70,9 @@ class WebhookView(View):
     """Page of a webhook: its settings, deliveries that wait or were given up, and buttons; for the owner."""
 
     def get(self, visit: Visit, webhook: int) -> Answer:
-        """Show the webhook with the id `webhook`, and the first page of its deliveries that wait or were given up.
-        Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
-        minutes, Failure for an unknown webhook.
+        """Show the webhook with the id `webhook`, and the first page each of its deliveries that wait and of those that
+        were given up. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
+        older than 30 minutes, Failure for an unknown webhook.
         """
         owner(visit)
         return self._show(visit, webhook)
@@ -139,8 +139,8 @@ class ClientsView(View):
     """List of the site's OAuth clients, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's OAuth clients, oldest first, with the form. Raises Refused for members who do not own the
-        site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """List the site's OAuth clients, oldest first, 25 at most, with the form. Raises Refused for members who do not
+        own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         return self._show(visit, {"confidential": True})

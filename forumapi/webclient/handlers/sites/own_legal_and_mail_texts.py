@@ -55,7 +55,7 @@ class OwnLegalTextView(SettingsView):
     resets = True
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the form's fields in their order: `html` and `link`."""
+        """Return the form's fields in their order: `html` and `link`, whatever the `url_values`."""
         return [
             FormField(
                 "html",
@@ -79,14 +79,15 @@ class OwnLegalTextView(SettingsView):
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store the link among `typed`, the sent values by the fields' names, if that is not empty, else the HTML, as
-        the site's own text. Raises Failure if the API refuses the text, 404 for an unknown name.
+        the site's own text under the name in the URL. Raises Failure if the API refuses the text, 404 for an unknown
+        name.
         """
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
         visit.api.put(f"/site/legal/{url_values['name']}", body)
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
-        """Delete the site's own legal text, so that the platform's is in force. Raises Failure if the API refuses that,
-        404 for an unknown name.
+        """Delete the site's own legal text, the one named in the URL, so that the platform's is in force. Raises
+        Failure if the API refuses that, 404 for an unknown name.
         """
         visit.api.delete(f"/site/legal/{url_values['name']}")
 
@@ -98,7 +99,7 @@ class MailTextView(SettingsView):
     resets = True
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the form's fields in their order: `subject`, `text` and `html`."""
+        """Return the form's fields in their order: `subject`, `text` and `html`, whatever the `url_values`."""
         hint = marked("Names with a $ are replaced; $unsubscribe_url must be there.")
         return [
             FormField("subject", marked("Subject"), limit=200),
@@ -118,13 +119,13 @@ class MailTextView(SettingsView):
         return found
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store `typed`, the sent subject, text and HTML by the fields' names, as the site's own template. Raises
-        Failure if the API refuses the template, 404 for an unknown name.
+        """Store `typed`, the sent subject, text and HTML by the fields' names, as the site's own template under the
+        name in the URL. Raises Failure if the API refuses the template, 404 for an unknown name.
         """
         visit.api.put(f"/site/mail/{url_values['name']}", typed)
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
-        """Delete the site's own template, so that the platform's is in force. Raises Failure if the API refuses that,
-        404 for an unknown name.
+        """Delete the site's own template, the one named in the URL, so that the platform's is in force. Raises Failure
+        if the API refuses that, 404 for an unknown name.
         """
         visit.api.delete(f"/site/mail/{url_values['name']}")

@@ -20,7 +20,7 @@ class SiteView(SettingsView):
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
         """Return the form's fields in their order: title, description, colour, logo, domain, and the boxes
-        `membersCreateMicrocosms` and `namesModerators`.
+        `membersCreateMicrocosms` and `namesModerators`. `url_values`: {} here.
         """
         return [
             FormField("title", marked("Title"), limit=50),
@@ -46,8 +46,8 @@ class SiteView(SettingsView):
         ]
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
-        """Return the site's own values and its options, by the fields' names. Raises Failure if the API refuses to show
-        them.
+        """Return the site's own values and its options, by the fields' names. `url_values`: {} here. Raises Failure if
+        the API refuses to show them.
         """
         names = ("title", "description", "linkColor", "logoUrl", "domain")
         found = {name: plain(visit.site.get(name, "")) for name in names}
@@ -56,8 +56,8 @@ class SiteView(SettingsView):
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names: first those of the site, the domain only if it has
-        changed, then `membersCreateMicrocosms`. Raises Failure, after which the site may be stored without
-        `membersCreateMicrocosms`.
+        changed, then `membersCreateMicrocosms`. `url_values`: {} here. Raises Failure, after which the site may be
+        stored without `membersCreateMicrocosms`.
         """
         makes = "membersCreateMicrocosms"
         body = {name: value for name, value in typed.items() if name != makes}

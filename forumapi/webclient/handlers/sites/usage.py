@@ -35,7 +35,7 @@ class Column(NamedTuple):
 
     def value(self, row: dict[str, Any]) -> float:
         """Return the value that the column shows for `row`, a row of the API: in the unit shown, rounded to two
-        decimals.
+        decimals if that is another than the API's.
         """
         number: float = row[self.key]
         return number if self.unit == 1 else round(number / self.unit, 2)
@@ -100,9 +100,9 @@ class UsagePageView(View):
     """Page of the site's usage today, in the last 30 days, or in the last 12 months."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the usage in the time that the query's `time` names: "today", "days" (the last 30 days, also by default)
-        or "months" (the last 12); what was not used has no plot. Raises Refused for members who do not own the site,
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the usage in the time that the query's `time` names: "today" (in UTC), "days" (the last 30 days, also by
+        default) or "months" (the last 12); what was not used has no plot. Raises Refused for members who do not own the
+        site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         span = _span(visit)
@@ -134,9 +134,9 @@ class UsageFileView(View):
     """Usage of the site as a file for spreadsheets."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the usage in the time that the query's `time` names, as a CSV file: "today", "days" (the last 30 days,
-        also by default) or "months" (the last 12). Raises Refused for members who do not own the site, SignInFirst for
-        guests and for a sign-in older than 30 minutes.
+        """Send the usage in the time that the query's `time` names, as a CSV file: "today" (in UTC), "days" (the last
+        30 days, also by default) or "months" (the last 12). Raises Refused for members who do not own the site,
+        SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         span = _span(visit)

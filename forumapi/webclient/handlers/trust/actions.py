@@ -69,9 +69,10 @@ class ActView(View):
     """
 
     def get(self, visit: Visit, do: str) -> Answer:
-        """Show the form of the kind of action `do`, such as "hide", filled with the things, author, microcosm and case
-        that the query names. Raises SignInFirst for guests, Refused with 403 for members who moderate no microcosm, and
-        for "redact" for all members but the site's owner.
+        """Show the form of the kind of action `do`, such as "hide", filled from the query parameters `things`, `into`,
+        `by` (author), `within` (microcosm) and `case`; for "split" with the comments of the item `on` to tick. Raises
+        SignInFirst for guests, Refused with 403 for members who moderate no microcosm, and for "redact" for all members
+        but the site's owner.
         """
         visit.member()
         typed = dict.fromkeys(_FIELDS, "")

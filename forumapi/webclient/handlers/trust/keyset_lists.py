@@ -10,8 +10,8 @@ from forumapi.webclient.visit import Visit
 
 
 class KeysetPage(NamedTuple):
-    """Page of a list with keyset pagination. `key`: name of the query parameter that chooses the page; `following`: the
-    parameter's value for the next page, "" on the last one.
+    """Page of a list with keyset pagination: `items` as the API shows them. `key`: name of the query parameter that
+    chooses the page; `following`: the parameter's value for the next page, "" on the last one.
     """
 
     items: list[dict[str, Any]]
