@@ -230,8 +230,8 @@ class Session(OwnToken):
 
 
 def checked_name(text: str, most: int) -> str:
-    """Return `text` cleaned and HTML-escaped, as the name of a token. Raises Invalid unless it then has 1 to `most`
-    characters, counted before the escaping.
+    """Return `text` as the name of a token: without tags, line breaks and unprintable characters, and HTML-escaped.
+    Raises Invalid unless it then has 1 to `most` characters, counted before the escaping.
     """
     name = short_text_cleaning.sentence(text, quiet=False)
     if not 1 <= short_text_cleaning.length(name) <= most:
@@ -240,8 +240,8 @@ def checked_name(text: str, most: int) -> str:
 
 
 def checked_scopes(given: Iterable[str], known: Iterable[str]) -> list[str]:
-    """Return the scopes in `given`, each once, in alphabetical order. Raises Invalid if it is empty or one is not in
-    `known`.
+    """Return the scopes in `given`, each once, in alphabetical order. Raises Invalid if `given` is empty, or has a
+    scope that is not in `known`.
     """
     scopes = sorted(set(given))
     unknown = [scope for scope in scopes if scope not in known]

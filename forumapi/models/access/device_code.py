@@ -104,7 +104,9 @@ class DeviceCode(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, user_code: str) -> DeviceCode | None:
-        """Return the undecided, unexpired request with the code that a person typed; None if there is none."""
+        """Return the undecided, unexpired request with the code that a person typed, whatever its case, dashes and
+        spaces; None if there is none.
+        """
         text = tx.value(FIND, kind=KIND, subject=_plain(user_code), site_id=site_id)
         return cls(**json_fragments.loads(text)) if text else None
 

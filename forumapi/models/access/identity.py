@@ -139,8 +139,8 @@ class Identity:
     `audience`: that of the token, "" or access_token.AGENTS; `token_id` 0: no token; `is_of_site`: the site's own
     provider vouches for the sign-in; `huddles_closed`: a sign-in by the site's provider, which sees no huddles until
     the person has confirmed the provider; `is_introduced`: the platform vouches for the profile's person for the first
-    time; `needs_roles`: the profile's roles are to be recomputed; `ignored_…`: ids; `site_version`, `acl_version`:
-    versions of the site, 0 for a guest; `more`: columns of a handler's own query.
+    time; `needs_roles`: the profile's roles are to be recomputed; `ignored_…`: ids of what the caller ignores;
+    `site_version`, `acl_version`: versions of the site, 0 for a guest; `more`: columns of a handler's own query.
     """
 
     __slots__ = (

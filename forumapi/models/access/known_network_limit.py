@@ -55,8 +55,9 @@ FORGET_OLD = Query(
 
 
 def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: str) -> None:
-    """Count one attempt from `ip` to sign in as the person with `person_key`, the compared form of the e-mail address.
-    Raises TooMany beyond the limit. Call it in a transaction of its own, as rate_counters.take.
+    """Count one attempt from `ip` to sign in as the person whose e-mail address has the person key `person_key`
+    (text/email_address.py). Raises TooMany beyond the limit. Call it in a transaction of its own, as
+    rate_counters.take.
 
     From a network from which the person has signed in before, up to `limit.most` attempts are counted for that network
     alone, under the kind `known_kind`. Further attempts from it, and those from other networks, are counted together
@@ -80,8 +81,8 @@ def take(tx: Transaction, limit: Limit, known_kind: str, person_key: str, ip: st
 
 
 def note(tx: Transaction, user_id: int, ip: str) -> None:
-    """Record that the user has signed in from the network of `ip`, and forget all but the user's ten newest networks;
-    for `ip` "" nothing is recorded.
+    """Record that the user has signed in from the network of `ip`, and forget all but the ten networks from which the
+    user signed in last; for `ip` "" nothing is recorded.
     """
     if ip:
         tx.run(NOTE, user_id=user_id, place=network(ip))

@@ -165,8 +165,8 @@ class OAuthClient(Struct, frozen=True):
         *,
         is_confidential: bool,
     ) -> tuple[OAuthClient, str]:
-        """Register a client of the author's site, whose row is locked first; return it and its secret, "" for a public
-        client, which `is_confidential` False makes.
+        """Register a client of the author's site, and lock the site's row before; return the client and its secret, ""
+        for a public client, which `is_confidential` False makes.
 
         Raises Invalid beyond the number of clients that a site may have.
         """

@@ -175,9 +175,9 @@ class OAuthGrant(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int, refresh: str) -> OAuthGrant | None:
-        """Lock the grant that the refresh token `refresh` of this client belongs to, with now as its time of refresh,
-        and return it; None for a token that is unknown, expired or used before. The token is not marked as used:
-        `add_tokens` does it.
+        """Lock the grant that the refresh token `refresh` of this client belongs to, store now as the grant's time of
+        refresh, and return the grant; None for a token that is unknown, expired or used before. The token is not marked
+        as used: `add_tokens` does it.
 
         A token that was used before deletes the grant, since one of the two who used it must be a thief: commit also
         after None.

@@ -185,8 +185,8 @@ class PermissionTarget(NamedTuple):
 def find(
     tx: Reader, site_id: int, tree: Tree, principal: Principal, item_type: int, item_id: int
 ) -> PermissionTarget:
-    """Return the target of a permission on the thing of that type and id, with at most one statement. A user's id is
-    that of their profile here; the caller's own user id names the caller too.
+    """Return the target of a permission on the thing of that type and id, with at most one statement. For the type
+    user, `item_id` is the id of the user's profile here, or the caller's own user id.
 
     `exists` is False also for a huddle, or a comment in it, in which `principal` does not participate; and for any id
     of a type that this function can't look up, such as attendee, attribute and attachment. In place of another site's

@@ -76,8 +76,8 @@ def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: st
 
 
 def _taken(tx: Transaction, limit: Limit, subject: str, count: int) -> tuple[int, int]:
-    """Add `count` attempts; return their number in this window, also beyond the limit, and the seconds until the window
-    ends.
+    """Add `count` attempts of `subject`; return their number in this window, also beyond the limit, and the seconds
+    until the window ends.
     """
     row = tx.row(TAKE, kind=limit.kind, subject=subject, window_s=limit.window_s, count=count)
     assert row is not None, "an upsert returns its row"

@@ -162,7 +162,7 @@ class Attendee(NamedTuple):
 
 class EventAttendance(NamedTuple):
     """Event as a target of permissions, with the answer of one profile to it. `is_hidden`: the event itself is deleted
-    or moderated; `author_id`: the event's author; `attendee` None: the profile has not answered.
+    or moderated; `author_id`: profile of the event's author; `attendee` None: the profile has not answered.
     """
 
     microcosm_id: int
@@ -175,8 +175,8 @@ class EventAttendance(NamedTuple):
         return Target(itemtypes.EVENT, event_id, self.microcosm_id, (self.author_id,))
 
     def attendee_target(self, profile_id: int, me: int) -> Target:
-        """Return the answer of `profile_id`, stored or not, as a target of permissions of the caller `me` (platform
-        5.4).
+        """Return the answer of the profile `profile_id`, stored or not, as a target of permissions of the caller, whose
+        profile has the id `me` (0: a guest) (platform 5.4).
         """
         owners = (profile_id, self.attendee.creator_id) if self.attendee else (profile_id,)
         return Target(

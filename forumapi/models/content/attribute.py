@@ -134,8 +134,9 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Return a sent value as it is stored: a string is cleaned and HTML-escaped, one all in capitals put into small
-    letters, and becomes a date if it is a calendar date of the form YYYY-MM-DD; a number or boolean stays.
+    """Return a sent value as it is stored: a string without tags, line breaks and unprintable characters, in small
+    letters if it is all in capitals, and HTML-escaped, or as a date if it is a calendar date of the form YYYY-MM-DD; a
+    number or boolean unchanged.
 
     Raises Invalid, which names `field`, for another type, an empty string and one over MAX_STRING characters.
     """

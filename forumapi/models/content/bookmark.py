@@ -115,8 +115,9 @@ class Bookmark:
         before: int,
         limit: int,
     ) -> list[Self]:
-        """Return up to `limit` bookmarks of the profile `me` with ids below `before`, newest first, of things in
-        `readable` microcosms, on profiles, or in the huddles of `me`, without deleted and moderated things.
+        """Return up to `limit` bookmarks of the profile `me` with ids below `before`, newest first, of things in the
+        microcosms with the ids `readable`, on profiles, or in the huddles of `me`, without deleted and moderated
+        things.
 
         `kinds`: types of things that may be shown; for a comment the type of its item or profile must be among them
         too.

@@ -63,9 +63,9 @@ def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
 def of_microcosms(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return events in these microcosms, without hidden events and the items `ignored`, as rows for `entry`: those that
-    have not begun, the next first, then those that have, the latest first. At most MAX_EVENTS are returned, none of
-    which began more than DAYS_BACK days ago.
+    """Return events in these microcosms, without hidden events and those with the ids `ignored`, as rows for `entry`:
+    those that have not begun, the next first, then those that have, the latest first. At most MAX_EVENTS are returned,
+    none of which began more than DAYS_BACK days ago.
     """
     return tx.rows(
         PLACE,
@@ -80,8 +80,8 @@ def of_microcosms(
 def of_profile(
     tx: Reader, site_id: int, profile_id: int, readable: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return events in `readable` microcosms to which the profile answered yes, without hidden ones, as rows for
-    `entry`, in the order and within the limits of `of_microcosms`.
+    """Return events in the microcosms with the ids `readable` to which the profile answered yes, without hidden ones,
+    as rows for `entry`, in the order and within the limits of `of_microcosms`.
 
     `ignored`: ids of items that are left out.
     """

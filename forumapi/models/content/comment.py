@@ -257,7 +257,8 @@ class Comment:
     """Comment as clients write it: a new one, or its current row, locked with its item until the transaction ends.
 
     `in_reply_to`: id of another comment, 0 for none; `revisions`: number of the current revision; `written` and
-    `editor_id`: time and author of that revision; `author_id` and `editor_id` are 0 before `insert`.
+    `editor_id`: time and author of that revision; `author_id` and `editor_id` are ids of profiles, 0 before `insert`;
+    `written` is None in a new comment, after `insert` too.
     """
 
     parent: CommentParent
@@ -400,8 +401,8 @@ class Comment:
     def update(
         self, tx: Transaction, author: Author, markdown: str, rendered: RenderedText
     ) -> None:
-        """Store `markdown`, with `rendered` made of it, as the current revision of the locked comment; the revision
-        before is moved to the table of revisions. Of this object `written` stays that of the revision before.
+        """Store `markdown`, with `rendered` made of it, as the current revision of the locked comment, and set the
+        fields of this object to the new revision; the one before is moved to the table of revisions.
         """
         site_id, me = author[:2]
         revision = self.revisions + 1

@@ -351,8 +351,8 @@ class Event(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, **self._columns())
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store the title, microcosm and edit reason of `change`, and this object's `details`, in the locked event; the
-        database works out anew whether it is over.
+        """Store the title, microcosm and edit reason of `change` as Item.update does, and this object's `details`, in
+        the locked event; then read `details` anew, since the database works out whether the event is over.
         """
         super().update(tx, author, change)
         tx.run(UPDATE, site_id=author.site_id, item_id=self.id, **self._columns())

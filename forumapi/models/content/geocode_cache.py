@@ -34,8 +34,8 @@ DELETE_OLD = Query(
 
 def find(tx: Reader, geocoder: str, place: str) -> dict[str, Any] | None:
     """Return a geocoder's cached answer about a place, as `store` got it; {} if the geocoder knows no such place, None
-    if no answer of the last KEEP_DAYS is cached. `geocoder`: its name; `place`: the text that was asked for, in any
-    case.
+    if no answer of the last KEEP_DAYS is cached. `geocoder`: its name; `place`: the text that was asked for; capitals
+    and small letters make no difference.
     """
     text = tx.value(FIND, asked=_key(geocoder, place), days=KEEP_DAYS)
     return None if text is None else dict(loads(text))

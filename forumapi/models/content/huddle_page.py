@@ -147,8 +147,8 @@ class HuddleView(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values that the shown page depends on, except permissions, the viewer's reactions and the address,
-        for the entity tag.
+        """Return values of which one differs whenever the shown page does, for the entity tag; permissions, the
+        viewer's reactions and the address are not among them.
         """
         _, *shown = self.viewer
         return (self.page.stamp, self.unread, *shown)
@@ -382,8 +382,8 @@ BY_IDS = Query(
 class HuddleRow(NamedTuple):
     """Row of a huddle in a list. `author_version`: that of the author's profile; `comment_count`: number of visible
     comments. `last_id`, `last_by`, `last_by_version`: id of its last comment, id and version of that comment's author,
-    0 for none; `participant_ids` and `participant_versions`, of their profiles, are in the same order; `is_unread`
-    None: no such flag is shown. The entity tag covers the first twelve fields.
+    0 for none; `last_at`: time of that comment; `participant_ids` and `participant_versions`, of their profiles, are in
+    the same order; `is_unread` None: no such flag is shown. The entity tag covers the first twelve fields.
     """
 
     id: int
@@ -539,7 +539,7 @@ PARTICIPANTS = Query(
 
 class Participants(NamedTuple):
     """Page of the participants of a huddle: `versions` of their profiles by id, ascending; `total`: number of all
-    participants; `version` and `author_id`: those of the huddle.
+    participants; `version`: that of the huddle; `author_id`: profile that began the huddle.
     """
 
     huddle_id: int

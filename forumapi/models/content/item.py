@@ -134,8 +134,8 @@ class Item:
     """Item as clients write it: a new one, or its current row, locked until the transaction ends.
 
     A conversation is an Item; Event, Poll and Huddle are subclasses. `microcosm_id` 0: a huddle; `title`: HTML-escaped,
-    stored and shown as it is; `author_id` 0: a new one, after `insert` too; `comment_count`: number of its visible
-    comments; `last_seq`: number of its last comment.
+    stored and shown as it is; `author_id`: a profile's, 0 in a new item, after `insert` too; `comment_count`: number of
+    its visible comments; `last_seq`: number of its last comment.
     """
 
     item_type: int
@@ -233,8 +233,8 @@ class Item:
         return True
 
     def _find_duplicate(self, tx: Transaction, **values: Any) -> int | None:
-        """Return the id of an equal item of the same author; None if there is none. `values`: the parameters of
-        DUPLICATE.
+        """Return the id of the oldest item that equals this one as `insert` says; None if there is none. `values`: the
+        parameters of DUPLICATE.
         """
         id: int | None = tx.value(DUPLICATE, **values)
         return id

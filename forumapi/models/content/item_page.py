@@ -305,7 +305,9 @@ class ItemView(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values that the shown page depends on, except permission, address and tree, for the entity tag."""
+        """Return values of which one differs whenever the shown page does, for the entity tag; permission, address and
+        tree are not among them.
+        """
         if self.viewer is None:
             return self.page.stamp
         _, *shown = self.viewer

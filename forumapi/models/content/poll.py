@@ -438,9 +438,9 @@ class Poll(Item):
         tx.run(INSERT, site_id=site_id, item_id=self.id, choices=texts, **columns)
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
-        """Store the title, microcosm and edit reason of `change`, and this object's `details`, in the locked poll;
-        votes for removed choices are dropped. Raises Invalid if the poll is to allow one choice only and somebody
-        has voted for several.
+        """Store the title, microcosm and edit reason of `change` as Item.update does, and this object's `details`, in
+        the locked poll; votes for removed choices are dropped. Raises Invalid if the poll is to allow one choice only
+        and somebody has voted for several.
         """
         super().update(tx, author, change)
         assert self.details is not None

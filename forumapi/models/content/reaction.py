@@ -155,7 +155,8 @@ class KindBody(Struct):
 
 
 def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
-    """Return the kinds of reactions that a site is to have, in the order sent, their texts cleaned and HTML-escaped.
+    """Return the kinds of reactions that a site is to have, in the order sent, their texts without tags, line breaks
+    and unprintable characters, and HTML-escaped.
 
     Raises Invalid with position and field for a bad or repeated name and for a text that is empty or too long; also for
     too many.
@@ -187,7 +188,9 @@ def stored(value: str | None) -> Sequence[ReactionKind]:
 
 
 def kinds(tx: Reader, site_id: int) -> Sequence[ReactionKind]:
-    """Read the kinds of reactions that a site has, in its order."""
+    """Return the kinds of reactions that a site has, in its order: those of its setting, without one the platform's
+    default kinds.
+    """
     return stored(tx.value(KINDS, site_id=site_id))
 
 

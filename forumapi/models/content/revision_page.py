@@ -62,8 +62,9 @@ class Revision(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the document depends on, a checksum of its Markdown among them, for the entity tag,
-        which has the comment's version beside them. An erasure changes the Markdown of old revisions alone.
+        """Return values of which one differs whenever the document does, for the entity tag, which has the comment's
+        version beside them. A checksum of the Markdown is among them, since an erasure changes the Markdown of old
+        revisions alone.
         """
         return (
             self.number,
@@ -98,7 +99,7 @@ def _possible(numbers: Sequence[int]) -> list[int]:
 
 
 def href(comment_id: int, number: int) -> str:
-    """Return the host-relative address of a revision of a comment."""
+    """Return the host-relative address of the revision `number` of a comment."""
     return f"{itemtypes.href(itemtypes.COMMENT, comment_id)}/revisions/{number}"
 
 

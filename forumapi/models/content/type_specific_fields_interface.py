@@ -22,14 +22,14 @@ class TypeSpecificFields(NamedTuple):
     """Fields that only one type of item has, for reading.
 
     `sql` selects what everybody sees as the text of a JSON array, given the item `i`. `mine` selects what only the
-    viewer `%(me)s` sees, as text, given `%(site_id)s` and an `i` of which only `item_id` is known; it is selected for
-    members only. Both go into the entity tag, so they must hold everything that is shown.
+    viewer `%(me)s` sees, as text, given `%(site_id)s` and an `i` of which only `item_id` is known; for a guest it is
+    not selected, or with 0 as `%(me)s`. Both go into the entity tag, so they must hold everything that is shown.
 
     `members` renders the object's members between `breadcrumb` and those of all items, in wire order, from the results
-    of `sql` and `mine` (None for a guest). `flags` renders the members of meta.flags from the result of `mine`: None
-    for a member that a guest's detail leaves out and a guest's summary shows as false. `summary` renders the members of
-    a summary, if they differ from `members`. `has_last_comment`: a summary shows the item's last comment. `until`
-    returns the time at which the result of `sql` will change by time alone, None for never.
+    of `sql` and `mine` (None where it was not selected). `flags` renders the members of meta.flags from the result of
+    `mine`: None for a member that a guest's detail leaves out and a guest's summary shows as false. `summary` renders
+    the members of a summary, if they differ from `members`. `has_last_comment`: a summary shows the item's last
+    comment. `until` returns the time at which the result of `sql` will change by time alone, None for never.
 
     Processes keep the result of `sql`: its tables must be among those that sql/functions/site_changes.sql watches.
     """

@@ -209,7 +209,8 @@ class Viewer(NamedTuple):
     """Caller of a search, and the part of the site that the caller may see.
 
     `me`: profile id, 0 for a guest; `view`: microcosms of `tree` that the caller may read, `listable`: those of `view`
-    that are not ignored; `ignored_…`: ids of what the caller ignores; `kinds`: types of things that may be shown.
+    that are not ignored; `ignored_items` and `ignored_people`: ids of the items and profiles that the caller ignores;
+    `kinds`: types of things that may be shown.
     """
 
     site_id: int
@@ -249,7 +250,7 @@ class Hit(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values that the entry shows, for the entity tag."""
+        """Return values of which one differs whenever the shown entry does, for the entity tag."""
         stub = tuple(self.stub) if self.stub is not None else None
         moment = json_fragments.format_time(self.modified)
         return (*self[:3], moment, *self[4:8], stub, *self[10:])
@@ -265,9 +266,9 @@ class Hit(NamedTuple):
 class SearchResult(NamedTuple):
     """Page of a search's result.
 
-    `is_partial`: the time limit ended the search early. `is_more`: there may be more matches than `total`, which counts
-    only as far as this page needs. `is_forgiving`: nothing holds the words as typed; the hits hold words one typing
-    error away.
+    `is_partial`: the time limit ended the search early. `is_more`: counting was left off early, so that there may be
+    more matches than `total`. `is_forgiving`: nothing holds the words as typed; the hits hold words one typing error
+    away.
     """
 
     total: int
@@ -521,7 +522,9 @@ class More(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values of these microcosms and huddles that entries show, for the entity tag."""
+        """Return values of which one differs whenever what entries show of these microcosms and huddles does, for the
+        entity tag.
+        """
         return (
             [tuple(child[:8]) for child in self.microcosms.values()],
             sorted(self.unread),

@@ -45,7 +45,7 @@ class SearchLanguage(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SearchLanguage:
-        """Return the language of an existing site."""
+        """Return the search language of an existing site."""
         row = tx.row(FIND, site_id=site_id)
         assert row is not None
         return cls(*row)

@@ -107,7 +107,7 @@ def words(text: str) -> list[Word]:
     """Return the words of a query in its order, the first MOST_WORDS; [] for "". A word without a letter or digit is
     left out. All must match; words in quotes stand together.
 
-    `a OR b`: one of them must match; `-a`: must not match, if another word is searched for.
+    `a OR b`: one of them must match; `-a`: must not match, unless all words are written so: then all must match.
     """
     found: list[Word] = []
     joins = False
@@ -174,10 +174,10 @@ def is_unspaced(text: str) -> bool:
 class ParsedSearch:
     """Checked search. `text`: its words; `in_title`: only titles are searched; `hashtags`: those among the words, with
     their #; lists are in the order sent, without duplicates; `forum_ids`: ids of microcosms; `types`: names; `ids`: of
-    things; `following`, `attendee`: only what the caller follows, events that the caller attends; `has`: attachment
-    alone; `emails`: from the site's owner only; `dates`, by key: (text as sent, moment); `author_id` 0: not sent;
-    `sort`: date, oldest or newest, "" if not sent; `ignored`: what was sent and could not be understood, or has no
-    effect.
+    things; `following`: only what the caller follows; `attendee`: only events that the caller attends; `has`:
+    attachment alone; `emails`: from the site's owner only; `dates`, by key: (text as sent, moment); `author_id`: a
+    profile's, 0: not sent; `sort`: date, oldest or newest, "" if not sent; `ignored`: what was sent and could not be
+    understood, or has no effect.
     """
 
     text: str = ""

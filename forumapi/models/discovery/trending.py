@@ -51,9 +51,9 @@ def hottest(
     ignored_people: Sequence[int],
     kinds: Collection[int],
 ) -> list[Hot]:
-    """Return the items of the types `kinds` in `readable` microcosms with the highest scores, without hidden ones,
-    highest first, at most 25, as the profile `me` sees them (0: a guest). Without the items with the ids `ignored`;
-    comments of the profiles with the ids `ignored_people` don't count as new.
+    """Return the items of the types `kinds` in the microcosms with the ids `readable` that have the highest scores,
+    without hidden ones, highest first, at most 25, as the profile `me` sees them (0: a guest). Without the items with
+    the ids `ignored`; comments of the profiles with the ids `ignored_people` don't count as new.
     """
     rows = tx.rows(
         HOTTEST,

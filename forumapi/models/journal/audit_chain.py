@@ -296,9 +296,9 @@ def record(
     subject_id: int = 0,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record that the author did `action` to the thing `ref`, an action that has no event, such as an export: a row of
-    the audit, and its entry in the chain at once. `subject_id`: profile that the action concerned, 0 for none;
-    `detail`: keys of audit_detail_encoding.py.
+    """Record that the author did `action`, a key of audit_page.ACTIONS, to the thing `ref`, where no event tells of it,
+    as of an export: store a row of the audit, and its entry in the chain at once. `subject_id`: profile that the action
+    concerned, 0 for none; `detail`: keys of audit_detail_encoding.py.
 
     The head of the site's chain stays locked until the transaction ends: take no other lock afterwards.
     """
@@ -476,9 +476,9 @@ ERASE = Query(
 
 
 def erase(tx: Transaction, author: Author, profile_id: int, reason: str = "") -> int:
-    """Delete the rows of `audit_log`, with client addresses and texts, by or about the profile `profile_id` that have
-    an entry in the chain, except those about such erasures; return the number of deleted rows. The head of the site's
-    chain stays locked until the transaction ends.
+    """Delete the rows of `audit_log`, which hold client addresses and texts, by or about the profile `profile_id` that
+    have an entry in the chain, except those about such erasures; return the number of deleted rows. The head of the
+    site's chain stays locked until the transaction ends.
 
     The chain stays valid: an entry is appended that says that `author` erased them, with `reason`.
     """

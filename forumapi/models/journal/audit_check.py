@@ -87,10 +87,10 @@ LOOSE = Query(
 
 
 class SiteCheck(NamedTuple):
-    """Outcome of the check of one site's chain. `entries`: their number; `first` and `last`: numbers of the first and
-    last entry (without entries 0, and the number of the last one that retention deleted); `signed`: the last signed
-    entry as a head, in the form that the log has, "" if none is signed by a known key; `faults`: one sentence for each
-    of the first MOST_FAULTS, [] for a sound chain.
+    """Outcome of the check of one site's chain. `entries`: number of its entries; `first` and `last`: numbers of the
+    first and last entry (without entries 0, and the number of the last one that retention deleted); `signed`: the last
+    signed entry as a head, in the form that the log has, "" if none is signed by a known key; `faults`: one sentence
+    for each of the first MOST_FAULTS, [] for a sound chain.
     """
 
     site_id: int

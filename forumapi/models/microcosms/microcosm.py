@@ -115,7 +115,9 @@ class Microcosm(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, parent_id: int, columns: MicrocosmColumns
     ) -> int:
-        """Store a new microcosm below the microcosm `parent_id`; return the new one's id. The tree must be locked."""
+        """Store a new microcosm, which the author's profile then owns, below the microcosm `parent_id`; return the new
+        one's id. The tree must be locked.
+        """
         id = int(
             tx.value(
                 INSERT,

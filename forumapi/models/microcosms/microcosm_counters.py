@@ -151,8 +151,8 @@ def refresh(tx: Transaction, site_id: int, microcosm_ids: Sequence[int]) -> None
 
 
 def fold(database: Database, site_id: int) -> None:
-    """Fold the deltas of a site's microcosms in a transaction of its own, except those that another transaction is
-    folding.
+    """Fold the deltas of a site's microcosms in a transaction of its own, except those of microcosms whose counters
+    another transaction has locked.
 
     The request that calls it is committed already: so it waits for no lock, and a failure is only logged.
     """

@@ -88,8 +88,8 @@ def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes
 
 
 def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
-    """Render the `visible` microcosms as the flat JSON array of content 2.6: parents before children, siblings by
-    sequence, then id.
+    """Render the microcosms of `tree` with the ids `visible` as the flat JSON array of content 2.6: parents before
+    children, siblings by sequence, then id.
     """
     entries: list[dict[str, Any]] = []
     for id in tree.order:

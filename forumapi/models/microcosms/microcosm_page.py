@@ -210,9 +210,9 @@ class MicrocosmViewer(NamedTuple):
 
 
 class MicrocosmScope(NamedTuple):
-    """Request of the caller `me` (0: a guest) for the page `at` of the list of the microcosm `id`. `ignored`: ids of
-    all items that the caller ignores, `ignored_people`: of profiles, `ignored_here`: of those items in this microcosm;
-    `listable`: microcosms that the caller may read and does not ignore, without deleted and moderated ones.
+    """Request of the profile `me` (0: a guest) for the page `at` of the list of the microcosm `id`. `ignored`: ids of
+    all items that the profile ignores, `ignored_people`: of profiles, `ignored_here`: of those items in this microcosm;
+    `listable`: microcosms that the profile may read and does not ignore, without deleted and moderated ones.
     """
 
     site_id: int
@@ -243,7 +243,9 @@ class MicrocosmView(NamedTuple):
 
     @property
     def stamp(self) -> Any:
-        """Return all values that the shown page depends on, except permission, address and tree, for the entity tag."""
+        """Return values of which one differs whenever the shown page does, for the entity tag; permission, address and
+        tree are not among them.
+        """
         if self.viewer is None:
             return self.head.stamp
         return (

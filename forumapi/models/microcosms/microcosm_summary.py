@@ -243,8 +243,8 @@ def children(
     me: int = 0,
 ) -> dict[int, ChildMicrocosm]:
     """Read the microcosms of `tree` with the ids `tops`, by id, each with the counts and latest item of the `listable`
-    microcosms at and below it; one with no listable microcosm at or below it is left out. `me`: profile of the viewer,
-    0 for a guest.
+    microcosms at and below it; one with no listable microcosm at or below it is left out. `me`: id of the viewer's
+    profile, 0 for a guest.
     """
     if not tops:
         return {}
@@ -303,8 +303,8 @@ def latest_items(
     me: int,
 ) -> dict[int, LatestItem]:
     """Read the most recently active visible item, other than a poll, at or below each of `tops`, in `listable`
-    microcosms, without the items with the ids `ignored`, and return them by the id of the top. `me`: profile of the
-    viewer, 0 for a guest.
+    microcosms, without the items with the ids `ignored`, and return them by the id of the top. `me`: id of the viewer's
+    profile, 0 for a guest.
 
     A top without such an item has no entry.
     """
@@ -386,8 +386,8 @@ def summary(
     unread: bool | None,
 ) -> bytes:
     """Render the summary of a microcosm as JSON (content 2.5). `fragment`: its document, split at its holes; `people`:
-    documents of the authors by profile id; `view`: microcosms of `tree` that the viewer may list; `unread` None leaves
-    the flag out.
+    documents of the profiles that it shows, by id; `view`: microcosms of `tree` that the viewer may list; `unread` None
+    leaves the flag out.
     """
     crumbs = microcosm_links.breadcrumb(tree, view, child.id, with_itself=False)
     below = sorted(child.children, key=lambda id: not tree.nodes[id].is_sticky)

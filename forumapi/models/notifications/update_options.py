@@ -123,7 +123,7 @@ class ProfileOptions(NamedTuple):
         )
 
     def document(self, profile_id: int) -> dict[str, Any]:
-        """Return the options as JSON members (platform 4.3)."""
+        """Return the options as JSON members (platform 4.3). `profile_id`: id of the profile that has them."""
         return {
             "profileId": profile_id,
             "showDOB": self.show_dob,
@@ -188,7 +188,7 @@ class UpdatePreference(NamedTuple):
         return changed > 0
 
     def document(self, profile_id: int) -> dict[str, Any]:
-        """Return the preference as JSON members (discovery 3.2)."""
+        """Return the preference as JSON members (discovery 3.2). `profile_id`: id of the profile that has it."""
         return {
             "profileId": profile_id,
             "id": self.type,

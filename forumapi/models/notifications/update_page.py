@@ -339,7 +339,7 @@ class UpdateEntry(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the entry shows, for the entity tag."""
+        """Return values of which one differs whenever the shown entry does, for the entity tag."""
         return (
             *self[:10],
             tuple(self.stub),
@@ -377,10 +377,11 @@ def page(
 ) -> tuple[int, list[UpdateEntry]]:
     """Return the number of the updates of the profile `me`, and the page `at` of them, newest first, by one statement.
 
-    `readable`: microcosms that `me` may read and does not ignore; `ignored_profiles`, `ignored_items`: those that `me`
-    ignores. `type`: only updates of that type, None for all; `unread`: only of things that `me` has not read; both
-    narrow the number too. `kinds`: types of things that the caller's token may read; for a comment the type of its item
-    or profile must be among them too. `decisions`: types of updates about decisions that the token may list.
+    `readable`: ids of the microcosms that `me` may read and does not ignore; `ignored_profiles`, `ignored_items`: ids
+    of those that `me` ignores. `type`: only updates of that type, None for all; `unread`: only of things that `me` has
+    not read; both narrow the number too. `kinds`: types of things that the caller's token may read; for a comment the
+    type of its item or profile must be among them too. `decisions`: types of updates about decisions that the token may
+    list.
     """
     rows = tx.rows(
         LIST,

@@ -191,8 +191,8 @@ class Watcher(NamedTuple):
         """Change the ways of notification about things that the author follows; of two changes of one thing the last
         counts.
 
-        Raises Invalid for a thing that is not followed, after the others were changed: the caller then rolls back. The
-        error's message names the field, in the list `place` of the body, or, with "", that of a body with one change.
+        Raises Invalid for a thing that is not followed, after the others were changed: the caller then rolls back.
+        `place`: for the error's message, the list in the body that holds the changes, "" for a body with one change.
         """
         last = {change.thing: change for change in changes}.values()  # of two for the same thing
         rows = tx.rows(

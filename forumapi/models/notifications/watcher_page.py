@@ -98,7 +98,7 @@ class WatcherEntry(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the entry shows, for the entity tag."""
+        """Return values of which one differs whenever the shown entry does, for the entity tag."""
         notified = self.last_notified and json_fragments.format_time(self.last_notified)
         shown = self.huddle.stamp if self.huddle else (self.row, self.new, self.mine)
         return (*self[:3], notified, *self[4:7], shown)
@@ -115,7 +115,7 @@ class WatcherPage(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the entries show, for the entity tag."""
+        """Return values of which one differs whenever the shown page does, for the entity tag."""
         places = [(*child[:8], child.mine) for child in self.microcosms.values()]
         return (self.total, [entry.stamp for entry in self.entries], places)
 

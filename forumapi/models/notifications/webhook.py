@@ -187,8 +187,9 @@ class WebhookSettings(Struct, frozen=True):
 
 
 class ListedWebhook(NamedTuple):
-    """Webhook as operators see it in a list. `site`: the site's key; `disabled_because`: why the platform disabled it,
-    "" if it did not; `failures`: in a row, since `failing_since`; `sent`, `queued`, `dead`: numbers of deliveries.
+    """Webhook as operators see it in a list. `site`: the site's subdomain key; `disabled_because`: why the platform
+    disabled it, "" if it did not; `failures`: in a row, since `failing_since`; `sent`, `queued`, `dead`: numbers of
+    deliveries.
     """
 
     site: str
@@ -347,7 +348,7 @@ class Webhook(Struct, frozen=True):
 
 
 def list_all(tx: Reader, site_id: int = 0) -> list[ListedWebhook]:
-    """Return the webhooks of a site, or with `site_id` 0 of all sites, for operators; by site, then by id."""
+    """Return the webhooks of a site, or with `site_id` 0 of all sites, for operators, ordered by site, then by id."""
     return [ListedWebhook(*row) for row in tx.rows(LIST_ALL, site_id=site_id)]
 
 
@@ -388,5 +389,5 @@ def checked_types(given: Iterable[str]) -> list[int]:
 
 
 def reading_scopes(item_types: Collection[int]) -> list[str]:
-    """Return the OAuth scopes that a token needs in order to read things of these types."""
+    """Return the OAuth scopes that a token needs to read things of these types, in the order of the types."""
     return [f"{itemtypes.BY_ID[kind].path.rpartition('/')[2]}:read" for kind in item_types]

@@ -582,7 +582,7 @@ def due(tx: Reader, limit: int) -> list[DeliveryQueue]:
 
 
 def forget_old(tx: Transaction, days: int) -> int:
-    """Delete dead letters and tests older than `days`, of all sites; return their number."""
+    """Delete dead letters and sent tests that were queued more than `days` ago, of all sites; return their number."""
     return tx.run(FORGET, days=days)
 
 

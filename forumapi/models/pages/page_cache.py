@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 def digest(values: Any) -> bytes:
     """Return a digest, 16 bytes, of `values`, which consist of what marshal can write, such as numbers, texts and
-    tuples; for entity tags. A page's is computed once, however often the page is shown.
+    tuples; for entity tags.
     """
     return hashlib.blake2b(marshal.dumps(values, 2), digest_size=16).digest()
 

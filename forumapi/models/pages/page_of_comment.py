@@ -111,7 +111,7 @@ def redirect(
 ) -> str:
     """Return the address that the URL `…/lastcomment` (`newest`) or `…/newcomment` of an item redirects the profile
     `me` to; the item's own address if there is no comment that this viewer sees. `limit` and `pairs` as in
-    `comment_href`, `ignored` as in `target_comment`.
+    `comment_href`, `me` and `ignored` as in `target_comment`.
     """
     target = target_comment(tx, site_id, ref.id, me, ignored, newest=newest)
     others = [pair for pair in pairs if pair[0] != "comment_id"]

@@ -127,7 +127,7 @@ class Criterion(NamedTuple):
         """Return a checked criterion that is not stored yet; its id is 0. `column` "": `key` names an attribute; else
         `key` is ignored; `value`: the decoded string, number or boolean, which the criterion keeps as JSON; spaces
         around these three are dropped; `or_group` and `predicate`: as in this class. Raises Invalid for a field that is
-        missing or unfit.
+        missing or out of range, and as `comparison` does.
         """
         if not -_INT32 - 1 <= or_group <= _INT32:
             raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)

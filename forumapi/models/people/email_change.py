@@ -98,8 +98,9 @@ class EmailChange(NamedTuple):
         return cls(user_id, row[1]) if row and hmac.compare_digest(bytes(row[0]), given) else None
 
     def apply(self, tx: Transaction) -> None:
-        """Store the new address of the user, delete it from the addresses that mail bounced from, and mark the user's
-        profiles so that their roles are recomputed on their next request.
+        """Store the new address of the user, as a verified one, delete the request for the change, delete the address
+        from those that mail bounced from, and mark the user's profiles so that their roles are recomputed on their next
+        request.
 
         Raises Conflict if another user has the address by now.
         """

@@ -83,8 +83,8 @@ def is_on(tx: Reader, site_id: int) -> bool:
 
 
 def switch(tx: Transaction, author: Author, *, on: bool) -> None:
-    """Switch pictures from Gravatar for the author's site on or off; stored pictures stay. The site's row must be
-    locked.
+    """Switch pictures from Gravatar for the author's site on (`on` True) or off, and record that in the journal; stored
+    pictures stay. The site's row must be locked.
     """
     tx.run(SWITCH_ON if on else SWITCH_OFF, site_id=author.site_id)
     journal.record_site(tx, author)

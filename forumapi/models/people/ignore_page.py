@@ -78,7 +78,7 @@ class IgnoredPage(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the entries show, for the entity tag."""
+        """Return values of which one differs whenever the shown page does, for the entity tag."""
         rows = [row for row, _ in self.items.values()]
         places = [tuple(child[:7]) for child in self.microcosms.values()]
         named = [tuple(one) for one in self.entries]
@@ -106,8 +106,8 @@ def page(
     shown: Collection[int],
     at: Paging,
 ) -> IgnoredPage:
-    """Read the page `at` of the things that the profile `me` ignores and may still see, ordered by type, then title, in
-    any case. Ignored huddles are neither listed nor counted.
+    """Read the page `at` of the things that the profile `me` ignores and may still see, ordered by type, then by title
+    or name, capitals and small letters alike. Ignored huddles are neither listed nor counted.
 
     `view`: microcosms that `me` may read; `shown`: types that may be listed.
     """

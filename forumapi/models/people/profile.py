@@ -297,8 +297,8 @@ _LONGEST = 25
 
 
 def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
-    """Return a name for a new profile: on the root site the local part of the e-mail address, if that is a valid name;
-    else one made of the user's id.
+    """Return a name for a new profile: on the root site the local part of the e-mail address, without unprintable
+    characters and HTML-escaped, if it has 2 to 25 characters and no @ or +; else one made of the user's id.
     """
     if site_is_root:
         name = short_text_cleaning.word(email.partition("@")[0])

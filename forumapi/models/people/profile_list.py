@@ -25,8 +25,9 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 class Filter(NamedTuple):
     """Filter and order of the list of a site's profiles (platform 4.3, list parameters), which is by name unless `top`.
 
-    `prefix`: beginning of the names as they are stored, HTML-escaped, in any case, "" for all; `top`: most comments
-    first; `following`: only profiles that the viewer follows; `online`: only those active within ONLINE_MINUTES.
+    `prefix`: beginning of the names as they are stored, HTML-escaped, capitals and small letters alike, "" for all;
+    `top`: most comments first; `following`: only profiles that the viewer follows; `online`: only those active within
+    ONLINE_MINUTES.
     """
 
     prefix: str = ""  # of the stored name, any case

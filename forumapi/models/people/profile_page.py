@@ -97,7 +97,9 @@ class ProfileDetail(NamedTuple):
 
     @property
     def stamp(self) -> tuple[Any, ...]:
-        """Return all values that the document depends on, except the viewer's rights, for the entity tag."""
+        """Return values of which one differs whenever the document does, for the entity tag; the viewer's rights are
+        not among them.
+        """
         times = [
             json_fragments.format_time(one) if one else ""
             for one in (self.last_active, self.erasure_due, self.account_erasure_due)
@@ -137,8 +139,8 @@ def detail_document(
     none; `permissions`: JSON of the viewer's permissions on the profile; `is_self`: the viewer is this profile;
     `is_ignored`: the viewer ignores it.
 
-    `sees_private`: the viewer is this profile or the site's owner. `moderates`: the viewer is this profile, and has
-    something to moderate.
+    `sees_private`: the viewer is this profile or the site's owner, and is shown address and the flag `member`.
+    `moderates`: the viewer is this profile, and has something to moderate.
     """
     data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.id}
     if sees_private:

@@ -424,8 +424,8 @@ def of_site(
     newest comment first, and of one comment the highest link id first; none of huddles or profiles. `readable`: ids of
     microcosms.
 
-    `before`: (comment id, link id) of the last one already listed, after which the result begins in that order. `host`:
-    only links to this domain and its subdomains; "" for all.
+    `before`: (comment id, link id) of the last one already listed, after which the result begins in that order; from
+    the beginning with numbers above all ids. `host`: only links to this domain and its subdomains; "" for all.
     """
     rows = tx.rows(
         OF_SITE,
@@ -440,8 +440,8 @@ def of_site(
 
 
 def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[PlatformLink]:
-    """Return up to `limit` links of all sites with a code and an id below `before`, newest first; `host` as in
-    `of_site`.
+    """Return up to `limit` links of all sites with a code and an id below `before`, newest first; `host` and the
+    beginning as in `of_site`.
     """
     rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
     return [PlatformLink(*row) for row in rows]

@@ -63,8 +63,9 @@ def prepare(
 ) -> PreparedText:
     """Render the Markdown `source` up to the steps that depend on where the comment stands, which `finish` takes.
 
-    `short_links`: address that codes of short links are appended to; `limit`: greatest number of characters, None for
-    no limit. Raises ValueError for a longer text.
+    `site`: the comment's site, whose profiles it can mention and whose own addresses get no short links; `short_links`:
+    address that codes of short links are appended to; `limit`: greatest number of characters, None for no limit. Raises
+    ValueError for a longer text.
     """
     hosts = frozenset(host for host in (site.host, site.domain) if host)
     draft = render.prepare(
@@ -240,7 +241,7 @@ def _checked(cleaned: str, field: str, limit: int) -> str:
 
 
 def source(value: object) -> str:
-    """Return `value` unchanged, as a comment's Markdown. Raises Invalid if it is missing, blank or over MAX_MARKDOWN
+    """Return `value` unchanged, as a comment's Markdown. Raises Invalid if it is no string, blank or over MAX_MARKDOWN
     characters.
     """
     if not isinstance(value, str):
