@@ -154,8 +154,8 @@ def site_id(tx: Reader, key: str) -> int:
 
 
 def any_site_id(tx: Reader, key: str) -> int:
-    """Return the id of the site with the subdomain `key`, be it deleted, suspended or in its export window. Raises
-    NotFound for a key that no site has.
+    """Return the id of the site with the subdomain `key`, even if it is deleted, suspended or in its export window.
+    Raises NotFound for a key that no site has.
     """
     found = tx.value(ANY_SITE_ID, key=key)
     if found is None:
@@ -254,8 +254,8 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
     ActionWorker carries the action out after the commit. `author`: who deletes; `reason`: that of the action, which the
     user reads.
 
-    The user's comments in huddles, where no action reaches, are deleted at once and for good, and their part there
-    ends. (0, 0) for a user without a profile on the site.
+    The user's comments in huddles, where no action reaches, are deleted at once and for good, and the user leaves all
+    huddles of the site. (0, 0) for a user without a profile there.
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)

@@ -190,7 +190,7 @@ def _snapshot(url: str) -> Iterator[tuple[psycopg.Connection[Any], str]]:
 
 def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
     """Return number of rows and hash by name of each table of the database; the hash is the same for the same rows in
-    any order, if the session is set up by SESSION.
+    any order, if the statements of SESSION have been run on the connection.
     """
     found = {}
     for (name,) in connection.execute(TABLES).fetchall():

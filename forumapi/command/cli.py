@@ -80,8 +80,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that the arguments name, those of the process if None; return the exit code. Raises SystemExit
-    for wrong usage (2), and for --help and --version (0), and an OSError that names no file.
+    """Run the command that the arguments name, those of the process if None; return the exit code, after a line on
+    standard error for a failure that is foreseen. Raises SystemExit with 2 for wrong usage, with 0 for --help and
+    --version; other exceptions pass, such as an OSError that names no file. --config is put into the process's
+    environment.
     """
     args = parser().parse_args(arguments)
     if args.config is not None:

@@ -96,7 +96,8 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
     """Copy the running file into the folder of releases below `root`; make it the current release if there is none.
-    Raises InstallError if this program does not run from the one file.
+    `progress` is called with a line on what was installed. Raises InstallError if this program does not run from the
+    one file.
     """
     file = os.environ.get("PEX", "")
     if not file:

@@ -117,7 +117,7 @@ class Child:
 
     def revive(self) -> bool:
         """Start the process again after it has ended, and return True; return False, without starting it, if it has
-        ended MAX_ENDS times within ENDS_WITHIN_S seconds.
+        ended 5 times within 60 seconds.
         """
         now = time.monotonic()
         self._ends.append(now)

@@ -450,7 +450,7 @@ class StaticArchive:
 
 def _path(address: str, number: int) -> str:
     """Return the path, from the archive's root, of the HTML file for page `number` (from 1) of the thing at `address`;
-    "" is the front page's.
+    the front page's `address` is "".
     """
     folder = f"{address}/" if address else ""
     return f"{folder}index.html" if number == 1 else f"{folder}page-{number}/index.html"

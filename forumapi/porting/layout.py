@@ -81,8 +81,8 @@ class PortedRef(PortedDocument, frozen=True, kw_only=True):
 class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
     """Value under a key, such as a custom field or a signature, of the person, forum or conversation whose `attributes`
     list it. `is_date`: the value is a date such as 2021-05-30; `written_by`: id of a profile, "" for the person who has
-    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person; for roles here it counts only if
-    whoever imports names its key.
+    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person. The loader ignores `is_granted`:
+    for roles here those attributes count whose keys whoever imports names.
     """
 
     key: str
@@ -130,8 +130,8 @@ class PortedProfile(PortedDocument, frozen=True, kw_only=True):
     """Person of the old forum, who becomes a profile. No field gives a privilege on this platform: the e-mail address
     is not trusted, and signs nobody in by itself.
 
-    `email` "": nobody can claim the profile; `is_visible` False: it is listed nowhere; `text`: Markdown, which becomes
-    a comment on the own profile.
+    `email` "": nobody can claim the profile; `is_visible` False: it is listed nowhere; `text`: what the person wrote
+    about themselves, in Markdown, which becomes a comment of theirs on their profile.
     """
 
     id: OldId
@@ -184,10 +184,11 @@ class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedRole(PortedDocument, frozen=True, kw_only=True):
-    """Group of people and its rights: in all forums for a role of the stream `roles`, in one forum for a role that the
-    forum's `usergroups` list. `is_banned`: its members are kept out, whatever else they are in; `is_moderator`: they
-    moderate. `default`: it applies to all forums that list no groups of their own; `users`: members, without those whom
-    `criteria` make members.
+    """Group of people and its rights. A role in a forum's `usergroups` gives its rights in that forum; if a role of the
+    stream `roles` has the same id, to the members and by the criteria of that one. A role of the stream gives its own
+    rights only if it is `default`: in forums that neither list roles nor are below one that does, and, unless
+    `usergroups_only`, beside listed ones. `is_banned`: its members are kept out, whatever else they are in;
+    `is_moderator`: they moderate; `users`: members, without those whom `criteria` make members.
     """
 
     id: OldId
@@ -209,7 +210,8 @@ class PortedForum(PortedDocument, frozen=True, kw_only=True):
     """Forum or category of the old forum; becomes a microcosm. `usergroups`: roles with their rights in it, None for
     those of the forum above; with `usergroups_only` False the default roles that are not listed keep their rights.
     `display_order`: lower is higher up; `is_category`: it holds forums, and no conversations; `text`: Markdown.
-    `is_moderated`: the forum itself waits for a moderator; `holds_posts`: new posts of members in it wait for one.
+    `is_moderated`: the forum itself waits for a moderator; `holds_posts`: new posts of members in it wait for one;
+    `moderators`: profiles that moderate it.
     """
 
     id: OldId
@@ -250,8 +252,8 @@ class PortedAttendee(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedEvent(PortedDocument, frozen=True, kw_only=True):
-    """Time, place and attendees of a conversation that is an event. `when`: clock time at `time_zone`, None if it is to
-    be agreed; `duration`: minutes; `rsvp_limit`: most people who can attend, 0 for any number.
+    """Time, place and attendees of a conversation that is an event. `when`: clock time at `time_zone`, itself without a
+    zone, None if it is to be agreed; `duration`: minutes; `rsvp_limit`: most people who can attend, 0 for any number.
     """
 
     # Clock time at `timeZone`, without a zone; None: to be agreed.
@@ -394,8 +396,9 @@ class PortedRecipient(PortedDocument, frozen=True, kw_only=True):
 
 class PortedMessage(PortedDocument, frozen=True, kw_only=True):
     """Private message; becomes a comment in a huddle. Only people with a copy see it: the author, unless `is_deleted`,
-    those in `to`, and each in `bcc`, who is known to the author alone. `name`: title of the talk; `root_id`: message
-    that began the talk, or an id of the talk itself; "" for this one.
+    those in `to`, and each in `bcc`, who is known to the author alone. `name`: title of the talk; `root_id`: id of the
+    message that began the talk, or of the talk itself, "" if this message began it; `in_reply_to`: id of the message
+    that it answers, "" for none.
     """
 
     id: OldId
@@ -429,7 +432,7 @@ class PortedReaction(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
-    """Bookmark of one person on an item or comment. `text`: the person's note."""
+    """Bookmark of one person on an item or comment. `text`: the person's note, which the loader drops."""
 
     author: OldId
     on_type: Literal["conversation", "event", "poll", "comment"]
@@ -563,7 +566,7 @@ class ForumReader(Protocol):
     def roles(self) -> Iterator[PortedRole | Unreadable]: ...
 
     def forums(self) -> Iterator[PortedForum | Unreadable]:
-        """Yield each forum after its parent."""
+        """Yield each forum after its parent; an Unreadable for a row that can't become a forum."""
 
     def conversations(self) -> Iterator[PortedConversation | Unreadable]: ...
 
@@ -572,7 +575,9 @@ class ForumReader(Protocol):
     def attachments(self) -> Iterator[PortedAttachment | Unreadable]: ...
 
     def comments(self) -> Iterator[PortedComment | Unreadable]:
-        """Yield comments, those on the same thing in reading order; comments on different things may alternate."""
+        """Yield comments, those on the same thing in reading order; comments on different things may alternate. An
+        Unreadable stands for a row that can't become a comment.
+        """
 
     def messages(self) -> Iterator[PortedMessage | Unreadable]: ...
 

@@ -143,8 +143,9 @@ def reading(current: Config) -> Iterator[Reader]:
 
 @contextlib.contextmanager
 def writing(current: Config) -> Iterator[Transaction]:
-    """Open a transaction, committed at the end of the block. Raises CommandError if the database can't be reached or is
-    not migrated, and in place of errors of PostgreSQL or the API's code within the block.
+    """Open a transaction, committed at the end of the block, rolled back if the block raises. Raises CommandError if
+    the database can't be reached or is not migrated, and in place of errors of PostgreSQL or the API's code within the
+    block.
     """
     with open_database(current) as database, database.write() as tx:
         yield tx

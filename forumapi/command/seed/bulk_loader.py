@@ -103,8 +103,8 @@ class Bar:
 
 
 class Store:
-    """Bulk load in the transaction of `connection`, which the caller commits: locks the tables TABLES against other
-    writers, and skips triggers and foreign keys if the database user may.
+    """Bulk load in the transaction of `connection`, which the caller commits: locks the tables that seeding writes
+    (TABLES) against other writers, and skips triggers and foreign keys if the database user may.
 
     `build_last`: secondary indexes are dropped, and built again by `finish`; `progress` is called with lines on that.
     `now`: the transaction's time.
@@ -200,8 +200,8 @@ class Store:
 
 
 def vacuum_analyze(connection: psycopg.Connection[Any]) -> None:
-    """VACUUM ANALYZE the tables TABLES, so that the planner works as on a running platform. `connection` must be in
-    autocommit.
+    """VACUUM ANALYZE the tables that seeding writes, so that the planner works as on a running platform. `connection`
+    must be in autocommit.
     """
     connection.execute("SET statement_timeout = 0")
     tables = sql.SQL(", ").join(map(sql.Identifier, TABLES))

@@ -140,8 +140,8 @@ class Corpus:
         return f"{title} {_pick(rng, phrases.EMOJI)}" if rng.random() < 0.04 else title
 
     def first_about(self, thread: Thread, words: tuple[str, ...]) -> int:
-        """Return the number of the thread's first post that holds one of the words and has no quotation; of its first
-        post if there is none.
+        """Return the number of the thread's first post that holds one of the words (in lower case) and has no
+        quotation; of its first post if there is none.
         """
         for number in range(thread.first, thread.end):
             if not self.quoting[number] and _holds(self.posts[number], words):
@@ -155,8 +155,8 @@ def _draw(number: int) -> Random:
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
     """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat is known
-    to have no texts with words unfit for a demonstration; False: such texts are left out. Turns longer than _LONGEST
-    are left out too.
+    to have no texts with words unfit for a demonstration; False: such texts are left out. Turns of more than 4,000
+    characters are left out too.
     """
     posts: list[str] = []
     parts: list[str] = []

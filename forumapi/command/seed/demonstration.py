@@ -98,9 +98,10 @@ _DEMOS: Final = {
 def demo(database_url: str, config: Config, progress: Progress) -> None:
     """Create the sites `bikes` and `trains` in a migrated database, within a few seconds.
 
-    The people of CAST are on each site, with addresses such as `owner@bikes.test`; the newcomer has written nothing.
-    The user `owner@bikes.test` owns the platform's own site too. Each line for `progress` replaces the previous one.
-    Raises SeedError if one of the sites exists already, or the package of the texts is missing.
+    The people of CAST (owner, moderator, member, banned, newcomer) are on each site, with addresses such as
+    `owner@bikes.test`; the newcomer has written nothing. The user `owner@bikes.test` owns the platform's own site too.
+    Each line for `progress` replaces the previous one. Raises SeedError if one of the sites exists already, or the
+    package of the texts is missing.
     """
     progress("reading the corpus")
     corpus = Corpus.read(about=tuple(itertools.chain(*(demo.words for demo in _DEMOS.values()))))

@@ -65,7 +65,7 @@ class Texts:
         return found
 
     def write_links(self) -> None:
-        """COPY the links that are new since the previous call into `links`."""
+        """COPY the links that are new since the previous call into the table `links`."""
         self._store.copy(
             "links", "link_id url_hash url host code has_old_code lead", self._new_links
         )

@@ -45,8 +45,8 @@ _MENTIONED: Final = 30  # the busiest so many are who gets mentioned
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Size of a data set: total numbers of sites, profiles, conversations and comments over all sites. The site
-    BENCH_KEY has half of all things, and alone the long threads and the deep microcosm.
+    """Size of a data set: total numbers of sites, profiles, conversations and comments over all sites. The site `bench`
+    (BENCH_KEY) has half of all things, and alone the long threads and the deep microcosm.
 
     Of that site alone: `longest`: comments of its longest thread; `long`: of each of the two other long threads;
     `deep`: conversations of the deep microcosm, DEEP, whose list is long; `microcosms`: with the root; `top`: those
@@ -107,7 +107,8 @@ class Conversation:
     microcosm and author in the Shape; `first`: position of its first comment in the arrays of the Shape; `size`: number
     of its comments; `text`: the corpus's post that it begins with, which the next posts follow.
 
-    `hidden`: LIVE, DELETED or MODERATED. `pool`: numbers of the profiles that alone write in it, () for everybody.
+    `hidden`: LIVE (0), DELETED (1) or MODERATED (2). `pool`: numbers of the profiles that alone write in it, () for
+    everybody.
     """
 
     title: str
@@ -130,9 +131,11 @@ class Shape:
     numbered from 0.
 
     Profiles are in the order of joining, conversations in that of creation. The arrays from `age` to `edits` have an
-    entry for each comment: those of the first conversation, the second, …, then those on profiles. `order`: positions
-    of the comments by time, oldest first; `mentions`: mentioned profile by position of the comment; `bios`: the
-    profiles that the last comments are on, one each. `joined`: microseconds since each profile joined.
+    entry for each comment: those of the first conversation, the second, …, then those on profiles. `age`: microseconds
+    since it was written; `reply`: position of the comment that it answers, -1 for none; `text`: number of its post in
+    the corpus; `edits`: how often it was edited. `order`: positions of the comments by time, oldest first; `mentions`:
+    mentioned profile by position of the comment; `bios`: the profiles that the last comments are on, one each.
+    `joined`: microseconds since each profile joined.
 
     `owner`, and `moderators` to `ignorable`: numbers of the profiles with that part. `heavy` write much in one long
     thread; `ignorable` write a lot, but not in the long threads.
@@ -335,8 +338,8 @@ def _places(plan: SitePlan) -> list[Place]:
 
 
 def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
-    """Return the profiles' names by rank of activity, that of rank 0 at index 0, fixed ones for special people: 2 to 25
-    characters, different in any letter case.
+    """Return the profiles' names by rank of activity, that of rank 0 at index 0, fixed ones for special people, others
+    drawn from `rng`: 2 to 25 characters, different in any letter case.
     """
     given = {
         ranks.owner: "owner",
@@ -349,8 +352,8 @@ def _names(plan: SitePlan, ranks: _Ranks, rng: Random) -> list[str]:
 
 
 def names(count: int, given: dict[int, str], rng: Random) -> list[str]:
-    """Return `count` names, that of rank 0 at index 0: 2 to 25 characters, different in any letter case. `given`:
-    fixed names by rank.
+    """Return `count` names, drawn from `rng`, that of rank 0 at index 0: 2 to 25 characters, different in any letter
+    case. `given`: fixed names by rank.
     """
     taken = {name.lower() for name in given.values()}
     found: list[str] = []

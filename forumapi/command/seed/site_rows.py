@@ -72,8 +72,9 @@ class Stored:
     """Ids that one shape's people and things have in the database, numbered on from `first_…` in the shape's order
     (comments: `comment_id` by position), and sums over the comments of each conversation, in the shape's order.
 
-    `live`: number of live comments; `last`: position of the last of them, -1 for none; `active`: age of the latest
-    activity.
+    `live`: number of live comments; `last`: position, in the shape's arrays, of the last of them, -1 for none;
+    `active`: age, in microseconds before loading, of that comment; without one, of the last hidden comment, else of the
+    conversation.
     """
 
     site_id: int
@@ -593,8 +594,9 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 
 class _Extra:
-    """Watchers, read marks and ignored things (`follows`, `marks`, `ignores`), as lists of rows, beyond those that
-    authors get for what they wrote; the benchmark's members have exact numbers of them.
+    """Watchers, read marks and ignored things (`follows`, `marks`, `ignores`) beyond those that authors get for what
+    they wrote; the benchmark's members have exact numbers of them. Each is a list of (age in microseconds, the
+    profile's number in the shape, item type and id of the thing).
     """
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:
@@ -639,8 +641,9 @@ class _Extra:
             self.follows.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _follow(self, who: int, wrote: set[int], wanted: int) -> None:
-        """Add watchers for profile `who`: on five microcosms, and on conversations until there are `wanted` in all,
-        those in `wrote` included (numbers of the conversations that `who` began or commented on, which have theirs).
+        """Add watchers for the profile with the number `who` in the shape: on five microcosms, and on conversations
+        until there are `wanted` in all, those in `wrote` included (numbers of the conversations that the profile began
+        or commented on, which have theirs).
         """
         self._follow_places(who, 5)
         for n in self._sample(self._unwritten(wrote), wanted - 5 - len(wrote)):
@@ -648,9 +651,9 @@ class _Extra:
             self.follows.append((age, who, CONVERSATION, self._ids.first_item + n))
 
     def _read(self, who: int, wrote: set[int]) -> None:
-        """Add read marks for profile `who` on BENCH_MARKS conversations without those in `wrote` (numbers of the
-        conversations that `who` began or commented on), about half of them read to the end, the others to a moment
-        between beginning and end, and on three microcosms.
+        """Add read marks for the profile with the number `who` in the shape: on 400 conversations without those in
+        `wrote` (numbers of the conversations that the profile began or commented on), about half of them read to the
+        end, the others to a moment between beginning and end, and on three microcosms.
         """
         for n in self._sample(self._unwritten(wrote), BENCH_MARKS):
             end = self._ids.active[n]
@@ -662,8 +665,9 @@ class _Extra:
             self.marks.append((age, who, MICROCOSM, self._ids.first_microcosm + n))
 
     def _ignore(self, who: int) -> None:
-        """Add ignored things for profile `who`, none of which the benchmark opens: not long threads, their authors, or
-        the top level. Only the member IGNORES_HEAVY ignores authors of a long thread, `heavy`, too.
+        """Add ignored things for the profile with the number `who` in the shape, none of which the benchmark opens: not
+        long threads, their authors, or the top level. Only the member `bench_member_2` ignores authors of a long
+        thread, `heavy`, too.
         """
         shape, ids = self._shape, self._ids
         heavy = shape.heavy if shape.names[who] == IGNORES_HEAVY else []

@@ -47,7 +47,7 @@ def filling(
 ) -> Iterator[Store]:
     """Yield the Store of a bulk load, in a transaction of its own, for new sites with the subdomains `keys`; at the end
     of the block finish the load, commit, and vacuum. `build_last`: secondary indexes are dropped first and built at the
-    end; False: they are kept up row by row.
+    end; False: they are kept up row by row. `progress` is called with a line on each step.
 
     Raises SeedError if a subdomain is taken.
     """

@@ -15,7 +15,9 @@ with a longer one counts as damaged.
 
 
 class DumpError(Exception):
-    """Failure to read a dump from some point on; the message is for the operator and names file or table."""
+    """Failure to read a dump, a live database or an archive of another forum; the message is for whoever imports, and
+    says where the fault is, as far as that is known.
+    """
 
 
 class SkippedRow(NamedTuple):

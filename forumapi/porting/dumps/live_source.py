@@ -112,9 +112,9 @@ class LiveSource:
 
 
 def _value(value: Any) -> Value:
-    """Return a value of PostgreSQL's driver in the type that the parser of dumps gives the same value: a boolean as
-    int, a numeric as int if it is whole, else as float, times as ISO 8601, JSON and other types as text; None, text,
-    numbers and bytes as they are.
+    """Return a value of PostgreSQL's driver in one of the types of Value, as DumpSource has it too: a boolean as int, a
+    numeric as int if it is whole, else as float, times as ISO 8601, JSON and other types as text; None, text, numbers
+    and bytes as they are.
     """
     if isinstance(value, bool):
         return int(value)

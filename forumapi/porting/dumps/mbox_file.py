@@ -28,7 +28,7 @@ _LINE: Final = 1 << 20
 class MboxMessage(NamedTuple):
     """Message of an mbox. `file`: name of the file; `number`: position in it from 1; `postmark`: the line "From …"
     before the message; `data`: the bytes after that line, with `>From ` unquoted, None where they are more than
-    MAX_MESSAGE.
+    MAX_MESSAGE (32 MiB).
     """
 
     file: str
@@ -38,9 +38,10 @@ class MboxMessage(NamedTuple):
 
 
 def read(path: Path, most: int = MAX_DUMP) -> Iterator[MboxMessage]:
-    """Yield the messages of a file, plain or compressed by gzip, or of all files in a folder whose names have one of
-    ENDINGS, file by file in the order of their names. `most`: bytes that each file may have after decompression. Raises
-    DumpError for a folder without such a file, and for a file that is no mbox, is damaged or has more bytes; OSError.
+    """Yield the messages of a file, plain or compressed by gzip, or of all files in a folder whose names end in .mbox,
+    .mbx, .txt or .gz, file by file in the order of their names. `most`: bytes that each file may have after
+    decompression. Raises DumpError for a folder without such a file, and for a file that is no mbox, is damaged or has
+    more bytes; OSError.
     """
     files = [path]
     if path.is_dir():

@@ -113,8 +113,8 @@ def read(
 ) -> Iterator[DumpTable | DumpRow]:
     """Parse a dump: yield, in its order, definitions and rows of the tables whose whole names, with any prefix, pass
     `is_wanted`; a table may be defined again before further rows. `encoding`: of the text, "" for the one that the dump
-    names. Raises DumpError for a dump that is cut off or is no SQL text, rows without names of columns or with another
-    number of values, and text in another or an unknown character set.
+    names. Raises DumpError for a dump that is cut off or is no SQL text, rows of a table whose columns nothing before
+    them names, or with another number of values, and text in another or an unknown character set.
     """
     return _Reader(stream, is_wanted, encoding).run()
 
@@ -262,9 +262,9 @@ class _Reader:
                 raise self._broken(name, "neither another row nor the statement's end follows")
 
     def _row(self, name: str, wanted: bool) -> tuple[list[tuple[str, bytes]], str]:
-        """Read a row in parentheses of the table `name`. Return a list with kind (of _LITERALS) and bytes of each
-        value, [] unless `wanted`; and why the row can't be used, in which case values may be missing, "" if it can.
-        Raises DumpError for what is no row.
+        """Read a row in parentheses of the table `name`. Return a list with kind and bytes of each value, as `_literal`
+        returns them, [] unless `wanted`; and why the row can't be used, in which case values may be missing, "" if it
+        can. Raises DumpError for what is no row.
         """
         window = self._window
         if self._next_byte() != b"(":
@@ -297,7 +297,7 @@ class _Reader:
 
     def _skip_long_text(self, name: str, number: int) -> None:
         """Skip a quoted text that is longer than allowed, value `number` of a row of the table `name`, without keeping
-        it. Raises DumpError if the text has no end.
+        it. Raises DumpError if the text has no end, or the value is no quoted text.
         """
         window = self._window
         start = _TEXT_START.match(window.data, window.position)
@@ -382,8 +382,8 @@ _LITERALS: Final = ("text", "number", "null", "hex", "hexed", "bits")
 
 
 def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
-    """Return the kind (of _LITERALS) of the SQL value that the match holds, and the value's bytes as they are written,
-    without quotation marks and prefix, escapes not decoded.
+    """Return the kind of the SQL value that the match holds ("text", "number", "null", "hex", "hexed" or "bits"), and
+    the value's bytes as they are written, without quotation marks and prefix, escapes not decoded.
     """
     for kind in _LITERALS:
         if (data := match[kind]) is not None:
@@ -393,7 +393,7 @@ def _literal(match: re.Match[bytes]) -> tuple[str, bytes]:
 
 def _number(data: bytes) -> int | float | str:
     """Return the number that `data` writes, as int, or as float if it has a fraction or an exponent; one of more than
-    _MAX_DIGITS characters as the text in which it is written.
+    18 characters as the text in which it is written.
     """
     if len(data) > _MAX_DIGITS:
         return data.decode()

@@ -34,9 +34,9 @@ class _FoundError(Exception):
 
 
 def detect(path: Path, most: int) -> str:
-    """Return the product that a file is of, one of NAMES (readers/__init__.py): LAYOUT for any ZIP file; for a dump,
-    that of the first table that one product alone has. `most`: bytes that the dump may have after decompression. Raises
-    DumpError for a dump that has more, is damaged, or has no such table, as an mbox does not.
+    """Return the product that a file is of, one of NAMES (readers/__init__.py): "microcosm" for any ZIP file; for a
+    dump, that of the first table that one product alone has. `most`: bytes that the dump may have after decompression.
+    Raises DumpError for a dump that has more, is damaged, or has no such table, as an mbox does not.
     """
     with path.open("rb") as opened:
         head = opened.read(len(_ZIP))
@@ -95,8 +95,8 @@ def check_size(path: Path, most: int) -> None:
 
 def check_archive(path: Path, most: int) -> None:
     """Check a ZIP file before it is opened. Raises DumpError for what is no ZIP file or cut off, and unless its
-    directory has at most MAX_DIRECTORY bytes, and the files that the directory lists are stored or deflated, not
-    encrypted, and together at most `most` bytes after decompression.
+    directory has at most MAX_DIRECTORY (16 MiB) bytes, and the files that the directory lists are stored or deflated,
+    not encrypted, and together at most `most` bytes after decompression.
     """
     with path.open("rb") as opened:
         try:

@@ -70,8 +70,9 @@ def as_moment(value: Any) -> datetime.datetime | None:
 
 
 def as_end(value: Any) -> datetime.datetime | None:
-    """Parse the end of something, such as a ban, as `as_moment` does; but for an end before the year 1 return the first
-    moment of that year: for `-infinity`, a year before Christ, and a time that is in the year 1 in its own zone alone.
+    """Parse the end of something, such as a ban, given as a time with its zone as PostgreSQL writes it; return it in
+    UTC, and for an end before the year 1 the first moment of that year: for `-infinity`, a year before Christ, and a
+    time that is in the year 1 in its own zone alone. None for anything else, such as `infinity`.
     """
     text = as_text(value)
     moment = _parsed(text)
@@ -107,7 +108,7 @@ def _parsed(value: Any) -> datetime.datetime | None:
 
 
 def as_title(value: Any) -> str:
-    """Return as plain text a title that was stored HTML-escaped; UNTITLED for an empty or blank one."""
+    """Return as plain text a title that was stored HTML-escaped; UNTITLED, "…", for an empty or blank one."""
     title = decoded(as_text(value))
     return title if title.strip() else UNTITLED
 

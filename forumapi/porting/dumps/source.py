@@ -32,11 +32,13 @@ class Source(Protocol):
 
     @property
     def tables(self) -> Mapping[str, tuple[str, ...]]:
-        """Return the names of the columns of each wanted table that exists, by the table's name without prefix."""
+        """Return the names of the columns of each table that exists among those that the source was made for, by the
+        table's name without the board's prefix.
+        """
 
     @property
     def skipped(self) -> Sequence[SkippedRow]:
-        """Return the rows that could not be read, the first MAX_SKIPPED of them."""
+        """Return the rows that could not be read, the first 10,000 of them, with reasons."""
 
     def close(self) -> None: ...
 

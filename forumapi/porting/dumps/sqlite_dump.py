@@ -31,9 +31,10 @@ def looks_like(head: bytes) -> bool:
 def read(
     stream: io.BufferedReader[Any], is_wanted: Callable[[str], bool], folder: Path | None = None
 ) -> Iterator[DumpTable | DumpRow]:
-    """Copy the file, and yield, for each table whose whole name, with any prefix, passes `is_wanted`, its definition,
-    then its rows. `folder`: for the copy, which is removed at the end, None for the system's. Raises DumpError for a
-    file that is cut off or damaged, or holds a value above MAX_VALUE.
+    """Copy the SQLite file that is in `stream` into a temporary one, and yield, for each table whose whole name, with
+    any prefix, passes `is_wanted`, its definition, then its rows. `folder`: for the temporary file, which is removed at
+    the end, None for the system's. Raises DumpError for a file that is cut off or damaged, or holds a value above
+    MAX_VALUE (16 MiB).
     """
     with tempfile.NamedTemporaryFile(
         prefix="forumapi-import-", suffix=".sqlite", dir=folder

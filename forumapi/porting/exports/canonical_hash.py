@@ -99,7 +99,8 @@ class _ForumWithRights(Struct, frozen=True):
 
 class CanonicalHash:
     """Hash (SHA-256) of a forum's documents in canonical form, in which canonical ids stand for the forum's own. The
-    documents are added stream by stream in the order of HASHED.
+    documents are added stream by stream in the order of HASHED: profiles, roles, forums, conversations, polls,
+    comments, attachments, reactions, follows, bans.
     """
 
     def __init__(self) -> None:

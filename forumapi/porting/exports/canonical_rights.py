@@ -21,9 +21,10 @@ _encode: Final = msgspec.json.Encoder(order="deterministic").encode
 
 
 class CanonicalRights(msgspec.Struct, frozen=True):
-    """Rights in one forum. `has`: for each of RIGHTS, and for "moderate", the sorted names of those who have it:
-    "guests" for all guests, "members" for all members, and, unless "members" is there, canonical ids of profiles and
-    roles' criteria as text; [] for nobody. `barred`: the sorted names of those who are kept out.
+    """Rights in one forum. `has`: for each of "view", "create", "edit", "delete" (others' texts), "close own", "open
+    own" and "moderate", the sorted names of those who have it: "guests" for all guests, "members" for all members, and,
+    unless "members" is there, canonical ids of profiles and roles' criteria as text; [] for nobody. `barred`: the
+    sorted names of those who are kept out.
     """
 
     has: dict[str, list[str]]

@@ -46,7 +46,7 @@ class OwnLinks:
         )
 
     def named(self, text: str) -> set[Key]:
-        """Return the Key of every thing whose path, such as `/comments/12`, is anywhere in the text, also on another
+        """Return (kind, id) of every thing whose path, such as `/comments/12`, is anywhere in the text, also on another
         host or in code: those that `rewrite` may need to know of.
         """
         if not any(f"/{name}/" in text for name in _KINDS):
@@ -61,7 +61,7 @@ class OwnLinks:
         which becomes `[https://…](old:<kind>/<id>)`.
 
         Links to other things stay, and so do those by reference (`[words]: address`), in angle brackets, with a query
-        or a fragment, and in code. `known`: Keys, whose kinds are the layout's, `forum` for a microcosm; a Key with
+        or a fragment, and in code. `known`: (kind, id) of things; kinds are the layout's, `forum` for a microcosm, and
         another kind matches nothing. If the text names none of them it is returned as it is, else also without
         characters that are neither printable nor white space.
         """

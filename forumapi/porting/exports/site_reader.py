@@ -362,8 +362,8 @@ LOSSES: Final[tuple[Loss, ...]] = (
 
 
 class SiteReader(BaseReader):
-    """Reader of one site's documents. `tx`: a transaction of `snapshot`; `platform_domain`: the domain below which
-    sites have their subdomains; `storage`: the store with the site's files. The site must exist.
+    """Reader of one site's documents. `tx`: a transaction that `exporting.snapshot` yields; `platform_domain`: the
+    domain below which sites have their subdomains; `storage`: the store with the site's files. The site must exist.
     """
 
     name = PRODUCT
@@ -600,8 +600,8 @@ class SiteReader(BaseReader):
                 yield _comment(row, older.get(row[0], []), linked)
 
     def _known(self, keys: set[Key]) -> frozenset[Key]:
-        """Return those of the things `keys` that links in the export may name: things of the site, deleted ones too,
-        without the root microcosm, huddles, and comments in huddles.
+        """Return those of the things `keys`, each as (kind, id), that links in the export may name: things of the site,
+        deleted ones too, without the root microcosm, huddles, and comments in huddles.
         """
         if not keys:
             return frozenset()

@@ -220,9 +220,9 @@ class FileStore:
 
 
 def opened(attachment: PortedAttachment, opener: Opener) -> IO[bytes]:
-    """Open the bytes of an attachment: those of its data URL if it has one, else those that `opener` returns; the
-    caller closes the file. Raises FileRefused for a malformed data URL, and for a file that is missing or can't be
-    opened.
+    """Open the bytes of an attachment: those of its data URL if it has one, else those that `opener`, called with the
+    attachment, returns; the caller closes the file. Raises FileRefused for a malformed data URL, and for a file that is
+    missing or can't be opened.
     """
     if attachment.content_url:
         head, comma, data = attachment.content_url.partition(",")

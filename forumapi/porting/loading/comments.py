@@ -758,5 +758,5 @@ def written_note(comment: PortedComment) -> str:
 
 
 def is_too_long(versions: Sequence[PortedVersion]) -> bool:
-    """Return True if one of the versions has more than MAX_TEXT characters, so that the comment is left out."""
+    """Return True if one of the versions has more than 1,000,000 characters, so that the comment is left out."""
     return any(len(version.text) > MAX_TEXT for version in versions)

@@ -140,9 +140,10 @@ BATCH: Final = 500
 
 
 def count_all(database: Database, origin: Origin, people: ImportedPeople) -> Iterator[int]:
-    """Set the counters of everything that an import brought, its `people` among it, batch by batch in transactions of
-    their own, each of which locks the site against other imports into it; yield after each batch how many items,
-    microcosms or people it counted. The caller reads to the end, or the rest stays uncounted.
+    """Set the counters of everything that an import brought, and of its `people` also the roles that they are in and
+    the comment about themselves, batch by batch in transactions of their own, each of which locks the site against
+    other imports into it; yield after each batch how many items, microcosms or people it counted. The caller reads to
+    the end, or the rest stays uncounted.
     """
     after = 0
     while True:

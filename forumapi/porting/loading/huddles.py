@@ -60,9 +60,9 @@ class MessageCopy(NamedTuple):
     its author and the open recipients together, and one for its author and each blind recipient.
 
     `old_id`: old id of the copy, one of those that the function `copy_ids` returns for the message; `root`: old id of
-    the message that began the talk. `people`: ids here, ascending, of the copy's author and recipients, if they came
-    with the import and have not deleted the copy; `readers`: those among `people` who have read the message, the author
-    included.
+    the message that began the talk. `people`: ids of the profiles here, ascending, of the copy's author and recipients,
+    if they came with the import and have not deleted the copy; `readers`: those among `people` who have read the
+    message, the author included.
     """
 
     old_id: str
@@ -183,8 +183,8 @@ class HuddleWriter:
         return made
 
     def _having(self, recipients: Sequence[PortedRecipient]) -> tuple[set[int], set[int]]:
-        """Return the ids here of the recipients who came and still have their copy, and the ids of those among them who
-        have read it.
+        """Return the ids of the profiles here of the recipients who came and still have their copy, and the ids of
+        those among them who have read it.
         """
         having = [
             (self._people.id(one.id), one.is_read) for one in recipients if not one.is_deleted
@@ -198,8 +198,8 @@ class HuddleWriter:
     def _talks(
         self, tx: Transaction, copies: Sequence[MessageCopy], known: dict[str, int]
     ) -> dict[str, int]:
-        """Return the ids here of huddles, by the `key` of the copies in them: those of `known`, ids by key, unchanged,
-        and those of new huddles, which are inserted with their participants for copies whose key is not in `known`.
+        """Return the ids here of the huddles of `copies`, by the copies' `key`; for copies whose key is not in `known`
+        insert new huddles with their participants. `known`: ids of huddles by key; all of its entries are returned too.
         """
         missing: dict[str, MessageCopy] = {}
         for copy in copies:

@@ -213,7 +213,8 @@ class Loader:
         self, name: str, stream: Iterable[T | Unreadable], insert: Insert, *, size: int = BATCH
     ) -> None:
         """Insert the stream `name` in batches of `size` by calls of `insert` on another thread, while this one reads
-        the next batches from the source; return when all are inserted.
+        the next batches from the source; return when all are inserted. `insert`: called with a transaction and
+        documents, returns those left out, with reasons.
         """
         self._set_stage(name)
         waiting: deque[tuple[int, Future[None]]] = deque()
@@ -247,7 +248,8 @@ class Loader:
 
     def _insert(self, name: str, batch: Sequence[T | Unreadable], insert: Insert) -> None:
         """Insert a batch of the stream `name` by `insert`, in one transaction; if PostgreSQL refuses a row, insert the
-        batch in halves, down to the row itself, which is left out. Raises PortingError for a fault that is no row's.
+        batch in halves, down to the row itself, which is left out. `insert`: called with the transaction and the
+        documents, returns those left out, with reasons. Raises PortingError for a fault that is no row's.
         """
         try:
             with self._database.write() as tx:
@@ -431,8 +433,8 @@ def _label(title: str) -> str:
 
 
 def _batches(stream: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the stream's documents in lists of `size`; in shorter ones where the weights of a list exceed
-    _BATCH_CHARACTERS, so that few long documents are in memory at a time.
+    """Yield the stream's documents in lists of `size`; in shorter ones where the weights (`_weight`) of a list would
+    exceed 2,000,000 characters, so that few long documents are in memory at a time.
     """
     batch: list[T] = []
     characters = 0

@@ -128,13 +128,13 @@ class ImportedPeople:
 
     def author(self, old_id: str, author_name: str) -> int:
         """Return the id here of an author's profile: by the old id or, if that is "" or did not come, by the name under
-        which a guest wrote ("": the profile DELETED); 0 if `ensure_authors` has not made it.
+        which a guest wrote ("": the profile called "deleted"); 0 if `ensure_authors` has not made it.
         """
         return self.id(old_id) or self.id(value_cleaning.guest_id(author_name))
 
     def ensure_authors(self, tx: Transaction, authors: Iterable[tuple[str, str]]) -> None:
         """Insert the profiles that `author` would not find for these authors (old id, name): for those whose old id did
-        not come, one for each name that has no profile yet, and one called DELETED for those without a name.
+        not come, one for each name that has no profile yet, and one called "deleted" for those without a name.
         """
         missing: dict[str, str] = {}
         for old_id, author_name in authors:

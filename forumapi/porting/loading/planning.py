@@ -37,9 +37,9 @@ SHOWN: Final = 10
 class ImportPlan(NamedTuple):
     """Result of a dry run.
 
-    `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first SHOWN of
-    each stream. `changes`: how often something would come changed, by a description in words. `unsaid`: how often texts
-    hold formatting that Markdown can't express, by its name. `losses`: parts of the product's data that never come.
+    `come`, `stay`: numbers of documents by stream that would come, or be left out; `reasons`: why, the first 10 of each
+    stream. `changes`: how often something would come changed, by a description in words. `unsaid`: how often texts hold
+    formatting that Markdown can't express, by its name. `losses`: parts of the product's data that never come.
     `seconds`: estimate for the import.
     """
 

@@ -133,8 +133,8 @@ class ReactionWriter:
     def insert_bookmarks(
         self, tx: Transaction, bookmarks: Sequence[PortedBookmark]
     ) -> list[Unreadable]:
-        """Insert the bookmarks that no earlier run has inserted; return those left out, whose person or thing does not
-        exist here.
+        """Insert the bookmarks that no earlier run has inserted, without their notes; return those left out, whose
+        person or thing does not exist here.
         """
         found = self._origin.find_items(tx, [(one.on_type, one.on_id) for one in bookmarks])
         rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []

@@ -34,9 +34,10 @@ NOBODY: Final = "Nobody"
 
 class Grant(NamedTuple):
     """Role of a microcosm, to be inserted. `key`: name under which the import keeps it, unique in the forum, such as
-    `role:<old id>`; `rights`: the names of RIGHTS that it gives; `is_moderator`: people in it moderate; `is_banned`:
-    people in it are kept out. `include_guests`, `include_users`: all guests or all members are in it; `members`: old
-    ids of the people who are named in it; `criteria`: conditions by which further people are in it.
+    `role:<old id>`; `rights`: names of the columns of RIGHTS, such as "can_read", that it gives; `is_moderator`: people
+    in it moderate; `is_banned`: people in it are kept out. `include_guests`, `include_users`: all guests or all members
+    are in it; `members`: old ids of the people who are named in it; `criteria`: conditions by which further people are
+    in it.
     """
 
     key: str
@@ -125,7 +126,8 @@ class Rights:
         self, forum: PortedForum, has: Callable[[ForumPermissions], bool]
     ) -> Allowed | None:
         """Return who may do something in a forum according to the source, moderators, criteria and bans left aside;
-        None if neither the forum nor any above it lists roles. `has`: True for permissions that include the thing.
+        None if neither the forum nor any above it lists roles. `has`: function that is called with a role's permissions
+        and returns True if they include the thing.
         """
         own = self._listed(forum)
         if own is None:

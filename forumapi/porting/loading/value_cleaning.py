@@ -30,7 +30,7 @@ def plain(text: str) -> str:
 
 
 def line(text: str, fallback: str = "") -> str:
-    """Return a text as a title is stored: one line, cut to MAX_LINE characters, then HTML-escaped; for an empty text
+    """Return a text as a title is stored: one line, cut to 1,000 characters, then HTML-escaped; for an empty text
     `fallback`, which is escaped too. Unlike a typed title, it keeps `<`, `&` and capitals.
     """
     cleaned = normalize("NFC", sentence_characters(" ".join(plain(text).split())))
@@ -38,7 +38,7 @@ def line(text: str, fallback: str = "") -> str:
 
 
 def block(text: str, fallback: str = "") -> str:
-    """Return a text as a description is stored: several lines, cut to MAX_BLOCK characters, then HTML-escaped; for an
+    """Return a text as a description is stored: several lines, cut to 10,000 characters, then HTML-escaped; for an
     empty text `fallback`, which is escaped too.
     """
     cleaned = normalize("NFC", block_characters(plain(text))).strip()
@@ -46,7 +46,7 @@ def block(text: str, fallback: str = "") -> str:
 
 
 def name(text: str) -> str:
-    """Return a profile's name as it is stored: cut to MAX_NAME characters, then HTML-escaped; "" for an empty name.
+    """Return a profile's name as it is stored: cut to 100 characters, then HTML-escaped; "" for an empty name.
 
     Spaces, `@` and `+`, at which mentions end, become `_`; a name of one character or of digits alone gets `_` at its
     end.
@@ -60,8 +60,8 @@ def name(text: str) -> str:
 
 
 def old_id(text: str) -> str:
-    """Return an old id as it is stored: itself, or `sha1:` and its SHA-1 digest in hexadecimal if it has more than
-    MAX_ID characters.
+    """Return an old id as it is stored: itself, or `sha1:` and its SHA-1 digest in hexadecimal if it has more than 64
+    characters.
     """
     text = plain(text)
     return text if len(text) <= MAX_ID else f"sha1:{hashlib.sha1(text.encode()).hexdigest()}"

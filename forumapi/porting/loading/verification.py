@@ -255,7 +255,7 @@ class Checked(NamedTuple):
 
 
 class ImportReport(NamedTuple):
-    """Result of a comparison. `rows`: one for each check; `differences`: the first SHOWN of each check; `strangers`:
+    """Result of a comparison. `rows`: one for each check; `differences`: the first 20 of each check; `strangers`:
     numbers of comments and of items that others have written into the import since.
     """
 

@@ -174,8 +174,8 @@ def with_rules_and_code(text: str) -> str:
 
 def with_quotations(text: str, cite: Callable[[str], str]) -> str:
     """Turn `[quote="@name"]` and `[spoiler="title"]` into a quotation and `<details>`; tags without a partner, and
-    those within 20 others, become text. `cite`: function that returns, for what a quotation's tag says in quotation
-    marks, the Markdown naming the author.
+    those within 20 others, become text. `cite`: function that is called with what a quotation's tag says after `=`,
+    without quotation marks, and returns the Markdown naming the author; it is not called for a bare `[quote]`.
     """
     if not _TAG.search(text):
         return text
@@ -186,7 +186,7 @@ def with_quotations(text: str, cite: Callable[[str], str]) -> str:
             ends[found["closed"].lower()].append(place)
 
     def closing(place: int, name: str) -> int:
-        """Return how many closing tags of this name come after the line `place`."""
+        """Return how many closing tags of this name come after the line with the index `place`."""
         return len(ends[name]) - bisect_right(ends[name], place)
 
     written: list[str] = []

@@ -140,7 +140,7 @@ class _HtmlReader(HTMLParser):
 
     def parse_comment(self, i: int, report: bool = True) -> int:
         """Skip the comment at the position `i` up to the next `>`, and return the position after it, -1 without a `>`;
-        `from_html` has taken away comments that have an end. `report`: the base class is to handle the comment.
+        `from_html` has taken away comments that have an end. `report` True: `handle_comment` is called.
         """
         return self.parse_bogus_comment(i, report)
 

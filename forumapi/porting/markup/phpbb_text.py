@@ -400,8 +400,9 @@ _VOID: Final = frozenset(
 
 
 class _Template(HTMLParser):
-    """Parser of the template's HTML of one custom tag, filled with the tag's `attributes`, into a tree in which the
-    place of `{TEXT}` is marked for the content.
+    """Parser of the template's HTML of one custom tag, filled with the tag's `attributes`, into the tree `root`, in
+    which the place of the text between the tags is marked; `has_hole` False: the template has no such place. `texts`:
+    the board's converter, which rewrites links' addresses.
     """
 
     def __init__(self, tag: CustomTag, attributes: Mapping[str, str], texts: PhpbbText) -> None:

@@ -342,8 +342,8 @@ class _Reading(TreeBuilder):
         self._push("quote", TextNode("quote", author=author, href=href))
 
     def _bare_link(self, name: str, text: str, position: int) -> int:
-        """Read `[url]address[/url]`, or the same with another tag `name` of a link, from behind the opening tag on;
-        return the position in the text after it. An opening tag without a closing one is added as text.
+        """Read `[url]address[/url]`, or the same with another tag `name` of a link, from `position`, behind the opening
+        tag, on; return the position in the text after it. An opening tag without a closing one is added as text.
         """
         close = self._closing(name, text, position)
         if close is None:
@@ -431,8 +431,8 @@ def _without_unopened(address: str) -> str:
 
 
 def _clock(text: str) -> str:
-    """Return seconds since 1970, given as text, in the form in which the board shows a time, in UTC; any other text
-    unchanged.
+    """Return seconds since 1970, given as text, in the form in which the board shows a time, in UTC, such as "Jan 03,
+    2005, 10:00 AM"; any other text unchanged.
     """
     if not re.fullmatch(r"[0-9]{1,11}", text):
         return text

@@ -29,10 +29,11 @@ MAX_OPEN: Final = 100
 class TextNode:
     """Node of a formatted text: its kind, attributes that the kind has, and its children, nodes and plain texts.
 
-    Kinds within a paragraph: those of INLINE (`link` has `href`), `image` (`src`, `alt`), `file` (`id`, `name`,
-    `is_picture`, "" for no). Blocks: `block`, `quote` (`author`, `href`), `pre` (`language`, one text), `list`
-    (`start`, the first number, "" for bullets), `item`, `spoiler` (`title`), `table`, `row`, `cell`, `heading_cell`,
-    `title` (`level`, from 1 to 6), `rule`. An attribute that is not given is "".
+    Kinds within a paragraph: `b`, `i`, `u`, `s`, `sub`, `sup`, `mark`, `small`, `code`, `link` (`href`), `plain`,
+    `image` (`src`, `alt`), `file` (`id`, `name`, `is_picture`, "" for no). Blocks: `block`, `quote` (`author`, `href`),
+    `pre` (`language`, one text), `list` (`start`, the first number, "" for bullets), `item`, `spoiler` (`title`),
+    `table`, `row`, `cell`, `heading_cell`, `title` (`level`, from 1 to 6), `rule`. An attribute that is not given is
+    "".
     """
 
     __slots__ = ("attributes", "children", "kind")
@@ -76,7 +77,7 @@ class TreeBuilder:
         self._stack[-1][1].children.append(node)
 
     def _push(self, name: str, node: TextNode) -> None:
-        """Add the node of the tag `name`, and open it: what follows is added within it. If MAX_OPEN tags are open
+        """Add the node of the tag `name`, and open it: what follows is added within it. If MAX_OPEN (100) tags are open
         already the node is added, but not opened.
         """
         self._add(node)
@@ -347,7 +348,9 @@ def _paragraph(tokens: Iterable[_Token]) -> list[str]:
 
 
 def _without_empty(tokens: Iterable[_Token]) -> list[_Token]:
-    """Return the tokens without nodes that have no content, and without white space at the paragraph's ends."""
+    """Return the tokens without nodes that have no content, and without white space at the paragraph's ends; the tokens
+    at the ends are changed in place.
+    """
     kept: list[_Token] = []
     for token in tokens:
         if token.kind == "text" and not token.written:

@@ -151,8 +151,8 @@ class _BbcodeReading(TreeBuilder):
             self._stack[-1][1].children += [piece for piece in linked(text) if piece]
 
     def _closing(self, name: str, text: str, position: int) -> re.Match[str] | None:
-        """Find the closing tag of the tag `name`, from `position` in the text on, which is never less than in the call
-        before; None without one. Each stretch of the text is searched once for a name.
+        """Find the closing tag of the tag `name`, from `position` in the text on; None without one. No call may have a
+        lower `position` than the call before, since each stretch of the text is searched once for a name.
         """
         close = self._found.get(name)
         if name not in self._found or (close and close.start() < position):

@@ -251,7 +251,7 @@ _REFERENCES: Final = """
 
 def all_with_a_site(connection: psycopg.Connection[Any]) -> list[CarriedTable]:
     """Return every table that has a column `site_id`, those first to which others refer. Where tables refer to each
-    other in a circle, the reference that LATE names is not counted, nor are those of the table `sites`.
+    other in a circle, the reference of `cases` to `appeals` (LATE) is not counted, nor are those of the table `sites`.
     """
     rows = connection.execute(_TABLES).fetchall()
     oids = [row[0] for row in rows]

@@ -108,8 +108,8 @@ _SETTLE: Final = """
 
 
 def make_users(site: SiteCopy) -> None:
-    """Insert the users to whom the site's rows here refer and who are missing on the other platform. Raises
-    psycopg.Error.
+    """Insert on the other platform the users to whom the site's rows here refer and who are missing there, in a
+    transaction of its own. Raises psycopg.Error.
     """
     query = _USERS.format(key=moved_key(site.there), site=Literal(site.site_id))
     with site.writer.transaction():
@@ -224,8 +224,8 @@ def make_links(site: SiteCopy) -> None:
 
 def copy_files(site: SiteCopy, source: Storage, target: Storage) -> tuple[int, int]:
     """Copy the site's files that the store `target`, of the other platform, lacks from the store `source`, and insert
-    their rows; return the number of files copied, and of those that `source` lacks too. Raises StorageError,
-    psycopg.Error.
+    the rows of files that are missing there; return the number of files copied, and of those that `source` lacks too.
+    Raises StorageError, psycopg.Error.
     """
     copied = missing = 0
     for rows in _pages(site.reader, "moving_files", _FILES.format(site=Literal(site.site_id))):

@@ -115,9 +115,9 @@ class FinishedMove(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """Plan of a move. `rows`: number of rows to carry by table, and `left_behind`: of rows that stay, tables with none
-    left out; `files`, `bytes`: number and total size of the site's files; `address`: of the site after the move;
-    `problems`: reasons why the move can't be made.
+    """Plan of a move. `rows`: number of rows to carry, and `left_behind`: of rows that stay, both by table, without
+    tables that have none; `files`, `bytes`: number and total size of the site's files; `address`: of the site after the
+    move; `problems`: reasons why the move can't be made.
     """
 
     rows: dict[str, int]
@@ -148,8 +148,9 @@ def connected(place: Platform) -> Iterator[Connection]:
 
 class SiteMove:
     """Move of the site with the subdomain `key` from the platform `here` to the platform `there`, to be used in a with
-    statement, which raises MoveError if such a move can't begin. `say` is called with a line on each finished copy,
-    `progress` with the running copy's name and the number of rows compared since the last call.
+    statement, which raises MoveError if such a move can't begin, psycopg.Error if a database can't be reached. `say` is
+    called with a line on each finished copy but the last one, `progress` with the name of the running copy, or "check"
+    for the comparison after it, and the number of rows compared since the last call.
     """
 
     def __init__(
@@ -316,8 +317,8 @@ class SiteMove:
 
     def run(self, *, is_copy_only: bool = False) -> FinishedMove | None:
         """Move the site, or go on with a move that was killed; of a site that has moved, also with `is_copy_only`, open
-        it there unless it is open. `is_copy_only`: copy it, while it takes writes, and return None; a later call goes
-        on from there.
+        it there unless it is open, and return a result whose numbers are 0. `is_copy_only`: copy it, while it takes
+        writes, and return None; a later call goes on from there.
 
         Raises MoveError, StorageError, psycopg.Error; until the switch the site then stays where it was, and takes
         writes again.
@@ -505,7 +506,7 @@ class SiteMove:
 
     def _make_read_only(self) -> None:
         """Wait for the writes to the site here that are under way, and begin the lease, during which no write of the
-        site begins; it ends by itself after READ_ONLY_S seconds. Raises MoveError if those writes take too long.
+        site begins; it ends by itself after READ_ONLY_S (60) seconds. Raises MoveError if those writes take too long.
         """
         try:
             with self.source.transaction():
@@ -632,8 +633,9 @@ class SiteMove:
                 )
 
     def _finish_switch(self) -> None:
-        """Handle the error of a commit: open the site on the other platform if it is closed here, else raise that error
-        again.
+        """Deal with the exception of a commit, in whose `except` block the call stands: open the site on the other
+        platform if it is closed here, else raise that exception again. Raises MoveError if the site can't be opened
+        there.
         """
         error = sys.exception()
         assert error is not None, "called while one is handled"
@@ -763,8 +765,8 @@ class SiteMove:
     # ---------------------------------------------------------------- undo
 
     def undo(self) -> int:
-        """Remove the copy from the other platform, and end the move here; return the number of rows removed. Raises
-        MoveError once the site has moved, and if there is no copy, after it has ended the move here.
+        """Remove the site's copy from the other platform, and end the move here; return the number of rows removed.
+        Raises MoveError once the site has moved, and if there is no copy, after it has ended the move here.
         """
         row = self.target.execute(
             "SELECT s.site_id, v.state FROM sites s JOIN site_moves v ON v.site_id = s.site_id"

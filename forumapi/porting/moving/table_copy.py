@@ -66,9 +66,10 @@ class TableChanges(NamedTuple):
 
 
 def copy(site: SiteCopy, table: CarriedTable, step: Step, *, is_late: bool = False) -> TableChanges:
-    """Write the rows of a table that differ to the other platform, in transactions of up to 2,000 rows. `step` is
-    called with the number of rows compared since the last call. `is_late`: write missing rows alone, without the column
-    that LATE names, whose reference is to a table that comes later.
+    """Write the rows of a table that are missing or differ on the other platform to it, in transactions of up to 2,000
+    rows; rows that are there alone are returned as `gone`, and not deleted (but in the table of bans). `step` is called
+    with the number of rows compared since the last call. `is_late`: write missing rows alone, without the column that
+    LATE names (`appeal_id` of `cases`), whose reference is to a table that comes later.
 
     Raises psycopg.Error, and what `step` raises.
     """
@@ -184,7 +185,7 @@ class _Rows:
         self.advance()
 
     def advance(self) -> None:
-        """Go on to the next row."""
+        """Go on to the next row; behind the last one `key` becomes None."""
         self.key, self.digest = next(self._found, (None, ""))
 
 
@@ -327,8 +328,8 @@ class _RowWriter:
                 )
 
     def _lend_users(self) -> None:
-        """Give each profile on the other platform whose user belongs to another profile now a made-up user, until the
-        profile's row is written or deleted: two members may have exchanged their addresses.
+        """Give a made-up user to each profile on the other platform whose user belongs to another profile by the new
+        rows, until the profile's row is written or deleted: two members may have exchanged their addresses.
         """
         self._site.writer.execute(
             f"""WITH taken AS (

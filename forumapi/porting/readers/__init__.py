@@ -34,9 +34,9 @@ def open_reader(
     folder: Path | None = None,
     most: int | None = None,
 ) -> ForumReader:
-    """Open the reader of a product, one of NAMES; the caller closes it. `source`: a Path of a dump file (for mbox and
-    microcosm also of a folder), or as str the URL of a live PostgreSQL (for neither of these two). Raises LayoutError,
-    DumpError, OSError.
+    """Open the reader of a product, one of NAMES, such as "phpbb"; the caller closes it. `source`: a Path of a dump
+    file (for mbox and microcosm also of a folder), or as str the URL of a live PostgreSQL (for neither of these two).
+    Raises LayoutError, DumpError, OSError.
 
     `files`: folder of the board's uploads, None without. `prefix`: that of the tables' names, where a database holds
     several boards; None for the product's usual one, or for the only one that there is. `encoding`: of the dump's text,

@@ -478,9 +478,9 @@ class DiscourseReader(TableReader):
     # Posts
 
     def _posts(self, columns: tuple[str, ...], *, private: bool) -> Iterator[tuple[int, Row]]:
-        """Yield number of the topic and row of each post of public topics, or with `private` of private ones alone, in
-        reading order; "small actions", such as a note that the topic was closed, are left out. `columns`: those of the
-        row beside its ids, number and type.
+        """Yield for each post the id of its topic and its row, in reading order: posts of public topics or, with
+        `private`, of private ones alone; "small actions", such as a note that the topic was closed, are left out.
+        `columns`: those of the row beside its ids, number in the topic, and type.
         """
         wanted = (*_NUMBERS, "topic_id", "post_number", "post_type", *columns)
         for row in self._source.rows("posts", wanted, ("topic_id", "post_number", *_NUMBERS)):
@@ -563,9 +563,9 @@ class DiscourseReader(TableReader):
         people: Collection[int],
         read: Collection[int],
     ) -> PortedMessage | Unreadable:
-        """Return the post `row` as a message of the talk `root`, titled `name`, that `people` are in, of whom `read`
-        have read it (ids); an Unreadable for a post that was deleted, hidden or for staff, or that nobody has. `id`:
-        old id of the message.
+        """Return the post `row` as a message of the talk with the id `root` and the title `name`; an Unreadable for a
+        post that was deleted, hidden or for staff, or that nobody has. `id`: old id of the message; `people`: ids of
+        those in the talk, and `read`: of those among them who have read the message.
         """
         problem = "" if people else "to: nobody has a copy, or the file does not say who"
         if not problem and (_is_gone(row) or row.get("post_type") == _WHISPER):

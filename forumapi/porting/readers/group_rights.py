@@ -114,9 +114,9 @@ class GroupRights:
                 yield from people
 
     def all_have(self, right: Rights, forum: int, *, is_locked_away: bool = False) -> bool:
-        """Return True if everybody who reads a forum has the right `right`, one of the constants, there, guests and new
-        members among them; also if nobody reads the forum. `is_locked_away`: the forum has a password, so that
-        moderators alone read it.
+        """Return True if everybody who reads a forum has the right `right`, one of the module's constants, there,
+        guests and new members among them; also if nobody reads the forum. `is_locked_away`: the forum has a password,
+        so that moderators alone read it.
         """
         needed = READ | (MODERATOR if is_locked_away else 0)
         newcomers = ((frozenset((group,)), 0) for group in (self._guests, self._everybody))

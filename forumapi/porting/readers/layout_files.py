@@ -126,7 +126,7 @@ class _Files:
 
     def read(self, path: str) -> bytes | None:
         """Read a file whole, by its path from the root; None if there is none, or the path leads out of the root.
-        Raises LayoutError for one above MOST_BYTES.
+        Raises LayoutError for one above 128 MiB.
         """
         handle = self.open(path)
         if handle is None:
@@ -162,7 +162,7 @@ class _Files:
 class LayoutReader(BaseReader):
     """Reader of a layout in a folder or ZIP file. Raises LayoutError for a `root` that is neither, that has no file of
     any stream, or whose `site.json` is damaged. A damaged document is yielded as an Unreadable; a damaged `index.json`
-    in a stream's folder raises LayoutError when the stream is read.
+    in a stream's folder raises LayoutError when the reader is made or the stream is read.
     """
 
     name = "microcosm"

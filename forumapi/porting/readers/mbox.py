@@ -112,8 +112,9 @@ class _Head(NamedTuple):
 
 
 class _MailPolicy(Compat32):
-    """Policy by which mail is parsed: each header named in _LENGTHS is cut to the length given there; headers are
-    written as they were. `unsaid`: counts of cut headers, by a phrase that names header and length; added to in place.
+    """Policy by which mail is parsed: each header named in _LENGTHS is cut to the number of characters given there
+    (References 65,536, others 2,000); headers are written as they were. `unsaid`: counts of cut headers, by a phrase
+    that names header and length; added to in place.
     """
 
     _unsaid: Unsaid
@@ -468,8 +469,8 @@ def _told(error: BaseException) -> str:
 
 
 def _in_charset(data: bytes, charset: str | None) -> str | None:
-    """Decode bytes by `charset` (None: ASCII) or, where that is unknown or does not fit, by the first of _CHARSETS that
-    fits; None where none does.
+    """Decode bytes by `charset` (None: ASCII) or, where that is unknown or does not fit, by UTF-8 or else Windows-1252;
+    return None where none fits.
     """
     for one in (charset or "ascii", *_CHARSETS):
         try:

@@ -356,8 +356,8 @@ class NodebbReader(TableReader):
             )
 
     def _posts(self) -> Iterator[tuple[int, str, _Data]]:
-        """Yield each topic's posts in reading order, without those of other servers: number of the topic, id and data
-        of the post.
+        """Yield each topic's posts in reading order, without those of other servers: id of the topic, id and data of
+        the post.
         """
         for tid, topic in self._keys.hashes("topic"):
             ids = [as_text(topic.get("mainPid"))]
@@ -505,8 +505,8 @@ class NodebbRights(GroupRights):
     """Rights of a board's people. A privilege in a category is a group, whose members, people and other groups, have
     that right; a privilege without a group is nobody's.
 
-    Administrators may do everything; nobody may do anything in a disabled category. `people`: ids of those who become
-    profiles.
+    Administrators may do everything; nobody may do anything in a disabled category. `keys`: the board's values;
+    `people`: ids of those who become profiles.
     """
 
     def __init__(self, keys: _Keys, people: Collection[int]) -> None:

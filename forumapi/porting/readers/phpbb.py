@@ -855,8 +855,8 @@ def _is_in_cycle(id: int, rows: Mapping[int, Row]) -> bool:
 
 
 def _visibility(visibility: Any, approved: Any) -> int:
-    """Return the state of a topic or post as the number that phpBB 3.1 and later store: _APPROVED, _DELETED, or another
-    one while it waits for a moderator. `visibility` is None for 3.0, which has only `approved`.
+    """Return the state of a topic or post as the number that phpBB 3.1 and later store: 1 (_APPROVED), 2 (_DELETED), or
+    another one while it waits for a moderator. `visibility` is None for 3.0, which has only `approved`.
     """
     return as_number(visibility if visibility is not None else approved)
 

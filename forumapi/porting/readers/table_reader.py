@@ -35,8 +35,8 @@ class TableReader(BaseReader):
     def __init__(
         self, source: Source, files: Path | None = None, now: datetime.datetime | None = None
     ) -> None:
-        """Prepare the reader. `files`: folder of the board's uploads, None without; `now`: bans that end before it are
-        left out, None for the present time.
+        """Prepare the reader. `source`: the board's tables; `files`: folder of the board's uploads, None without;
+        `now`: bans that end before it are left out, None for the present time.
         """
         self._source = source
         self._files = files
@@ -50,8 +50,8 @@ class TableReader(BaseReader):
         return {stream: self._source.count(table) for stream, table in self.tables.items()}
 
     def open(self, attachment: PortedAttachment) -> IO[bytes] | None:
-        """Open the file at the attachment's path below the folder of the board's uploads; None where there is none, or
-        the path leads out of the folder.
+        """Open the file at the attachment's path below the folder of the board's uploads for reading; the caller closes
+        it. None where there is no such file or no such folder, or the path leads out of the folder.
         """
         if self._files is None or not attachment.path:
             return None

@@ -707,9 +707,9 @@ class VbulletinRights(GroupRights):
 
 
 def blind_copies(written: str, recipients: set[int]) -> set[int]:
-    """Return those of the `recipients` (ids of people) whom the message's list of recipients, `written`, a serialized
-    array of PHP, names as blind copies or not at all. All of them if the list can't be read: less is shown then, never
-    more.
+    """Return those of the `recipients` (ids of people) who are not to be shown to the others: whom `written`, the
+    message's list of recipients as a serialized array of PHP, names as blind copies or not at all. All of them if the
+    list can't be read.
     """
     for charset in ("utf-8", "cp1252"):
         try:
