@@ -40,12 +40,12 @@ class ToolReply(NamedTuple):
 def call(
     ctx: Context, method: str, path: str, query: str, headers: dict[str, str], body: bytes
 ) -> ToolReply:
-    """Send one request to the API of the site of `ctx`, the agent's own request, which must hold no connection any
-    more, and return the whole answer, whatever its status.
+    """Send one request to the API of the site of `ctx`, the agent's own request, with that request's token and client
+    address; return the whole answer, whatever its status. The agent's request must hold no database connection any
+    more.
 
     `path` is not percent-encoded, `query` is; `method`: of HTTP; `headers`: by the names that WSGI gives them, such as
-    HTTP_PREFER; `body`: b"" for none. The operation must be none that streams or takes over the connection, which is
-    asserted.
+    HTTP_PREFER; `body`: b"" for none. Raises AssertionError for an operation that streams or takes over the connection.
     """
     outer = ctx.environ
     environ: dict[str, Any] = {name: outer[name] for name in _KEPT if name in outer}

@@ -46,8 +46,8 @@ _MOST_ID: Final = 200
 
 
 class ProtocolError(Exception):
-    """Refusal of a message by the protocol. `code`: of JSON-RPC or MCP; `data`: member of that name in the error, None
-    for none.
+    """Refusal of a message by the protocol. `code`, of JSON-RPC or MCP, `message` and `data`: members of the error that
+    the agent gets; `data` None: without it.
     """
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
@@ -91,8 +91,8 @@ def parsed(sent: Any, headers: Mapping[str, str]) -> AgentMessage:
 
     Raises ProtocolError: INVALID_REQUEST for several messages in one body, and for anything else that is no request and
     no notification; INVALID_PARAMS for `params` that are no object; INVALID_PARAMS, HEADER_MISMATCH or
-    UNSUPPORTED_REVISION for a message that its revision does not allow. A notification is only checked for a known
-    revision.
+    UNSUPPORTED_REVISION for a message that its revision does not allow. Of a notification's headers the revision alone
+    is checked: it must be known or absent.
     """
     if isinstance(sent, list):
         raise ProtocolError(INVALID_REQUEST, "One message a request: batches are not accepted")
@@ -142,9 +142,9 @@ def _check_envelope(
     method: str, params: dict[str, Any], revision: str, headers: Mapping[str, str]
 ) -> None:
     """Check that a request of a stateless revision has the revision and the client's capabilities in `params._meta`,
-    and that its headers repeat the revision, the method and, if the method has one and `params` name it, the name.
-    `revision`: that of the headers, which are a WSGI environ. Raises ProtocolError: INVALID_PARAMS, HEADER_MISMATCH, or
-    UNSUPPORTED_REVISION for a revision that is not stateless.
+    and that its headers repeat the revision, the method and, for a method on a tool, prompt or resource, its name or
+    address, if `params` have that. `revision`: that of the headers, which are a WSGI environ. Raises ProtocolError:
+    INVALID_PARAMS, HEADER_MISMATCH, or UNSUPPORTED_REVISION for a revision that is not stateless.
     """
     meta = params.get("_meta")
     if not isinstance(meta, dict) or _REVISION_KEY not in meta or _CAPABILITIES_KEY not in meta:
@@ -164,7 +164,9 @@ def _check_envelope(
 
 
 def _plain(value: str) -> str | None:
-    """Return the text of a header that may be in base64 (`=?base64?…?=`); None for malformed base64."""
+    """Return the value of a header, decoded if it is in base64 (`=?base64?…?=`), else as it is; None for malformed
+    base64.
+    """
     if not (value.startswith("=?base64?") and value.endswith("?=")):
         return value
     try:

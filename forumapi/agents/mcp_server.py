@@ -1,4 +1,6 @@
-"""Methods of the MCP server, each a function of the request's params; stateless, so none of them keeps anything."""
+"""Methods of the MCP server, each a function of one request's context and params; none keeps anything for a later
+request.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ Method = Callable[[Context, Params], dict[str, Any]]
 
 def run(ctx: Context, message: AgentMessage) -> dict[str, Any]:
     """Carry out the request `message` and return its result, the member `result` of the answer. The caller's token is
-    checked already, and the request of `ctx` holds no connection any more. Raises ProtocolError for a method that its
-    revision does not have, for wrong params, and for a resource that is not there or that the API refuses.
+    checked already, and the request of `ctx` holds no database connection any more. Raises ProtocolError for a method
+    that its revision does not have, for wrong params, and for a resource that is not there or that the API refuses; a
+    refused call of a tool is a result.
     """
     method = (_STATELESS if message.is_stateless else _HANDSHAKE).get(message.method)
     if method is None:

@@ -64,8 +64,8 @@ _TEXTS: Final[Mapping[str, str]] = {
 
 
 def listed(origin: str) -> list[dict[str, Any]]:
-    """Return the resources that every site has, as MCP's `resources/list` shows them. `origin`: address of the site's
-    API.
+    """Return the resources that every site has, as MCP's `resources/list` shows them. `origin`: scheme and host of the
+    site's API, without a slash at the end.
     """
     return [
         {
@@ -79,8 +79,8 @@ def listed(origin: str) -> list[dict[str, Any]]:
 
 
 def templates(origin: str) -> list[dict[str, Any]]:
-    """Return the templates of addresses of resources, as MCP's `resources/templates/list` shows them. `origin`: address
-    of the site's API.
+    """Return the templates of addresses of resources, as MCP's `resources/templates/list` shows them. `origin`: scheme
+    and host of the site's API, without a slash at the end.
     """
     return [
         {
@@ -95,9 +95,9 @@ def templates(origin: str) -> list[dict[str, Any]]:
 
 
 def read(ctx: Context, uri: str) -> dict[str, Any]:
-    """Return the content of the resource at the address `uri`, as MCP's `resources/read` has it: as JSON what the tool
-    that reads such a thing has as structured content. Raises ProtocolError for an address that is no resource here, for
-    one whose tool the token does not see, and where the API refuses.
+    """Return the content of the resource at `uri`, its whole address with scheme and host, as MCP's `resources/read`
+    has it; the content is the JSON of the structured content of the tool that reads such a thing. Raises ProtocolError
+    for an address that is no resource here, for one whose tool the token does not see, and where the API refuses.
     """
     path = uri.removeprefix(ctx.site.origin) if uri.startswith(f"{ctx.site.origin}/") else ""
     found = _PATH.fullmatch(path)

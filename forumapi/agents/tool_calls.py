@@ -39,8 +39,8 @@ class BadArguments(Exception):
 def call(ctx: Context, tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Call a tool and return its result as MCP has it (`content`, `structuredContent`, `isError`).
 
-    The request of `ctx` must hold no connection any more. Wrong arguments, and refusals by the API, are a result too,
-    with `isError`.
+    The request of `ctx` must hold no database connection any more; the caller has checked that its token sees the tool.
+    Wrong arguments, and refusals by the API, are a result too, with `isError`.
     """
     try:
         path, query, headers, body = _request(ctx, tool, arguments)
@@ -58,8 +58,8 @@ def answer(
     body: bytes = b"",
 ) -> dict[str, Any]:
     """Send one request to the REST API and return its answer as the result of a tool, also a refusal. A GET that is
-    answered with 301, since moderators merged the thing into another, goes on to that other one. Parameters as those of
-    `in_process_call.call`; `headers` None: no further ones.
+    answered with 301, since moderators merged the thing into another, goes on to that other one. `verb`: HTTP method;
+    the other parameters as those of `in_process_call.call`, `headers` None: no further ones.
     """
     reply = in_process_call.call(ctx, verb, path, query, dict(headers or {}), body)
     location = reply.headers.get("location", "")
@@ -76,7 +76,8 @@ def _request(
     ctx: Context, tool: Tool, arguments: Mapping[str, Any]
 ) -> tuple[str, str, dict[str, str], bytes]:
     """Return path, query, headers and body of the tool's request, as `in_process_call.call` takes them; the body is
-    JSON, b"" for none. Raises BadArguments.
+    JSON, b"" for none. `arguments`: values by name, of which None counts as absent. Raises BadArguments for an unknown
+    or missing argument, and for a value that can't be sent.
     """
     schema = tools.input_schema(ctx.app.site_routes, tool.name)
     known = schema["properties"]
@@ -118,8 +119,8 @@ def _check_enum(name: str, value: Any, schema: Mapping[str, Any]) -> None:
 
 def _query(given: dict[str, Any], known: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Take limit and cursor out of the arguments `given`, if they are there and the tool has them, and return them as
-    (name, value) of the query. `known`: schemas of the tool's arguments by name. Raises BadArguments for a cursor that
-    is none.
+    (name, value) of the query. `known`: schemas of the tool's arguments by name. Raises BadArguments for a text that
+    has not the form of a cursor.
     """
     query = []
     if "limit" in known and (limit := given.pop("limit", None)) is not None:
@@ -142,8 +143,8 @@ def _address_part(name: str, value: Any, schema: Mapping[str, Any]) -> str:
 
 
 def _text(name: str, value: Any) -> str:
-    """Return the argument `name`, a bool, whole number or text, as it stands in a query or header. Raises BadArguments
-    for another type, and for a text of more than _MOST_TEXT characters.
+    """Return `value`, a bool, whole number or text given for the argument `name`, as it stands in a query or header.
+    Raises BadArguments for another type, and for a text of more than _MOST_TEXT characters.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -223,8 +224,8 @@ def _cut(data: Any, most: int) -> Any:
 
 
 def _next_cursor(data: Any) -> str:
-    """Return what goes on after a page: the parameter of the link `next` that the answer's list has, such as
-    `offset=25`; "" on the last page and for an answer without a list.
+    """Return the cursor of the next page: the parameter, such as `offset=25`, of the link `next` that the list in
+    `data`, the API's answer, has; "" on the last page and for an answer without a list.
     """
     lists = data.values() if isinstance(data, dict) else ()
     for found in lists:
@@ -238,8 +239,8 @@ def _next_cursor(data: Any) -> str:
 
 
 def refused(level: str, granted: frozenset[str], tool: Tool) -> dict[str, Any]:
-    """Return the result of a call of a tool that the token does not see: why, and what would help. `level`: what the
-    site lets agents do; `granted`: the token's scopes.
+    """Return the result of a call of a tool that the token does not see: an error of status 403 that says why not.
+    `level`: what the site lets agents do; `granted`: the token's scopes.
     """
     missing = min(tool.scopes)
     if not tool.scopes & granted:

@@ -411,7 +411,9 @@ PUBLISHING: Final = frozenset(scope for tool in TOOLS if tool.publishes for scop
 
 
 def parts(tool: Tool) -> dict[str, dict[str, Any]]:
-    """Return the arguments that stand in the tool's address, each with its JSON Schema, by name."""
+    """Return the JSON Schemas, by name, of the arguments that stand in the tool's address; `itemType`, which selects an
+    address, is not among them.
+    """
     found = {}
     for converter, name in _PART.findall(next(iter(tool.routes.values()))):
         found[_NAMES.get(name, name)] = _KEY if converter in ("", "key") else _ID
@@ -419,7 +421,9 @@ def parts(tool: Tool) -> dict[str, dict[str, Any]]:
 
 
 def operation(table: RoutingTable, tool: Tool) -> HandlerOperation:
-    """Return the declaration of the tool's operation; of several, which differ in their address alone, the first."""
+    """Return the declaration of the tool's operation; of several, which differ in their address alone, the first.
+    `table`: routes of site hosts.
+    """
     return _handler(table, tool).operations[tool.verb]
 
 
@@ -434,7 +438,9 @@ def is_paged(declared: HandlerOperation) -> bool:
 
 @functools.lru_cache(128)
 def input_schema(table: RoutingTable, name: str) -> dict[str, Any]:
-    """Return the JSON Schema of the arguments of the tool with this name. Not to be changed by callers."""
+    """Return the JSON Schema of the arguments of the tool with this name. `table`: routes of site hosts. The result is
+    cached: callers must not change it.
+    """
     tool = BY_NAME[name]
     declared = operation(table, tool)
     found: dict[str, Any] = {}
