@@ -100,7 +100,8 @@ class OAuthTokenHandler(OAuthEndpointHandler):
 
     @needs(ANYONE, body=TokenBody, answer=schemas.OAuthTokens, media_type=_JSON)
     def post(self, ctx: Context, sent: TokenBody) -> Result:
-        """Exchange an authorization code (with its PKCE verifier), a device code or a refresh token for tokens.
+        """Exchange an authorization code (with its PKCE verifier), a device code or a refresh token for an access token
+        and a refresh token.
 
         Each refresh token is good once: the answer has the next one. A code or refresh token that is presented a second
         time ends all tokens of its grant.
@@ -138,7 +139,7 @@ class OAuthDeviceHandler(OAuthEndpointHandler):
         """Begin the device flow (RFC 8628): a device code and a user code.
 
         The client polls the token endpoint with the device code, while a person types the user code at
-        `verification_uri`.
+        `verification_uri`. 400 for a client that was not registered for the device flow.
         """
         return _ask(ctx, sent, provider(ctx).device)
 

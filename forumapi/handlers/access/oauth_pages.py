@@ -42,8 +42,8 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 class Form(Struct):
     """Body of every form of this module's pages; a form sends the fields that it has. `step`: the button that was
-    pressed; `code`: the one that was mailed or, with `flow`, of the second factor; `scopes`: those that the page
-    showed, with spaces between; `huddles`: `yes` if their box is ticked.
+    pressed; `code`: the one that was mailed, or one of the second factor, for the sign-in `flow` that waits for it;
+    `scopes`: those that the page showed, with spaces between; `huddles`: `yes` if their box is ticked.
     """
 
     csrf: str | UnsetType = UNSET
@@ -288,8 +288,8 @@ def _page(
     url: str = "",
     **values: Any,
 ) -> RawResponse:
-    """Answer with a page made of `template` and of `values`, its variables. Its forms post to `url`; "": the page's own
-    address.
+    """Answer with a page made of the template named `template` and of `values`, its variables. Its forms post to `url`;
+    "": the page's own address.
 
     `cookie`: value of the page session's cookie, which the answer sets again. `more`: further headers. `targets`: as
     the method `targets` returns them.
@@ -320,7 +320,7 @@ def _consent(
     for_agents: bool = False,
 ) -> Result:
     """Answer with the page that asks the signed-in person `me` to let `client` have the scopes `granted`; where the
-    tokens are `for_agents`, reading huddles has a box of its own.
+    tokens are `for_agents`, reading huddles, if it is among these, has a box of its own.
 
     `where`: sentence on what happens after the answer; `user_code`: code of the device, "" for a client that is none;
     `cookie`, `targets`: as for `_page`.

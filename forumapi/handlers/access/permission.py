@@ -120,8 +120,8 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of `ids` that are updates in the caller's list now without a stored row: updates about new comments
-    on followed things are computed when the list is read.
+    """Return those of `ids` that are updates in the caller's list now without a stored row: those about followed things
+    and about decisions are computed when the list is read. `ids`: ids of updates.
     """
     identity = ctx.identity
     return update_page.own(

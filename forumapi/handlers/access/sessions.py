@@ -32,8 +32,8 @@ class SessionsHandler(Handler):
 
     @needs(LOGIN, params=(Param("others", bool, "Keep the session that asks."),))
     def delete(self, ctx: Context) -> Result:
-        """End the caller's sessions that GET lists, that of this request among them; if the query's `others` is true,
-        all but the latter.
+        """End the caller's sessions that GET lists, that of this request among them unless the query's `others` is
+        true.
 
         Each is refused from its next request on.
         """

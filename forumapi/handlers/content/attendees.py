@@ -144,12 +144,14 @@ class AttendeesHandler(Handler):
 
     @needs(CREATE, body=list[AttendeeBody])
     def put(self, ctx: Context, sent: list[AttendeeBody]) -> Result:
-        """Store answers of the caller or, for the event's owner and moderators, of other profiles: all or none.
+        """Store answers of the caller or, for the event's owner, moderators and the site's owner, of other profiles:
+        all or none.
 
         Of two answers for one profile the last is stored. Only a profile itself may answer yes, which makes it follow
-        the event. Other answers for others are 403. 404 for an unknown profile. 400 for a yes without `waiting` once
-        all spaces are taken, for no answers and for more than 1,000, for an event that is over, and for a closed one
-        unless the caller moderates it.
+        the event. 403 for a yes for another profile and, unless the caller is the event's owner, a moderator or the
+        site's owner, for any answer for another. 404 for an unknown profile. 400 for a yes without `waiting` once all
+        spaces are taken, for no answers and for more than 1,000, for an event that is over, and for a closed one unless
+        the caller moderates it.
         """
         if not sent:
             raise Invalid("body", "must have at least one answer")
@@ -216,12 +218,13 @@ class AttendeeHandler(Handler):
 
     @needs(CREATE, body=AttendeeBody, status=302)
     def put(self, ctx: Context, sent: AttendeeBody) -> Result:
-        """Store the answer of the profile in the address: the caller's own or, for the event's owner and moderators,
-        another's.
+        """Store the answer of the profile in the address: the caller's own or, for the event's owner, moderators and
+        the site's owner, another's.
 
-        Only a profile itself may answer yes, which makes it follow the event. Other answers for others are 403. 404 for
-        an unknown profile. 400 for a yes without `waiting` once all spaces are taken, for an event that is over, and
-        for a closed one unless the caller moderates it. Answers 302 to the answer.
+        Only a profile itself may answer yes, which makes it follow the event. 403 for a yes for another profile and,
+        unless the caller is the event's owner, a moderator or the site's owner, for any answer for another. 404 for an
+        unknown profile. 400 for a yes without `waiting` once all spaces are taken, for an event that is over, and for a
+        closed one unless the caller moderates it. Answers 302 to the answer.
         """
         rsvp = _rsvp(ctx, sent, ctx.args["profileId"].id)
         attendee.store_answers(ctx.writer, ctx.author, _open_event(ctx), [rsvp])

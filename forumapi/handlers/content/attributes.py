@@ -166,7 +166,8 @@ class AttributeHandler(Handler):
         """Store the attribute in place of one with the same key; its type is that of the value sent, date for a string
         such as 2027-01-31.
 
-        403 for a key of a profile that the site's owner alone may write. Answers 302 to the attribute.
+        400 if the object then had more attributes than this installation allows. 403 for a key of a profile that the
+        site's owner alone may write. Answers 302 to the attribute.
         """
         carrier_lookup.check(ctx)
         key = attribute.checked_key(ctx.args["key"], "key")

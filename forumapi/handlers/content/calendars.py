@@ -31,7 +31,9 @@ def _answer(ctx: Context, name: str, rows: list[Row]) -> RawResponse:
 
 
 class CalendarHandler(Handler):
-    """Base class of handlers that answer with events as iCalendar."""
+    """Base class of handlers that answer with events as iCalendar; locates the event, microcosm or profile in the
+    address, without a lock.
+    """
 
     tags_bare_answers = True
 

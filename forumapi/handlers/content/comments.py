@@ -110,7 +110,7 @@ def locate_for_writing(ctx: Context) -> LockedComment:
 
 
 def _is_hidden(ctx: Context, parent: CommentParent, *, but_held_of: int = 0) -> bool:
-    """Return True if the item `parent`, or its microcosm or one above it, is hidden; False for profiles.
+    """Return True if the item `parent`, or its microcosm or one above it, is hidden; False if `parent` is a profile.
 
     `but_held_of`: id of a profile, 0 for none; an item by that profile that is moderated but not deleted does not count
     as hidden itself.
@@ -204,9 +204,11 @@ class CommentHandler(Handler):
 
 
 def _mark_read(ctx: Context, page: CommentPage) -> None:
-    """Move the viewer's read mark of the comment's item forward to the comment's time, never back (discovery 7.4).
+    """Move the viewer's read mark of the item that the comment of `page` is on forward to the comment's time, never
+    back (discovery 7.4).
 
-    For one in a huddle a transaction of its own is committed (`ctx.aside`); nothing happens for a comment on a profile.
+    If the comment is in a huddle, a transaction of its own is committed (`ctx.aside`); nothing happens for a comment on
+    a profile.
     """
     site_id, me, parent = ctx.site.id, ctx.identity.profile_id, page.parent
     if parent.type == itemtypes.HUDDLE:
@@ -224,8 +226,8 @@ def _mark_read(ctx: Context, page: CommentPage) -> None:
 
 
 def change_text(ctx: Context, comment: Comment, source: str) -> None:
-    """Make `source` the text of the locked comment, as a new revision, which the site's rules and checks may hide at
-    once unless the comment is hidden already or in a huddle; nothing changes if it is the text already.
+    """Make `source` the Markdown of the locked comment, as a new revision; the site's rules and checks may hide the
+    comment at once, unless it is hidden already or in a huddle. Nothing changes if `source` is its Markdown already.
     """
     if source != comment.markdown:
         rendered = finish(ctx, prepare(ctx, source), comment.parent)
@@ -236,7 +238,9 @@ def change_text(ctx: Context, comment: Comment, source: str) -> None:
 
 
 def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
-    """Render the Markdown `source` of a comment as far as that is the same whatever the comment is on."""
+    """Render the Markdown `source` of a comment as far as that is the same whatever the comment is on; `finish` does
+    the rest.
+    """
     return text_rendering.prepare(
         ctx.writer, ctx.site, source, short_links=ctx.app.config.short_links
     )
@@ -245,8 +249,8 @@ def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
 def finish(
     ctx: Context, prepared: text_rendering.PreparedText, parent: CommentParent
 ) -> text_rendering.RenderedText:
-    """Finish the rendering that this module's `prepare` began, for a comment on `parent`, and insert short links where
-    guests may read it; the result has the HTML to store and show.
+    """Finish the rendering that this module's `prepare` began, for a comment on `parent`; the result has the HTML to
+    store and show. Where guests may read the comment, links in it become short links, of which new ones are stored.
     """
     microcosm_id = None if parent.is_huddle else parent.microcosm_id
     return text_rendering.finish(ctx.writer, prepared, lambda: ctx.tree, microcosm_id)

@@ -28,7 +28,8 @@ class ConversationHandler(ItemHandler):
 
     @needs(UPDATE, body=ConversationBody, status=302)
     def put(self, ctx: Context, sent: ConversationBody) -> Result:
-        """Change the conversation's title, or move it to another microcosm; meta.editReason is required.
+        """Change the conversation's title, or move it to another microcosm; keys that are not sent stay,
+        meta.editReason is required.
 
         Answers 302 to the conversation.
         """

@@ -65,11 +65,12 @@ class FilesHandler(Handler):
 
     @contextlib.contextmanager
     def take_files(self, ctx: Context) -> Iterator[None]:
-        """Receive the files of the body, check them, and put them into the store; `ctx.body` is then a list of `File`.
-        Their rows are inserted inside the block, at whose end the local copies are removed.
+        """Receive the files of the body, check them, and put them into the store; `ctx.body` is then a list of `File`,
+        and `ctx.raw_body` what a repeated request must have again: names, hashes, `maxWidth` and `maxHeight`. Their
+        rows are inserted inside the block, at whose end the local copies are removed.
 
-        Raises Forbidden for guests, Invalid for a body that is no form or a false picture, TooLarge beyond a limit or
-        quota, PlanLimit beyond the storage of the site's plan.
+        Raises Forbidden for guests; Invalid for a body that is no form, and for a picture that is damaged or none of
+        GIF, JPEG, PNG and WebP; TooLarge beyond a limit or quota; PlanLimit beyond the storage of the site's plan.
         """
         if ctx.identity.is_guest:
             raise Forbidden("Sign in to do this", code=SIGN_IN)
@@ -98,8 +99,8 @@ class FilesHandler(Handler):
         """Store the files of a form, and describe each, in the form's order.
 
         A file with the same bytes as a stored one gets the same hash, and its bytes are not stored a second time. 400
-        for a body that is no form and for a false picture, 413 beyond a limit or quota, 403 beyond the storage of the
-        site's plan.
+        for a body that is no form, and for a picture that is damaged or none of GIF, JPEG, PNG and WebP; 413 beyond a
+        limit or quota; 403 beyond the storage of the site's plan.
         """
         quota = _quota(ctx)
         files: list[File] = ctx.body_as(list)
@@ -246,8 +247,8 @@ class FileHandler(Handler):
 
 
 def _generated(ctx: Context, profile_id: int) -> Result:
-    """Answer with the generated avatar of the profile `profile_id` of this site, whoever may see the profile, in the
-    size that the query asks for, but never larger than it is made.
+    """Answer with the generated avatar of the profile `profile_id` of this site, also to callers who may not see the
+    profile, in the size that the query asks for, but never larger than it is made.
 
     Raises Invalid for a size that is not offered, NotFound for an id that no profile of the site has.
     """

@@ -10,8 +10,8 @@ from forumapi.request.context import Context
 
 
 def is_possible(ctx: Context, item_type: int, kind: str) -> bool:
-    """Return True if `hold` may hide a thing of this type after an event of this `kind`, and so has to be called.
-    `kind`: as in `hold`. No statement is run.
+    """Return True if `hold` may hide a thing of this type that the caller creates or changes (`kind`, as in `hold`),
+    and so has to be called then. No statement is run.
     """
     if engine.hides_at_writing(ctx.site, item_type, kind):
         return True
@@ -22,9 +22,9 @@ def hold(ctx: Context, ref: ItemRef, kind: str, author_id: int) -> None:
     """Let the site's rules and local checks hide the comment or item `ref`, which the request has just stored, in its
     transaction. The thing must not be in a huddle.
 
-    `kind`: CREATED or REPLACED of journal.py; `author_id`: the author of the thing. A moderator's text is not checked;
-    rules hold for it too. Nothing happens, and no statement is run, on a site without rules that hide things and
-    without checks before things are shown.
+    `kind`: CREATED or REPLACED of journal.py; `author_id`: id of the profile that is the thing's author. What a caller
+    who moderates there writes is not checked, but rules act on it too. Nothing happens, and no statement is run, on a
+    site without rules that hide things and without checks before things are shown.
     """
     if engine.act_at_writing(ctx.writer, ctx.site, ctx.tree, ref, kind):
         return

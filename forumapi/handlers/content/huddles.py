@@ -108,7 +108,9 @@ def _locate_participants(ctx: Context, one: int | None = None) -> ShownParticipa
 
 
 def _profile_ids(sent: list[ParticipantBody] | UnsetType) -> set[int]:
-    """Return the ids of the profiles in a body, each once. Raises Invalid for a missing id or one below 1."""
+    """Return the ids of the profiles in a body, each once; none for an absent list. Raises Invalid for a missing id or
+    one below 1.
+    """
     ids = [body.given(participant.id, 0) for participant in body.given(sent, [])]
     for position, id in enumerate(ids):
         if id < 1:

@@ -85,7 +85,8 @@ def locate_page(ctx: Context) -> ShownItem:
 
 def show(ctx: Context) -> Result:
     """Answer with the located item and its page of comments. Except under HEAD, moves the caller's read mark and counts
-    a view (content 3.3). Raises NotFound if there is no item, Invalid for a bad page.
+    a view (content 3.3). Raises NotFound if there is no item, Invalid for a malformed limit or offset and for a page
+    past the end.
     """
     view = ctx.located_as(ShownItem).required()
     page = view.page
@@ -309,8 +310,9 @@ class ItemsHandler(Handler):
 def create(
     ctx: Context, sent: ItemBody, item_type: int, model: Callable[[int, int, str], Item] = Item
 ) -> Found:
-    """Insert an item with the body's title into the body's microcosm, where the site's rules and checks may hide it at
-    once; redirect to it. `model` makes the item, from its type, its microcosm's id and its title.
+    """Insert an item of the type `item_type` with the body's title into the body's microcosm, where the site's rules
+    and checks may hide it at once; redirect to it. `model` makes the item, from its type, its microcosm's id and its
+    title.
 
     An equal item (in title, of an event also in time and place, of a poll in question) of the same author, made within
     minutes, is redirected to instead. Raises Invalid for a bad title, and the errors of `check_place`.

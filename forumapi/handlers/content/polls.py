@@ -36,7 +36,7 @@ from forumapi.wire.schemas import polls as schemas
 class PollBody(ItemBody):
     """A poll as a client sends it (content 6.3). `multi`: one may vote for several choices; `pollOpen`: votes are
     taken, until the time `pollCloses` if that is set ("" for none); `named`: others see who voted for what; `results`:
-    when they are shown (always, once one has voted, or once the poll is closed).
+    when the results are shown (always, once one has voted, or once the poll is closed).
     """
 
     question: str | UnsetType = UNSET
@@ -69,8 +69,8 @@ class PollHandler(ItemHandler):
     def put(self, ctx: Context, sent: PollBody) -> Result:
         """Change the poll, or move it to another microcosm; keys that are not sent stay, meta.editReason is required.
 
-        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes. 400 if it is to
-        allow one choice only and somebody has voted for several. Answers 302 to the poll.
+        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes. 400 if the poll is
+        to allow one choice only and somebody has voted for several. Answers 302 to the poll.
         """
         poll = item_base.required(ctx, Poll)
         change = item_base.change(ctx, sent)

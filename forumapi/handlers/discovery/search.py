@@ -71,8 +71,8 @@ class SearchHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Search, paged=True, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """The objects that match, and that the caller may read and does not ignore; of words the best match first,
-        unless `sort` is sent.
+        """The objects that match, and that the caller may read and does not ignore; of words the best match first, of
+        e-mail addresses by name, else the latest active first, unless `sort` is sent.
 
         `ignored` in the answer lists the parts of the query that could not be used; a query without anything to search
         for has no `results`. 503 for a query that takes too long.

@@ -69,8 +69,8 @@ def locate(ctx: Context, id: int) -> LocatedMicrocosm:
 
 
 def show(ctx: Context) -> Result:
-    """Answer with the located microcosm and its page. Raises NotFound if there is no such microcosm, Invalid for a page
-    past its end.
+    """Answer with the located microcosm and its page. Raises NotFound if there is no such microcosm, Invalid for a
+    malformed limit or offset and for a page past the end.
     """
     seen = ctx.located_as(LocatedMicrocosm).required()
     ctx.check_paging()
@@ -126,8 +126,8 @@ _DEFAULT_TYPES: Final = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.
 class MicrocosmBody(Body):
     """Body of a microcosm as a client sends it (content 2.3). `title`, `description`: plain text of up to 50 and 10,000
     characters; `itemTypes`: types of what can be made in it, unknown ones are ignored; absent in a new one: microcosms,
-    conversations and events; `visibility`: `public` for any value but `protected` and `private`; `removeLogo`: remove
-    the logo, and ignore `logoUrl`.
+    conversations and events; `visibility`: a value of v1, which gives no rights, `public` for any text but `protected`
+    and `private`; `removeLogo`: remove the logo, and ignore `logoUrl`.
     """
 
     parentId: int | UnsetType = UNSET
@@ -176,9 +176,9 @@ def _logo_url(sent: MicrocosmBody) -> str | None:
 def _parent(ctx: Context, tree: Tree, parent_id: int, moved: Node | None) -> int:
     """Check that a microcosm may be put below `parent_id` (C-17), and return `parent_id`.
 
-    `moved`: the microcosm that is moved there; None for a new one. Raises Forbidden if the caller may not create there,
-    Invalid for a parent that is missing, hidden or not readable to the caller, takes no microcosms, or is `moved` or
-    below it.
+    `tree`: the site's, locked; `moved`: the microcosm that is moved there, None for a new one. Raises Forbidden if the
+    caller may not create there, Invalid for a parent that is missing, hidden or not readable to the caller, takes no
+    microcosms, or is `moved` or below it.
     """
     parent = tree.nodes.get(parent_id)
     if parent is not None:

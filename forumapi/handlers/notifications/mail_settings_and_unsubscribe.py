@@ -26,7 +26,9 @@ _SETTINGS: Final = "/api/v1/updates/email"
 
 
 class EmailBody(Struct):
-    """Body of PUT /updates/email: how often digests are sent, and the time zone; keys that are not sent stay."""
+    """Body of PUT /updates/email: how often digests are sent, and the time zone, a name such as Europe/Berlin; keys
+    that are not sent stay.
+    """
 
     digest: Annotated[str, closed(FREQUENCIES)] | UnsetType = UNSET
     timeZone: str | UnsetType = UNSET
@@ -110,7 +112,8 @@ class UnsubscribeHandler(MailedLinkHandler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def post(self, ctx: Context) -> Result:
-        """End the kind of mail that the link's code names, for the profile that it names.
+        """End the kind of mail that the link's code names, for the profile that it names; invitations end for that
+        profile's address on all sites.
 
         Needs no token, ignores the body, and may be repeated. 400 for a code that this site has not signed.
         """

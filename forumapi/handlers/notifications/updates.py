@@ -21,7 +21,9 @@ _TYPES: Final = {name: type for type, name in update_types.NAMES.items()}
 
 
 class PreferenceBody(Struct):
-    """Body of PUT for one type of update: whether updates of the type are sent by mail, by SMS and by web push."""
+    """Body of PUT for one type of update: whether updates of the type are sent by mail, by SMS and by web push;
+    `sendSMS` is only stored: no SMS is sent.
+    """
 
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET

@@ -47,8 +47,8 @@ class WatchBody(Body):
 
 
 class SendingBody(Body):
-    """Body that names a followed object, and sets whether updates about it are sent by mail and by SMS; keys that are
-    absent stay. At an address that names the watcher, the object may be absent.
+    """Body that names a followed object, and sets whether updates about it are sent by mail and by SMS, which is only
+    stored: no SMS is sent; keys that are absent stay. At an address that names the watcher, the object may be absent.
     """
 
     itemType: Annotated[str, closed_types(WATCHABLE)] | UnsetType = UNSET
@@ -65,8 +65,8 @@ class WatchedBody(Body):
 
 
 def _named(item_type: str | UnsetType, item_id: int | UnsetType, place: str = "") -> WatchedThing:
-    """Return the object that a body names; a profile with the id 0 stands for all new people. `place`: prefix of the
-    field's name in errors.
+    """Return the object that a body or query names by `item_type`, in any letter case, and `item_id`; a profile with
+    the id 0 stands for all new people. `place`: prefix of the field's name in errors.
 
     Raises Invalid for a type that can't be followed (W-02), or a missing or bad id.
     """

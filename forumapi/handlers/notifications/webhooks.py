@@ -268,7 +268,8 @@ def _number(ctx: Context, name: str, text: str | UnsetType) -> int:
 
 
 def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> WebhookSettings:
-    """Return a webhook's settings from the body; a key that is absent keeps the value that it has in `before`.
+    """Return a webhook's settings from the body; a key that is absent keeps the value that it has in `before`, but a
+    webhook that does not act as a guest acts as the caller from now on.
 
     `before` None: a new webhook. Raises Invalid for a bad value, and InsufficientScope for types of things that the
     caller's token may not read.

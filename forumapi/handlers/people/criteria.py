@@ -51,7 +51,7 @@ class CriterionName(roles.NamedBody):
 
 
 def _made(ctx: Context, sent: CriterionBody, now: Criterion | None = None) -> Criterion:
-    """Make a criterion of the body; a key that is absent keeps the value that it has in `now`.
+    """Make a criterion of the body, without storing it; a key that is absent keeps the value that it has in `now`.
 
     `now` None: a new criterion. Raises Invalid for a bad or missing value; and Forbidden for a criterion on e-mail
     addresses unless the caller is the site's owner, since the role's members would disclose the addresses.

@@ -81,9 +81,9 @@ def check_own(ctx: Context) -> None:
 
 
 def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
-    """Record a request of erasure in the audit, and queue a mail to the person concerned, since somebody else may have
-    made the request with the person's session. `text`: what is going to be erased, in words: the mail's subject, which
-    its body repeats.
+    """Record a request of erasure in the audit, and, if mail is configured, queue a mail to the person concerned, since
+    somebody else may have made the request with the person's session. `text`: what is going to be erased, in words: the
+    mail's subject, which its body repeats.
     """
     journal.record(ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id)
     if not outbox.is_possible(ctx.app.config):
@@ -128,7 +128,7 @@ class ProfileErasureHandler(Handler):
     """
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: banned people too may have their data erased."""
+        """Return True for every request: callers who are banned too may have their data erased."""
         return True
 
     @needs(ANYONE, answer=schemas.Erasure)
@@ -159,7 +159,7 @@ class AccountErasureHandler(Handler):
     """
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: banned people too may have their data erased."""
+        """Return True for every request: callers who are banned too may have their data erased."""
         return True
 
     @needs(ANYONE, answer=schemas.Erasure)

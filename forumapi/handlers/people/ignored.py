@@ -67,8 +67,8 @@ class IgnoredHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Ignored, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The ignored objects, sorted by type, then by title; without those that were deleted or that the caller may no
-        longer read.
+        """The ignored objects, sorted by the number of their type, then by title; without huddles, and without objects
+        that were deleted or that the caller may no longer read.
         """
         site_id, tree, at = ctx.site.id, ctx.tree, ctx.paging
         view = tree.view(ctx.identity.principal)

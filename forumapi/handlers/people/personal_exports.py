@@ -30,7 +30,7 @@ class PersonalExportHandler(Handler):
     also_answers: ClassVar = {"POST": (429,)}
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: banned people too may have a copy of their data."""
+        """Return True for every request: callers who are banned too may have a copy of their data."""
         return True
 
     @needs(ANYONE, answer=schemas.PersonalExport)
@@ -76,7 +76,7 @@ class PersonalExportFileHandler(Handler):
     is_limited_per_guest = False
 
     def admits_banned(self, ctx: Context) -> bool:
-        """Return True: banned people too may have a copy of their data."""
+        """Return True for every request: callers who are banned too may have a copy of their data."""
         return True
 
     @needs(ANYONE, media_type=ANYTHING)

@@ -46,9 +46,9 @@ class ProfileBody(Struct):
 
 
 class OptionsBody(Struct):
-    """Options of the caller as a client sends them; keys that are absent stay (P-35). `showDOB`, `showDOBYear`: show
-    the date of birth, and its year; `sendEmail`, `sendSMS`: send mail and SMS for types of updates without a
-    preference.
+    """Options of the caller as a client sends them; keys that are absent stay (P-35). `sendEmail`: false stops mail
+    about updates of every type but statements of reasons and decisions on appeals, with true the preferences of the
+    types decide; `sendSMS`, `showDOB` (date of birth), `showDOBYear`: flags of v1, which are only stored.
     """
 
     showDOB: bool | UnsetType = UNSET
@@ -243,7 +243,7 @@ def _locked(ctx: Context) -> Profile:
 
 
 def _reserved(ctx: Context, current: str) -> set[str]:
-    """Return the profile names that the installation reserves (`reserved_profile_names`), in lower case. Without
+    """Return the profile names that the installation reserves (`reserved_profile_names`), in lower case, without
     `current`, the present name of the profile that is renamed, which may stay.
     """
     return {name.lower() for name in ctx.app.config.reserved_profile_names} - {current.lower()}
@@ -341,8 +341,9 @@ class ProfileOptionsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ProfileOptions)
     def get(self, ctx: Context) -> Result:
-        """The caller's options in force, own ones or defaults: `sendEMail` and `sendSMS`, of which false stops messages
-        about updates of every type, and flags of v1 about the date of birth, on which nothing depends.
+        """The caller's options in force, own ones or defaults: `sendEmail`, of which false stops mail about updates of
+        every type but statements of reasons and decisions on appeals, and flags of v1, such as `sendSMS`, on which
+        nothing depends.
         """
         me = ctx.identity.profile_id
         options = ProfileOptions.find(ctx.reader, ctx.site.id, me)
@@ -413,7 +414,8 @@ class ProfileReadBatchHandler(Handler):
 
 
 def _mark(ctx: Context, things: list[ReadMark], place: str = "") -> None:
-    """Mark objects as read by the caller. `place`: name of the list in errors, "" for a single object.
+    """Mark the objects `things` as read by the caller up to now, all or none. `place`: name of the list in errors, ""
+    for a single object.
 
     Raises NotFound for an object that the caller may not read (R-03). For a token without the scope of huddles the mark
     of all huddles together is left out.

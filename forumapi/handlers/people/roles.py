@@ -431,11 +431,12 @@ class RoleProfilesHandler(Handler):
 
 
 def take_away_rights(ctx: Context, queued: Settling | None) -> None:
-    """Take away the rights that profiles lose by this change of a role, after the commit and before the answer is sent.
+    """Have the rights that profiles lose by this change of a role taken away after the commit of the request's
+    transaction, before the answer is sent.
 
-    `queued`: the role, if its members are to be recomputed in the background; None: they are recomputed already,
-    nothing is done. Where that fails, the request is answered with BadGateway, 502, though the change is stored; it is
-    completed in the background.
+    `queued`: the role, if its members are to be recomputed in the background; None: they are recomputed already, and
+    nothing is done. If the taking away fails then, the request is answered with BadGateway, 502, though the change is
+    stored; the background completes what is left.
     """
     if queued is None:
         return

@@ -173,8 +173,8 @@ class UsersBatchHandler(Handler):
     also_answers: ClassVar = {"POST": (501,)}
 
     def receive(self, ctx: Context) -> bool:
-        """Parse a CSV body while it arrives, without a database connection, set `ctx.body` to its checked entries, and
-        return True; False for a body of another type, which is not read.
+        """Parse a CSV body while it arrives, without a database connection, set `ctx.body` to its checked entries and
+        `ctx.raw_body` to its digest, and return True; False for a body of another type, which is not read.
 
         Raises InvalidRows for wrong entries, Invalid for too many or a malformed body, TooLarge beyond
         `import_body_limit`.

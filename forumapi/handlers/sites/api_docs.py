@@ -177,7 +177,9 @@ def _page(
 def _file(
     ctx: Context, file: CompressedFile, content_type: str, *headers: tuple[str, str]
 ) -> RawResponse:
-    """Return a file as an answer, compressed for clients that take that."""
+    """Return a file as an answer, compressed for clients that accept gzip, with an entity tag and the further
+    `headers`.
+    """
     vary = ("Vary", "Accept-Encoding")
     if "gzip" in ctx.environ.get("HTTP_ACCEPT_ENCODING", ""):
         tag = ("ETag", f'"{file.tag}-gzip"')

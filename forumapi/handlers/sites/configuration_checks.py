@@ -61,8 +61,9 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
-    """Check that the address `url` answers with a status below 400; a relative one is taken on the site's host, ""
-    counts as not set. The result is as in `check_domain`, with the address as `value`.
+    """Check that a HEAD request to the address `url`, sent by `outbound`, is answered with a status below 400; a
+    relative `url` is taken on the site's host, "" is not set. The result is as in `check_domain`, with the address as
+    `value`.
     """
     if not url:
         return _health(False)
@@ -120,9 +121,9 @@ def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> di
 
 
 class Examiner:
-    """Cache of the results of `examine` by site, each for CACHE_S or until the site or its domains change.
+    """Cache of the results of `examine` by site, each for CACHE_S seconds or until the site or its domains change.
 
-    A site is examined by one thread at a time.
+    A site is examined by one thread at a time. `outbound`: by which the checks ask DNS and other servers.
     """
 
     def __init__(self, outbound: Outbound) -> None:
@@ -132,8 +133,8 @@ class Examiner:
         self._found: Lru[int, tuple[object, float, dict[str, Health]]] = Lru(KEPT_BYTES, plainly)
 
     def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
-        """Return the results of a site's checks, at most CACHE_S old, by the key in the answer; waits while another
-        thread examines the site. `domains`: as in the function `examine`.
+        """Return the results of a site's checks, at most CACHE_S seconds old, by the key in the answer; waits while
+        another thread examines the site. `domains`: as in the function `examine`.
         """
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)

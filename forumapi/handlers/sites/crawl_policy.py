@@ -40,7 +40,11 @@ class CrawlingHandler(SiteSettingHandler):
 
     @needs(OWNER, body=CrawlPolicyBody, status=302)
     def put(self, ctx: Context, sent: CrawlPolicyBody) -> Result:
-        """Change the policy; keys that are not sent stay. 400 for a crawler that the platform does not know."""
+        """Change the policy; keys that are not sent stay.
+
+        400 for a crawler that the platform does not know, for another preference, and for a number out of range.
+        Answers 302 to this address.
+        """
         now = CrawlPolicy.of(ctx.site.crawling)
         policy = CrawlPolicy(
             tuple(given(sent.refused, list(now.refused))),

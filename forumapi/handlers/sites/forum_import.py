@@ -93,9 +93,10 @@ class SiteImportHandler(SiteSettingHandler):
         inside the block.
 
         What can be refused without the body is refused before any of it is read, the rest before the dump goes into the
-        store. Each request that is read counts to PER_DAY, and each code of the second factor as a try. Raises
-        Forbidden for all but the owner, freshly signed in, PlanLimit, Conflict while a task is under way, TooMany,
-        Invalid, TooLarge.
+        store. Each request that is read counts to PER_DAY and the plan's imports, and each code of the second factor as
+        a try. Raises Forbidden for all but the owner, freshly signed in; Conflict while a task is under way; PlanLimit
+        and TooMany beyond the number of imports or tries; TooLarge beyond the limit of a dump or the site's quota;
+        Invalid for a bad form, field or code.
         """
         ctx.located = Located(Target(itemtypes.SITE, ctx.site.id))
         permission.permit(ctx, OWNER)

@@ -44,8 +44,8 @@ class ReservedHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Reserved, media_type="application/json")
     def get(self, ctx: Context) -> Result:
-        """`reserved`: true if the platform reserves the subdomain, a site has it, also a suspended one, or it rests
-        after the deletion of its site; without the envelope.
+        """`reserved`: true if the platform reserves the subdomain, a site has it, also a suspended one, or a site that
+        had it was deleted for good less than 30 days ago; without the envelope.
 
         404 for a text that can't be a subdomain.
         """

@@ -102,7 +102,8 @@ class SiteOfferHandler(Handler):
 
     @needs(LOGIN, body=AcceptBody, status=302)
     def put(self, ctx: Context, sent: AcceptBody) -> Result:
-        """Accept the offer: the caller owns the site and its root microcosm from now on.
+        """Accept the offer: the caller owns the site from now on, and its root microcosm if the former owner owned or
+        made that.
 
         The former owner keeps profile and other microcosms; both get a mail. 400 unless `accept` is true, 403 for the
         owner who offers it, 404 for others; 409 if the site demands a second factor that the caller does not have.

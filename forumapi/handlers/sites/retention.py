@@ -27,8 +27,8 @@ _DRY_RUN: Final = Param(
 
 
 class SiteRetentionBody(Struct):
-    """Body of PUT /site/retention: for each kind of data (addresses, audit, texts of deleted things, mail) the days to
-    keep it, or 0 for the platform's own period.
+    """Body of PUT /site/retention: for each kind of data (client addresses, audit, texts of deleted things, mail) the
+    days to keep it, or 0 for the platform's own period.
     """
 
     addresses: int | UnsetType = UNSET
@@ -50,7 +50,9 @@ class SiteRetentionHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteRetention)
     def get(self, ctx: Context) -> Result:
-        """The period in force of each kind, in days, with the lowest and highest that the owner may set."""
+        """The period in force of each kind of data, in days (absent: kept for good), with the lowest and highest that
+        the owner may set.
+        """
         limits = _limits(ctx)
         days = retention.in_force(retention.find(ctx.reader, ctx.site.id), limits)
         return Data(dumps(retention.document(days, limits)))

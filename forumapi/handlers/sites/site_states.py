@@ -130,8 +130,9 @@ def _is_operator(ctx: Context) -> bool:
 
 
 def _check_proof(ctx: Context, code: str) -> None:
-    """Check that the caller has signed in within the last ten minutes and, with a second factor, has sent its `code`;
-    end the request's transaction before, since a wrong code counts too. Raises Forbidden, Invalid, TooMany.
+    """Check that the caller has signed in within the last ten minutes and, with a second factor, has sent its `code`,
+    which is used up. The request's transaction is ended and each try of a code committed, so that a wrong one counts
+    too. Raises Forbidden, Invalid, TooMany.
     """
     session = FreshSignIn.find(ctx.reader, ctx.identity)
     session.check()
@@ -146,8 +147,9 @@ def _check_proof(ctx: Context, code: str) -> None:
 
 
 def _set(ctx: Context, author: Author, state: str, *, is_operators: bool) -> None:
-    """Give the author's site a state, in a transaction of its own, and read the site anew in this process.
-    `is_operators`: an operator wants it, not the owner.
+    """Give the author's site a state, in a transaction of its own, and read the site anew in this process; where its
+    export window begins or is cancelled, a mail to the owner is queued. `is_operators`: an operator wants it, not the
+    owner.
 
     Raises NotFound for an unknown site, Forbidden for the platform's own and for an owner who ends what an operator
     began, Conflict once the site's deletion has begun.

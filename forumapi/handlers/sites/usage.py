@@ -39,7 +39,7 @@ def _site_of(ctx: Context) -> int:
 
 def _usage(ctx: Context, site_id: int) -> SiteUsage:
     """Return the usage of a site between `since` and `until` of the query, by its `period`. Raises Invalid for a bad
-    `period` or time, and for too long a time.
+    `period` or time, and for a time of more days than MOST_DAYS has for that period.
     """
     period = ctx.query.get("period") or "day"
     if period not in PERIODS:
@@ -80,8 +80,9 @@ class UsageHandler(Handler):
         for each `period` with any of these, oldest first, and their totals; and the bytes that its files take now.
 
         `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
-        `period` is hour, day (the default) or month, in UTC. 403 for all but the site's owner and the platform's
-        operators.
+        `period` is hour, day (the default) or month, in UTC. 400 for a time of over 31 days by `hour`, 400 days by
+        `day` or 800 days by `month`. 403 for all but the site's owner and the platform's operators, 404 for an unknown
+        site.
         """
         return _shown(ctx, _site_of(ctx))
 
@@ -95,8 +96,9 @@ class UsageCsvHandler(Handler):
         first.
 
         `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
-        `period` is hour, day (the default) or month, in UTC. 403 for all but the site's owner and the platform's
-        operators.
+        `period` is hour, day (the default) or month, in UTC. 400 for a time of over 31 days by `hour`, 400 days by
+        `day` or 800 days by `month`. 403 for all but the site's owner and the platform's operators, 404 for an unknown
+        site.
         """
         return _csv(ctx, _site_of(ctx))
 
@@ -110,7 +112,8 @@ class OwnUsageHandler(SiteSettingHandler):
         site for each `period` with any of these, oldest first, and their totals; and the bytes that its files take now.
 
         `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
-        `period` is hour, day (the default) or month, in UTC.
+        `period` is hour, day (the default) or month, in UTC. 400 for a time of over 31 days by `hour`, 400 days by
+        `day` or 800 days by `month`.
         """
         return _shown(ctx, ctx.site.id)
 
@@ -124,6 +127,7 @@ class OwnUsageCsvHandler(SiteSettingHandler):
         first.
 
         `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
-        `period` is hour, day (the default) or month, in UTC.
+        `period` is hour, day (the default) or month, in UTC. 400 for a time of over 31 days by `hour`, 400 days by
+        `day` or 800 days by `month`.
         """
         return _csv(ctx, ctx.site.id)

@@ -306,8 +306,8 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
     """Check that the comments `refs` can be split off. `moderated`: what the caller moderates, as
     `moderation_reach.find` returns it.
 
-    Raises Invalid for a comment that is deleted, hidden or not in `moderated`, for comments that are not all on one
-    item, for all comments of that item, and for an item with more than MOST_COMMENTS comments.
+    Raises Invalid for a comment that is deleted, hidden or in no microcosm of `moderated`, for comments that are not
+    all on one item, for all comments of that item, and for an item with more than MOST_COMMENTS comments.
     """
     ids = [ref.id for ref in refs]
     states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
@@ -403,10 +403,12 @@ def _place(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int
 
 
 def _place_of_people(ctx: Context, sent: ActionBody, kind: ActionKind, moderated: list[int]) -> int:
-    """Return the id of the microcosm in which an action restricts people; OUTSIDE: on the whole site, by its owner; for
-    `silence` that is the root's id. `moderated`: what the caller moderates, as `moderation_reach.find` returns it.
+    """Return the id of the microcosm in which an action restricts people. Without one in the body it is the whole site:
+    OUTSIDE, which its owner alone moderates, or for `silence` the root's id. `moderated`: what the caller moderates, as
+    `moderation_reach.find` returns it.
 
-    Raises Invalid if the body lacks a microcosm that it needs, Forbidden if the caller does not moderate it.
+    Raises Forbidden if the caller does not moderate the microcosm in the body; Invalid if the body has none and the
+    caller does not moderate the whole site.
     """
     place_id = body.given(sent.microcosmId, moderation_reach.OUTSIDE)
     if place_id == moderation_reach.OUTSIDE and kind.name == "silence":
@@ -430,8 +432,8 @@ def _ends(sent: ActionBody, kind: ActionKind) -> datetime.datetime | None:
 def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
     """Check that an action may be taken on the profiles `refs` in the microcosm `place_id`; OUTSIDE: on the whole site.
 
-    Raises Invalid for the caller's own profile; Forbidden for the site's owner and moderators of that place, unless the
-    caller is the site's owner.
+    Raises Invalid if the caller's own profile is among them; Forbidden, unless the caller is the site's owner, if the
+    site's owner or a moderator of that place is.
     """
     ids = [ref.id for ref in refs]
     if ctx.identity.profile_id in ids:

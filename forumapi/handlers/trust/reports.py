@@ -135,8 +135,8 @@ class _Words(NamedTuple):
 
 
 def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
-    """Return the kind, category and text of a report, checked. Raises Invalid for these, and without good faith where
-    it is required: for illegal content, and with `is_guest` always.
+    """Return the kind, category and text of a report, checked. Raises Invalid for a bad one of these, and without good
+    faith where it is required: for illegal content, and with `is_guest` always.
     """
     name = body.given(sent.kind, "other")
     kinds = {kind.name: kind for kind in site_report_kinds.find(ctx.reader, ctx.site.id)}
@@ -183,9 +183,10 @@ class ReportsHandler(Handler):
     def post(self, ctx: Context, sent: ReportBody) -> Result:
         """Report an object that the caller may read, and that is not the caller's own.
 
-        A second report of the same object leads to the caller's first. 403 for an object that the caller may not read,
-        or that never existed, but 404 for such a profile, and for the site's owner; 404 for a hidden one, 400 for the
-        caller's own. 429 beyond the reports that one profile may make in a day. Answers 302 to the report.
+        A second report of the same object leads to the caller's first. 403 for an object that the caller may not read;
+        also for one that never existed, but 404 if a profile was named or the caller is the site's owner; 404 for a
+        hidden object, 400 for the caller's own. 429 beyond the reports that one profile may make in a day. Answers 302
+        to the report.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

@@ -109,8 +109,8 @@ class ModerationRulesHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
-        """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule, 404 for one
-        that is used, too old or another's.
+        """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule, and beyond
+        the 50 rules of a site, 404 for one that is used, too old or another's.
 
         Answers 302 to the rule.
         """
@@ -230,7 +230,9 @@ class ModerationRuleHitsHandler(Handler):
 
 
 def _touch(ctx: Context) -> None:
-    """Let all workers read the site's rules again after the commit, this one at once."""
+    """Let all workers read the site's rules again after the commit, this one at once; locks the site's row, so call it
+    before a rule is locked.
+    """
     moderation_rule.touch(ctx.writer, ctx.site.id)
     ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
 
