@@ -616,8 +616,8 @@ FIXED = """
     outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused
-    apidocs.openapi.recorded apidocs.reference.viewer.scripts apidocs.reference.viewer.try_page
-    apidocs.reference.viewer.signed_in_page handlers.sites.api_docs._made
+    apidocs.openapi.recorded apidocs.reference.try_pages.scripts apidocs.reference.try_pages.try_page
+    apidocs.reference.try_pages.signed_in_page handlers.sites.api_docs._made
     request.handler.Handler.form_fields
     request.admission.plan_limits._NO_LIMITS request.admission.plan_limits.PlanLimits._plans
     request.admission.plan_limits.PlanLimits._calls"""

@@ -182,8 +182,11 @@ class _Run:
         return self._tables
 
     def _delete_batch(self, tx: Transaction, deletion: SiteDeletion) -> bool:
-        """Delete up to MOST rows of the next table that has some, or all of its rows if they refer to each other;
-        return False once a pass through all tables has found none.
+        """Delete up to MOST rows of the next table that has some, or all of its rows if the pass `is_whole`, and count
+        them in `deletion`; return False once a pass through all tables has found none, else True.
+
+        Raises ForeignKeyViolation where rows of the table refer to each other: the caller then sets `is_whole` and
+        calls again.
         """
         way = self._passes.setdefault(deletion.id, _Pass(self._names()))
         while True:

@@ -456,8 +456,11 @@ class Hold:
 
     def run(self) -> int:
         """Hold the sockets and keep a web process until a signal to stop, or until it can't be kept alive; return the
-        exit code. Raises HoldError if another process holds on this data folder, an address can't be listened at, or
-        the first web process does not start.
+        exit code of the last one, never 0 if it ended unasked. A first one that ends before it serves is not replaced.
+
+        Raises HoldError if another process holds on this data folder, an address can't be listened at, systemd has
+        opened one that the settings don't name, or the first web process can't be executed or does not serve within
+        START_S.
         """
         self.data.mkdir(parents=True, exist_ok=True)
         with _lock_path(self.data, self._kind).open("w") as lock:

@@ -22,7 +22,7 @@ from forumapi.apidocs.reference.compressed_file import CompressedFile
 from forumapi.apidocs.reference.guide import GUIDE
 from forumapi.apidocs.reference.schema_words import inline, prose
 from forumapi.apidocs.reference.search_index import SearchIndex
-from forumapi.apidocs.reference.tag_document import AUTHORIZE, tag_document
+from forumapi.apidocs.reference.tag_openapi import AUTHORIZE, tag_openapi
 from forumapi.wire.json_fragments import dumps
 
 HOME: Final = "/api/v1/docs"
@@ -138,7 +138,7 @@ class ReferencePages:
         self.names = {tag.slug: tag.name for tag in made.tags}
         self.has_oauth = AUTHORIZE in document["paths"]
         self.parts = {
-            slug: CompressedFile.of(dumps(tag_document(document, name)))
+            slug: CompressedFile.of(dumps(tag_openapi(document, name)))
             for slug, name in self.names.items()
         }
         entries = made.published()

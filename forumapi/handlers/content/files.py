@@ -134,8 +134,9 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
     received, or new ones in `folder`.
 
     A picture is made smaller if it exceeds `width` or `height` in pixels (0: no limit), and loses its metadata. Raises
-    Invalid, code 21, for bytes that claim to be a picture and are none of GIF, JPEG, PNG and WebP, and the errors of
-    `image_worker.make` for a picture that is damaged or too large.
+    Invalid, code 21, for a picture in a format that is not taken (such as HEIC or TIFF) and for a file that its sender
+    calls GIF, JPEG, PNG or WebP and that is none; and the errors of `image_worker.make` for a picture that is damaged
+    or too large. Any other file, an SVG too, is stored as received.
     """
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)

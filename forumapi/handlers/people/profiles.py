@@ -233,7 +233,8 @@ class ProfileHandler(Handler):
         """Request that the caller's own profile be erased in 30 days; until then the request can be withdrawn.
 
         With `words=remove` what the profile has written is erased too; 400 where the site keeps it. It needs a sign-in
-        within the last ten minutes, else 403 with code 26. 409 for the site's owner, 403 for another's profile.
+        within the last ten minutes, else 403 with code 26. 409 for the site's owner, 403 for another's profile. The
+        answer is the request.
         """
         return erasures.request(ctx)
 

@@ -151,7 +151,7 @@ class UserHandler(Handler):
 
         With `words=remove` what the profiles have written is erased too, except on sites that keep it. The request
         needs a sign-in within the last ten minutes, else 403 with code 26. 403 unless the id in the address is that of
-        the caller's user; 409 for the owner of a site.
+        the caller's user; 409 for the owner of a site. The answer is the request.
         """
         return erasures.request_account(ctx)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from forumapi.apidocs import asyncapi, openapi
 from forumapi.apidocs.openapi import JSON, Schema
-from forumapi.apidocs.reference import reference_pages, viewer
+from forumapi.apidocs.reference import reference_pages, try_pages
 from forumapi.apidocs.reference.compressed_file import CompressedFile
 from forumapi.apidocs.reference.reference_pages import ReferencePages
 from forumapi.apidocs.reference.search_index import LONGEST_QUERY
@@ -99,8 +99,8 @@ class DocsPageHandler(Handler):
         unknown page.
         """
         name = ctx.args["page"]
-        if name == viewer.SIGNED_IN:
-            return _page(ctx, viewer.signed_in_page())
+        if name == try_pages.SIGNED_IN:
+            return _page(ctx, try_pages.signed_in_page())
         found = _pages(ctx).page.get(name)
         if found is None:
             raise NotFound("There is no such page of the reference")
@@ -121,8 +121,8 @@ class DocsTryHandler(Handler):
         pages = _pages(ctx)
         if ctx.args["page"] not in pages.parts:
             raise NotFound("There is no such page of the reference")
-        made = viewer.try_page(pages, ctx.args["page"])
-        return _page(ctx, made, viewer.CONTENT_SECURITY_POLICY)
+        made = try_pages.try_page(pages, ctx.args["page"])
+        return _page(ctx, made, try_pages.CONTENT_SECURITY_POLICY)
 
 
 class DocsScriptHandler(Handler):
@@ -134,7 +134,7 @@ class DocsScriptHandler(Handler):
     @needs(ANYONE, media_type=_SCRIPT)
     def get(self, ctx: Context) -> Result:
         """Script of the reference's pages, by its file name; 404 for an unknown one."""
-        found = viewer.scripts().get(ctx.args["name"])
+        found = try_pages.scripts().get(ctx.args["name"])
         if found is None:
             raise NotFound("There is no such script")
         return _file(ctx, found, _SCRIPT)

@@ -124,7 +124,8 @@ class File(NamedTuple):
 
 class Quota(NamedTuple):
     """Limits of what a whole site may store, `site_mb`, and each of its profiles, `profile_mb`, in units of MEGABYTE
-    bytes; 0: no limit. `check_site(bytes)` raises PlanLimit beyond what the site's plan allows the site to store.
+    bytes; 0: no limit. `check_site(bytes)`, given all bytes that the site stores, raises PlanLimit if the site's plan,
+    a further limit, allows fewer; by default it allows any number.
     """
 
     site_mb: int

@@ -434,7 +434,8 @@ def _viewer(
     tx: Reader, site_id: int, cached: CachedPage[ItemPage], me: int
 ) -> tuple[bool, ViewerState]:
     """Return (is current, state), read in one statement: True if the cached page is still current, and the state of its
-    item for the profile `me`.
+    item for the profile `me`, with the marks of `me` on the cached page's comments alone. After False the state fits a
+    fresh page only if that is in the same microcosm and has no other comments, nor others with reactions.
     """
     row = cached.revalidate(
         tx,

@@ -228,9 +228,9 @@ def _person(people: dict[int, bytes], id: int) -> Any:
 def of_site(
     tx: Reader, site_id: int, which: EntryFilter, before: int, limit: int
 ) -> list[ListedEntry]:
-    """Return up to `limit` entries of a site that match the filter `which`, newest first, without signatures of the
-    chain and private entries, such as those about huddles and sign-ins. All are older than the entry with the id
-    `before` (NEWEST: from the newest on); [] if that entry is gone.
+    """Return up to `limit` entries of a site that match the filter `which`, newest first, without private
+    entries (such as those about huddles and sign-ins) and those that are signatures of the chain. All are older than
+    the entry with the id `before` (NEWEST: from the newest on); [] if that entry is gone.
     """
     given = {"actor": which.actor, "subject": which.subject, "item": which.item.type}
     query = OF_SITE[tuple(name for name, value in given.items() if value)]

@@ -12,7 +12,7 @@ AUTHORIZE: Final = "/oauth/authorize"
 _TOKEN: Final = "/api/v1/oauth/token"
 
 
-def tag_document(document: Schema, tag: str) -> Schema:
+def tag_openapi(document: Schema, tag: str) -> Schema:
     """Return the document of the operations that have the tag, with the components that they use. On a host that is an
     OAuth provider it has the security scheme `oauth` too: a code with PKCE.
     """
