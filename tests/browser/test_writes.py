@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import pyotp
 import pytest
 from selenium.webdriver import Chrome
 
@@ -304,3 +305,56 @@ def test_a_page_can_write_what_the_table_has_no_good_request_for(
             if "failure" in one or one["status"] >= 300
         ]
         assert not wrong
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_a_page_can_sign_people_in_and_out_and_guard_their_account(
+    browser: Chrome, api: Api, make: Factory, site: Site, callback: Callback, origin: str, form: str
+) -> None:
+    member = site.member
+    ended, told_off = make.token(member), make.token(member)
+    sessions = api.get("/api/v1/sessions", by=member).data["sessions"]["items"]
+    one = next(one["id"] for one in sessions if not one["current"])
+    secret = api.post("/api/v1/auth/totp", by=member).data["secret"]
+    good: list[tuple[str, str, Any]] = [
+        ("DELETE", f"/api/v1/auth/{ended}", None),
+        ("DELETE", f"/api/v1/sessions/{one}", None),
+        ("PUT", "/api/v1/auth/totp", {"code": pyotp.TOTP(secret).now()}),
+        ("POST", "/api/v1/auth/passkeys/begin", None),
+        ("POST", "/api/v1/auth/email", {"email": f"{uuid4().hex}@elsewhere.test"}),
+        ("DELETE", "/api/v1/sessions?others=true", None),
+        ("DELETE", "/api/v1/sessions", None),
+    ]
+    # Nobody can sign in by these here; the page reads why.
+    refused = [
+        ("POST", "/api/v1/auth/begin", {"method": "nothing"}),
+        ("POST", "/api/v1/auth0", {"code": "nothing"}),
+    ]
+    go(browser, api, site, callback, origin)
+
+    told = send(
+        browser,
+        api,
+        site,
+        [
+            {
+                "method": method,
+                "path": path,
+                "headers": {
+                    **{name: value for name, value in HEADERS.items() if name != "If-Match"},
+                    "Authorization": f"Bearer {ended if ended in path else member.token}",
+                    **({"Prefer": form} if form else {}),
+                    **({"Content-Type": "application/json"} if body is not None else {}),
+                },
+                "body": None if body is None else json.dumps(body),
+            }
+            for method, path, body in [*good, *refused]
+        ],
+    )
+
+    answers = {one.get("failure") or one["status"] for one in told[: len(good)]}
+    assert answers <= {200, 204}, told
+    assert all(json.loads(one["text"])["error"] for one in told[len(good) :])
+    assert api.get("/api/v1/whoami", headers={"Authorization": f"Bearer {told_off}"}).status == 401
