@@ -26,7 +26,7 @@ from tests.factories import Factory, Site
 pytestmark = pytest.mark.slow
 
 # At least three, so that each caller is heard.
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "7"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 
 
 OPERATIONS = [

@@ -24,11 +24,11 @@ from tests.webclient.hand import SCRIPT, Hand
 from tests.webclient.visitor import Visitor
 
 # Payloads of a site: `make test` shows a fifth of the pages of one site of so many, drawn by its number,
-# `make test-wide` all pages of two. All of them, by hand: FORUMAPI_PAYLOADS=50 make test-wide
+# `make test-wide` all pages of one. All of them, by hand: FORUMAPI_PAYLOADS=50 make test-wide
 # T=tests/webclient/test_injection.py takes more than an hour.
 SHARE: Final = 90
 SHARES: Final = 50
-PLAYED: Final = int(os.environ.get("FORUMAPI_PAYLOADS", "2"))
+PLAYED: Final = int(os.environ.get("FORUMAPI_PAYLOADS", "1"))
 # Two sites' payloads are typed into forms in so many parts, of which `make test` plays one.
 PARTS: Final = 9
 

@@ -20,7 +20,7 @@ from tests.factories import Factory, Person, Thing
 
 # Sequences of `make test-wide`. More of them by hand, 50 in a minute or two: FORUMAPI_SEQUENCES=1000 make test-wide
 # T=tests/handlers/trust/test_random_actions.py
-SEQUENCES: Final = int(os.environ.get("FORUMAPI_SEQUENCES", "100"))
+SEQUENCES: Final = int(os.environ.get("FORUMAPI_SEQUENCES", "50"))
 IN_ONE_TEST: Final = 50
 
 # Conversations that a split has made are deleted by its undo. The activity of an item that has no comment any more is
