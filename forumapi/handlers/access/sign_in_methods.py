@@ -122,7 +122,7 @@ class SiteAuthHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SiteAuthBody) -> Result:
         """Set `secondFactor`: if true, people without a second factor moderate nothing on this site.
 
-        Without the key nothing changes. 400 for an owner who sets it without having a second factor. Answers 302 to
+        Without the key nothing changes. 400 for true from an owner who has no second factor. Answers 302 to
         this address.
         """
         if isinstance(sent.secondFactor, bool):

@@ -6,7 +6,7 @@ from typing import Any
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import marked, owner
-from forumapi.webclient.handlers.sites.settings_forms import FormField, SettingsView
+from forumapi.webclient.handlers.sites.settings_form_bases import FormField, SettingsView
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from forumapi.webclient.handlers.sites.administration import marked, owner
-from forumapi.webclient.handlers.sites.settings_forms import FormField, SettingsView
+from forumapi.webclient.handlers.sites.settings_form_bases import FormField, SettingsView
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 

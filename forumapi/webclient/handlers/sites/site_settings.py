@@ -6,7 +6,7 @@ from typing import Any
 
 from forumapi.webclient import site_colours
 from forumapi.webclient.handlers.sites.administration import marked
-from forumapi.webclient.handlers.sites.settings_forms import FormField, RowsView, SettingsView
+from forumapi.webclient.handlers.sites.settings_form_bases import FormField, RowsView, SettingsView
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.visit import Visit
 
