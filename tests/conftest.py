@@ -53,6 +53,7 @@ SHARED_FIXTURES = frozenset(
 # Files and folders that take longest come first: at the end no process works alone at one of them.
 LONGEST = (
     "upgrade",
+    "test_look.py",
     "test_table.py",
     "cluster",
     "chaos",

@@ -241,8 +241,8 @@ class Stage:
                 time.sleep(0.02)
             while driver.execute_script("return document.readyState") != "complete":
                 time.sleep(0.02)
-        heading = driver.execute_script("return (document.querySelector('h1') || {}).textContent")
         if language == "en":
+            heading = driver.execute_script("return document.querySelector('h1')?.textContent")
             text = driver.execute_script("return document.documentElement.textContent")[:500]
             assert scene.heading in (heading or ""), f"{address} shows {heading!r}: {text}"
 

@@ -29,7 +29,8 @@ def test_a_page_is_accessible_and_no_wider_than_the_window(
     window: Chrome, stage: Stage, name: str
 ) -> None:
     page_checks.draw(window)
-    stage.open(window, SCENES[name])
+    # German has the longest words of the catalogs.
+    stage.open(window, SCENES[name], language="de")
     found = {}
     for look, width in product(LOOKS, WIDTHS):
         page_checks.draw(window, look, width)
@@ -43,13 +44,12 @@ def test_a_page_is_accessible_and_no_wider_than_the_window(
 
 @pytest.mark.wide
 @pytest.mark.parametrize("name", EACH)
-def test_a_page_with_longer_words_is_no_wider_than_the_window(
+def test_a_page_from_right_to_left_is_no_wider_than_the_window(
     window: Chrome, stage: Stage, name: str
 ) -> None:
-    for language in ("de", "ar-XB"):
-        page_checks.draw(window, LIGHT, 320)
-        stage.open(window, SCENES[name], language=language)
-        assert not page_checks.overflowing(window), language
+    page_checks.draw(window, LIGHT, 320)
+    stage.open(window, SCENES[name], language="ar-XB")
+    assert not page_checks.overflowing(window)
 
 
 @pytest.mark.wide
@@ -60,5 +60,7 @@ def test_a_page_is_valid(stage: Stage, tmp_path: Path) -> None:
 
 @pytest.mark.wide
 def test_every_page_is_valid(stage: Stage, tmp_path: Path) -> None:
-    pages = {name: stage.read(SCENES[name]).text for name in templates()}
-    assert not page_checks.invalid(pages, tmp_path)
+    pages = {name: stage.read(SCENES[name]) for name in templates()}
+    for name, page in pages.items():
+        assert SCENES[name].heading in page.find("h1").text(), name
+    assert not page_checks.invalid({name: page.text for name, page in pages.items()}, tmp_path)

@@ -21,8 +21,6 @@ from tests.webclient.page_checks import DARK, LIGHT
 
 pytestmark = pytest.mark.slow
 
-# One normal run looks at the narrowest phone, the wide one at every page, look and width.
-SLICE = ("", "comments")
 KINDS = ("", "comments", "errors", "basics")
 QUERIES = ("comment", "POST comments", "no_read", "edit", "413", "markdown html", "zzz", "e")
 
@@ -48,16 +46,6 @@ def _complaints(browser: Chrome) -> list[Any]:
 
 
 @pytest.mark.wide
-def test_a_page_is_accessible_on_a_small_phone(window: Chrome, api: Api, bikes: Site) -> None:
-    for slug in SLICE:
-        page_checks.draw(window, LIGHT, 320)
-        _open(window, api, bikes, f"{HOME}/{slug}".rstrip("/"))
-        assert page_checks.overflowing(window) == []
-        assert page_checks.axe(window) == [], slug
-    assert _complaints(window) == []
-
-
-@pytest.mark.wide
 def test_every_page_is_accessible_in_each_look(window: Chrome, api: Api, bikes: Site) -> None:
     wrong = {}
     for slug in pages("site").page:
@@ -73,6 +61,7 @@ def test_every_page_is_accessible_in_each_look(window: Chrome, api: Api, bikes: 
             if found := page_checks.overflowing(window) + page_checks.axe(window):
                 wrong[slug, look.name, width] = found
     assert wrong == {}
+    assert _complaints(window) == []
 
 
 def _typed(browser: Chrome, query: str) -> list[str]:
