@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 from oauthlib.common import add_params_to_uri
 from oauthlib.oauth2 import WebApplicationClient
 
-from forumapi.auth import identity_provider_client, sign_in_state
+from forumapi.auth import identity_provider_client, sign_in_flow
 from forumapi.auth.backends import Attempt, Backend, Begun, Setting, Verified
 from forumapi.auth.identity_provider_client import Metadata, Provider
 from forumapi.errors import Invalid, Unauthorized
@@ -46,7 +46,7 @@ class RedirectBackend(Backend, is_abstract=True):
         that setting is empty. Raises Invalid for a redirect URI that is not among those, TooMany for too many flows of
         a client address, BadGateway if the provider fails.
         """
-        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
+        sign_in_flow.count(attempt, sign_in_flow.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
         url = self.authorization_url(attempt)
         client = WebApplicationClient(attempt.settings["clientId"])
@@ -64,7 +64,7 @@ class RedirectBackend(Backend, is_abstract=True):
         }
         kept = {"redirectUri": redirect_uri, "nonce": nonce, "verifier": verifier}
         with attempt.write() as tx:
-            flow = sign_in_state.begin(tx, self.name, attempt.site.id, kept, state=state)
+            flow = sign_in_flow.begin(tx, self.name, attempt.site.id, kept, state=state)
         return Begun(flow, add_params_to_uri(url, asked.items()))
 
     def verify(self, attempt: Attempt) -> Verified:
@@ -77,9 +77,9 @@ class RedirectBackend(Backend, is_abstract=True):
         flow, state, code = (
             one if isinstance(one, str) else "" for one in (given.flow, given.state, given.code)
         )
-        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CLIENT_ADDRESS)
+        sign_in_flow.count(attempt, sign_in_flow.STEPS_PER_CLIENT_ADDRESS)
         with attempt.write() as tx:
-            kept = sign_in_state.take(tx, self.name, attempt.site.id, flow, state=state)
+            kept = sign_in_flow.take(tx, self.name, attempt.site.id, flow, state=state)
         if kept is None or not code:
             raise Unauthorized(_STALE)
         client = WebApplicationClient(attempt.settings["clientId"])

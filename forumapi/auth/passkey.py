@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from forumapi.auth import sign_in_state
+from forumapi.auth import sign_in_flow
 from forumapi.auth.backends import Attempt, Backend, Begun, Verified
 from forumapi.errors import Invalid, Unauthorized
 from forumapi.models.access.passkey import Passkey, PasskeyCredential, credential_ids
@@ -55,10 +55,10 @@ class PasskeyBackend(Backend):
         """
         from forumapi.auth import webauthn_ceremony
 
-        sign_in_state.count(attempt, sign_in_state.BEGINS_PER_CLIENT_ADDRESS)
+        sign_in_flow.count(attempt, sign_in_flow.BEGINS_PER_CLIENT_ADDRESS)
         asked = webauthn_ceremony.ask(domain(attempt.site))
         with attempt.write() as tx:
-            flow = sign_in_state.begin(
+            flow = sign_in_flow.begin(
                 tx, self.name, attempt.site.id, {"challenge": asked.challenge}
             )
         return Begun(flow, public_key=asked.public_key)
@@ -73,9 +73,9 @@ class PasskeyBackend(Backend):
         given, site = attempt.sign_in, attempt.site
         flow = given.flow if isinstance(given.flow, str) else ""
         credential = given.credential if isinstance(given.credential, dict) else {}
-        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CLIENT_ADDRESS)
+        sign_in_flow.count(attempt, sign_in_flow.STEPS_PER_CLIENT_ADDRESS)
         with attempt.write() as tx:
-            kept = sign_in_state.take(tx, self.name, site.id, flow)
+            kept = sign_in_flow.take(tx, self.name, site.id, flow)
         if kept is None:
             raise Unauthorized(_REFUSED)
         with attempt.write() as tx:
@@ -108,7 +108,7 @@ def offer(tx: Transaction, site: Site, owner: UnlimitedTokenUser) -> Begun:
     known = credential_ids(tx, owner.user_id, rp_id)
     asked = webauthn_ceremony.ask_for_new(rp_id, owner.user_id, owner.email, known)
     kept = {"challenge": asked.challenge, "userId": owner.user_id}
-    return Begun(sign_in_state.begin(tx, _REGISTER, site.id, kept), public_key=asked.public_key)
+    return Begun(sign_in_flow.begin(tx, _REGISTER, site.id, kept), public_key=asked.public_key)
 
 
 def register(
@@ -125,7 +125,7 @@ def register(
     """
     from forumapi.auth import webauthn_ceremony
 
-    kept = sign_in_state.take(tx, _REGISTER, site.id, flow)
+    kept = sign_in_flow.take(tx, _REGISTER, site.id, flow)
     if kept is None or kept["userId"] != owner.user_id:
         raise Invalid("flow", "is unknown, used or expired; start again")
     try:

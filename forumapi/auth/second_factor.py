@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from forumapi.auth import sign_in_state
+from forumapi.auth import sign_in_flow
 from forumapi.auth.backends import Attempt, Backend, Verified
 from forumapi.database.connections import Transaction
 from forumapi.errors import Unauthorized
@@ -33,9 +33,9 @@ class SecondFactorBackend(Backend):
         given, site_id = attempt.sign_in, attempt.site.id
         flow = given.flow if isinstance(given.flow, str) else ""
         code = given.code if isinstance(given.code, str) else ""
-        sign_in_state.count(attempt, sign_in_state.STEPS_PER_CLIENT_ADDRESS)
+        sign_in_flow.count(attempt, sign_in_flow.STEPS_PER_CLIENT_ADDRESS)
         with attempt.write() as tx:
-            kept = sign_in_state.attempt(tx, self.name, site_id, flow)
+            kept = sign_in_flow.attempt(tx, self.name, site_id, flow)
         if kept is None:
             raise Unauthorized(_STALE)
         with attempt.write() as tx:
@@ -43,7 +43,7 @@ class SecondFactorBackend(Backend):
         with attempt.write() as tx:
             if not Totp.use_code(tx, kept["userId"], code):
                 raise Unauthorized(_REFUSED)
-            if sign_in_state.take(tx, self.name, site_id, flow) is None:
+            if sign_in_flow.take(tx, self.name, site_id, flow) is None:
                 raise Unauthorized(_STALE)
         return Verified(
             kept["email"], kept["clientId"], kept["isPlatforms"], has_second_factor=True
@@ -60,4 +60,4 @@ def begin(tx: Transaction, site_id: int, user_id: int, verified: Verified) -> st
         "clientId": verified.client_id,
         "isPlatforms": verified.is_platforms,
     }
-    return sign_in_state.begin(tx, SecondFactorBackend.name, site_id, kept)
+    return sign_in_flow.begin(tx, SecondFactorBackend.name, site_id, kept)

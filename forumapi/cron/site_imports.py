@@ -42,7 +42,7 @@ from forumapi.porting.layout import STREAMS, ForumReader
 from forumapi.porting.loading import attachments, planning, undoing, value_cleaning, verification
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.loader import ImportProgress, Loader, PortingError
-from forumapi.porting.readers.layout_files import LayoutError
+from forumapi.porting.readers.layout_reader import LayoutError
 
 POLL_S: Final = 2.0
 # Interval of renewals and progress.

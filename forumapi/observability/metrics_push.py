@@ -219,7 +219,9 @@ class _RiemannTcp:
         self._socket = socket.create_connection((host, port), timeout=_TIMEOUT_S)
 
     def send(self, packets: Iterable[bytes]) -> None:
-        """Send encoded messages, waiting after each for its acknowledgement. Raises OSError."""
+        """Send encoded messages, waiting after each for its acknowledgement. Raises OSError, also if the server refuses
+        one.
+        """
         for packet in packets:
             self._socket.sendall(struct.pack(">I", len(packet)) + packet)
             (size,) = struct.unpack(">I", self._receive(4))

@@ -14,7 +14,7 @@ class MessageRequest(NamedTuple):
 
     `cause`: key of the mail, the same if an event is dispatched again, so that the mail is sent once. `item_type_id`
     and `item_id`: the item, the parent of the comment `comment_id`, or the new profile; `comment_id` None: the update
-    is about no comment. `by_profile_id`: the actor.
+    is about no comment. `by_profile_id`: the actor; of a reminder, the author of its item.
     """
 
     cause: str

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pyotp
 import pytest
 
-from forumapi.auth import second_factor, sign_in_state
+from forumapi.auth import second_factor, sign_in_flow
 from forumapi.auth.backends import Verified
 from forumapi.models.access import totp
 from forumapi.models.access.access_token import AccessToken
@@ -158,7 +158,7 @@ def test_recovery_codes_of_somebody_else_do_not_count(stage: Stage, person: Pers
 def test_a_flow_has_five_tries(stage: Stage, person: Person) -> None:
     app, _ = set_up(stage, person)
     flow = develop(stage, person).data["flow"]
-    for _ in range(sign_in_state.TRIES):
+    for _ in range(sign_in_flow.TRIES):
         assert bring(stage, stage.site, flow, "000000").status == 401
     assert bring(stage, stage.site, flow, app.fresh()).status == 401
 
@@ -187,8 +187,8 @@ def test_a_site_that_lets_anybody_in_uses_up_nobodys_tries(stage: Stage, person:
     for _ in range(3):
         with stage.app.database.write() as tx:
             flow = second_factor.begin(tx, site.id, person.user_id, claimed)
-        told = [bring(stage, stage.site, flow, "000000").status for _ in range(sign_in_state.TRIES)]
-    assert told == [429] * sign_in_state.TRIES
+        told = [bring(stage, stage.site, flow, "000000").status for _ in range(sign_in_flow.TRIES)]
+    assert told == [429] * sign_in_flow.TRIES
     mine = develop(stage, person).data["flow"]
     assert bring(stage, stage.site, mine, app.fresh()).status == 200
 

@@ -22,7 +22,7 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.verification import Verifier
-from forumapi.porting.readers.layout_files import LayoutReader
+from forumapi.porting.readers.layout_reader import LayoutReader
 from tests.factories import Factory
 from tests.fixtures import PROJECT
 from tests.porting import boards

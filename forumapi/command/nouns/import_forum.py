@@ -266,7 +266,7 @@ def _refuse(args: argparse.Namespace, current: Config) -> int:
 def _reading(args: argparse.Namespace) -> Iterator[ForumReader]:
     from forumapi.porting import readers
     from forumapi.porting.dumps.dump_types import DumpError
-    from forumapi.porting.readers.layout_files import LayoutError
+    from forumapi.porting.readers.layout_reader import LayoutError
 
     try:
         reader = readers.open_reader(

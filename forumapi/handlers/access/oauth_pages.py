@@ -373,7 +373,8 @@ class AuthorizeHandler(PageHandler):
 
     @needs(ANYONE, media_type=html_pages.TYPE, params=_QUERY)
     def get(self, ctx: Context) -> Result:
-        """Show the consent page, after the form to sign in for people who are not signed in.
+        """Show the consent page, after the form to sign in for people who are not signed in; to banned people a page
+        with status 403.
 
         A faulty request redirects to the client with an error; if its client or redirect URI is wrong, a page with
         status 400 says so.

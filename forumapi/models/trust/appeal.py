@@ -137,11 +137,11 @@ def insert(
     tx: Transaction, site_id: int, me: int, statement_id: int, text: str
 ) -> tuple[int, bool]:
     """Store an appeal of the profile `me` against the statement of reasons `statement_id`, which is addressed to that
-    profile, with `text`, HTML-escaped, as its first message, and open its case; return (the appeal's id, True). If
-    there is an appeal already, store nothing and return (that appeal's id, False); (0, False) if `me` has no such
-    statement.
+    profile, with `text` as its first message, and open its case; return (the appeal's id, True). If there is an appeal
+    already, store nothing and return (that appeal's id, False); (0, False) if `me` has no such statement.
 
-    Raises Conflict if the statement is older than APPEAL_MONTHS.
+    `text` is HTML-escaped already and stored as given. Raises Conflict if there is no appeal yet and the statement is
+    older than APPEAL_MONTHS.
     """
     row = tx.row(
         LOCK_STATEMENT,

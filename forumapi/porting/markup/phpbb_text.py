@@ -72,8 +72,8 @@ class PhpbbText:
         return Converted(to_markdown(root), tuple(builder.answered), frozenset(builder.shown))
 
     def plain(self, text: str, uid: str = "") -> str:
-        """Return the text of a stored line, such as a title, on one line and without markup. `uid`: its
-        `bbcode_uid`.
+        """Return the text of a stored line, such as a poll's question, on one line and without markup. `uid`: the
+        line's `bbcode_uid`.
         """
         builder = _Builder(self, ())
         builder.read(text, uid, True, True)

@@ -146,7 +146,9 @@ class SmfText:
         )
 
     def plain(self, text: str) -> str:
-        """Return the text of a stored line, such as a title, on one line and without markup."""
+        """Return the text of a stored line, such as a poll's question, on one line: without markup, its entities
+        decoded, its smilies as emoji.
+        """
         reading = _Reading(self, (), True, True)
         reading.read(_LINE_END.sub("\n", text))
         return " ".join(reading.root.text().split())

@@ -45,7 +45,7 @@ def open_reader(
     mbox `folder` and `most`, microcosm none; the others do nothing.
     """
     if product == "microcosm":
-        from forumapi.porting.readers.layout_files import LayoutReader
+        from forumapi.porting.readers.layout_reader import LayoutReader
 
         return LayoutReader(Path(source))
     if product == "mbox":

@@ -27,10 +27,10 @@ class ChecksView(View):
         return self._show(visit, visit.api.get("/site/checks"))
 
     def post(self, visit: Visit) -> Answer:
-        """Store the sent checks, or with `do` = "off" turn all off, and lead to the form; a refusal whose status is in
-        FORM_REFUSALS (400, 403 and others) shows the form as it was filled in, with that status. Raises Refused for
-        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
-        other refusals.
+        """Store the sent checks and lead to the form; a refusal whose status is in FORM_REFUSALS (400, 403 and others)
+        shows the form as it was filled in, with that status. With `do` = "off" turn all checks off instead and lead to
+        the form. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older
+        than 30 minutes, Failure for other refusals, and for every refusal to turn the checks off.
         """
         owner(visit)
         if visit.field("do") == "off":

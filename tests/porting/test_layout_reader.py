@@ -21,7 +21,7 @@ from forumapi.porting.layout import (
     Unreadable,
 )
 from forumapi.porting.loading.planning import Planner
-from forumapi.porting.readers.layout_files import LayoutError, LayoutReader
+from forumapi.porting.readers.layout_reader import LayoutError, LayoutReader
 from tests.porting import boards
 
 

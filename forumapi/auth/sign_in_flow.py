@@ -25,7 +25,7 @@ BEGINS_PER_CLIENT_ADDRESS: Final = Limit("flow-begin-ip", 120, HOUR_S)
 STEPS_PER_CLIENT_ADDRESS: Final = Limit("flow-step-ip", 120, HOUR_S)
 
 BEGIN = Query(
-    "sign_in_state.begin",
+    "sign_in_flow.begin",
     """
     INSERT INTO single_use (kind, secret_hash, site_id, payload, attempts_left, expires)
     VALUES (%(kind)s, %(secret_hash)s, %(site_id)s, %(payload)s::text::jsonb, %(tries)s,
@@ -33,7 +33,7 @@ BEGIN = Query(
 )
 
 TAKE = Query(
-    "sign_in_state.take",
+    "sign_in_flow.take",
     """
     DELETE FROM single_use s
      WHERE s.kind = %(kind)s AND s.secret_hash = %(secret_hash)s AND s.site_id = %(site_id)s AND s.expires > now()
@@ -42,7 +42,7 @@ TAKE = Query(
 
 # Each try is paid for before it is looked at, so that tries at the same time can't share one.
 TRY = Query(
-    "sign_in_state.try",
+    "sign_in_flow.try",
     """
     UPDATE single_use s
        SET attempts_left = s.attempts_left - 1
