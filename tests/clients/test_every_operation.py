@@ -29,10 +29,10 @@ def _python(package: Any, client: Any, case: Case) -> Any:
     return method(*case.path, *([body] if one.sends else []), **options)
 
 
-def _raw(result: Any) -> Any:
+def raw(result: Any) -> Any:
     """Return the part of an answer that a result was made of."""
     if isinstance(result, list):
-        return [_raw(one) for one in result]
+        return [raw(one) for one in result]
     return getattr(result, "raw", result)
 
 
@@ -59,7 +59,7 @@ def test_python_sends_what_the_document_says(package: Any, step: int) -> None:
             server.address, "token", transport=httpx.HTTPTransport(verify=False)
         )
         for case in played:
-            result = _raw(_python(package, client, case))
+            result = raw(_python(package, client, case))
             if difference := mismatch(case, server.requests[-1]):
                 wrong.append(f"{case.operation.id}: {difference}")
             expected = LOCATION if case.operation.gives == "location" else case.data

@@ -1,4 +1,6 @@
-"""Examples of the reference: each call, in each language, sends what was recorded."""
+"""Examples of the reference: each call, in each language, sends what was recorded, and each client returns the data
+that was recorded as its answer.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from forumapi.apidocs import openapi
 from forumapi.apidocs.reference.call_examples import CallExamples, call_examples
 from tests.clients.cases import Case, cases
 from tests.clients.conftest import Node
-from tests.clients.stub import Request, Stub, stub
+from tests.clients.stub import Request, Stub, answer, stub
+from tests.clients.test_every_operation import raw
 
 # Each run plays every twelfth example, the wide one all.
 PARTS = [
@@ -27,11 +30,25 @@ PARTS = [
 
 
 class Played(NamedTuple):
-    """Example with the exchange that it was made of, and the case of the same operation, whose answer fits."""
+    """Example with the exchange that it was made of, and the case of the same operation."""
 
     case: Case
     recorded: dict[str, Any]
     texts: CallExamples
+
+    @property
+    def data(self) -> Any:
+        """The data of the recorded answer, None if it had none or was a redirect."""
+        answered: dict[str, Any] = self.recorded.get("answer", {})
+        is_of_data = self.case.operation.gives == "data" and self.recorded["status"] < 300
+        return answered.get("data") if is_of_data else None
+
+    @property
+    def answer(self) -> bytes:
+        """The recorded answer; if it had no data, that of the case, which fits the operation as well."""
+        if self.data is None:
+            return self.case.answer
+        return answer(self.recorded["status"], body=json.dumps(self.recorded["answer"]).encode())
 
 
 def examples(step: int) -> list[Played]:
@@ -80,7 +97,15 @@ def wrong(played: list[Played], server: Stub) -> list[str]:
 
 def answering(played: list[Played]) -> Any:
     turn = iter(played)
-    return lambda request: next(turn).case.answer
+    return lambda request: next(turn).answer
+
+
+def changed(played: list[Played], results: list[Any]) -> list[str]:
+    """Return the operations whose recorded data is not what the client returned."""
+    pairs = zip(played, results, strict=True)
+    return [
+        one.case.operation.id for one, got in pairs if one.data is not None and got != one.data
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -95,10 +120,11 @@ def test_examples_in_python_send_what_was_recorded(package: Any, step: int) -> N
     played = examples(step)
     with stub(answering(played)) as server:
         site = package.Client(server.address, "token", transport=httpx.HTTPTransport(verify=False))
-        for one in played:
-            exec(one.texts.python, {"site": site, "Upload": package.Upload})
+        known = {"site": site, "Upload": package.Upload}
+        results = [raw(eval(one.texts.python, known)) for one in played]
         site.close()
     assert wrong(played, server) == []
+    assert changed(played, results) == []
 
 
 @pytest.mark.wide
@@ -120,15 +146,20 @@ def test_examples_with_curl_send_what_was_recorded(step: int) -> None:
 def test_examples_in_typescript_send_what_was_recorded(node: Node) -> None:
     played = examples(1)
     with stub(answering(played)) as server:
-        node.run(_PLAY, address=server.address, texts=[one.texts.typescript for one in played])
+        texts = [one.texts.typescript for one in played]
+        results = node.run(_PLAY, address=server.address, texts=texts)
     assert wrong(played, server) == []
+    assert changed(played, results) == []
+    assert sum(one.data is not None for one in played) > 250
 
 
 _PLAY = """
 const site = new Client(given.address, "token");
 const file = { name: "wheel.txt", content: new Blob(["round"]) };
 const Call = Object.getPrototypeOf(async () => {}).constructor;
-for (const text of given.texts) await new Call("site", "file", text)(site, file);
+const results = [];
+for (const text of given.texts) results.push(await new Call("site", "file", `return ${text}`)(site, file));
+return results;
 """
 
 

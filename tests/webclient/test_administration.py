@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forumapi.webclient.handlers.sites.administration import PAGES
+from tests.api import Api
 from tests.factories import Factory, Site
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
@@ -306,3 +307,19 @@ def test_what_is_refused_stands_in_the_form_again(visitor: Visitor, bikes: Site)
 
     assert page.status == 400
     assert page.find("#description").text() == "Kept & shown"
+
+
+@pytest.mark.wide
+def test_every_client_can_be_reached(site: Site, visitor: Visitor, api: Api) -> None:
+    for number in range(26):
+        sent = {"name": f"Program {number}", "scopes": ["search:read"], "deviceFlow": True}
+        assert api.post("/api/v1/oauth/clients", sent, by=site.owner).status == 200
+    owner = visitor.of(site, site.owner)
+
+    first = owner.get("/admin/clients/")
+
+    assert "Program 24<" in first.text and "Program 25<" not in first.text
+    assert (
+        "Program 25<"
+        in owner.get(first.find("nav.pages a[rel=next]").attributes["href"] or "").text
+    )

@@ -139,8 +139,9 @@ class ClientsView(View):
     """List of the site's OAuth clients, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's OAuth clients, oldest first, 25 at most, with the form. Raises Refused for members who do not
-        own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """List the site's OAuth clients, oldest first, 25 a page from `offset` in the query, with the form. Raises
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes,
+        Failure for an `offset` that the API refuses.
         """
         owner(visit)
         return self._show(visit, {"confidential": True})
@@ -164,11 +165,11 @@ class ClientsView(View):
         return visit.redirect("/admin/clients/")
 
     def _show(self, visit: Visit, typed: dict[str, Any], failure: Failure | None = None) -> Answer:
-        found = visit.api.get("/oauth/clients")["clients"]
+        found = visit.api.get("/oauth/clients", offset=visit.query.get("offset"))
         return visit.page(
             "admin_clients.html",
             status=failure.status if failure else 200,
-            clients=found["items"] if isinstance(found, dict) else found,
+            clients=found["clients"],
             scopes=visit.api.get("/oauth/scopes"),
             typed=typed,
             failure=failure,
