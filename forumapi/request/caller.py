@@ -18,7 +18,7 @@ from forumapi.errors import (
     Unauthorized,
 )
 from forumapi.models.access import identity as identities
-from forumapi.models.people import caller_profile
+from forumapi.models.people import caller_profile_upkeep
 from forumapi.models.sites import site_state
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, AUDIENCE, READ, Handler
@@ -143,7 +143,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         # A request holds one connection at a time: many newcomers at once would wait for second ones forever.
         ctx.reader.end()
         try:
-            caller_profile.ensure(
+            caller_profile_upkeep.ensure(
                 app.database,
                 ctx.site.id,
                 found,

@@ -38,7 +38,7 @@ from forumapi.models.notifications.webhook_delivery import (
     DisabledWebhook,
     DueDelivery,
 )
-from forumapi.models.people import caller_profile
+from forumapi.models.people import caller_profile_upkeep
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
@@ -421,7 +421,7 @@ class Deliverer(PollingThread):
         found = identities.of_profile(tx, site.id, profile_id)
         if found is not None and found.needs_roles:
             tx.end()
-            caller_profile.ensure(self._app.database, site.id, found, is_root=site.is_root)
+            caller_profile_upkeep.ensure(self._app.database, site.id, found, is_root=site.is_root)
             found = identities.of_profile(tx, site.id, profile_id)
         return found
 

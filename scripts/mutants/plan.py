@@ -355,7 +355,7 @@ TESTS: Final = (
         ),
     ),
     (
-        "forumapi/models/people/caller_profile.py",
+        "forumapi/models/people/caller_profile_upkeep.py",
         "tests/handlers/people/test_whoami.py tests/porting/test_claims.py",
     ),
     ("forumapi/models/people/imported_profile.py", "tests/porting/test_claims.py"),

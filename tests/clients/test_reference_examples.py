@@ -103,9 +103,7 @@ def answering(played: list[Played]) -> Any:
 def changed(played: list[Played], results: list[Any]) -> list[str]:
     """Return the operations whose recorded data is not what the client returned."""
     pairs = zip(played, results, strict=True)
-    return [
-        one.case.operation.id for one, got in pairs if one.data is not None and got != one.data
-    ]
+    return [one.case.operation.id for one, got in pairs if one.data is not None and got != one.data]
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.models.access.identity import Identity
-from forumapi.models.people import caller_profile, imported_profile, role_recomputation
+from forumapi.models.people import caller_profile_upkeep, imported_profile, role_recomputation
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
 from tests.factories import Factory, Person
@@ -145,7 +145,7 @@ def test_a_session_of_the_sites_own_provider_takes_nothing_over(
     session.user_id = user.id
 
     session.is_of_site = True
-    caller_profile.ensure(moved.make.database, moved.site.id, session, is_root=False)
+    caller_profile_upkeep.ensure(moved.make.database, moved.site.id, session, is_root=False)
 
     assert moved.rows(
         "SELECT profile_id FROM profiles WHERE site_id = %(s)s AND user_id = %(u)s", u=user.id

@@ -154,9 +154,9 @@ def _draw(number: int) -> Random:
 
 
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
-    """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`. `clean`: the chat is known
-    to have no texts with words unfit for a demonstration; False: such texts are left out. Turns of more than 4,000
-    characters are left out too.
+    """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`; a post is cut after 4,000
+    characters. Messages with words unfit for a demonstration are left out of their turns, unless the chat is known to
+    have none (`clean`). Turns of which more than 4,000 characters remain are left out in any case.
     """
     posts: list[str] = []
     parts: list[str] = []

@@ -258,7 +258,7 @@ def _cell(text: str) -> str:
 
 
 class AttendeesCsvHandler(Handler):
-    """Attendees of an event as CSV, for a spreadsheet."""
+    """Profiles that answered yes to an event, as CSV, for a spreadsheet."""
 
     allow = "OPTIONS,HEAD,GET"
 

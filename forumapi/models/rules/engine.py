@@ -281,11 +281,12 @@ def _act(
     tree: Tree,
 ) -> int:
     """Carry the rule's action out on the locked thing `target`, or on its author `author_id`; return the action's id.
-    Raises Conflict if the thing is gone or the rule may not change it.
+    Raises Conflict if the thing is gone or in none of the microcosms of `tree`.
 
-    An action on the author is not done, and 0 returned, if the author owns the site or moderates the thing's microcosm
-    or one below it (for a thing in no microcosm: moderates anything), and if the action is a restriction and the thing
-    is in no microcosm. Profiles that join are restricted in the root microcosm, so everywhere.
+    An action on the author is not done, and 0 returned, in either of two cases: the author owns the site or moderates
+    the thing's microcosm or one below it (for a thing in no microcosm: moderates anything); or the action is a
+    restriction and the thing is in no microcosm. A profile that joins counts as in the root microcosm: a restriction of
+    it is in force everywhere.
     """
     definition = rule.definition
     ref = target.ref

@@ -103,6 +103,6 @@ class SignInMethodView(SettingsView):
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own settings of the sign-in method in the URL, so that the platform's are in force. Raises
-        Failure if the API refuses that, 404 for an unknown method.
+        Failure if the API refuses that, with status 404 for an unknown method.
         """
         visit.api.delete(f"/site/auth/{url_values['method']}")

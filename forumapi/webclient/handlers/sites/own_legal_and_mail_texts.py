@@ -72,22 +72,22 @@ class OwnLegalTextView(SettingsView):
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the legal text that is in force, the one named in the URL, by the fields' names. Raises Failure if the
-        API refuses to show it, 404 for an unknown name.
+        API refuses to show it, with status 404 for an unknown name.
         """
         found: dict[str, Any] = visit.api.get(f"/site/legal/{url_values['name']}")
         return found
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store the link among `typed`, the sent values by the fields' names, if that is not empty, else the HTML, as
-        the site's own text under the name in the URL. Raises Failure if the API refuses the text, 404 for an unknown
-        name.
+        the site's own text under the name in the URL. Raises Failure if the API refuses the text, with status 404 for
+        an unknown name.
         """
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
         visit.api.put(f"/site/legal/{url_values['name']}", body)
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own legal text, the one named in the URL, so that the platform's is in force. Raises
-        Failure if the API refuses that, 404 for an unknown name.
+        Failure if the API refuses that, with status 404 for an unknown name.
         """
         visit.api.delete(f"/site/legal/{url_values['name']}")
 
@@ -113,19 +113,19 @@ class MailTextView(SettingsView):
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the mail template that is in force, the one named in the URL, by the fields' names. Raises Failure if
-        the API refuses to show it, 404 for an unknown name.
+        the API refuses to show it, with status 404 for an unknown name.
         """
         found: dict[str, Any] = visit.api.get(f"/site/mail/{url_values['name']}")
         return found
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent subject, text and HTML by the fields' names, as the site's own template under the
-        name in the URL. Raises Failure if the API refuses the template, 404 for an unknown name.
+        name in the URL. Raises Failure if the API refuses the template, with status 404 for an unknown name.
         """
         visit.api.put(f"/site/mail/{url_values['name']}", typed)
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:
         """Delete the site's own template, the one named in the URL, so that the platform's is in force. Raises Failure
-        if the API refuses that, 404 for an unknown name.
+        if the API refuses that, with status 404 for an unknown name.
         """
         visit.api.delete(f"/site/mail/{url_values['name']}")

@@ -188,7 +188,7 @@ def _picked(visit: Visit) -> list[str]:
 def _offered(visit: Visit) -> dict[str, Any] | None:
     """Return the conversation, event or poll that the query or the form names as `on`, with a page of its comments to
     tick: `kind` (its type), `item` (as the API shows it) and `offset`; None if `on` is the address of none of these.
-    Raises Failure if the API refuses to show the item, 404 for an unknown one.
+    Raises Failure if the API refuses to show the item, with status 404 for an unknown one.
     """
     named = _NAMED.search(visit.query.get("on", "") or visit.field("on"))
     if named is None or named[1].lower() not in ("conversation", "event", "poll"):

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
 
 FIND_USER = Query(
-    "caller_profile.find_user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s"
+    "caller_profile_upkeep.find_user", "SELECT u.email FROM users u WHERE u.user_id = %(user_id)s"
 )
 
 # A provider that the site's owner set up opens no huddles from now on, until it is confirmed
 # (auth/owner_provider_confirmation.py).
 INTRODUCE = Query(
-    "caller_profile.introduce",
+    "caller_profile_upkeep.introduce",
     """
     UPDATE profiles p
        SET uses_platform = true
