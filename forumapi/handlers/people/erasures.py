@@ -14,6 +14,7 @@ from forumapi.models.journal import journal
 from forumapi.models.privacy import erasure_request
 from forumapi.models.privacy.erasure_request import ErasureRequest
 from forumapi.models.privacy.quotation_page import Quotation
+from forumapi.permissions.evaluator import GUEST_CALLER
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Result
@@ -200,18 +201,26 @@ class QuotationsHandler(Handler):
     profile in the address is the caller's.
     """
 
+    def admits_banned(self, ctx: Context) -> bool:
+        """Return True for every request: callers who are banned too may have their data erased, and learn here what
+        stays.
+        """
+        return True
+
     @needs(ANYONE, answer=schemas.Quotations, params=(Param("before", int, "Older than this id."),))
     def get(self, ctx: Context) -> Result:
         """Replies by others, with quoted lines, to comments of the caller's, newest first: their ids and times, not
-        their texts; only those that the caller may read.
+        their texts; only those that the caller may read, to callers who are banned those that guests may read.
         """
         check_own(ctx)
         limit = ctx.paging.limit
+        principal = ctx.identity.principal
+        viewer = GUEST_CALLER if principal.is_site_banned else principal
         found = Quotation.page(
             ctx.reader,
             ctx.site.id,
             ctx.identity.profile_id,
-            ctx.tree.view(ctx.identity.principal).ids,
+            ctx.tree.view(viewer).ids,
             ctx.number("before") or _NEWEST,
             limit + 1,
         )

@@ -263,6 +263,7 @@ def test_somebody_banned_sees_what_the_page_needs_and_nothing_else(
         *((method, f"{profile}/export") for method in ("GET", "POST", "DELETE")),
         *((method, f"{of}/erasure") for method in ("GET", "DELETE") for of in (profile, user)),
         ("GET", f"{profile}/export/file"),
+        ("GET", f"{profile}/quotations"),
         ("DELETE", profile),
         ("DELETE", user),
     }

@@ -147,3 +147,22 @@ def test_quotations_are_listed_where_they_may_be_read(
     assert [one["commentId"] for one in shown["items"]] == [again.id]
     api.patch(chat.path, ("/meta/flags/deleted", True), by=bikes.owner)
     assert api.get(f"{me.path}/quotations", by=me).data["quotations"]["items"] == []
+
+
+def test_the_banned_are_listed_the_quotations_that_guests_may_read(
+    api: Api, make: Factory, bikes: Site, me: Person
+) -> None:
+    closed = make.microcosm(bikes)
+    make.role(bikes, closed.id, "Members", users=True, rights=("read", "create"))
+    quoted = []
+    for chat in (make.conversation(bikes), make.conversation(bikes, microcosm=closed)):
+        mine = make.comment(chat, by=me, markdown="My words")
+        quoted.append(make.comment(chat, markdown="> My words", reply_to=mine).id)
+
+    def listed() -> list[int]:
+        shown = api.get(f"{me.path}/quotations", by=me).data["quotations"]["items"]
+        return [one["commentId"] for one in shown]
+
+    assert listed() == quoted[::-1]
+    make.ban(me)
+    assert listed() == quoted[:1]
