@@ -257,8 +257,8 @@ class Comment:
     """Comment as clients write it: a new one, or its current row, locked with its item until the transaction ends.
 
     `in_reply_to`: id of another comment, 0 for none; `revisions`: number of the current revision; `written` and
-    `editor_id`: time and author of that revision; `author_id` and `editor_id` are ids of profiles, 0 before `insert`;
-    `written` is None in a new comment, after `insert` too.
+    `editor_id`: time and author of that revision; `author_id` and `editor_id` are ids of profiles, 0 before `insert`,
+    and `written` is None before it.
     """
 
     parent: CommentParent
@@ -337,10 +337,10 @@ class Comment:
         deleted.
 
         With the comment the author gets a watcher of the parent, and the author's draft there is deleted. `id` is set
-        in both cases: to that of the new comment, or of the earlier one. `in_reply_to` is stored only if it is the id
-        of a visible comment on the same parent. Raises TooMany if the author has written `per_minute` comments within a
-        minute (0: no limit). `may_be_held`: the transaction may hide the comment next, so the counters of its microcosm
-        are locked before those of its author.
+        in both cases: to that of the new comment, or of the earlier one; all other fields only for a new one.
+        `in_reply_to` is stored only if it is the id of a visible comment on the same parent, and becomes 0 otherwise.
+        Raises TooMany if the author has written `per_minute` comments within a minute (0: no limit). `may_be_held`: the
+        transaction may hide the comment next, so the counters of its microcosm are locked before those of its author.
         """
         site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item
@@ -391,7 +391,7 @@ class Comment:
             links=sorted(set(rendered.link_ids)),
             ip=ip or None,
         )
-        self.id = id
+        self.id, self.written, self.in_reply_to = id, created, reply or 0
         self.author_id = self.editor_id = me
         journal.count(tx, journal.CREATED, itemtypes.COMMENT)
         place_id = parent.microcosm_id if may_be_held else 0

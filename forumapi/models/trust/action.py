@@ -194,7 +194,7 @@ LOCK = Query(
 CLAIM = Query(
     "action.claim",
     f"""
-    SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by END, a.actor_id, 0), {_COLUMNS}
+    SELECT a.site_id, coalesce(CASE a.state WHEN 'undoing' THEN a.undone_by ELSE a.actor_id END, 0), {_COLUMNS}
       FROM actions a
       JOIN sites s ON s.site_id = a.site_id AND NOT s.is_deleted
      WHERE a.state IN ('running', 'undoing') AND a.action_id <> ALL(%(without)s::bigint[])
@@ -261,7 +261,7 @@ SET_STATE = Query(
            created = CASE WHEN a.state = 'planned' THEN now() ELSE a.created END,
            finished = CASE WHEN %(state)s::text = 'done' THEN now() ELSE a.finished END,
            undone = CASE WHEN %(state)s::text = 'undone' THEN now() ELSE a.undone END,
-           undone_by = coalesce(%(by)s, a.undone_by)
+           undone_by = CASE WHEN %(state)s::text = 'undoing' THEN %(by)s::bigint ELSE a.undone_by END
      WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s""",
 )
 
@@ -737,7 +737,7 @@ class Action:
 
     def set_state(self, tx: Transaction, site_id: int, state: str, by: int = 0) -> None:
         """Store `state`, such as RUNNING, as the action's, and the time at which it began, was done or undone. `by`:
-        the profile that undoes the action; 0 leaves what is stored.
+        with UNDOING, the profile that undoes the action, 0 for an operator; other states leave what is stored.
         """
         tx.run(SET_STATE, site_id=site_id, action_id=self.id, state=state, by=by or None)
         self.state = state

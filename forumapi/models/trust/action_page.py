@@ -93,9 +93,9 @@ STATES: Final = ("planned", "done", "unchanged", "refused", "undone", "conflict"
 class ShownAction(NamedTuple):
     """Action as moderators see it. `kind`, `state`: as in Action; `actor_id` 0: a rule, or an operator; `case_id` 0: on
     no case; `total`: number of its things; `finished`: time at which all were done, None before; `undone`: time at
-    which an undo of it last ended, None before; `undone_by`: profile that began the last undo, 0 for nobody; `ground`
-    to `note`: as in ActionGrounds; `place_id`, `ends`: as in Action. `rule_id`: the rule that acted, in its version
-    `rule_version`, 0 for none. `into_id` and `into_type`: the item merged into, or made by a split, 0 for none;
+    which an undo of it last ended, None before; `undone_by`: profile that began the last undo, 0 for an operator;
+    `ground` to `note`: as in ActionGrounds; `place_id`, `ends`: as in Action. `rule_id`: the rule that acted, in its
+    version `rule_version`, 0 for none. `into_id` and `into_type`: the item merged into, or made by a split, 0 for none;
     `title`: title of what a split made.
     """
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from forumapi.models.content.comment import Comment
+from forumapi.itemtypes import ItemRef
+from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.journal.journal import Author
 from forumapi.models.texts import text_rendering
 from tests.api import Api
@@ -43,6 +44,27 @@ def test_each_of_two_edits_in_one_transaction_has_its_time(make: Factory, bikes:
     ]
     assert len(times) == 2
     assert times[0] < times[1]
+
+
+def test_a_new_comment_knows_when_it_was_written(make: Factory, bikes: Site) -> None:
+    chat = make.conversation(bikes)
+    author = Author(bikes.id, bikes.member.id, "")
+    with make.database.write() as tx:
+        parent = CommentParent.lock(tx, bikes.id, ItemRef(chat.type, chat.id), bikes.member.id)
+        assert parent is not None
+        new = Comment(parent, "One", NEVER)
+        assert new.insert(tx, author, text_rendering.NOTHING, window_s=0, per_minute=0)
+        assert new.in_reply_to == 0
+        new.update(tx, author, "Two", text_rendering.NOTHING)
+
+    times = make.sql(
+        """SELECT r.created = c.created, c.edited > c.created
+             FROM comments c JOIN comment_revisions r USING (site_id, comment_id)
+            WHERE c.site_id = %(s)s AND c.comment_id = %(c)s""",
+        s=bikes.id,
+        c=new.id,
+    )
+    assert times == [(True, True)]
 
 
 def test_every_revision_has_an_address(api: Api, bikes: Site, said: Thing) -> None:

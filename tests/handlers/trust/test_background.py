@@ -12,7 +12,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
-from forumapi.models.trust import action
+from forumapi.models.trust import action, targets
 from forumapi.models.trust.action import Action, ActionGrounds, ActionQuery
 from forumapi.models.trust.action_worker import ActionWorker
 from tests.api import Api, Response
@@ -293,3 +293,39 @@ def test_what_left_the_actors_reach_meanwhile_is_refused(api: Api, make: Factory
     answer = api.request("POST", "/api/v1/actions", by=keeper, json={"ticket": plan["ticket"]})
     assert answer.data["counts"]["refused"] == 1
     assert api.get(Thing(site, itemtypes.COMMENT, said.id).path, by=site.newcomer).status == 200
+
+
+def test_an_undo_that_an_operator_begins_is_not_that_of_who_undid_before(
+    api: Api, make: Factory
+) -> None:
+    site = make.site()
+    said = make.comment(make.conversation(site))
+    sent = {"reason": "Spam", "targets": [{"itemType": "comment", "itemId": said.id}]}
+    hidden, shown = (
+        api.post("/api/v1/actions", sent | {"kind": kind}, by=site.moderator).data["id"]
+        for kind in ("hide", "show")
+    )
+    by_moderator = api.post(f"/api/v1/actions/{hidden}/undo", {}, by=site.moderator).data
+    assert (by_moderator["counts"]["conflict"], by_moderator["undoneBy"]["id"]) == (
+        1,
+        site.moderator.id,
+    )
+    assert api.post(f"/api/v1/actions/{shown}/undo", {}, by=site.moderator).status == 200
+
+    operator = Author(site.id, 0, "", "root")
+    with make.database.write() as tx:
+        places = targets.places(tx, site.id)
+        found = Action.lock(tx, site.id, hidden, site.owner.id, places)
+        assert found is not None
+        found.set_state(tx, site.id, action.UNDOING)
+        others = make.sql(
+            "SELECT action_id FROM actions WHERE state IN ('running', 'undoing') AND action_id <> %(id)s",
+            id=hidden,
+        )
+        claimed = Action.claim(tx, [row[0] for row in others])
+        assert claimed is not None
+        assert (claimed[1], claimed[2].id) == (0, hidden)
+        found.set_state(tx, site.id, action.UNDONE)
+        found.undo(tx, operator, places)
+    by_operator = api.get(f"/api/v1/actions/{hidden}", by=site.moderator).data
+    assert (by_operator["counts"]["undone"], by_operator["undoneBy"]) == (1, None)
