@@ -482,6 +482,10 @@ def test_only_the_owner_removes_for_good(make: Factory, site: Site, visitor: Vis
     plan = _planned(owner, "redact", **law).location
     assert owner.post(plan, {"do": "confirm"}).location == plan
     assert owner.post(plan, {"do": "undo"}).status == 409
+    make.comment(make.conversation(site, by=site.owner), markdown="Against the law")
+    form = {"what": "all", "by": f"/profiles/{site.member.id}/", "rule": "A law"}
+    listed = owner.get(_planned(owner, "redact", **form).location)
+    assert "Against the law" in listed.main and "final" in listed.main
 
 
 def test_an_appeal_is_a_case_that_leads_to_it(make: Factory, site: Site, visitor: Visitor) -> None:

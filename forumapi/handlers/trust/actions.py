@@ -180,7 +180,8 @@ def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
     moderates now, as `moderation_reach.find` returns it.
 
     Raises Invalid for a text that is no ticket; NotFound for another's ticket, or if a target is where the caller no
-    longer moderates; Conflict for one that is used or too old.
+    longer moderates; Conflict for one that is used or too old; Forbidden for an action that only the site's owner may
+    take, if the caller is the owner no more.
     """
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
         raise Invalid("ticket", "must be taken from the answer to a dry run")
@@ -192,6 +193,8 @@ def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
         raise Conflict("This ticket was used already")
     if action.is_ticket_over:
         raise Conflict("This ticket is too old: make the dry run again")
+    if action.does.final:
+        _check_owner(ctx, action.does)
     return action
 
 
@@ -254,14 +257,20 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
 def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: ActionGrounds) -> None:
     """Check an action of a kind that can't be undone; `grounds`: the reasons that the body gives. Raises Forbidden
     unless the caller is the site's owner; Invalid unless the ground is illegal content, and for targets given by a
-    query.
+    query outside a dry run, whose list somebody is to see before.
     """
-    if not ctx.identity.principal.is_site_owner:
-        raise Forbidden(f"kind: only the owner of the site may {kind.name}", code=NO_UPDATE)
+    _check_owner(ctx, kind)
     if grounds.ground != dsa_terms.ILLEGAL:
         raise Invalid("ground", f"must be {dsa_terms.ILLEGAL} for {kind.name}")
-    if isinstance(sent.query, TargetQueryBody):
-        raise Invalid("query", f"can't be given for {kind.name}: it takes targets")
+    if isinstance(sent.query, TargetQueryBody) and not body.given(sent.dryRun, False):
+        rule = f"must be true for {kind.name} with query: the ticket carries it out"
+        raise Invalid("dryRun", rule)
+
+
+def _check_owner(ctx: Context, kind: ActionKind) -> None:
+    """Raise Forbidden unless the caller is the owner of the site, who alone takes actions of the final kind `kind`."""
+    if not ctx.identity.principal.is_site_owner:
+        raise Forbidden(f"kind: only the owner of the site may {kind.name}", code=NO_UPDATE)
 
 
 def _into(

@@ -108,6 +108,16 @@ PLAN_IDS = Query(
     {_STORE}""",
 )
 
+# SQL: a thing is not redacted yet, or the action is not a redaction.
+_UNREDACTED: Final = """
+           AND (NOT %(is_final)s::boolean
+                OR NOT EXISTS (SELECT FROM action_changes r
+                                 JOIN actions b ON b.site_id = r.site_id AND b.action_id = r.action_id
+                                               AND b.kind = 'redact'
+                                WHERE r.site_id = %(site_id)s AND r.item_type_id = {item_type} AND r.item_id = {item}
+                                  AND r.state = 'done'))"""
+_COMMENT_UNREDACTED: Final = _UNREDACTED.format(item_type=itemtypes.COMMENT, item="c.comment_id")
+
 # Everything that somebody wrote since a time, as far as the actor moderates it and the action would change it.
 PLAN_QUERY = Query(
     "action.plan_query",
@@ -116,28 +126,34 @@ PLAN_QUERY = Query(
         SELECT i.item_type_id AS type, i.item_id AS id, i.microcosm_id, i.created_by AS author_id
           FROM items i
          WHERE i.site_id = %(site_id)s AND i.created_by = %(by)s AND i.created >= %(since)s::timestamptz
-           AND i.microcosm_id = ANY(%(within)s::bigint[]) AND i.is_deleted = %(was_deleted)s::boolean
+           AND i.microcosm_id = ANY(%(within)s::bigint[])
+           AND (%(is_final)s::boolean OR i.is_deleted = %(was_deleted)s::boolean)
            AND i.item_type_id = ANY(%(takes)s::smallint[])
            AND CASE %(flag)s::text WHEN 'is_deleted' THEN i.is_deleted WHEN 'is_moderated' THEN i.is_moderated
                                    WHEN 'is_open' THEN i.is_open WHEN 'is_sticky' THEN i.is_sticky
                                    ELSE i.microcosm_id = %(place_id)s END <> %(becomes)s::boolean
+           {_UNREDACTED.format(item_type="i.item_type_id", item="i.item_id").strip()}
          UNION ALL
         SELECT {itemtypes.COMMENT}::smallint, c.comment_id, i.microcosm_id, c.created_by
           FROM comments c
           JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
          WHERE c.site_id = %(site_id)s AND c.created_by = %(by)s AND c.created >= %(since)s::timestamptz
-           AND i.microcosm_id = ANY(%(within)s::bigint[]) AND c.is_deleted = %(was_deleted)s::boolean
+           AND i.microcosm_id = ANY(%(within)s::bigint[])
+           AND (%(is_final)s::boolean OR c.is_deleted = %(was_deleted)s::boolean)
            AND {itemtypes.COMMENT} = ANY(%(takes)s::smallint[])
            AND CASE %(flag)s::text WHEN 'is_deleted' THEN c.is_deleted WHEN 'is_moderated' THEN c.is_moderated
-                                   END <> %(becomes)s::boolean
+                                   ELSE NOT %(is_final)s::boolean END <> %(becomes)s::boolean
+           {_COMMENT_UNREDACTED.strip()}
          UNION ALL
         SELECT {itemtypes.COMMENT}::smallint, c.comment_id, 0, c.created_by
           FROM comments c
          WHERE c.site_id = %(site_id)s AND c.created_by = %(by)s AND c.created >= %(since)s::timestamptz
            AND c.on_profile_id IS NOT NULL AND 0 = ANY(%(within)s::bigint[])
-           AND c.is_deleted = %(was_deleted)s::boolean AND {itemtypes.COMMENT} = ANY(%(takes)s::smallint[])
+           AND (%(is_final)s::boolean OR c.is_deleted = %(was_deleted)s::boolean)
+           AND {itemtypes.COMMENT} = ANY(%(takes)s::smallint[])
            AND CASE %(flag)s::text WHEN 'is_deleted' THEN c.is_deleted WHEN 'is_moderated' THEN c.is_moderated
-                                   END <> %(becomes)s::boolean),
+                                   ELSE NOT %(is_final)s::boolean END <> %(becomes)s::boolean
+           {_COMMENT_UNREDACTED.strip()}),
     {_STORE}""",
 )
 
@@ -477,7 +493,7 @@ class Action:
 
     def plan_query(self, tx: Transaction, site_id: int, query: ActionQuery) -> None:
         """Store as the plan all things that the query finds and that this kind of action would change; deleted things
-        only for a kind that restores.
+        only for a kind that restores or redacts, redacted things for no redaction again.
         """
         kind = self.does
         self._plan(
@@ -491,6 +507,7 @@ class Action:
             flag=kind.flag,
             becomes=kind.value if kind.flag else True,
             was_deleted=kind.flag == "is_deleted" and not kind.value,
+            is_final=kind.final,
         )
 
     def _plan(self, tx: Transaction, query: Query, site_id: int, **params: Any) -> None:

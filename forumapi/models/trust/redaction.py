@@ -21,7 +21,8 @@ REDACTED = Query(
     SELECT x.item_type_id, x.item_id
       FROM unnest(%(item_types)s::smallint[], %(item_ids)s::bigint[]) AS u (type, id)
       JOIN action_changes x ON x.site_id = %(site_id)s AND x.item_type_id = u.type AND x.item_id = u.id
-     WHERE x.after ? 'redacted'""",
+                           AND x.state = 'done'
+      JOIN actions a ON a.site_id = x.site_id AND a.action_id = x.action_id AND a.kind = 'redact'""",
 )
 # Before the texts are removed: the files that they link to, or that hang on them.
 INSERT = Query(

@@ -20,18 +20,23 @@ from tests.cron import test_erased_person as erased
 from tests.factories import Factory, Person, Site, Thing
 from tests.files import pictures
 from tests.fixtures import factory, running
+from tests.handlers.trust.test_background import ended
 
 TEXT = erased.TEXT
 
 
+LAW: dict[str, Any] = {
+    "kind": "redact",
+    "ground": "illegal",
+    "rule": "Section 1 of a law",
+    "reason": "A court has ordered it",
+}
+
+
 def redact(api: Api, by: Person, *things: Thing, **changes: Any) -> Response:
     """Redact things."""
-    sent = {
-        "kind": "redact",
-        "ground": "illegal",
-        "rule": "Section 1 of a law",
-        "reason": "A court has ordered it",
-        "targets": [{"itemType": itemtypes.name_of(one.type), "itemId": one.id} for one in things],
+    sent = LAW | {
+        "targets": [{"itemType": itemtypes.name_of(one.type), "itemId": one.id} for one in things]
     }
     return api.request("POST", "/api/v1/actions", by=by, json=sent | changes)
 
@@ -121,11 +126,75 @@ def test_who_may_redact_and_why(api: Api, make: Factory, site: Site) -> None:
     said = make.comment(make.conversation(site), markdown="Lawful")
     assert redact(api, site.moderator, said).status == 403
     assert "ground" in redact(api, site.owner, said, ground="terms").error
-    query = {"query": {"createdBy": site.member.id}}
-    assert "query" in redact(api, site.owner, said, **query).error
     plan = redact(api, site.owner, said, dryRun=True)
     assert (plan.status, plan.data["counts"]["planned"]) == (200, 1)
     assert api.get(said.path, by=site.newcomer).data["markdown"] == "Lawful"
+
+
+def test_all_that_somebody_wrote_is_redacted_once_the_list_was_seen(
+    api: Api, make: Factory, site: Site
+) -> None:
+    others = make.conversation(site, by=site.newcomer)
+    old, gone, deleted, hidden, shown = (
+        make.comment(others, by=site.member, markdown=f"Illegal words {n}") for n in range(5)
+    )
+    on_profile = make.comment(site.newcomer, by=site.member, markdown="Illegal words too")
+    chat = make.conversation(site, by=site.member, title="Illegal title")
+    reply = make.comment(chat, by=site.newcomer, markdown="Lawful")
+    age = "UPDATE comments SET created = '2020-01-01Z' WHERE comment_id = %(id)s RETURNING 1"
+    make.sql(age, id=old.id)
+    assert redact(api, site.owner, gone).status == 200
+    api.patch(deleted.path, ("deleted", True), by=site.owner)
+    api.patch(hidden.path, ("moderated", True), by=site.owner)
+    # A month later the record of a redaction has no states any more.
+    make.sql(
+        "UPDATE action_changes SET before = NULL, after = NULL WHERE site_id = %(s)s AND item_id = %(id)s"
+        " RETURNING 1",
+        s=site.id,
+        id=gone.id,
+    )
+    query = {"createdBy": site.member.id, "since": "2021-01-01T00:00:00Z"}
+    asked = LAW | {"query": query}
+
+    refused = api.post("/api/v1/actions", asked, by=site.owner)
+    assert (refused.status, refused.error[:7]) == (400, "dryRun:")
+    plan = api.post("/api/v1/actions", asked | {"dryRun": True}, by=site.owner).data
+    things = {("conversation", chat.id)}
+    things |= {("comment", one.id) for one in (deleted, hidden, shown, on_profile)}
+    assert {(one["itemType"], one["itemId"]) for one in plan["targets"]} == things
+    later = make.comment(others, by=site.member, markdown="Written after the list")
+    done = api.post("/api/v1/actions", {"ticket": plan["ticket"]}, by=site.owner).data
+
+    assert done["counts"] | {"done": 5, "planned": 0} == done["counts"]
+    texts = make.sql(
+        "SELECT comment_id FROM comments WHERE site_id = %(s)s AND markdown <> '[removed]' ORDER BY 1",
+        s=site.id,
+    )
+    assert [row[0] for row in texts] == sorted((old.id, reply.id, later.id))
+    assert redact(api, site.owner, gone).data["counts"]["unchanged"] == 1
+    again = api.post("/api/v1/actions", asked | {"dryRun": True}, by=site.owner).data
+    assert [one["itemId"] for one in again["targets"]] == [later.id]
+
+    # Whoever is the owner no more carries no redaction out that they planned as the owner.
+    make.sql(
+        "UPDATE sites SET owned_by = %(p)s, version = version + 1, acl_version = acl_version + 1"
+        " WHERE site_id = %(s)s RETURNING 1",
+        s=site.id,
+        p=site.newcomer.id,
+    )
+    late = api.post("/api/v1/actions", {"ticket": again["ticket"]}, by=site.owner)
+    assert (late.status, late.error) == (403, "kind: only the owner of the site may redact")
+
+
+@pytest.mark.wide
+def test_hundreds_are_redacted_in_the_background(api: Api, make: Factory, site: Site) -> None:
+    make.comments(make.conversation(site, by=site.owner), 260)
+    asked = LAW | {"query": {"createdBy": site.member.id}, "dryRun": True}
+    plan = api.post("/api/v1/actions", asked, by=site.owner).data
+    started = api.post("/api/v1/actions", {"ticket": plan["ticket"]}, by=site.owner).data
+    assert ended(api, started["id"], site.owner, "done")["counts"]["done"] == 260
+    texts = make.sql("SELECT DISTINCT markdown FROM comments WHERE site_id = %(s)s", s=site.id)
+    assert texts == [("[removed]",)]
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ ON_THINGS: Final = (
 # Actions that move comments: into another conversation, or off into a new one.
 COMBINING: Final = ("merge", "split")
 ON_PEOPLE: Final = ("warn", "silence", "ban")
-# Final: for the owner of the site alone, because of a law, on things by their addresses.
+# Final: for the owner of the site alone, because of a law.
 REDACT: Final = "redact"
 KIND: Final = f"any({', '.join((*ON_THINGS, *COMBINING, *ON_PEOPLE, REDACT))})"
 # What somebody typed or pasted: addresses of pages here, or a type and a number.
@@ -222,7 +222,7 @@ def _body(do: str, typed: dict[str, str], picked: list[str]) -> dict[str, Any]:
         body["microcosmId"] = int(typed["place"])
     if typed["ends"] and do in ("silence", "ban"):
         body["ends"] = _instant(typed["ends"])
-    if typed["what"] == "all" and do in ON_THINGS:
+    if typed["what"] == "all" and do in (*ON_THINGS, REDACT):
         by = _NUMBER.search(typed["by"])
         body["query"] = {"createdBy": int(by[0]) if by else 0}
         if typed["since"]:
