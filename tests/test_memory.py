@@ -231,7 +231,7 @@ def open_files() -> object:
         stored = StoredFile(
             "application/octet-stream", size, "x" * 16, NOW, name, False, True, True, False
         )
-        app.open_files.add((number, f"{number:040x}"), (time.monotonic() + number, stored))
+        app.open_files.add((number, 10**6, f"{number:040x}"), (time.monotonic() + number, stored))
     return app
 
 

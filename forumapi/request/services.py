@@ -67,8 +67,9 @@ class Services:
     cache: Cache
     documents: Documents
     pages: PageCache
-    # Rows of files that guests may download, by site and hash, each with the end of the second that it is good for.
-    open_files: Lru[tuple[int, str], tuple[float, StoredFile]]
+    # Rows of files that guests may download, by site, the site's version and hash, each with the end of the second that
+    # it is good for.
+    open_files: Lru[tuple[int, int, str], tuple[float, StoredFile]]
     # Bytes of small files, by object; an object never changes.
     small_files: Lru[str, bytes]
     # Finished answers, by site and entity tag, which covers every byte.

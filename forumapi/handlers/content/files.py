@@ -228,7 +228,9 @@ class FileHandler(Handler):
             ctx.site = ctx.app.sites.renewed(ctx.site, ctx.reader)
         opened = ctx.app.open_files if ctx.identity.is_guest and not kept_until else None
         now = time.monotonic()
-        if opened is not None and (known := opened.get((ctx.site.id, hash))) is not None:
+        # A redaction of a text with files changes the site's version.
+        key = (ctx.site.id, ctx.site.version, hash)
+        if opened is not None and (known := opened.get(key)) is not None:
             until, row = known
             if now < until:
                 return _sent(ctx, hash, row, is_public=True, kept_until=0)
@@ -243,7 +245,7 @@ class FileHandler(Handler):
                 raise _none()
             is_public = visible.everybody
         elif opened is not None:
-            opened.add((ctx.site.id, hash), (now + _OPEN_S, stored))
+            opened.add(key, (now + _OPEN_S, stored))
         return _sent(ctx, hash, stored, is_public, kept_until if is_public else 0)
 
 

@@ -164,7 +164,8 @@ def announce(tx: Transaction, hashes: Iterable[str]) -> None:
 # ---------------------------------------------------------------- downloads
 
 # A site has the files that were uploaded to it or are attached to its comments. Pictures of profiles, and files that
-# guests read on other sites, are public. Upload time and name on another site are not read.
+# guests read on other sites, are public. Upload time and name on another site are not read. A file of a redacted text
+# is none, unless it hangs on something else, until the redaction is finished.
 FIND = Query(
     "file.find",
     f"""
@@ -195,7 +196,10 @@ FIND = Query(
            SELECT x.created, x.file_name FROM file_uploads x
             WHERE x.site_id = %(site_id)s AND x.file_hash = f.file_hash
             ORDER BY x.created, x.profile_id LIMIT 1) u ON true
-     WHERE f.file_hash = %(hash)s""",
+     WHERE f.file_hash = %(hash)s
+       AND (NOT EXISTS (SELECT FROM redactions r
+                         WHERE r.site_id = %(site_id)s AND %(hash)s::text = ANY(r.file_hashes))
+            OR EXISTS (SELECT FROM attachments a WHERE a.site_id = %(site_id)s AND a.file_hash = %(hash)s))""",
     scope=PLATFORM,
 )
 
@@ -251,7 +255,7 @@ class StoredFile(NamedTuple):
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
     """Return the file with this hash as the site `site_id` knows it, with `is_mine` for the user `user_id` (0: none);
-    None if no site has a file with this hash.
+    None if no site has a file with this hash, or a text with it is being redacted on this site.
     """
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None

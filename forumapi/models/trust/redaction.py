@@ -1,7 +1,8 @@
 """Redaction: removal of texts for good, because of a law, from wherever the platform keeps them.
 
 What stands in tables is gone with the transaction: texts, revisions, titles, drafts, mail that waits or was sent, and
-archives that hold it. Files and cached documents follow in the background (cron/redacted_files.py).
+archives that hold it. Files are closed with it; they and cached documents are deleted in the background
+(cron/redacted_files.py).
 """
 
 from __future__ import annotations
@@ -43,7 +44,13 @@ INSERT = Query(
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(comment_ids)s::bigint[])
         ON CONFLICT (site_id, item_type_id, item_id) DO UPDATE
        SET version = EXCLUDED.version, created = now(),
-           file_hashes = ARRAY(SELECT unnest(r.file_hashes) UNION SELECT unnest(EXCLUDED.file_hashes))""",
+           file_hashes = ARRAY(SELECT unnest(r.file_hashes) UNION SELECT unnest(EXCLUDED.file_hashes))
+ RETURNING r.file_hashes <> '{{}}'""",
+)
+# Processes hold, for guests, rows of files that are open, by the site's version.
+TOUCH_SITE = Query(
+    "redaction.touch_site",
+    "UPDATE sites s SET version = s.version + 1 WHERE s.site_id = %(site_id)s",
 )
 DROP_MAIL = Query(
     "redaction.drop_mail",
@@ -148,12 +155,16 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
     """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them;
     delete drafts and mail about them, the authors' personal exports, the site's export, and the upload of its import,
-    whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`.
+    whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`; from the commit on the
+    site answers for such a file that there is none, until it is known whether another text links to it, unless it hangs
+    on something else there.
     """
     comment_ids = sorted(one.ref.id for one in held if one.comment)
     item_ids = sorted(one.ref.id for one in held if one.item)
     things = {"comment_ids": comment_ids, "item_ids": item_ids, "item_types": sorted(ITEMS)}
-    tx.run(INSERT, site_id=site_id, comment_ids=comment_ids)
+    has_files = [row[0] for row in tx.rows(INSERT, site_id=site_id, comment_ids=comment_ids)]
+    if any(has_files):
+        tx.run(TOUCH_SITE, site_id=site_id)
     text_removal.remove_comments(tx, site_id, comment_ids)
     text_removal.remove_items(tx, site_id, item_ids)
     tx.run(DROP_MAIL, site_id=site_id, **things)

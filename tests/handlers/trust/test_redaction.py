@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,40 @@ def test_all_that_somebody_wrote_is_redacted_once_the_list_was_seen(
     )
     late = api.post("/api/v1/actions", {"ticket": again["ticket"]}, by=site.owner)
     assert (late.status, late.error) == (403, "kind: only the owner of the site may redact")
+
+
+def test_a_file_of_a_redacted_text_is_closed_with_the_answer(
+    api: Api, there: Api, make: Factory, site: Site, database_url: str, tmp_path: Path
+) -> None:
+    chat = make.conversation(site)
+    linked, shared, hung, twice = (
+        pictures.upload(api, site.member, f"{site.key} {n}".encode(), "a.txt") for n in range(4)
+    )
+    said = make.comment(
+        chat, by=site.member, markdown=f"See /api/v1/files/{linked} and /api/v1/files/{shared}"
+    )
+    other = make.comment(chat, by=site.newcomer, markdown=f"Lawful: /api/v1/files/{shared}")
+    for comment, by, file in ((said, site.member, hung), (said, site.member, twice)):
+        attached = api.post(f"{comment.path}/attachments", {"fileHash": file}, by=by)
+        assert attached.status == 302, attached.body
+    assert api.post(f"{other.path}/attachments", {"fileHash": twice}, by=site.newcomer).status == 302
+
+    def statuses(client: Api, by: Person | None = None) -> list[int]:
+        paths = [f"/api/v1/files/{one}" for one in (linked, shared, hung, twice)]
+        return [client.get(path, site=site, by=by).status for path in paths]
+
+    # The second time from memory.
+    assert [statuses(api), statuses(api), statuses(there)] == 3 * [4 * [200]]
+    assert redact(api, site.owner, said).status == 200
+    for by in (None, site.member, site.owner):
+        assert statuses(api, by) == [404, 404, 404, 200]
+    until = time.monotonic() + 60
+    while statuses(there) != [404, 404, 404, 200]:
+        assert time.monotonic() < until
+    config = Config(database_url=database_url, data_dir=str(tmp_path))
+    with make.database.write() as tx:
+        redacted_files.redactions(tx, config)
+    assert statuses(api) == [404, 200, 404, 200]
 
 
 @pytest.mark.wide
