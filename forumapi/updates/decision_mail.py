@@ -49,7 +49,9 @@ CONTEXTS = Query(
              WHERE x.site_id = t.site_id AND x.action_id = t.action_id AND x.author_id = t.profile_id
                AND x.statement_id = t.statement_id),
            coalesce(r.item_type_id, 0::smallint), coalesce(r.item_id, 0), coalesce(k.outcome, ''), k.due,
-           coalesce(q.state, ''), coalesce(q.statement_id, 0)
+           coalesce(q.state, ''), coalesce(q.statement_id, 0),
+           EXISTS (SELECT FROM statements w
+                    WHERE w.site_id = q.site_id AND w.statement_id = q.statement_id AND w.revoked IS NOT NULL)
       FROM mail_outbox m
       JOIN sites s ON s.site_id = m.site_id
       LEFT JOIN site_options so ON so.site_id = m.site_id
@@ -82,7 +84,8 @@ class DecisionContext(NamedTuple):
 
     Of a statement: `created`, `is_revoked`, `kind` to `ends` of its action, and `things`, the number of the reader's
     things that the action concerns. Of a report: the reported thing (`item_type`, `item_id`), `outcome` and `due` of
-    its case. Of an appeal: `appeal_state`, and the statement appealed against (`statement_id`).
+    its case. Of an appeal: `appeal_state`, the statement appealed against (`statement_id`), and whether its decision was
+    undone (`is_taken_back`).
     """
 
     mail_id: int
@@ -112,6 +115,7 @@ class DecisionContext(NamedTuple):
     due: datetime.datetime | None
     appeal_state: str
     statement_id: int
+    is_taken_back: bool
 
     @property
     def is_report(self) -> bool:
@@ -206,6 +210,7 @@ def _appeal_decided(secret: bytes, site: Site, context: DecisionContext) -> _Ren
     link = AppealLink(context.statement_id, context.profile_id, context.user_id)
     values: dict[str, object] = {
         "is_granted": context.appeal_state == GRANTED,
+        "is_taken_back": context.appeal_state == GRANTED and context.is_taken_back,
         "url": site.page(f"/appeals/{context.id}/"),
         "appeal_url": link.url(secret, site),
     }

@@ -137,6 +137,26 @@ def test_who_reports_gets_a_receipt_and_the_outcome(box: Postbox, site: Site) ->
 
 
 @pytest.mark.wide
+def test_a_granted_appeal_against_a_redaction_says_that_nothing_comes_back(
+    box: Postbox, site: Site
+) -> None:
+    bob = site.member
+    said = box.make.comment(box.make.conversation(site, by=site.newcomer), by=bob)
+    act(box, site.owner, "redact", said, ground="illegal", rule="A law")
+    (mail,) = sent(box, bob)
+    assert page(box, site, link(mail), "It was lawful").status == 200
+    (waiting,) = box.stage.get("/appeals?toDecide=true", by=site.moderator).data["appeals"]["items"]
+    granted = {"outcome": "granted", "text": "It was"}
+    at = f"/appeals/{waiting['id']}/decision"
+    assert box.stage.post(at, granted, by=site.moderator).status == 302
+
+    (decided,) = sent(box, bob)
+    shown = page(box, site, link(mail)).body.decode()
+    for text in (*parts(decided), shown):
+        assert "the decision was wrong" in text and "taken back." not in text
+
+
+@pytest.mark.wide
 def test_a_banned_author_appeals_by_the_link_of_the_mail(box: Postbox, site: Site) -> None:
     bob = site.member
     other = box.make.person(site)

@@ -112,7 +112,7 @@ def test_another_moderator_grants(hand: Hand, make: Factory, site: Site, visitor
     hand.fill("Your message; who appeals reads it without your name", "You are right")
     hand.press("Grant it and undo the decision")
 
-    hand.see("Granted: what was done was undone")
+    hand.see("Granted: the decision was wrong")
     assert visitor.of(site).get(f"/comments/{comment.id}/").status == 302
 
 

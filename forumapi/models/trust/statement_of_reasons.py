@@ -45,7 +45,9 @@ REVOKE = Query(
 )
 
 _OWN: Final = """
-    SELECT s.statement_id, s.created, s.revoked, a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
+    SELECT s.statement_id, s.created, s.revoked,
+           (SELECT p.decided FROM appeals p
+             WHERE p.site_id = s.site_id AND p.statement_id = s.statement_id AND p.state = 'granted'), a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
            a.is_automated,
            (SELECT count(*) FROM action_changes n
              WHERE n.site_id = s.site_id AND n.action_id = s.action_id AND n.author_id = s.profile_id
@@ -111,7 +113,8 @@ def revoke(tx: Transaction, site_id: int, action_id: int) -> None:
 
 class Statement(NamedTuple):
     """Statement of reasons as the person reads it to whom it is addressed. `kind`: the action's, a name in KINDS;
-    `revoked`: time at which an undo left none of the person's things changed by the action, None before; `ground`,
+    `revoked`: time at which an undo left none of the person's things changed by the action, None before; `corrected`:
+    time at which an appeal found the decision wrong, also where nothing could be undone, None before; `ground`,
     `category`, `rule`, `reason`: as in ActionGrounds; `place_id`, `ends`: as in Action; `things_total`: number of
     things that it is about; `is_automated`: a rule found the things, and decided.
     """
@@ -119,6 +122,7 @@ class Statement(NamedTuple):
     id: int
     created: datetime.datetime
     revoked: datetime.datetime | None
+    corrected: datetime.datetime | None
     kind: str
     ground: str
     category: str
@@ -176,6 +180,8 @@ class Statement(NamedTuple):
             data["microcosmId"] = self.place_id
         if self.revoked is not None:
             data["revoked"] = format_time(self.revoked)
+        if self.corrected is not None:
+            data["corrected"] = format_time(self.corrected)
         return data | {"meta": {"links": [{"rel": "self", "href": f"{PATH}/{self.id}"}]}}
 
 

@@ -26,6 +26,7 @@ FROM_NOTICE: Final = "SOURCE_ARTICLE_16"
 FROM_ITSELF: Final = "SOURCE_VOLUNTARY"
 IN_FORCE: Final = "inForce"
 REVOKED: Final = "revoked"
+CORRECTED: Final = "corrected"
 _MEDIAN: Final = "percentile_cont(0.5) WITHIN GROUP (ORDER BY {seconds})"
 
 NOTICES: Final = Query(
@@ -48,7 +49,12 @@ DECISIONS: Final = Query(
     "transparency.decisions",
     f"""
     WITH stated AS (
-        SELECT s.statement_id, s.action_id, s.created, s.revoked IS NOT NULL AS is_revoked
+        SELECT s.statement_id, s.action_id, s.created,
+               CASE WHEN s.revoked IS NOT NULL THEN '{REVOKED}'
+                    WHEN EXISTS (SELECT FROM appeals p
+                                  WHERE p.site_id = s.site_id AND p.statement_id = s.statement_id
+                                    AND p.state = 'granted') THEN '{CORRECTED}'
+                    ELSE '{IN_FORCE}' END AS outcome
           FROM statements s
          WHERE s.site_id = %(site_id)s AND s.created >= %(since)s AND s.created < %(until)s),
     things AS (
@@ -58,7 +64,7 @@ DECISIONS: Final = Query(
          GROUP BY x.statement_id),
     told AS (
         SELECT a.kind, a.ground, a.category, a.is_automated,
-               coalesce(n.is_people, false) AS is_people, t.is_revoked,
+               coalesce(n.is_people, false) AS is_people, t.outcome,
                coalesce(n.things, 0) AS things, r.first IS NOT NULL AS is_noticed,
                floor(extract(epoch FROM t.created - r.first))::bigint AS seconds
           FROM stated t
@@ -67,11 +73,11 @@ DECISIONS: Final = Query(
           LEFT JOIN LATERAL (SELECT min(r.created) AS first FROM reports r
                               WHERE r.site_id = a.site_id AND r.case_id = a.case_id) r ON true)
     SELECT grouping(d.kind) = 1, coalesce(d.is_noticed, false), coalesce(d.kind, ''), coalesce(d.ground, ''),
-           coalesce(d.category, ''), coalesce(d.is_people, false), coalesce(d.is_revoked, false),
+           coalesce(d.category, ''), coalesce(d.is_people, false), coalesce(d.outcome, ''),
            coalesce(d.is_automated, false), count(*),
            coalesce(sum(d.things), 0)::bigint, {_MEDIAN.format(seconds="d.seconds")}
       FROM told d
-     GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.is_revoked, d.is_automated),
+     GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.outcome, d.is_automated),
                               ())
      ORDER BY 1 DESC, 2, 3, 4, 5, 6, 7, 8""",
 )
@@ -217,7 +223,7 @@ def _decision(
     ground: str,
     category: str,
     is_people: bool,
-    is_revoked: bool,
+    outcome: str,
     is_automated: bool,
     count: int,
     things: int,
@@ -231,7 +237,7 @@ def _decision(
         GROUNDS.get(ground, ""),
         KINDS[kind].decision if kind in KINDS else "",
         "CONTENT_TYPE_OTHER" if is_people else "CONTENT_TYPE_TEXT",
-        REVOKED if is_revoked else IN_FORCE,
+        outcome,
         count,
         things,
         median,

@@ -348,7 +348,8 @@ class Action(Struct, kw_only=True):
 class StatementSummary(Struct, kw_only=True):
     """A statement of reasons in a list (DSA, Article 17). `action`: kind of the action that was decided on; `facts`:
     the reason that was given for it; both `automated…`: a rule decided, no person. `applied`: when the decision was
-    made; `ends`: until when, null for good; `revoked`: when it was taken back, absent if it was not.
+    made; `ends`: until when, null for good; `revoked`: when it was taken back, absent if it was not; `corrected`: when
+    an appeal found it wrong, absent if none did.
     """
 
     id: Id
@@ -365,6 +366,7 @@ class StatementSummary(Struct, kw_only=True):
     count: Annotated[int, Meta(ge=0, description="Things that it is about.")]
     microcosmId: Id | UnsetType = UNSET
     revoked: Time | UnsetType = UNSET
+    corrected: Time | UnsetType = UNSET
     meta: LinksMeta
 
 
@@ -407,6 +409,7 @@ class Statement(Struct, kw_only=True):
     count: Count
     microcosmId: Id | UnsetType = UNSET
     revoked: Time | UnsetType = UNSET
+    corrected: Time | UnsetType = UNSET
     appealUntil: Annotated[Time, Meta(description="The end of the time in which one can appeal.")]
     things: list[StatedThing]
     meta: Annotated[LinksMeta, Meta(description="With a link `appeal` where there is one.")]

@@ -92,8 +92,11 @@ def test_another_moderator_decides_and_only_the_things_of_who_appeals_are_back(
     assert b'"createdBy"' not in read.body
     assert b"profileName" not in read.body
     assert api.get(path, by=other).data["decidedBy"]["id"] == other.id
-    assert "revoked" in api.get(statement(api, site.member), by=site.member).data
-    assert "revoked" not in api.get(statement(api, site.newcomer), by=site.newcomer).data
+    own = api.get(statement(api, site.member), by=site.member).data
+    assert own["corrected"] == read.data["decided"] and "revoked" in own
+    assert not {"revoked", "corrected"} & set(
+        api.get(statement(api, site.newcomer), by=site.newcomer).data
+    )
 
 
 def test_who_acted_decides_where_there_is_nobody_else(api: Api, make: Factory, site: Site) -> None:

@@ -86,9 +86,18 @@ def test_an_appeal_against_a_redaction_is_granted_and_brings_nothing_back(
         f"{appeal}/decision", {"outcome": "granted", "text": "It was legal"}, by=other
     )
     assert granted.status == 302, granted.body
-    assert api.get(appeal, by=site.member).data["state"] == "granted"
+    decided = api.get(appeal, by=site.member).data
+    assert decided["state"] == "granted"
     assert api.get(said.path, by=site.newcomer).status == 404
     assert "Illegal" not in str(api.get(said.path, by=site.owner).data)
+    # The author and the public read that the decision was wrong, and when that was found.
+    shown = api.get(f"/api/v1/statements/{stated['id']}", by=site.member).data
+    (listed,) = api.get("/api/v1/statements", by=site.member).data["statements"]["items"]
+    assert shown["corrected"] == listed["corrected"] == decided["decided"]
+    assert "revoked" not in shown
+    report = api.get("/api/v1/site/transparency", by=site.owner).data
+    outcomes = {(one["part"], one["kind"], one["outcome"]) for one in report["rows"]}
+    assert outcomes == {("decision", "redact", "corrected"), ("appeal", "redact", "granted")}
 
 
 def test_a_redaction_waits_until_memcached_has_forgotten_its_documents(

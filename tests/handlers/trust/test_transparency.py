@@ -180,7 +180,13 @@ def recount(
             )
             outcome = "open" if case["state"] == "open" else case["outcome"]
             groups[*key, outcome].append((None, seconds(one["created"], case["decided"])))
+    granted = {
+        one["statement_id"]
+        for one in table(make, site, "appeals", "statement_id, state")
+        if one["state"] == "granted"
+    }
     for one in table(make, site, "statements", "statement_id, action_id, created, revoked"):
+        corrected = "corrected" if one["statement_id"] in granted else "inForce"
         if since <= one["created"] < until:
             action = actions[one["action_id"]]
             noticed = [
@@ -197,7 +203,7 @@ def recount(
                 ),
                 *(action["category"], GROUNDS[action["ground"]], KINDS[action["kind"]].decision),
                 "CONTENT_TYPE_OTHER" if set(about) == {3} else "CONTENT_TYPE_TEXT",
-                *(False, False, "revoked" if one["revoked"] else "inForce"),
+                *(False, False, "revoked" if one["revoked"] else corrected),
             )
             groups[key].append((len(about), seconds(min(noticed, default=None), one["created"])))
     for one in table(make, site, "appeals", "action_id, state, created, decided"):
