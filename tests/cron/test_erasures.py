@@ -10,8 +10,9 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import erasures
-from tests.api import Api
-from tests.factories import Factory, Person, Site
+from forumapi.models.trust.report import forget_guests
+from tests.api import Api, Response
+from tests.factories import Factory, Person, Site, Thing
 
 
 @pytest.fixture
@@ -82,6 +83,33 @@ def test_the_person_comes_back_as_somebody_new(
     again = api.get("/api/v1/whoami", by=me)
 
     assert again.data["id"] != me.id
+
+
+def test_nobody_reports_a_thing_again_by_an_erasure(
+    api: Api, make: Factory, bikes: Site, me: Person, database_url: str, config: Config
+) -> None:
+    chat = make.conversation(bikes)
+    said, other = (make.comment(chat, by=bikes.newcomer) for _ in range(2))
+
+    def report(thing: Thing, by: Person) -> Response:
+        sent = {"itemType": "comment", "itemId": thing.id, "kind": "spam"}
+        return api.post("/api/v1/reports", sent, by=by)
+
+    assert report(said, me).status == 302
+    assert api.delete(me.path, by=me).status == 200
+    run_due(database_url, make, config, me)
+
+    again = report(said, me)
+    assert again.status == 409
+    assert again.error == "You have reported this before you had your data erased"
+    assert report(other, me).status == report(said, bikes.moderator).status == 302
+    decided = """
+        UPDATE cases SET state = 'decided', outcome = 'dismissed', decided = now() - interval '7 months'
+         WHERE site_id = %(s)s AND item_id = %(i)s RETURNING 1"""
+    make.sql(decided, s=bikes.id, i=said.id)
+    with make.database.write() as tx:
+        forget_guests(tx)
+    assert report(said, me).status == 302
 
 
 def test_an_erasure_that_was_taken_back_never_runs(

@@ -10,6 +10,7 @@ from forumapi.errors import (
     NO_CREATE,
     OUT_OF_RANGE,
     SIGN_IN,
+    Conflict,
     Forbidden,
     Invalid,
     NotFound,
@@ -183,7 +184,8 @@ class ReportsHandler(Handler):
     def post(self, ctx: Context, sent: ReportBody) -> Result:
         """Report an object that the caller may read, and that is not the caller's own.
 
-        A second report of the same object leads to the caller's first. 403 for an object that the caller may not read;
+        A second report of the same object leads to the caller's first, or is 409 if the first names nobody any more,
+        since its reporter's data was erased. 403 for an object that the caller may not read;
         also for one that never existed, but 404 if a profile was named or the caller is the site's owner; 404 for a
         hidden object, 400 for the caller's own. 429 beyond the reports that one profile may make in a day. Answers 302
         to the report.
@@ -203,6 +205,8 @@ class ReportsHandler(Handler):
         report = Report(thing, *words, shown_ids=shown)
         report.check_shown(ctx.writer, ctx.site.id, me)
         report.insert(ctx.writer, ctx.site.id, me)
+        if not report.id:
+            raise Conflict("You have reported this before you had your data erased")
         return Found(f"{PATH}/{report.id}")
 
 

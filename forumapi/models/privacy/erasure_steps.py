@@ -19,7 +19,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, SITE, Query
 from forumapi.itemtypes import ItemRef
-from forumapi.models.access import access_token
+from forumapi.models.access import access_token, platform_secret
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.journal import audit_chain, journal
@@ -28,6 +28,7 @@ from forumapi.models.people import role_recomputation
 from forumapi.models.privacy import erasure_request
 from forumapi.models.texts import text_removal
 from forumapi.models.texts.text_removal import REMOVED
+from forumapi.models.trust import report
 from forumapi.text.name_skeletons import looks
 
 # Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.
@@ -149,11 +150,12 @@ ACCOUNT_ROWS: Final = (
 # Reports that the person made as a guest, on any site.
 ACCOUNT_REPORTS = Query(
     "erasure_steps.account_reports",
-    """
-    UPDATE reports t
-       SET guest_email = '', guest_name = '', guest_key = NULL, text = ''
+    f"""
+    UPDATE reports r
+       SET guest_email = '', guest_name = '', guest_key = NULL, text = '',
+           reporter_hash = {report.reporter_hash("u.person_key")}
       FROM users u
-     WHERE u.user_id = %(user_id)s AND t.guest_key = u.person_key""",
+     WHERE u.user_id = %(user_id)s AND r.guest_key = u.person_key""",
     scope=PLATFORM,
 )
 ACCOUNT_CODES = Query(
@@ -401,6 +403,18 @@ OWN_ROWS: Final = (
     ),
     _own("site_imports"),
     _own("imported_profiles"),
+)
+# Before the profile is nobody's: so that the person does not report the same again. Hashes go half a year after the
+# decision (report.py).
+HASH_REPORTER = Query(
+    "erasure_steps.hash_reporter",
+    f"""
+    UPDATE reports r
+       SET reporter_hash = {report.reporter_hash("u.person_key")}
+      FROM users u, cases k
+     WHERE r.site_id = %(site_id)s AND r.reporter_id = %(profile_id)s AND u.user_id = %(user_id)s
+       AND k.site_id = r.site_id AND k.case_id = r.case_id
+       AND (k.decided IS NULL OR k.decided > now() - interval '6 months')""",
 )
 # What the person told moderators, what was said to moderators about the person, and what undo would restore.
 TRUST_WORDS: Final = (
@@ -732,6 +746,8 @@ def _identity(tx: Transaction, work: Erasing) -> bool:
     assert row is not None, "an erasure refers to its profile"
     work.old_name, work.old_email = row
     tx.run(REMEMBER, name=work.old_name, email=work.old_email, **work.where)
+    platform_secret.find(tx, platform_secret.MAIL)  # made if there is none
+    tx.run(HASH_REPORTER, user_id=work.user_id, **work.where)
     nobody = tx.value(NOBODY, key=f"erased-{work.site_id}-{work.profile_id}@erased.invalid")
     for query in END_ACCESS:
         tx.run(query, site_id=work.site_id, user_id=work.user_id)

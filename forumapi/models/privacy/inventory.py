@@ -583,6 +583,11 @@ PERSON_TABLES: Final = (
             Line("reporter_id", NOBODYS),
             Line("text", DELETED, "also of reports about the person"),
             Line("guest_email guest_name guest_key", DELETED, "of guests with the same address"),
+            Line(
+                "reporter_hash",
+                KEPT,
+                "a keyed hash of thing and address, made at the erasure, until half a year after the decision",
+            ),
         ),
         Export(
             "t.site_id = %(site_id)s AND t.reporter_id = %(profile_id)s",

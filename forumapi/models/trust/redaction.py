@@ -155,9 +155,10 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
     """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them;
     delete drafts and mail about them, the authors' personal exports, the site's export, and the upload of its import,
-    whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`; from the commit on the
-    site answers for such a file that there is none, until it is known whether another text links to it, unless it hangs
-    on something else there.
+    whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`.
+
+    From the commit on the site answers for such a file that there is none, unless the file hangs on something else
+    there, until it is known whether another text links to it.
     """
     comment_ids = sorted(one.ref.id for one in held if one.comment)
     item_ids = sorted(one.ref.id for one in held if one.item)

@@ -12,6 +12,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.itemtypes import ItemRef
+from forumapi.models.notifications import mail_suppression
 from forumapi.models.trust import dsa_terms
 from forumapi.wire.json_fragments import format_time
 
@@ -26,23 +27,42 @@ MOST_BY_GUEST: Final = 10
 MOST_ABOUT_CASE: Final = 20
 MOST_ON_SITE: Final = 500
 
+
+def reporter_hash(key: str) -> str:
+    """Return SQL for the keyed hash of the thing of report `r` and of a reporter's address, by which a report that no
+    longer names its reporter is found again; `key`: SQL expression of the address's person key. Null while the platform
+    has no secret for it.
+    """
+    return mail_suppression.hashed(
+        f"concat_ws(':', 'report', r.site_id, r.item_type_id, r.item_id, {key})"
+    )
+
+
 # The thing's row is locked, so that its case and the reporter's earlier report can't come into being meanwhile.
 EARLIER = Query(
     "report.earlier",
-    """
+    f"""
     SELECT (SELECT r.report_id FROM reports r
              WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s AND r.item_type_id = %(item_type)s
                AND r.item_id = %(item_id)s),
+           EXISTS (SELECT FROM profiles p
+                     JOIN users u ON u.user_id = p.user_id
+                     JOIN reports r ON r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s
+                                   AND r.item_id = %(item_id)s AND r.reporter_hash = {reporter_hash("u.person_key")}
+                    WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s),
            (SELECT count(*) FROM reports r
              WHERE r.site_id = %(site_id)s AND r.reporter_id = %(me)s AND r.created > now() - interval '1 day')""",
 )
 # The same for a guest, with the reports of guests about the thing, and on the site in a day.
 EARLIER_OF_GUEST = Query(
     "report.earlier_of_guest",
-    """
+    f"""
     SELECT (SELECT r.report_id FROM reports r
              WHERE r.site_id = %(site_id)s AND r.guest_key = %(guest_key)s AND r.item_type_id = %(item_type)s
                AND r.item_id = %(item_id)s),
+           EXISTS (SELECT FROM reports r
+                    WHERE r.site_id = %(site_id)s AND r.item_type_id = %(item_type)s AND r.item_id = %(item_id)s
+                      AND r.reporter_hash = {reporter_hash("%(guest_key)s::text")}),
            (SELECT count(*) FROM reports r
              WHERE r.site_id = %(site_id)s AND r.guest_key = %(guest_key)s AND r.created > now() - interval '1 day'),
            (SELECT count(*) FROM cases k
@@ -115,9 +135,9 @@ FIND_OF_GUEST = Query(
 )
 FORGET_GUEST = Query(
     "report.forget_guest",
-    """
+    f"""
     UPDATE reports r
-       SET guest_email = '', guest_name = '', guest_key = NULL
+       SET guest_email = '', guest_name = '', guest_key = NULL, reporter_hash = {reporter_hash("r.guest_key")}
      WHERE r.site_id = %(site_id)s AND r.report_id = %(id)s AND r.guest_key IS NOT NULL""",
 )
 # Half a year after the decision nobody is told anything any more.
@@ -125,10 +145,10 @@ FORGET_GUESTS = Query(
     "report.forget_guests",
     """
     UPDATE reports r
-       SET guest_email = '', guest_name = '', guest_key = NULL
+       SET guest_email = '', guest_name = '', guest_key = NULL, reporter_hash = NULL
       FROM cases k
-     WHERE r.guest_key IS NOT NULL AND k.site_id = r.site_id AND k.case_id = r.case_id
-       AND k.decided < now() - interval '6 months'""",
+     WHERE (r.guest_key IS NOT NULL OR r.reporter_hash IS NOT NULL)
+       AND k.site_id = r.site_id AND k.case_id = r.case_id AND k.decided < now() - interval '6 months'""",
     scope=PLATFORM,
 )
 
@@ -170,9 +190,9 @@ class Report:
         """Store the report of the profile `me` (0: of `guest`), and open the thing's case if none is open; return
         False, and store nothing, if the reporter has reported the thing before.
 
-        `id` is set in both cases: to that of the new report, or of the earlier one. The caller has locked the thing's
-        row. Raises TooMany beyond the reports that one reporter may send in a day, or all guests about a thing, or on
-        the site in a day.
+        `id` is set in both cases: to that of the new report, or of the earlier one; it stays 0 if the earlier one names
+        its reporter no more. The caller has locked the thing's row. Raises TooMany beyond the reports that one reporter
+        may send in a day, or all guests about a thing, or on the site in a day.
         """
         named = {
             "site_id": site_id,
@@ -189,7 +209,9 @@ class Report:
         if row[0]:
             self.id = row[0]
             return False
-        _check_limits(row[1:])
+        if row[1]:
+            return False
+        _check_limits(row[2:])
         priority = dsa_terms.priority(self.kind, self.category)
         self.id = tx.value(
             INSERT,
@@ -314,14 +336,14 @@ def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[i
 
 
 def forget_guest(tx: Transaction, site_id: int, id: int) -> None:
-    """Erase name and address of the guest who sent the report `id`; the report itself stays. Nothing changes for a
-    report that no guest sent.
+    """Erase name and address of the guest who sent the report `id`; the report itself stays, with a keyed hash by which
+    the guest can't report the thing again. Nothing changes for a report that no guest sent.
     """
     tx.run(FORGET_GUEST, site_id=site_id, id=id)
 
 
 def forget_guests(tx: Transaction) -> int:
-    """Erase names and addresses of guests in reports whose case was decided over six months ago, of all sites; return
-    the number of reports.
+    """Erase names and addresses of guests, and hashes of forgotten reporters, in reports whose case was decided over
+    six months ago, of all sites; return the number of reports.
     """
     return tx.run(FORGET_GUESTS)

@@ -47,8 +47,8 @@ REVOKE = Query(
 _OWN: Final = """
     SELECT s.statement_id, s.created, s.revoked,
            (SELECT p.decided FROM appeals p
-             WHERE p.site_id = s.site_id AND p.statement_id = s.statement_id AND p.state = 'granted'), a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends,
-           a.is_automated,
+             WHERE p.site_id = s.site_id AND p.statement_id = s.statement_id AND p.state = 'granted'),
+           a.kind, a.ground, a.category, a.rule, a.reason, a.place_id, a.ends, a.is_automated,
            (SELECT count(*) FROM action_changes n
              WHERE n.site_id = s.site_id AND n.action_id = s.action_id AND n.author_id = s.profile_id
                AND n.statement_id = s.statement_id)
