@@ -16,7 +16,7 @@ from forumapi.errors import NO_READ, Forbidden
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
-from forumapi.models.notifications import live_event_queries
+from forumapi.models.notifications import live_event_queries, update_types
 from forumapi.models.notifications.live_event_queries import Fact, ThingKey, before_move
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
@@ -43,13 +43,15 @@ class Caller:
     """Identity of the listeners with one token on a site, as of the last poll; all connections of the token share it,
     and so do all guests.
 
-    `kinds`: item types that the token's scopes allow reading; `expires`, `due`: Unix times at which the token expires
+    `kinds`: item types that the token's scopes allow reading, `decisions`: types of updates about decisions of
+    moderators that they allow listing; `expires`, `due`: Unix times at which the token expires
     and at which the profile's roles are to be recomputed, None for never; `readable`, `lost`: what `regained`
     remembers, for it alone.
     """
 
     __slots__ = (
         "clients",
+        "decisions",
         "due",
         "expires",
         "ignored_items",
@@ -77,6 +79,7 @@ class Caller:
         self.user_id = identity.user_id
         self.principal: Principal = identity.principal
         self.kinds = identity.kinds
+        self.decisions = frozenset(update_types.readable_decisions(identity.scopes))
         self.ignored_profiles = frozenset(identity.ignored_profiles)
         self.ignored_microcosms = frozenset(identity.ignored_microcosms)
         self.ignored_items = frozenset(identity.ignored_items)
@@ -342,6 +345,10 @@ def decide(
     parent_type = fact.target.item_type if event.item_type in _PARTS else fact.parent_type
     if not caller.has_scope(event.item_type, parent_type):
         return NOTHING
+    if event.item_type == itemtypes.UPDATE:
+        decision = update_types.decision_type(event.item_id)
+        if decision and decision not in caller.decisions:
+            return NOTHING
     return NOTHING if policy.is_ignored(caller, fact, topic) else seen
 
 

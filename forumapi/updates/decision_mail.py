@@ -84,8 +84,8 @@ class DecisionContext(NamedTuple):
 
     Of a statement: `created`, `is_revoked`, `kind` to `ends` of its action, and `things`, the number of the reader's
     things that the action concerns. Of a report: the reported thing (`item_type`, `item_id`), `outcome` and `due` of
-    its case. Of an appeal: `appeal_state`, the statement appealed against (`statement_id`), and `is_taken_back`, True if
-    its decision was undone.
+    its case. Of an appeal: `appeal_state`, the statement appealed against (`statement_id`), and `is_taken_back`, True
+    if its decision was undone.
     """
 
     mail_id: int

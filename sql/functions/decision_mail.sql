@@ -1,12 +1,17 @@
 -- Mail about decisions is queued wherever they are made, once for each cause, and written when it is sent. Causes are
--- such as `report:1:20`: a word, the site's id, and the id of what was decided.
+-- such as `report:1:20`: a word, the site's id, and the id of what was decided. Live listeners of the reader's updates
+-- are notified of the update, whose id is that of update_types.py (DECISION_IDS).
 CREATE FUNCTION queue_decision_mail(site bigint, update_type text, word text, decided bigint, reader bigint)
 RETURNS void LANGUAGE sql AS $$
     INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id, item_id)
     SELECT site, concat_ws(':', word, site, decided), 'unwritten', reader, t.update_type_id, decided
       FROM update_types t
      WHERE t.name = update_type
-        ON CONFLICT (cause) DO NOTHING
+        ON CONFLICT (cause) DO NOTHING;
+    INSERT INTO event_log (site_id, kind, item_type_id, item_id)
+    SELECT site, 'created', 16, ((t.update_type_id - 7)::bigint << 48) + decided
+      FROM update_types t
+     WHERE t.name = update_type AND reader IS NOT NULL
 $$;
 
 -- Arguments of the trigger: type of update, word of the cause, and the columns of the row that hold the id of what was

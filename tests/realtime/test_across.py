@@ -132,3 +132,53 @@ def test_updates_are_told_to_whom_they_are_for(
         while not any(one.get("itemId") == seen for one in other.seen):
             other.read()
         assert not [one for one in other.seen if one.get("itemType") == "update"]
+
+
+def test_decisions_of_moderators_are_told_to_whom_they_concern(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.owner)
+    said, limited = make.comment(chat, by=site.member), make.person(site)
+    mine = make.comment(chat, by=limited)
+    _, case = make.report(said, by=site.newcomer)
+    make.report(said, by=limited)
+    make.sql(
+        "UPDATE access_tokens SET scopes = '{live:read,updates:read,comments:read,conversations:read}'"
+        " WHERE user_id = %(user)s RETURNING 1",
+        user=limited.user_id,
+    )
+
+    def told(listener: Listener, count: int) -> list[int]:
+        """The ids of so many updates, from when it began to listen."""
+        while True:
+            found = [one["itemId"] for one in listener.seen if one["type"] == "event"]
+            if len(found) >= count:
+                return found
+            listener.read()
+
+    with (
+        Listener(server.address, site, site.newcomer) as reporter,
+        Listener(server.address, site, site.member) as author,
+        Listener(server.address, site, limited) as reader,
+    ):
+        for listener in (reporter, author, reader):
+            assert listener.follow("updates")["type"] == "subscribed"
+        targets = [{"itemType": "comment", "itemId": said.id}]
+        act = {"kind": "hide", "reason": "Spam", "caseId": case, "targets": targets}
+        assert api.post("/api/v1/actions", act, by=site.moderator).status == 200
+        for listener, by, name in (
+            (reporter, site.newcomer, "report_decided"),
+            (author, site.member, "statement"),
+        ):
+            listed = api.get("/api/v1/updates", by=by).data["updates"]["items"]
+            (entry,) = [one for one in listed if one["updateType"] == name]
+            count = 1
+            while (ids := told(listener, count))[-1] != entry["id"]:
+                count += 1
+            assert set(ids) <= {one["id"] for one in listed} | {entry["id"] - (1 << 48)}
+
+        # The token may not list decisions, and is told of other updates alone.
+        reply = {"itemType": "conversation", "itemId": chat.id, "inReplyTo": mine.id}
+        sent = api.post("/api/v1/comments", reply | {"markdown": "Indeed"}, by=site.moderator)
+        assert sent.status == 302
+        assert [id for id in told(reader, 1) if id >= 1 << 48] == []

@@ -13,6 +13,13 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
+from forumapi.models.notifications.update_types import (
+    APPEAL_DECIDED,
+    DECISION_IDS,
+    REPORT_DECIDED,
+    REPORT_RECEIVED,
+    STATEMENT,
+)
 from forumapi.permissions.evaluator import Target, Tree
 
 # ---------------------------------------------------------------- what is new
@@ -93,6 +100,15 @@ def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
 
 # ---------------------------------------------------------------- what an event is about
 
+
+def _is_update(id: str, *types: int) -> str:
+    """Return the SQL condition that `a`, an update asked for, is of one of these types and about the decision whose id
+    is the column `id`.
+    """
+    starts = ", ".join(str(DECISION_IDS[type] >> 48) for type in types)
+    return f"a.id >> 48 IN ({starts}) AND {id} = (a.id & {(1 << 48) - 1})"
+
+
 # Facts about comments, items, profiles, attendees, updates and roles: microcosm, owners, own state, state of the
 # parent, the parent's type and id, version, the profiles that alone may know of it (null: no such limit), and, for
 # comments, true if the parent is a held item of the comment's author.
@@ -143,6 +159,21 @@ FACTS = Query(
            ARRAY[x.profile_id], false
       FROM asked a
       JOIN updates x ON x.site_id = %(site_id)s AND x.update_id = a.id
+     WHERE a.type = {itemtypes.UPDATE}
+     UNION ALL
+    SELECT a.type, a.id, a.parent_id, 0, ARRAY[d.reader_id], false, false, false, 0::smallint, 0::bigint, 0,
+           ARRAY[d.reader_id], false
+      FROM asked a
+     CROSS JOIN LATERAL (
+            SELECT t.profile_id AS reader_id FROM statements t
+             WHERE {_is_update("t.statement_id", STATEMENT)} AND t.site_id = %(site_id)s
+             UNION ALL
+            SELECT r.reporter_id FROM reports r
+             WHERE {_is_update("r.report_id", REPORT_RECEIVED, REPORT_DECIDED)}
+               AND r.site_id = %(site_id)s AND r.reporter_id IS NOT NULL
+             UNION ALL
+            SELECT p.profile_id FROM appeals p
+             WHERE {_is_update("p.appeal_id", APPEAL_DECIDED)} AND p.site_id = %(site_id)s) d
      WHERE a.type = {itemtypes.UPDATE}
      UNION ALL
     SELECT a.type, a.id, a.parent_id, 0, ARRAY[coalesce(r.created_by, 0)], false, false, false,

@@ -27,6 +27,7 @@ from forumapi.models.content import (
 from forumapi.models.content.comment_documents import CommentRow, ParentLink
 from forumapi.models.notifications.update_types import (
     APPEAL_DECIDED,
+    DECISION_IDS,
     DECISIONS,
     EVENT_INVITATION,
     EVENT_REMINDER,
@@ -56,13 +57,7 @@ from forumapi.wire.paging import Paging
 _OF_COMMENT: Final = 1 << 51
 _OF_ITEM: Final = 1 << 52
 _OF_VOTE: Final = _OF_COMMENT + _OF_ITEM
-# Below all these: ids of statements, reports that wait and that are decided, and appeals, which reach 2^48.
-_OF_DECISION: Final = {
-    STATEMENT: 4 << 48,
-    REPORT_RECEIVED: 5 << 48,
-    REPORT_DECIDED: 6 << 48,
-    APPEAL_DECIDED: 7 << 48,
-}
+# Below all these: ids of updates about decisions (update_types.py).
 _DECISION_ID: Final = (1 << 48) - 1
 
 # Condition: lists show item `i`, which is not hidden, is readable and not ignored. `readable` leaves ignored
@@ -206,7 +201,7 @@ _OF_MINE: Final = """
 
 def _of_mine(type: int, source: str, column: str, at: str, person: str, more: str = "") -> str:
     return _OF_MINE.format(
-        id=f"{_OF_DECISION[type]} + d.id",
+        id=f"{DECISION_IDS[type]} + d.id",
         type=type,
         profile=PROFILE,
         source=source,
@@ -417,7 +412,7 @@ def own(
 
     No statement is run if none of `ids` has the form of such an id.
     """
-    computed = [id for id in ids if id >= _OF_DECISION[STATEMENT]]
+    computed = [id for id in ids if id >= DECISION_IDS[STATEMENT]]
     if not computed or not principal.profile_id:
         return frozenset()
     rows = tx.rows(

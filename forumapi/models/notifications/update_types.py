@@ -50,12 +50,26 @@ DECISIONS: Final[Mapping[int, str]] = {
     APPEAL_DECIDED: "appeals:read",
 }
 
+# Updates about decisions have no row: their ids are that of the statement, report or appeal, below 2^48, above these.
+DECISION_IDS: Final[Mapping[int, int]] = {
+    STATEMENT: 4 << 48,
+    REPORT_RECEIVED: 5 << 48,
+    REPORT_DECIDED: 6 << 48,
+    APPEAL_DECIDED: 7 << 48,
+}
+_BY_ID: Final = {start >> 48: type for type, start in DECISION_IDS.items()}
+
 # Types on whose mail a preference decides; for all others watchers do.
 PREFERRED: Final = frozenset((REPLY, MENTIONED, EVENT_REMINDER, EVENT_INVITATION))
 # Types with a comment.
 COMMENTED: Final = frozenset((NEW_COMMENT, REPLY, MENTIONED, NEW_COMMENT_IN_HUDDLE))
 # Types whose preference a new watcher may take over (discovery 3.3, W-03).
 SEEDING: Final = frozenset(NAMES) - {EVENT_INVITATION} - frozenset(DECISIONS)
+
+
+def decision_type(update_id: int) -> int:
+    """Return the type of the update with this id if the update is about a decision; 0 for any other update."""
+    return _BY_ID.get(update_id >> 48, 0)
 
 
 def readable_decisions(scopes: Collection[str] | None) -> list[int]:
