@@ -18,8 +18,7 @@ from forumapi.models.trust.action_kinds import KINDS, ActionKind
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Thing
 
-# Sequences of `make test-wide`. More of them by hand, 50 in a minute or two: FORUMAPI_SEQUENCES=1000 make test-wide
-# T=tests/handlers/trust/test_random_actions.py
+# Sequences of `make test-wide`. More of them by hand, with progress: scripts/random_actions.py.
 SEQUENCES: Final = int(os.environ.get("FORUMAPI_SEQUENCES", "50"))
 IN_ONE_TEST: Final = 50
 
@@ -230,7 +229,7 @@ def _actions(world: World) -> dict[int, str]:
     return {row[0]: row[1] for row in world.make.sql(statement, s=world.site.id)}
 
 
-def _play(api: Api, make: Factory, seed: int) -> None:
+def play(api: Api, make: Factory, seed: int) -> None:
     random = Random(seed)
     acted, alone = World(api, make), World(api, make)
     actors = [acted.site.owner, acted.site.moderator]
@@ -283,7 +282,7 @@ def _play(api: Api, make: Factory, seed: int) -> None:
 @pytest.mark.sliced(1)
 @pytest.mark.parametrize("seed", [0, 112, 178])
 def test_undoing_everything_leaves_no_trace(api: Api, make: Factory, seed: int) -> None:
-    _play(api, make, seed)
+    play(api, make, seed)
 
 
 @pytest.mark.wide
@@ -292,7 +291,7 @@ def test_undoing_everything_leaves_no_trace_in_many_sequences(
     api: Api, make: Factory, part: int
 ) -> None:
     for seed in range(100 + IN_ONE_TEST * part, 100 + IN_ONE_TEST * (part + 1)):
-        _play(api, make, seed)
+        play(api, make, seed)
 
 
 def test_a_kind_without_an_inverse_does_not_import() -> None:
