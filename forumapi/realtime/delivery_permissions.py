@@ -43,10 +43,9 @@ class Caller:
     """Identity of the listeners with one token on a site, as of the last poll; all connections of the token share it,
     and so do all guests.
 
-    `kinds`: item types that the token's scopes allow reading, `decisions`: types of updates about decisions of
-    moderators that they allow listing; `expires`, `due`: Unix times at which the token expires
-    and at which the profile's roles are to be recomputed, None for never; `readable`, `lost`: what `regained`
-    remembers, for it alone.
+    `kinds`: item types that the token's scopes allow reading; `decisions`: types of updates about decisions of
+    moderators that the scopes allow listing; `expires`, `due`: Unix times at which the token expires and at which the
+    profile's roles are to be recomputed, None for never; `readable`, `lost`: what `regained` remembers, for it alone.
     """
 
     __slots__ = (
@@ -329,7 +328,8 @@ def decide(
     was: FormerPlace | None = None,
 ) -> int:
     """Return what `caller`, a follower of `topic`, receives of an event: NOTHING, GONE (that the thing has disappeared)
-    or WHOLE (the event). NOTHING also if the token's scopes do not allow reading the thing, or the follower ignores it.
+    or WHOLE (the event). NOTHING also if the token's scopes do not allow reading the thing, or, of an update about a
+    decision of moderators, listing it, and if the follower ignores the thing.
 
     `policy`: evaluator of the present rights; `fact`: present state of the thing. `was`: the place that the thing has
     left, None if it was not moved; a follower who could read it there, and can't now, receives GONE.
