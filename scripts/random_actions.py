@@ -5,7 +5,7 @@
 
 Each sequence is one of tests/handlers/trust/test_random_actions.py, by its seed: after everything is undone the site's
 tables are compared with those of a twin on which nobody acted. Several processes play, each with a database and a web
-process of its own. Progress goes to stdout every ten seconds; seeds that differ are listed, and the exit code is 1 then.
+process of its own. Progress goes to stdout every ten seconds; seeds that differ are listed, and make the exit code 1.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def _follow(players: Sequence[Any], played: Any, count: int) -> tuple[int, list[
         if time.monotonic() - told >= PROGRESS_S:
             told = time.monotonic()
             speed = number / (told - began)
-            print(f"{number:,} played, {speed:.1f}/s, {len(different)} with differences", flush=True)
+            print(
+                f"{number:,} played, {speed:.1f}/s, {len(different)} with differences", flush=True
+            )
     return number, different
 
 

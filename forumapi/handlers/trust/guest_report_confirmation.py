@@ -89,7 +89,9 @@ class MailedReportHandler(MailedLinkHandler):
         confirmed = Report(thing, asked.kind, asked.category, asked.text, guest=guest)
         confirmed.insert(tx, site_id, 0)
         if not confirmed.id:
-            text = "You had reported this before you were forgotten. The moderators still have that."
+            text = (
+                "You had reported this before you were forgotten. The moderators still have that."
+            )
             return html_answers.message(ctx, "It is known", text)
         text = "The moderators have your report. You get a mail about what they decide."
         return html_answers.message(ctx, "Thank you", text)
