@@ -168,6 +168,7 @@ PLAN_LIMITS: Final = (
 CRON_CONNECTIONS: Final = 12
 PLAN_NAME: Final = re.compile("[a-z0-9][a-z0-9-]{0,31}")
 _PLAN_LIMIT: Final = re.compile("([a-z_]+)=([0-9]{1,12})")
+_PLAN_WEIGHT: Final = re.compile("weight=([1-9][0-9]{0,2})")
 
 
 def _plan(value: str) -> str | None:
@@ -176,8 +177,10 @@ def _plan(value: str) -> str | None:
         return "must look like: free members=100 comments_per_day=500"
     for limit in limits:
         match = _PLAN_LIMIT.fullmatch(limit)
-        if match is None or match[1] not in PLAN_LIMITS:
-            return f"must set limits by name=number, of {', '.join(PLAN_LIMITS)}"
+        is_limit = match is not None and match[1] in PLAN_LIMITS
+        if not (is_limit or _PLAN_WEIGHT.fullmatch(limit)):
+            known = ", ".join(PLAN_LIMITS)
+            return f"must set limits by name=number, of {known}, or weight=1 to weight=999"
     return None
 
 
@@ -188,9 +191,25 @@ def plans(texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
     """
     split = (text.split(" ") for text in texts)
     return {
-        name: {match[1]: int(match[2]) for one in limits if (match := _PLAN_LIMIT.fullmatch(one))}
+        name: {
+            match[1]: int(match[2])
+            for one in limits
+            if (match := _PLAN_LIMIT.fullmatch(one)) and match[1] in PLAN_LIMITS
+        }
         for name, *limits in split
     }
+
+
+def plan_weights(texts: tuple[str, ...]) -> dict[str, int]:
+    """Return the weights of plans by name, from the values of the setting `plans`, checked by its rule, such as
+    "large weight=3"; a plan without a weight is absent. Of a plan or weight named twice the last counts.
+    """
+    split = (text.split(" ") for text in texts)
+    found = {
+        name: [int(match[1]) for one in limits if (match := _PLAN_WEIGHT.fullmatch(one))]
+        for name, *limits in split
+    }
+    return {name: weights[-1] for name, weights in found.items() if weights}
 
 
 _LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
@@ -683,7 +702,8 @@ class Config:
     site_weights: tuple[str, ...] = _setting(
         (),
         "names",
-        "Share of each site in a busy worker, as 'bikes 3': three times that of a site not named, whose weight is 1.",
+        "Share of each site in a busy worker, as 'bikes 3': three times that of a site of weight 1. A site that is not "
+        "named has the weight of its plan, else 1.",
         reload=True,
         rule=_each(_site_weight),
     )
@@ -699,7 +719,8 @@ class Config:
         (),
         "plans",
         "Plans of sites, as 'free members=100 comments_per_day=500'; 0: none; what is not named has no limit. Also "
-        "storage_mb, calls_per_minute, sockets, mails_per_day, invitations_per_day, webhooks, imports_per_day.",
+        "storage_mb, calls_per_minute, sockets, mails_per_day, invitations_per_day, webhooks, imports_per_day, and "
+        "weight (1 to 999) as in site_weights.",
         reload=True,
         rule=_each(_plan),
     )

@@ -147,6 +147,19 @@ def test_a_bad_setting_is_named_with_its_rule(file, text, said):
     assert str(file) in str(caught.value)
 
 
+def test_a_plan_has_limits_and_a_weight(file):
+    read = load(file, "plans = ['free members=9 webhooks=0', 'city weight=2 sockets=5 weight=3']")
+
+    assert config.plans(read.plans) == {
+        "free": {"members": 9, "webhooks": 0},
+        "city": {"sockets": 5},
+    }
+    assert config.plan_weights(read.plans) == {"city": 3}
+    for wrong in ("city weight=0", "city weight=1000", "city members=-1", "city people=9"):
+        with pytest.raises(ConfigError, match="must set limits by name=number"):
+            load(file, f"plans = ['{wrong}']")
+
+
 def test_a_bad_value_in_the_environment_names_the_variable(file):
     with pytest.raises(ConfigError, match="FORUMAPI_WORKERS in the environment: workers must be"):
         load(file, "", FORUMAPI_WORKERS="many")

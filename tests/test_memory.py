@@ -620,7 +620,7 @@ FIXED = """
     apidocs.reference.try_pages.signed_in_page handlers.sites.api_docs._made
     request.handler.Handler.form_fields
     request.admission.plan_limits._NO_LIMITS request.admission.plan_limits.PlanLimits._plans
-    request.admission.plan_limits.PlanLimits._calls"""
+    request.admission.plan_limits.PlanLimits._calls request.admission.plan_limits.PlanLimits._weights"""
 # By site, some entries of a few hundred bytes for each, however often it is asked: for sites of the last seconds, those
 # near a limit of their plan (each limit twice a month), and the numbers that owners chose since the start.
 BY_SITE = """

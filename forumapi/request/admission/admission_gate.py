@@ -100,7 +100,8 @@ class AdmissionGate:
     """Gate of a worker, which each request passes before its work. Its settings, set by `apply`: `address_limit`: most
     requests in work of one guest address, 0 for any number; `queue`: how many members' requests of one site may wait,
     and how many of its guests', of which a fifth may be of one address (any number if `address_limit` is 0); `wait_s`:
-    longest wait; `weights`: by subdomain key of a site, its weight beside other sites, 1 for a site that is not in it.
+    longest wait; `weights`: by subdomain key of a site, its weight beside other sites; a site that is not in it has the
+    weight that its request names.
     """
 
     def __init__(self) -> None:
@@ -141,14 +142,16 @@ class AdmissionGate:
         site_key: str,
         price: float,
         *,
+        weight: int = 1,
         address: str = "",
         is_member: bool = False,
         is_gone: Callable[[], bool] | None = None,
     ) -> Admission:
-        """Wait for a place among the requests in work, and take it. `site_key`: subdomain key, by which the site has
-        its weight; `price`: of the route, in ms; `address`: network of a guest whose reads at a time are limited by
-        `address_limit`, "" for any other request; `is_member`: the request goes before the site's guests; `is_gone()`
-        returns True if the client has hung up, None: nobody can tell.
+        """Wait for a place among the requests in work, and take it. `site_key`: subdomain key, by which `weights` has
+        the site's weight; `price`: of the route, in ms; `weight`: of the site's plan, for a site without one in
+        `weights`; `address`: network of a guest whose reads at a time are limited by `address_limit`, "" for any other
+        request; `is_member`: the request goes before the site's guests; `is_gone()` returns True if the client has hung
+        up, None: nobody can tell.
 
         Raises SiteBusy if the site's queue is full, or the turn has not come within `wait_s`; TooMany instead if it has
         not come since the address was at its limit, and at once if as many requests of the address wait as may;
@@ -163,7 +166,7 @@ class AdmissionGate:
             site = queue.site(site_id)
             if queue.running < self._at_once and queue.is_empty and queue.has_room(site, address):
                 return self._begin(site, address)
-            entry = self._push(site, site_key, price, address, is_member, is_gone)
+            entry = self._push(site, site_key, weight, price, address, is_member, is_gone)
             self._pump()
         self._await(entry, site_key)
         assert entry.admission is not None
@@ -197,13 +200,14 @@ class AdmissionGate:
         self,
         site: SiteQueue,
         key: str,
+        weight: int,
         price: float,
         address: str,
         is_member: bool,
         is_gone: Callable[[], bool] | None,
     ) -> _BlockedRequest:
         queue = self._queue
-        site.weight = self._weights.get(key, 1)
+        site.weight = self._weights.get(key, weight)
         if address and queue.address_limit and self._crowds(site, address):
             self._search(site)
             if self._crowds(site, address):

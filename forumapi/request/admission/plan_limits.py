@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from psycopg.errors import ForeignKeyViolation
 
 from forumapi.concurrency.background_thread import PollingThread
-from forumapi.config import Config, plans
+from forumapi.config import Config, plan_weights, plans
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import NotFound, PlanLimit
 from forumapi.mail import outbox
@@ -78,6 +78,7 @@ class PlanLimits(PollingThread):
         self._sockets = sockets
         self._url = url
         self._plans: dict[str, dict[str, int]] = {}
+        self._weights: dict[str, int] = {}
         self._default = ""
         self._share = 1
         self._calls: dict[str, Buckets] = {}
@@ -92,6 +93,7 @@ class PlanLimits(PollingThread):
         when it is asked for.
         """
         self._plans = plans(config.plans)
+        self._weights = plan_weights(config.plans)
         self._default = config.default_plan
         self._share = config.worker_count
         self._calls = {
@@ -118,6 +120,10 @@ class PlanLimits(PollingThread):
         limit is absent.
         """
         return self._plans.get(self.plan(site), _NO_LIMITS)
+
+    def weight(self, site: Site) -> int:
+        """Return the weight of a site's plan beside those of other sites; 1 for a plan without one, and for no plan."""
+        return self._weights.get(self.plan(site), 1) if self._weights else 1
 
     def check(self, tx: Reader, site: Site, limit: str, count: int = 1) -> None:
         """Check that the site may take `count` more of what `limit` names: MEMBERS, STORAGE (in MB) or another name in

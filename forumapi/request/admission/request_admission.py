@@ -28,6 +28,7 @@ def admit(app: Services, ctx: Context, handler: Handler, verb: str) -> Admission
         ctx.site.id,
         ctx.site.key,
         route_prices.price(verb, ctx.route, is_page="forumapi.is_page" in ctx.environ),
+        weight=app.plans.weight(ctx.site),
         address=client_address.network(ctx.ip) if is_limited else "",
         is_member=is_member,
         is_gone=ctx.environ.get("forumapi.is_gone"),

@@ -26,6 +26,7 @@ PLANS = (
     f"idle {IDLE}",
     "small members=5 comments_per_day=10 webhooks=1 storage_mb=1 invitations_per_day=1",
     "slow calls_per_minute=10",
+    "heavy weight=7",
 )
 HOOK = {"url": "http://127.0.0.1:9/", "kinds": ["created"]}
 
@@ -107,6 +108,30 @@ def test_a_limited_comment_costs_no_further_statement(limited: Platform) -> None
         said(limited, chat, "What is read at first")
         counts.append([said(limited, chat, f"{n}").statements for n in range(3)])
     assert counts[0] == counts[1]
+
+
+def test_the_weight_of_its_plan_goes_with_each_request_of_a_site(
+    limited: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, seen = limited.app.gate, []
+    enter = gate.enter
+
+    def watched(*given: Any, **named: Any) -> Any:
+        seen.append((given[1], named["weight"]))
+        return enter(*given, **named)
+
+    monkeypatch.setattr(gate, "enter", watched)
+    heavy, light, free = planned(limited, "heavy"), planned(limited, "small"), limited.make.site()
+    counts = []
+    for site in (heavy, light, free):
+        path = limited.make.conversation(site).path
+        limited.api.get(path, site=site)
+        counts.append(limited.api.get(path, site=site).statements)
+
+    assert dict(seen) == {heavy.key: 7, light.key: 1, free.key: 1}
+    assert len(set(counts)) == 1
+    shown = limited.api.get("/api/v1/site/plan", by=heavy.owner).data
+    assert shown == {"plan": "heavy", "limits": []}
 
 
 def test_near_the_limit_the_owner_is_told_once_in_a_period(limited: Platform) -> None:

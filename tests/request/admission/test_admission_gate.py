@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import threading
@@ -9,11 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from forumapi.config import Config
 from forumapi.errors import SiteBusy, TooMany, Unavailable
 from forumapi.request.admission.admission_gate import SHARED_S, Admission, AdmissionGate
+from forumapi.request.admission.deficit_round_robin import SiteQueue
+from forumapi.request.admission.plan_limits import PlanLimits
+from tests.request.admission.test_deficit_round_robin import jain
 
 
 def gate(at_once: int = 1, **settings: object) -> AdmissionGate:
@@ -81,6 +87,56 @@ def test_sites_and_members_have_their_turns() -> None:
     at.enter(1, "c", 1.0).end()
     assert not at._queue.sites
     assert not at._queue.running
+
+
+def test_backlogged_sites_get_shares_by_the_weights_of_their_plans() -> None:
+    begun: list[tuple[SiteQueue, Admission]] = []
+
+    class Watched(AdmissionGate):
+        """Gate that notes each request that begins."""
+
+        def _begin(self, site: SiteQueue, address: str) -> Admission:
+            place = super()._begin(site, address)
+            begun.append((site, place))
+            return place
+
+    draw = random.Random(18)
+    plans = PlanLimits(*[None] * 5)  # type: ignore[arg-type]
+    plans.apply(Config(plans=("free", "club weight=2", "city members=9 weight=5")))
+    named = {site: draw.choice(("", "free", "free", "club", "city")) for site in range(1, 301)}
+    weights = {
+        site: plans.weight(SimpleNamespace(is_root=False, plan=plan))  # type: ignore[arg-type]
+        for site, plan in named.items()
+    }
+    prices = {site: draw.choice((0.2, 0.5, 1.0, 10.0)) for site in named}
+    paid = dict.fromkeys(named, 0.0)
+    # The settings name one of them.
+    weights[7], own = 9, {"site7": 9}
+    at = Watched()
+    at.apply(address_limit=0, queue=10_000, wait_s=10, weights=own)
+    at._share(1, 0)
+
+    def ask(id: int) -> None:
+        plan = SimpleNamespace(is_root=False, plan=named[id])
+        weight = plans.weight(plan)  # type: ignore[arg-type]
+        at._push(at._queue.site(id), f"site{id}", weight, prices[id], "", False, None)
+
+    # Zipf: the first site has three hundred times as many connections as the last. Each asks again when it is served.
+    asked = [site for site in named for _ in range(max(1, 300 // site))]
+    draw.shuffle(asked)
+    for id in asked:
+        ask(id)
+    at._pump()
+    for _ in range(8_000):
+        ((site, place),) = begun
+        begun.clear()
+        paid[site.id] += prices[site.id]
+        ask(site.id)
+        place.end()
+
+    assert jain([paid[site] / weight for site, weight in weights.items()]) >= 0.95
+    # Without their weights the sites would have had equal parts.
+    assert jain(list(paid.values())) < 0.8
 
 
 def test_a_full_queue_refuses_the_site_that_filled_it_alone() -> None:
