@@ -21,12 +21,14 @@ import urllib3
 
 from forumapi.cache import document_cache
 from forumapi.config import Config, url_of
+from forumapi.config import plans as limits_of
+from forumapi.cron.usage_billing import GRACE_S
 from forumapi.database import embedded_postgres, migrations
 from forumapi.database.connections import Database
 from forumapi.database.standby import StandbyPool
 from forumapi.files.storage import StorageError, open_storage
 from forumapi.models.people import role_members_page
-from forumapi.models.sites import platform_health
+from forumapi.models.sites import platform_health, site_plan, usage_billing
 from forumapi.outbound import geocoders
 from forumapi.server import health_client
 
@@ -35,8 +37,16 @@ POSTGRES: Final = (15, 18)
 EXTENSIONS: Final = ("btree_gin", "pg_trgm", "unaccent")
 DISK_MB: Final = 500
 CLOCK_S: Final = 2.0
+# A biller that has not taken an event for so long since it was due is stuck: it is tried again every minute.
+STUCK: Final = datetime.timedelta(hours=1)
 # How many members of a role are named; the rest are counted.
 NAMED: Final = 20
+
+# Limits of a plan that at 0 shut people out, and whom.
+_SHUTTING_OUT: Final = (
+    (site_plan.CALLS, "everybody but the owner is refused"),
+    (site_plan.MEMBERS, "nobody becomes a member"),
+)
 
 _COLUMNS: Final = """
     SELECT c.table_name::text, c.column_name::text
@@ -88,6 +98,7 @@ def findings(config: Config) -> Iterator[Finding]:
     yield _open_files(config)
     yield _listen(config)
     yield _names(config)
+    yield from plans(config)
     yield from _database(config)
     if config.database_replica_url:
         yield replica(config)
@@ -236,6 +247,8 @@ def _database(config: Config) -> Iterator[Finding]:
         yield Finding("migrations", "all applied")
     with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
         yield from roles(connection)
+        if config.billing_url and not pending:
+            yield billing(connection, datetime.datetime.now(datetime.UTC))
 
 
 def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]:
@@ -308,6 +321,49 @@ def roles(connection: psycopg.Connection) -> Iterator[Finding]:
             yield Finding("roles", text, mend, is_warning=True)
     if not found:
         yield Finding("roles", "nobody is in one by their own word alone")
+
+
+def plans(config: Config) -> Iterator[Finding]:
+    """Check that the default plan is among the plans of the settings, and that no plan shuts everybody out by a limit
+    of 0: yield a result for each problem, or one if there is none.
+    """
+    known = limits_of(config.plans)
+    names = ", ".join(known) or "none"
+    is_well = True
+    if config.default_plan and config.default_plan not in known:
+        is_well = False
+        found = f"default_plan is {config.default_plan}, the plans are: {names}; sites without one are not limited"
+        yield Finding("plans", found, "name one of plans in default_plan, or add it to plans")
+    for name, limits in known.items():
+        for limit, effect in _SHUTTING_OUT:
+            if limits.get(limit) == 0:
+                is_well = False
+                found = f"{name} has {limit}=0: on its sites {effect}"
+                mend = (
+                    "raise it or leave it out; `forumapi site state KEY suspended` closes one site"
+                )
+                yield Finding("plans", found, mend, is_warning=True)
+    if is_well:
+        yield Finding("plans", names)
+
+
+def billing(connection: psycopg.Connection, now: datetime.datetime) -> Finding:
+    """Check that no event for the biller has waited for more than STUCK at the time `now` since it was due; return the
+    result. All migrations must be applied.
+    """
+    asked = {"grace_s": GRACE_S, "limit": 1}
+    row = connection.execute(usage_billing.DUE.sql.encode(), asked).fetchone()
+    if row is None:
+        return Finding("billing", "nothing waits for the biller")
+    site_id, hour = row[0], row[4]
+    waits = now - hour - datetime.timedelta(hours=1, seconds=GRACE_S)
+    found = (
+        f"the usage of site {site_id} from {hour.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC waits"
+    )
+    if waits > STUCK:
+        mend = "the log of `forumapi cron` says why: mend the biller, billing_url or billing_secret"
+        return Finding("billing", f"{found} for {waits.total_seconds() / 3600:.1f} hours", mend)
+    return Finding("billing", f"{found} for the next run")
 
 
 def replica(config: Config) -> Finding:
