@@ -57,6 +57,7 @@ from forumapi.wire import client_address, known_front_ends, legacy_urls, scopes
 
 if TYPE_CHECKING:
     from forumapi.config import Config
+    from forumapi.models.sites.site import Site
 
 SMALL_FILES_BYTES = 8 * 1024 * 1024
 # Added to the statement timeout: a server that works has cancelled the statement itself by then.
@@ -118,7 +119,12 @@ class App(Services):
         self.mail = Sender(
             self.database,
             lambda: self.config,
-            EmailWriter(self.database, self.sites, lambda: self.config),
+            EmailWriter(
+                self.database,
+                self.sites,
+                lambda: self.config,
+                self._take_mail,
+            ),
         )
         self.push = PushSender(self.database, self.sites, lambda: self.config)
         self.deliverer = self.webhooks = Deliverer(self, config)
@@ -300,6 +306,9 @@ class App(Services):
         mail_enqueue.queue(tx, site_id, mail_requests)
         if mail_requests:
             tx.after_commit(self.mail.wake)
+
+    def _take_mail(self, tx: Reader, site: Site) -> bool:
+        return self.plans.take_mail(tx, site)
 
     def _queue_push(
         self, tx: Transaction, site_id: int, requests: Sequence[MessageRequest]

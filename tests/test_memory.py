@@ -338,7 +338,7 @@ def marks() -> object:
 
 def forms() -> object:
     app = open_app()
-    made = EmailWriter(app.database, app.sites, lambda: app.config)
+    made = EmailWriter(app.database, app.sites, lambda: app.config, app.plans.take_mail)
     body = json.dumps({"subject": "s", "text": "t" * 40_000, "html": "h" * 40_000})
     own: Any = Rows(
         lambda: [

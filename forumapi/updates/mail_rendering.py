@@ -2,7 +2,7 @@
 template.
 
 Statements for a batch: two for all contexts; for each site that has changed, its microcosms and templates; two more for
-each site with digests.
+each site with digests, and one if its plan limits mails and what it uses was not read lately.
 """
 
 from __future__ import annotations
@@ -54,13 +54,22 @@ _RELATIVE: Final = re.compile(r'(<(?:a|img)\s(?:[^>]*?\s)?(?:href|src)=")(/(?!/)
 
 class EmailWriter:
     """Renderer of queued mails, one for each process, called by the outbox. `sites`: cache of sites, for present
-    titles, addresses and rights; `config()` returns the present settings.
+    titles, addresses and rights; `config()` returns the present settings; `take_mail(tx, site)` returns True if the
+    plan of a site allows one more mail, and counts it. Digests ask for it here, as what they list is known only now;
+    mails about updates have asked when they were queued.
     """
 
-    def __init__(self, database: Database, sites: SiteCache, config: Callable[[], Config]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        sites: SiteCache,
+        config: Callable[[], Config],
+        take_mail: Callable[[Reader, Site], bool],
+    ) -> None:
         self._database = database
         self._sites = sites
         self._config = config
+        self._take_mail = take_mail
         self._secret = b""
         # Site id -> version, own templates, and compiled templates.
         self._templates: Lru[
@@ -197,6 +206,8 @@ class EmailWriter:
     ) -> Written | Dropped:
         if not news and not context.unread_huddles:
             return Dropped("nothing is new")
+        if not self._take_mail(tx, site):
+            return Dropped("the plan of the site allows no more mails today")
         links = _Links(site, mail_templates.KINDS[update_types.DIGEST].name)
         listed = [
             {

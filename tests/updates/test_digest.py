@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import shutil
 import subprocess
@@ -277,6 +278,35 @@ def test_digests_of_many_readers_take_three_statements_beside_their_facts(
         assert reader.statements - before == 4
     finally:
         reader.end()
+
+
+def test_digests_count_among_the_mails_that_a_plan_allows(box: Postbox, site: Site) -> None:
+    people = [box.make.person(site) for _ in range(4)]
+    box.make.conversation(site, by=site.member)
+    # Its author has nothing new, so that no mail is taken for them.
+    wants(box, site.member, *people)
+    app = box.stage.app
+    limited = {"plans": ("few mails_per_day=2",), "default_plan": "few"}
+    app.plans.apply(dataclasses.replace(box.stage.config, **limited))  # type: ignore[arg-type]
+    try:
+        assert len(send(box)) == 2
+        states = """SELECT state, coalesce(last_error, ''), count(*)
+                      FROM mail_outbox WHERE cause LIKE 'digest:%%' GROUP BY 1, 2 ORDER BY 1, 2"""
+        assert box.stage.sql(states) == [
+            ("dropped", "nothing is new", 1),
+            ("dropped", "the plan of the site allows no more mails today", 2),
+            ("sent", "", 2),
+        ]
+        # Read anew they count once, also for mails about updates, and the owner is told.
+        app.plans.poll()
+        with app.database.write() as tx:
+            used = app.plans.used(tx, app.sites.current(site.id, tx))
+            assert used["mails_per_day"] == 2
+            assert not app.plans.may_mail(tx, site.id, lambda: app.sites.current(site.id, tx), 1)
+        (told,) = box.send()
+        assert told["Subject"].endswith("100 % of mails per day are used")
+    finally:
+        app.plans.apply(box.stage.config)
 
 
 FAKETIME = shutil.which("faketime")

@@ -225,6 +225,17 @@ class PlanLimits(PollingThread):
             return False
         return True
 
+    def take_mail(self, tx: Reader, site: Site) -> bool:
+        """Return True if the plan allows the site one more mail today, which counts as sent at once; False beyond the
+        limit: then it does not count. For mails of which it is decided only at sending if there is one, as digests are.
+        """
+        try:
+            self.check(tx, site, MAILS)
+        except PlanLimit:
+            return False
+        self.add(site.id, MAILS)
+        return True
+
     def used(self, tx: Reader, site: Site) -> dict[str, int]:
         """Return what a site uses now, as numbers by the names of limits in site_plan.py, of all limits that the
         database counts.
