@@ -52,7 +52,7 @@ class Application:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a request that exceeded the time limit by a page of the website with the HTTP status `status`; return
+        """Answer a request whose time limit is over: with a page of the website, of the HTTP status `status`; return
         the page's body, as a WSGI application does. Return None, and answer nothing, if the address is no page of the
         website, or if there is no website.
         """

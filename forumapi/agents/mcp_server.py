@@ -31,7 +31,7 @@ def run(ctx: Context, message: AgentMessage) -> dict[str, Any]:
     """Carry out the request `message` and return its result, the member `result` of the answer. The caller's token is
     checked already, and the request of `ctx` holds no database connection any more. Raises ProtocolError for a method
     that its revision does not have, for wrong params, and for a resource that is not there or that the API refuses; a
-    refused call of a tool is a result.
+    call of a tool that is refused, or that has wrong arguments for the tool, is a result.
     """
     method = (_STATELESS if message.is_stateless else _HANDSHAKE).get(message.method)
     if method is None:

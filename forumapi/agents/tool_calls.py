@@ -33,7 +33,9 @@ _BELOW: Final = "/api/v1/"
 
 
 class BadArguments(Exception):
-    """Error of arguments of which no request can be made; its text names the argument and the rule."""
+    """Error of arguments of which no request can be made; its text names the argument and the rule, but of an unknown
+    argument only the known ones.
+    """
 
 
 def call(ctx: Context, tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:

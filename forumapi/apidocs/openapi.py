@@ -443,9 +443,9 @@ def _form(handler: type[Handler]) -> Schema:
 
 @functools.cache
 def recorded() -> dict[str, Schema]:
-    """Return the recorded exchanges by operation id, from examples.json: `request` (method and address), `status`,
-    `body` (as sent) and `answer`, each of which is absent unless it is JSON, and `form`, the fields of a body that was
-    sent as a form.
+    """Return the recorded exchanges by operation id, from examples.json. Each has `request` (method and address) and
+    `status`; `body`, as sent, if that is JSON; `form`, the fields of a body that was sent as a form; and `answer`, if
+    that is JSON.
     """
     file = Path(__file__).with_name("examples.json")
     found: dict[str, Schema] = json.loads(file.read_bytes())
@@ -898,8 +898,9 @@ class _Schemas:
         )
 
     def body(self, name: str, kind: Any, keys: tuple[str, ...] = ()) -> Schema:
-        """Return the `content`, by media type, of a body of the type `kind`: JSON, for a flat struct a form too;
-        components that it refers to are added.
+        """Return the `content`, by media type, of a body of the type `kind`: JSON; and, for a struct, a form of its
+        keys with plain values (text, number, boolean), if there are any and all required keys are among them.
+        Components that the content refers to are added.
 
         With required `keys`, the body is a component of its own, since they are the operation's and not the type's. The
         component is named after the operation `name`; after the type and its keys, such as `CodeBodyWithCode`, if

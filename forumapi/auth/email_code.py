@@ -131,12 +131,13 @@ class EmailCodeBackend(Backend):
         return outbox.is_possible(config)
 
     def verify(self, attempt: Attempt) -> Verified | None:
-        """Mail a code and a link, and return None; if the request brings a code or a link, use it up, with all others
-        of that address on this site, and return the e-mail address: with a code the one in the request, with a link the
-        one to which it was mailed.
+        """Mail a code and a link, and return None. If the request brings a link, or else a code, use that up, with all
+        others of that address on this site, and return the e-mail address: with a code the one in the request, with a
+        link the one to which it was mailed.
 
-        Raises Invalid for a malformed address or a secret of the browser that is missing, too short or too long,
-        TooMany after too many mails or tries, Unauthorized for a wrong, used or expired code or link.
+        Raises Invalid for a malformed address (with a link the request needs none), and for a client's secret of the
+        browser that is too short or too long, or missing beside a link; TooMany after too many mails or tries;
+        Unauthorized for a wrong, used or expired code or link, and for a link in another browser than asked for it.
         """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:

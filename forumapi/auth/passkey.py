@@ -1,7 +1,7 @@
 """Passkeys: sign-in with a key pair that a device keeps, and the registering of one (WebAuthn).
 
-The device itself asks for a finger, a face or a PIN, so that a passkey counts as both factors. It is good for one
-domain: the platform's, on all its sites, or a site's own domain, on that site only.
+The device itself asks for a finger, a face or a PIN, so that a passkey counts as both factors. A passkey is good for
+one domain: the platform's, on all its sites, or a site's own domain, on that site only.
 """
 
 from __future__ import annotations

@@ -163,8 +163,8 @@ FORGET = Query(
 
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Queue the comments and items that these events created or changed, to be checked; leave out comments in huddles,
-    events of an import, and what was held as it was written.
+    """Queue the comments and items that these events created or changed, to be checked; leave out huddles and the
+    comments in them, events of an import, and what was held as it was written.
     """
     written = {
         ItemRef(event.item_type, event.item_id): event.created

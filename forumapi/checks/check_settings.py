@@ -77,9 +77,10 @@ class CheckSettings(msgspec.Struct, kw_only=True):
 
     `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it (0: the first one);
     `domains`: links to these or their subdomains hold a text; `perHour`: more things of one author in an hour are held,
-    `rates` says otherwise for roles; `sameText`: a text that is on so many other sites is held. `stopForumSpam`: that
-    service is asked; `akismetKey`: the site's key, with which Akismet is asked. `onFailure`: PASS or HOLD, for a text
-    that a service could not judge. `beforeShown`: local checks judge in the transaction that writes.
+    `rates` says otherwise for roles; `sameText`: a text that was written on so many other sites within a day is held.
+    `stopForumSpam`: that service is asked; `akismetKey`: the site's key, with which Akismet is asked. `onFailure`: PASS
+    or HOLD, for a text that a service could not judge. `beforeShown`: local checks judge in the transaction that
+    writes.
     """
 
     firstPosts: int = 0

@@ -36,8 +36,8 @@ _PAUSED: Final = "it failed a moment ago"
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the HTTP client by which checks ask services: with https, and at public addresses alone; in the embedded
-    mode, or if `private_webhooks` is set, with http too, and at any address.
+    """Make the HTTP client by which checks ask services: with https, at the ports 80 and 443 of public addresses alone;
+    in the embedded mode, or if `private_webhooks` is set, with http too, and at any port and address.
     """
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=TIMEOUT_S)

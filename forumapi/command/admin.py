@@ -200,11 +200,11 @@ def create_site(
 
 
 def set_owner(tx: Transaction, key: str, address: str, operator: str = "") -> int:
-    """Make the user with this e-mail address, created if there is none, the owner of the site with the subdomain `key`;
-    return the id of their profile there, created if there is none.
+    """Make the user with this e-mail address, created if there is none, the owner of the live site with the subdomain
+    `key`; return the id of their profile there, created if there is none.
 
     `operator`: who runs the command, for the audit. The former owner keeps their profile and microcosms. Raises
-    NotFound if there is no such site, Invalid for a bad address.
+    NotFound if there is no such site or it is not live (`site_id`), Invalid for a bad address.
     """
     id = site_id(tx, key)
     person = User.find_or_create(tx, user.checked_email(address), is_verified=False)
@@ -355,8 +355,9 @@ def set_sign_in(
     """Turn the sign-in method `name` on or off (`is_enabled`) for the site with the subdomain `key`, or, if that is
     None, for all sites without settings of their own, and store its settings; return True if they are complete.
 
-    `settings`: values by name, URLs separated by commas; settings that are not given stay. `operator`: who runs the
-    command, for the audit. Raises Invalid for a bad value, NotFound for an unknown site or method.
+    `settings`: values by name, URLs separated by commas. Settings that are not given stay as they are stored there;
+    those of the platform are not copied to a site. `operator`: who runs the command, for the audit. Raises Invalid for
+    a bad value, NotFound for an unknown method and for a site that is unknown or not live.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id

@@ -288,8 +288,8 @@ def run(config: Config, *, is_open: bool = False) -> None:
     """Run the whole platform until SIGINT or SIGTERM, or until its terminal is closed. Raises RunError, EmbeddedError,
     MigrateError.
 
-    Settings without `environment` count as embedded. In embedded mode, where anybody signs in as anybody, it listens on
-    addresses of this machine alone, unless `is_open`.
+    Settings without `environment` count as embedded. In embedded mode, where anybody signs in as anybody, settings that
+    name an address which other machines can reach are a RunError, unless `is_open`.
     """
     if not config.environment:
         config = dataclasses.replace(config, environment="embedded")

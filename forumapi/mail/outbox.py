@@ -355,7 +355,8 @@ def list_all(
 
 def retry(tx: Transaction, *, mail_id: int | None = None, site_id: int | None = None) -> int:
     """Make mails that are dead, or still have to wait for more than LEASE_S after a failure, due now; return their
-    number. `mail_id`: that mail alone; `site_id`: mails of that site alone; None of either: no such limit.
+    number. The attempts of dead mails are counted from 0 again, those of others go on.
+    `mail_id`: that mail alone; `site_id`: mails of that site alone; None of either: no such limit.
     """
     return tx.run(RETRY, only=mail_id, site_id=site_id, lease_s=LEASE_S)
 

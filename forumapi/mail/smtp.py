@@ -113,8 +113,8 @@ def encode(message: Message) -> bytes:
 
 
 def _words(name: str, value: str) -> str:
-    """Encode the value of the header `name`: as one line if it is printable ASCII of at most _LONGEST characters, else
-    as encoded words (RFC 2047).
+    """Encode the value of the header `name`: as one line if it is printable ASCII of at most _LONGEST characters with
+    no "=?" (which begins an encoded word), else as encoded words (RFC 2047).
     """
     line = " ".join(value.split())
     return line if _is_plain(line) else _encoded(name, line)

@@ -155,8 +155,8 @@ class PortedProfile(PortedDocument, frozen=True, kw_only=True):
 
 
 class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
-    """Rights that a role gives in a forum; a missing one is not given. Those to edit and delete are for posts, those to
-    close and open for threads.
+    """Rights that a role gives in a forum; a missing one is not given. The rights to edit and delete are for posts,
+    those to close and open for threads.
     """
 
     can_view: bool = False

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 def count(app: Services, ctx: Context, handler: Handler) -> None:
     """Set `ctx.token` to the request's access token ("" for none), and count the request for the rate limit: by its
-    token if this process has accepted that lately, else by its address; a guest's also for the limits of the site's
-    plan and of crawlers.
+    token if this process has accepted that lately, else by its address; one without a token, unless
+    `handler.counts_as_call` is False, also for the limits of the site's plan and of crawlers.
 
-    Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a guest; Unauthorized for an Authorization header that is
-    no bearer token, and what `Handler.token` raises.
+    Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a request without a token; Unauthorized for an
+    Authorization header that is no bearer token, and what `Handler.token` raises.
     """
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):

@@ -45,9 +45,10 @@ class Located:
     known.
 
     `target`: what permission is asked on. `is_hidden`: the object, or something above it, is deleted or moderated.
-    `own_moderated`: it is moderated but not deleted, or was taken away with a statement of reasons, so that its author
-    may still GET it (C-09). `is_in_huddle`: it is a comment in a huddle, which nobody sees while it is hidden, neither
-    moderators nor the site's owner. `version`: the object's own version, which If-Match compares; 0 for none.
+    `own_moderated`: the object is moderated but not deleted, or was taken away with a statement of reasons, so that its
+    author may still GET it (C-09). `is_in_huddle`: the object is a comment in a huddle, which nobody sees while it is
+    hidden, neither moderators nor the site's owner. `version`: the object's own version, which If-Match compares; 0 for
+    none.
     """
 
     __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")

@@ -205,8 +205,8 @@ class Handler:
     def asked(self, ctx: Context) -> IdentityQuery:
         """Return the statement by which the caller is identified, with its parameters.
 
-        It may read more than the identity (`Identity.more`). An override must raise nothing, since it runs before all
-        checks.
+        The statement may read more than the identity (`Identity.more`). An override must raise nothing, since it runs
+        before all checks.
         """
         return self.identity
 

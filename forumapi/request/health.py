@@ -1,8 +1,8 @@
 """Health endpoints of a web process, for load balancers and operators: liveness, readiness, version, metrics.
 
-They are answered on any host, before a site is looked for; but `/api/v1/live` not on a host that may be a site's, where
-it is the address of live events. Details for operators (each dependency, times, versions of parts) are in answers on
-`admin_listen` alone. docs/operations.md shows the answers.
+The endpoints are answered on any host, before a site is looked for; but `/api/v1/live` not on a host that may be a
+site's, where it is the address of live events. Details for operators (each dependency, times, versions of parts) are in
+answers on `admin_listen` alone. docs/operations.md shows the answers.
 """
 
 from __future__ import annotations

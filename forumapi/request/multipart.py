@@ -68,8 +68,9 @@ def receive(
     """Read the body of the request `environ`, write its files into `folder`, and return them in the order of the body.
 
     `fields`: the values of other fields are appended here by name, in the order of the body; None: they are skipped.
-    Raises Invalid for a malformed body, an empty file, too many files or parts, and a field of `fields` that is too
-    long or not UTF-8; TooLarge beyond `limits`. What was written by then stays in `folder`.
+    Raises Invalid for a Content-Type that `boundary` refuses, a malformed body, an empty file, more than MAX_FILES
+    files or MAX_PARTS parts, and, unless `fields` is None, a field that is longer than MAX_FIELD bytes or not UTF-8;
+    TooLarge beyond `limits`. What was written by then stays in `folder`.
     """
     between = boundary(environ.get("CONTENT_TYPE", ""))
     length = environ.get("CONTENT_LENGTH") or ""

@@ -37,7 +37,8 @@ def apply(
     converted.
 
     `return=minimal`: 204, unless the answer holds a secret. `return=representation`: the document that the write made
-    or changed, read anew; `answer` if there is none. The header Preference-Applied says that the wish was met.
+    or changed, read anew; `answer` if there is none, or if reading it fails or is refused, which raises nothing here.
+    The header Preference-Applied says that the wish was met.
     """
     form = preferred(ctx.environ.get("HTTP_PREFER", ""))
     if not form or not isinstance(result, Data | Page | Done | Found):

@@ -1,6 +1,6 @@
 """Rate limit of all requests: a token bucket for each access token and each client address, in each process.
 
-It is approximate: a process allows its share of the limit. Limits of sign-ins and codes are exact, in rows that all
+The limit is approximate: a process allows its share of it. Limits of sign-ins and codes are exact, in rows that all
 nodes share (`models/access/rate_counters.py`).
 """
 

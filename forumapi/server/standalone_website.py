@@ -61,8 +61,8 @@ class WebsiteApplication:
     def overdue(
         self, environ: dict[str, Any], start_response: StartResponse, status: int
     ) -> Iterable[bytes] | None:
-        """Answer a request that exceeded the time limit by a page with `status`; return its body, as a WSGI application
-        does, here never None.
+        """Answer a request whose time limit is over with a page of the HTTP status `status`; return its body, as a WSGI
+        application does, here never None.
         """
         return self.website.overdue(environ, start_response, status)
 

@@ -113,8 +113,8 @@ class DigestItem(NamedTuple):
 
 
 def queue_due(tx: Transaction, now: datetime.datetime | None = None, limit: int = MOST) -> int:
-    """Take up to `limit` digests of all sites that are due: queue their mails, except to readers who have turned mail
-    off and on deleted sites, and set their next times. Return the number of queued mails.
+    """Take up to `limit` digests of all sites that are due: queue their mails, except those of deleted sites and those
+    to readers who have turned mail off, and set the next times of all. Return the number of queued mails.
 
     `now`: for tests; None: the database's time.
     """

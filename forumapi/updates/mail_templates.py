@@ -328,7 +328,7 @@ class CompiledTemplate:
         self, values: Mapping[str, str], text: Mapping[str, str], html: Mapping[str, str]
     ) -> RenderedMail:
         """Fill the template, from maps of values by name (without $). `values`: for all parts, plain or HTML-escaped
-        texts, each put on one line, and escaped in the HTML part.
+        texts; each is made one line of plain text, which is escaped once in the HTML part alone.
 
         `text` and `html`: further values for the part of that name alone, inserted as they are. A name without a value
         is left in the mail; the subject is cut to _SUBJECT_LENGTH characters.

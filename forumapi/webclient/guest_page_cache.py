@@ -22,7 +22,7 @@ MOST_AGE_S: Final = 300.0
 
 
 Key = tuple[str, str, str, str]
-"""Host, path, query and language of a page."""
+"""Host, path and query of a page, and its language, or "json" for an answer to a script."""
 
 
 class KeptPage(NamedTuple):

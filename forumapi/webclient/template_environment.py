@@ -217,8 +217,9 @@ def device(user_agent: str) -> str:
 
 
 def content(html: Any) -> Markup:
-    """Mark HTML that the API has sanitised as safe for a template; embedded frames, and pictures of other hosts, become
-    links; pictures without a source go. None is "".
+    """Mark HTML that the API has sanitised as safe for a template. Embedded frames become links, and so do pictures
+    whose source is anything but a path of this host, even a whole URL on it; pictures without a source are removed.
+    None is "".
 
     So no third party learns who reads a page. Code blocks can be reached by the keyboard.
     """

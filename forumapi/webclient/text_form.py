@@ -314,7 +314,8 @@ def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writ
     request, else the draft, else an empty form. Raises Failure as `draft_of` and `quote_of` do.
 
     `kind`: type of the thing with the id `item`, such as `conversation`; `has_draft` False: the API is not asked for a
-    draft. The page's query parameter `reply` names a comment to answer, `quote` one to answer and quote.
+    draft. The page's query parameter `quote` names a comment to answer and quote, `reply` one to answer alone; both
+    win over the draft's comment to answer, and `quote` over `reply`.
     """
     if visit.writing is not None:
         return visit.writing

@@ -76,8 +76,8 @@ class Unreachable(Exception):
 class InProcess:
     """Transport that calls the API's WSGI callable in this process, with an environ of its own for each call.
 
-    It passes on the peer's address and `X-Forwarded-For` of the visitor's request, so that the API trusts proxies by
-    its own settings.
+    A call passes on the peer's address and `X-Forwarded-For` of the visitor's request, so that the API trusts proxies
+    by its own settings.
     """
 
     def __init__(self, application: Wsgi) -> None:

@@ -197,8 +197,9 @@ class Visit:
 
     @property
     def base_url(self) -> str:
-        """Scheme and host of the site's pages, without a trailing slash: `webUrl` of the API's answer, else https if
-        the website is secure (`is_secure`), else http, and the host of this request. Raises Failure as `site` does.
+        """Scheme and host of the site's pages, without a trailing slash: `webUrl` of `site`; if the site has none, the
+        host of this request, with https if the website is secure (`is_secure`), else http. Raises Failure as `site`
+        does.
         """
         scheme = "https" if self.website.is_secure else "http"
         found: str = self.site.get("webUrl") or f"{scheme}://{self.host}"

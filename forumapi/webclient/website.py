@@ -214,9 +214,9 @@ class Website:
         _, visit.form, visit.files = parser.parse_from_environ(visit.environ)
 
     def _unknown(self, visit: Visit) -> Answer:
-        """Redirect an address that no view has to the one that the API knows for it, such as an old forum's; else
-        answer with a page of 404. Raises Failure from status 500 on, and for a host that is no site of the platform;
-        Moved for a site that has moved.
+        """Redirect a GET or HEAD of an address that no view has to the one that the API knows for it, such as an old
+        forum's; without one, and for other methods, answer with a page of 404. Raises Failure from status 500 on, and
+        for a host that is no site of the platform; Moved for a site that has moved.
         """
         if visit.method in ("GET", "HEAD"):
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path

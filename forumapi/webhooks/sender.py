@@ -70,8 +70,8 @@ _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
 
 
 def outbound(config: Config) -> Outbound:
-    """Make the HTTP client for requests to receivers, by the settings: https to public addresses alone; any address and
-    http in the embedded mode, or if `private_webhooks` is set.
+    """Make the HTTP client for requests to receivers, by the settings: https to public addresses alone, at any port;
+    http too, and at any address, in the embedded mode or if `private_webhooks` is set.
     """
     if config.is_embedded or config.private_webhooks:
         return Outbound(allowed=lambda _: True, ports=(), timeout_s=config.webhook_timeout_s)

@@ -36,7 +36,8 @@ def _number(name: str, text: str, default: int) -> int:
 
 def parse(limit: str, offset: str) -> Paging:
     """Parse the query parameters `limit` and `offset`; "", for an absent one, is DEFAULT_LIMIT and 0. Raises Invalid,
-    code WRONG_TYPE or OUT_OF_RANGE: `limit` is a multiple of STEP up to MAX_LIMIT, `offset` a multiple of `limit`.
+    code WRONG_TYPE unless both are whole numbers, OUT_OF_RANGE unless `limit` is a multiple of STEP from STEP to
+    MAX_LIMIT, and `offset` 0 or a multiple of `limit` up to 2,000,000,000.
     """
     size = _number("limit", limit, DEFAULT_LIMIT)
     if not 1 <= size <= MAX_LIMIT or size % STEP:

@@ -1,6 +1,6 @@
 """Scopes of tokens, `<resource>:read` and `<resource>:write`: which each operation needs, and their descriptions.
 
-They follow from the routing tables: an operation's resource is the first part of its address below /api/v1, so that a
+Scopes follow from the routing tables: an operation's resource is the first part of its address below /api/v1, so that a
 new address has scopes at once. The tables here hold the exceptions. Docs: docs/api/oauth.md.
 """
 

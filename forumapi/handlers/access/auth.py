@@ -159,7 +159,8 @@ def _revoke(ctx: Context) -> Result:
 
 class Auth0Body(Struct):
     """Body of POST /auth0 (platform 3.4): `ClientSecret` of an application that the operator registered, and, of the
-    site's Auth0 tenant, an authorization `Code`, or an `AccessToken` with its `TokenType`, Bearer.
+    site's Auth0 tenant, an authorization `Code`, or an `AccessToken` with its `TokenType`, Bearer; `Code` wins if both
+    are sent.
     """
 
     ClientSecret: str | UnsetType = UNSET

@@ -59,7 +59,7 @@ class ClientsHandler(Handler):
         """Register a client: `name`, `scopes`, and `redirectUris`, `deviceFlow` or both.
 
         The secret of a confidential client is in this answer and in no later one. 400 for a bad name, scope or redirect
-        URI, for neither redirect URI nor device flow, and beyond the clients that a site may have.
+        URI, for neither redirect URI nor device flow, and beyond the 50 clients that a site may have.
         """
         client, secret = OAuthClient.insert(
             ctx.writer,

@@ -43,8 +43,9 @@ _STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER
 
 
 class AttendeeBody(Body):
-    """Answer of a profile to an event (content 5.5). `waiting`: join the waiting list if all spaces are taken, which
-    counts as maybe until one is free. `profileId`: whose answer it is, read in a list of answers alone.
+    """Answer of a profile to an event (content 5.5). `waiting`, read with the answer yes: join the waiting list if all
+    spaces are taken, as a maybe until a space is free. `profileId`: the profile that answers, required in a list of
+    answers, also for the caller's own, and not read elsewhere.
     """
 
     profileId: int | UnsetType = UNSET

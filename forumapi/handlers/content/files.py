@@ -212,7 +212,7 @@ class FileHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The bytes of the file or generated avatar or, with `maxWidth` and `maxHeight`, of its thumbnail in that size,
         whole or one range of them; 404 if there is no such file or the caller may not see it, 400 for a size that is
-        not offered, 416 for a range beyond the end.
+        not offered, and for any size of a file that is no picture, 416 for a range beyond the end.
 
         307 where the store serves it at an address of its own.
         """

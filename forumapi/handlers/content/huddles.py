@@ -168,7 +168,8 @@ class HuddlesHandler(Handler):
         """Begin a huddle of the caller and the profiles in `participants`.
 
         Profiles that ignore the caller are silently left out. The same title again within 5 seconds leads to the huddle
-        that exists, unless the caller has left that. 404 for an unknown profile, 400 for more than 100 participants.
+        that exists, unless the caller has left that. 404 for an unknown profile, 400 for more than 100 participants,
+        the caller and the profiles that are left out counted.
 
         403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet. Answers 302 to the huddle.
         """
@@ -271,7 +272,8 @@ class ParticipantsHandler(Handler):
         """Add the sent profiles to the huddle, all or none; none is removed.
 
         Profiles that ignore the caller are silently left out. 403 for a confidential huddle, 404 for an unknown
-        profile, 400 for more than 100 participants. Answers 302 to the huddle.
+        profile, 400 for more than 100 sent profiles, and if the huddle would have more than 100 participants, the
+        profiles that are left out counted. Answers 302 to the huddle.
         """
         huddle = ctx.located_as(LockedHuddle).required()
         huddle.add(ctx.writer, ctx.author, _profile_ids(sent))

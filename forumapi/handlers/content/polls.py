@@ -70,7 +70,8 @@ class PollHandler(ItemHandler):
         """Change the poll, or move it to another microcosm; keys that are not sent stay, meta.editReason is required.
 
         If `choices` is sent, a stored choice whose id is not among them is removed, with its votes. 400 if the poll is
-        to allow one choice only and somebody has voted for several. Answers 302 to the poll.
+        to allow one choice only and somebody has voted for several, and if `named` is to change and anybody has voted.
+        Answers 302 to the poll.
         """
         poll = item_base.required(ctx, Poll)
         change = item_base.change(ctx, sent)

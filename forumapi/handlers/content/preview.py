@@ -62,7 +62,8 @@ class PreviewHandler(Handler):
     def post(self, ctx: Context, sent: PreviewBody) -> Result:
         """The Markdown as HTML, with mentions and embeds, and with links that are not shortened; stores nothing.
 
-        403 where the caller could not post it.
+        403 without the right to write there, and for a comment on a closed item unless the caller moderates the item;
+        a microcosm may be closed.
         """
         target = ctx.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)

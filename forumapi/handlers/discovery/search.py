@@ -75,7 +75,8 @@ class SearchHandler(Handler):
         e-mail addresses by name, else the latest active first, unless `sort` is sent.
 
         `ignored` in the answer lists the parts of the query that could not be used; a query without anything to search
-        for has no `results`. 503 for a query that takes too long.
+        for has no `results`. A search for words that takes longer than this installation allows is answered with the
+        objects found until then, and `partial` is true. 503 if the database gives a query up, which took too long.
         """
         ctx.check_paging()
         began = time.monotonic()
@@ -109,8 +110,8 @@ class SearchHandler(Handler):
         return Page(0, _stamp(ctx, who, document, found, rest), build)
 
     def _find(self, ctx: Context, who: Viewer, asked: ParsedSearch) -> SearchResult:
-        """Search for what `asked` describes, as `who` sees the site. Raises Unavailable, code 24, beyond the time
-        limit.
+        """Search for what `asked` describes, as `who` sees the site; beyond `search_time_limit_ms` the result for words
+        is partial. Raises Unavailable, code 24, if the database cancels the statement.
         """
         try:
             if asked.emails:

@@ -57,10 +57,10 @@ class PushSubscriptionsHandler(Handler):
     def post(self, ctx: Context, sent: PushBody) -> Result:
         """Store a subscription of this browser or app, in place of any other with the same endpoint, whosever that is.
 
-        It ends with the token of this request.
+        The subscription ends with the token of this request.
 
-        403 for a token without the scope to read updates; 400 for an endpoint or key of a wrong form, and for too many
-        subscriptions. Answers 302 to the list of subscriptions.
+        403 for a token without the scope to read updates; 400 for an endpoint or key of a wrong form, and beyond the 10
+        subscriptions that one person may have on a site. Answers 302 to the list of subscriptions.
         """
         granted = ctx.identity.scopes
         if granted is not None and _READS not in granted:

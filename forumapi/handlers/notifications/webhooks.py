@@ -63,7 +63,7 @@ class SecretBody(Struct):
 
 class ReplayBody(Struct):
     """Body that selects deliveries to repeat: `id`, one dead letter; or all dead letters from the cursor `first` to
-    `last`.
+    `last`, which are not read if `id` is sent.
 
     `everything`: all events from `first` to `last`, delivered or not.
     """
@@ -92,8 +92,8 @@ class WebhooksHandler(Handler):
     def post(self, ctx: Context, sent: WebhookBody) -> Result:
         """Register a webhook, which is sent the events from now on; its secret is in this answer and in no later one.
 
-        400 for a `url` that no delivery may be sent to; 403 for types of things that the token may not read, and beyond
-        the webhooks of the site's plan.
+        400 for a `url` that no delivery may be sent to, and beyond the 20 webhooks that a site may have; 403 for types
+        of things that the token may not read, and beyond the webhooks of the site's plan.
         """
         settings = _settings(ctx, sent, None)
         _reach(ctx, settings.url)

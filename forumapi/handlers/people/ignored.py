@@ -47,7 +47,7 @@ def _insert(ctx: Context, things: Sequence[Ignore], *, place: str = "") -> None:
     """Let the caller ignore all of these objects, or none.
 
     `place`: name of the list in errors, "" for a single object. Raises NotFound for an object that the caller may not
-    read (P-37), Invalid for the caller's own profile and beyond the number that one profile may ignore.
+    read (P-37), Invalid for the caller's own profile, and if the caller would ignore more than `ignore.MOST` objects.
     """
     for number, thing in enumerate(things):
         if thing == (itemtypes.PROFILE, ctx.identity.profile_id):
@@ -88,7 +88,7 @@ class IgnoredHandler(Handler):
     def put(self, ctx: Context, sent: IgnoreBody) -> Result:
         """Ignore an object that the caller may read, else 404; nothing changes if it is ignored already.
 
-        400 for the caller's own profile, and beyond the number that one profile may ignore.
+        400 for the caller's own profile, and beyond the 1,000 objects that one profile may ignore.
         """
         _insert(ctx, [_named(sent)])
         return Done()
@@ -107,7 +107,9 @@ class IgnoredBatchHandler(Handler):
 
     @needs(LOGIN, body=list[IgnoreBody])
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
-        """Ignore up to 100 objects; 404, and none is ignored, if the caller may not read one of them."""
+        """Ignore up to 100 objects. None is ignored, and the answer is 404, if the caller may not read one of them, or
+        400, if one is the caller's own profile or the caller would ignore more than 1,000.
+        """
         _insert(ctx, _several(sent), place="body")
         return Done()
 

@@ -198,7 +198,8 @@ class ProfileHandler(Handler):
     def put(self, ctx: Context, sent: ProfileBody) -> Result:
         """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are.
 
-        For the profile itself and the site's owner. Answers 302 to the profile.
+        For the profile itself and the site's owner. 400 for a value that does not fit, and for a new name that is
+        reserved, taken or looks like another's. Answers 302 to the profile.
         """
         now = _locked(ctx)
         name = now.name

@@ -148,9 +148,9 @@ class SiteImportHandler(SiteSettingHandler):
         """Upload a dump as a form, and begin its plan in the background; nothing is loaded by that.
 
         It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one. The dump takes the place of the one before; an import with the same title goes on with the new
-        dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a day, or as
-        many as the site's plan allows. The owner gets a mail. The answer is 202.
+        who have one, else 400. The dump takes the place of the one before; an import with the same title goes on with
+        the new dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a
+        day, or as many as the site's plan allows. The owner gets a mail. The answer is 202.
         """
         request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)

@@ -64,7 +64,8 @@ class SiteDeletionHandler(SiteSettingHandler):
         this back.
 
         It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one. The owner gets a mail now, a week before the deletion, and after it. Answers 302 to the deletion.
+        who have one, else 400. The owner gets a mail now, a week before the deletion, and after it. Answers 302 to the
+        deletion.
         """
         author = ctx.author
         _check_proof(ctx, given(sent.secondFactor, ""))
@@ -111,8 +112,8 @@ class SiteStateHandler(Handler):
 
         `read-only`: nothing is written; `suspended`: nobody gets in but its owner, who may export it; `export-window`:
         the same for 30 days, then it is deleted; `active` ends each of them. `export-window` needs a sign-in within the
-        last ten minutes, else 403 with code 26, and the second factor of operators who have one. 409 once the site's
-        deletion has begun. Answers 302 to the state.
+        last ten minutes, else 403 with code 26, and the second factor of operators who have one, else 400. 409 once the
+        site's deletion has begun. Answers 302 to the state.
         """
         check_admin(ctx)
         site_id = ctx.args["item"].id

@@ -36,8 +36,8 @@ def lock_named(ctx: Context) -> LocatedSite:
     """Lock the site that the address names, on the platform's host, until the transaction ends.
 
     Raises NotFound for an unknown site, and for one that is deleted, suspended or in its export window unless the
-    caller's user owns it (P-14); SiteReadOnly, SiteSuspended or SiteClosing for one of the caller's that its state
-    holds back, and for a read-only one of anybody's.
+    caller's user owns it (P-14). Raises SiteReadOnly for a read-only site, whoever owns it; SiteSuspended or
+    SiteClosing for a site of the caller's user that is suspended or in its export window.
     """
     locked = Site.lock(ctx.writer, ctx.args["item"].id)
     if locked is None or (locked.is_deleted and not is_users(ctx, locked.owner_user_id)):
@@ -103,8 +103,8 @@ def find_for_operators(ctx: Context) -> Site:
 
 
 def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = None) -> None:
-    """Check that a token with limited scopes sets no other Auth0 tenant by the body `sent` than `stored` has, the
-    site's present settings (None: a new site, with none); nothing is checked for a caller with all scopes.
+    """Check that a token with scopes sets no other Auth0 tenant by the body `sent` than `stored` has, the site's
+    present settings (None: a new site, with none); nothing is checked for a token without scopes, which is unlimited.
 
     Raises InsufficientScope: through a provider of its own choice the token's program could sign in as the owner.
     """

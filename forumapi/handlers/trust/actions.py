@@ -155,8 +155,8 @@ class ActionsHandler(Handler):
         the caller sends it within 15 minutes.
 
         Up to 250 targets are changed before the answer, more in the background. To carry the action out also decides
-        the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has its lease. 403 for
-        callers who moderate nothing.
+        the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has its lease. For a
+        ticket 409 if it is used or too old, 404 if it is another caller's. 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):

@@ -28,7 +28,7 @@ _MOST_TEXT = 2_000
 
 
 class AppealBody(Body):
-    """Text of a new appeal, or of a message in one."""
+    """Text of a new appeal, or of a message in one: 1 to 2,000 characters, 400 for any other length."""
 
     text: str | UnsetType = UNSET
 
@@ -151,8 +151,8 @@ class AppealMessagesHandler(Handler):
 
 
 class AppealDecisionBody(Body):
-    """Decision on an appeal: its outcome, `granted` or `refused`, and a text for the profile that made it, which may
-    not be empty.
+    """Decision on an appeal: its outcome, `granted` or `refused`, and a text of 1 to 2,000 characters for the profile
+    that made the appeal.
     """
 
     outcome: Annotated[str, closed((GRANTED, REFUSED))] | UnsetType = UNSET

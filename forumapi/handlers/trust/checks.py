@@ -38,9 +38,9 @@ class ChecksBody(Body):
 
     `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it, null turns that
     off; `domains`: links to these hold a text; `perHour`: more things of one author in an hour are held, `rates` says
-    otherwise for roles; `sameText`: a text that is on so many other sites is held. `onFailure`: what becomes of a text
-    that a service could not judge, `hold` or, as when absent, `pass`; `beforeShown`: local checks judge before others
-    see a text.
+    otherwise for roles; `sameText`: a text that was written on so many other sites within a day is held. `onFailure`:
+    what becomes of a text that a service could not judge, `hold` or, as when absent, `pass`; `beforeShown`: local
+    checks judge before others see a text.
     """
 
     firstPosts: int | UnsetType = UNSET

@@ -58,11 +58,11 @@ LIMIT = Param("limit", int, "Entries of a page: a multiple of 5 up to 250, 25 by
 
 
 class ReportBody(Body):
-    """Report as a client sends it: the object, the kind of report, and a text.
+    """Report as a client sends it: the object, the kind of report, and a text of up to 2,000 characters.
 
     `kind`: one of the site's kinds, `other` when absent; `category`: of the Digital Services Act, by default that of
-    the kind. `goodFaith`: required to be true for a report of illegal content. `shownIds`: ids of comments to show to
-    moderators, in the huddle of the comment that is reported.
+    the kind. A report of the kind `illegal` requires a `text`, and `goodFaith` to be true. `shownIds`: ids of comments
+    to show to moderators, in the huddle of the comment that is reported.
     """
 
     itemType: Annotated[str, closed_types(REPORTABLE)] | UnsetType = UNSET
@@ -136,8 +136,9 @@ class _Words(NamedTuple):
 
 
 def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
-    """Return the kind, category and text of a report, checked. Raises Invalid for a bad one of these, and without good
-    faith where it is required: for illegal content, and with `is_guest` always.
+    """Return the kind, category and text of a report, checked. Raises Invalid for a bad one of these, for a report of
+    illegal content without text, and without good faith where it is required: for illegal content, and with `is_guest`
+    always.
     """
     name = body.given(sent.kind, "other")
     kinds = {kind.name: kind for kind in site_report_kinds.find(ctx.reader, ctx.site.id)}
@@ -187,8 +188,8 @@ class ReportsHandler(Handler):
         A second report of the same object leads to the caller's first, or is 409 if the first names nobody any more,
         since its reporter's data was erased. 403 for an object that the caller may not read;
         also for one that never existed, but 404 if a profile was named or the caller is the site's owner; 404 for a
-        hidden object, 400 for the caller's own. 429 beyond the reports that one profile may make in a day. Answers 302
-        to the report.
+        hidden object, 400 for the caller's own. 429 beyond the 100 reports that one profile may make in a day. Answers
+        302 to the report.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
@@ -242,8 +243,9 @@ class GuestReportsHandler(Handler):
         day.
 
         403 for callers who are signed in, and for an object that guests may not read, 404 for a hidden one; 501 where
-        no mail is sent; 400 for a report of something illegal without a name, except about child abuse; 429 beyond the
-        day's reports of an address or network. An address from which mail bounced gets none; the answer is the same.
+        no mail is sent; 400 for a report of something illegal without a name, except about child abuse; 429 beyond 5
+        reports of one address or 20 of one network in a day. An address from which mail bounced gets none; the answer
+        is the same.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

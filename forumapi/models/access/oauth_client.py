@@ -168,7 +168,7 @@ class OAuthClient(Struct, frozen=True):
         """Register a client of the author's site, and lock the site's row before; return the client and its secret, ""
         for a public client, which `is_confidential` False makes.
 
-        Raises Invalid beyond the number of clients that a site may have.
+        Raises Invalid for a site that has MOST_CLIENTS.
         """
         # The site's lock makes registrations take turns, so that the limit holds.
         lock_for_update(tx, author.site_id)

@@ -139,6 +139,7 @@ def permission_targets(
     by (type, id), with one statement at most.
 
     `exists` is True also for a huddle in which `principal` does not participate, unlike that of permission_target.find.
+    Of profiles and items `version` is 0 and `others_wrote` of the target True, since neither is read.
     """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], PermissionTarget] = {}

@@ -372,9 +372,9 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
     locked the event and loaded its details.
 
     Answers equal to the stored ones change nothing. A yes that waits for a space is stored as a maybe; a space that
-    becomes free goes to the profile that has waited longest; a profile that says yes gets a watcher of the event.
-    Raises Invalid (code 18) if there is no space left for a yes that does not wait, NotFound for a profile that is not
-    of this site.
+    becomes free goes to a later yes of `rsvps`, or else, as `promote_waiting` says, to the profile that has waited
+    longest; a profile that says yes gets a watcher of the event. Raises NotFound for a profile that is not of this
+    site, else Invalid (code 18) if there is no space left for a yes that does not wait.
     """
     site_id, me = author[:2]
     key = {"site_id": site_id, "event_id": event.id}

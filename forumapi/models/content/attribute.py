@@ -138,7 +138,8 @@ def checked_value(value: object, field: str) -> Value:
     letters if it is all in capitals, and HTML-escaped, or as a date if it is a calendar date of the form YYYY-MM-DD; a
     number or boolean unchanged.
 
-    Raises Invalid, which names `field`, for another type, an empty string and one over MAX_STRING characters.
+    Raises Invalid, which names `field`, for another type, and for a string that is then empty or over MAX_STRING
+    characters, counted before the escaping.
     """
     if isinstance(value, (bool, int, float)):
         return value

@@ -116,8 +116,8 @@ class Bookmark:
         limit: int,
     ) -> list[Self]:
         """Return up to `limit` bookmarks of the profile `me` with ids below `before`, newest first, of things in the
-        microcosms with the ids `readable`, on profiles, or in the huddles of `me`, without deleted and moderated
-        things.
+        microcosms with the ids `readable`, on profiles, or in the huddles of `me`, without things that are deleted or
+        moderated, and comments on items that are.
 
         `kinds`: types of things that may be shown; for a comment the type of its item or profile must be among them
         too.

@@ -63,9 +63,9 @@ def one(tx: Reader, site_id: int, event_id: int) -> list[Row]:
 def of_microcosms(
     tx: Reader, site_id: int, microcosm_ids: Sequence[int], ignored: Sequence[int]
 ) -> list[Row]:
-    """Return events in these microcosms, without hidden events and those with the ids `ignored`, as rows for `entry`:
-    those that have not begun, the next first, then those that have, the latest first. At most MAX_EVENTS are returned,
-    none of which began more than DAYS_BACK days ago.
+    """Return events with a time in these microcosms, without hidden events and those with the ids `ignored`, as rows
+    for `entry`: those that have not begun, the next first, then those that have, the latest first. At most MAX_EVENTS
+    are returned, none of which began more than DAYS_BACK days ago.
     """
     return tx.rows(
         PLACE,

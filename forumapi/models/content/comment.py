@@ -339,8 +339,9 @@ class Comment:
         With the comment the author gets a watcher of the parent, and the author's draft there is deleted. `id` is set
         in both cases: to that of the new comment, or of the earlier one; all other fields only for a new one.
         `in_reply_to` is stored only if it is the id of a visible comment on the same parent, and becomes 0 otherwise.
-        Raises TooMany if the author has written `per_minute` comments within a minute (0: no limit). `may_be_held`: the
-        transaction may hide the comment next, so the counters of its microcosm are locked before those of its author.
+        Raises TooMany if there is no such earlier comment, and the author has written `per_minute` comments on the site
+        within a minute (0: no limit). `may_be_held`: the transaction may hide the comment next, so the counters of its
+        microcosm are locked before those of its author.
         """
         site_id, me, ip = author[:3]
         parent, item = self.parent, self.parent.item
@@ -430,9 +431,9 @@ class Comment:
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
         """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values, and record that even if
-        nothing changes. If this hides or shows the comment, the author's counters are adapted, and those of the item
-        and its microcosm, with the item's last activity; or for a comment on a profile, which one is shown as its
-        biography, the newest visible one.
+        nothing changes. If this hides or shows the comment, the author's counters are adapted; for a comment on an item
+        also the item's counters and last activity, and the counters of its microcosm if the item is visible; for a
+        comment on a profile the profile's biography, which is the newest visible comment on it.
         """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 

@@ -140,10 +140,11 @@ DETAIL: Final = Kind("comment.detail/4", _load_details)
 class CommentRow(NamedTuple):
     """Row of a comment in a page statement: ids and versions of all that its summary shows.
 
-    Fields are in the order of COLUMNS. `is_unread`: the viewer has not read the comment. `in_reply_to` is 0 for no
-    reply; `reply_author_id` and `reply_author_name`, of the comment replied to, are 0 and "" unless that comment is
-    neither deleted nor moderated and has the same parent; the name is HTML-escaped. `reactions`: JSON, number by name
-    of the reaction; None without any.
+    Fields are in the order of COLUMNS. `editor_id`: profile that wrote the current revision, of an unedited comment the
+    author. `is_unread`: the viewer has not read the comment. `in_reply_to` is 0 for no reply; `reply_author_id` and
+    `reply_author_name`, of the comment replied to, are 0 and "" unless that comment is neither deleted nor moderated
+    and has the same parent; the name is HTML-escaped. `reactions`: JSON, number by name of the reaction; None without
+    any.
     """
 
     id: int
@@ -271,8 +272,8 @@ class CommentRights(NamedTuple):
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
     def members(self, row: CommentRow) -> bytes:
-        """Render, as JSON with a leading comma, the members `reacted`, `bookmarked` and `permissions` of a comment's
-        `meta`, which depend on the viewer.
+        """Render, as JSON with a leading comma, the members of a comment's `meta` that depend on the viewer: `reacted`
+        and `bookmarked`, each only if the viewer did so, and `permissions`.
         """
         can = evaluator.as_json(self.own if row.author_id == self.me else self.others)
         names = self.reacted.get(row.id)
@@ -450,7 +451,8 @@ PAGE = Query(
 
 
 class CommentPage(NamedTuple):
-    """Comment with the comment that it replies to and its oldest 250 replies, oldest first, without hidden replies.
+    """Comment with the comment that it replies to and its oldest 250 replies, oldest first, without replies that are
+    hidden or moved elsewhere.
 
     `replied_to` None: no reply, or to a comment that is hidden or moved elsewhere; `microcosm_id`: that of the item, 0
     for a huddle or profile; `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer

@@ -135,8 +135,8 @@ class Draft:
     def page(
         cls, tx: Reader, site_id: int, principal: Principal, at: Paging
     ) -> tuple[int, list[Self]]:
-        """Return the number of the caller's drafts and the page `at` of them, newest first, without those in huddles if
-        `principal` sees no huddles.
+        """Return the number of the caller's drafts and the page `at` of them, by the time at which each was first
+        saved, latest first. If `principal` sees no huddles, drafts in huddles are neither counted nor returned.
         """
         rows = tx.rows(
             PAGE,
@@ -152,8 +152,8 @@ class Draft:
         """Store the draft with `content`. The field `version`, which saving does not move, must be that of the stored
         draft, 0 to make a new one.
 
-        Raises Conflict (409) if another version is stored, TooLarge over MAX_BYTES, and Invalid for content nested too
-        deeply and for a new draft of a profile that has MAX_DRAFTS.
+        Raises Conflict (409) if another version is stored, and if none is while `version` is not 0; TooLarge over
+        MAX_BYTES, and Invalid for content nested too deeply and for a new draft of a profile that has MAX_DRAFTS.
         """
         try:
             data = dumps(content)

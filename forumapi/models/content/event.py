@@ -203,7 +203,9 @@ def checked(sent: Any, before: EventDetails) -> EventDetails:
     latitude and a longitude that are both 0 are no place. The status becomes upcoming if the event then has a date,
     else proposed, whatever it was before; `is_over` becomes False.
 
-    Raises Invalid for the first bad field.
+    Raises Invalid for the first bad field: a time that `wall_clock` or `instant` refuses, an event that ends after the
+    year 9999, a zone that `zone` refuses, a latitude or longitude beyond 90 or 180 degrees, a place over MAX_PLACE
+    characters, counted before the escaping, a duration or limit over 2^31 - 1, a negative limit.
     """
     when_local = before.when_local
     if not isinstance(sent.when, UnsetType):

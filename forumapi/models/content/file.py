@@ -133,8 +133,8 @@ class Quota(NamedTuple):
     check_site: Callable[[int], None] = lambda _: None
 
     def check(self, site_bytes: int, profile_bytes: int) -> None:
-        """Raise TooLarge if the stored bytes of the site or of the profile are above their limits, PlanLimit if the
-        site's are above its plan's.
+        """Raise PlanLimit if the stored bytes of the site are above its plan's limit, else TooLarge if those of the
+        site or of the profile are above theirs.
         """
         self.check_site(site_bytes)
         for limit_mb, used, whose in (
@@ -275,8 +275,8 @@ def visibility(
     tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
 ) -> FileVisibility:
     """Return the visibility of a file that is not open: whoever may read one of this site's comments with the file may
-    see it, a hidden comment counting for its moderators alone. Of comments that differ in what permission depends on,
-    at most MAX_PLACES are looked at.
+    see it, but a comment that is hidden, or whose item or microcosm is, counts for its moderators alone. Of comments
+    that differ in what permission depends on, at most MAX_PLACES are looked at.
 
     Call it also for a hash without a file, so that the time taken does not reveal that there is none.
     """

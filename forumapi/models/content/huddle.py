@@ -154,8 +154,9 @@ class Huddle(Item):
         began one with the same title within `window_s` seconds, and has not left that one.
 
         `id` is set in both cases: to that of the new huddle, or of the earlier one. Participants who ignore the author
-        are left out. Raises NotFound for an unknown profile, Invalid for too many participants. `may_be_held` changes
-        nothing: no rule and no check looks into huddles.
+        are left out. Raises NotFound for an unknown profile, Invalid if the huddle would have more than
+        MAX_PARTICIPANTS participants, those left out counted. `may_be_held` changes nothing: no rule and no check looks
+        into huddles.
         """
         site_id, me = author[:2]
         tx.rows(SERIALISE, key=f"{site_id}:{itemtypes.HUDDLE}:{me}:{self.title}")
@@ -181,8 +182,8 @@ class Huddle(Item):
         """Add the profiles `wanted` to the locked huddle, beside its present participants; those who ignore the author
         are left out.
 
-        Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid for too many
-        participants; then none is added.
+        Raises Forbidden for a confidential huddle (C-37), NotFound for an unknown profile, Invalid if `wanted` has, or
+        the huddle would have, more than MAX_PARTICIPANTS profiles, those left out counted; then none is added.
         """
         site_id, me = author[:2]
         row = tx.row(STATE, site_id=site_id, item_id=self.id)
@@ -203,7 +204,8 @@ class Huddle(Item):
         """Return the ids in `wanted` to be added, ascending, without participants and without profiles that ignore the
         author (C-40). `present`: number of participants.
 
-        Raises NotFound for an unknown profile, Invalid for too many.
+        Raises NotFound for an unknown profile, Invalid if `wanted` has more than MAX_PARTICIPANTS ids, or `present` and
+        the new ones, those left out for ignoring the author among them, are more.
         """
         if not wanted:
             return []

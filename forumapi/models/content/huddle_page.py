@@ -559,7 +559,7 @@ class Participants(NamedTuple):
 def participants(
     tx: Reader, site_id: int, id: int, me: int, at: Paging, *, one: int | None = None
 ) -> Participants | None:
-    """Read the page `at` of a huddle's participants, or of them only the profile `one`.
+    """Read the page `at` of a huddle's participants, or of them only the profile `one`, which the first page holds.
 
     None if the huddle doesn't exist, or the profile `me` does not participate in it. If `one` does not participate,
     `versions` is empty and `total` still counts all.

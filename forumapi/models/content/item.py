@@ -273,7 +273,8 @@ class Item:
         self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str | None
     ) -> None:
         """Set those flags of the locked item that `flags` has, by name: `is_sticky`, `is_open`, `is_deleted`,
-        `is_moderated`; others stay. If this hides or shows the item, counters are adapted.
+        `is_moderated`; others stay. If this hides or shows the item, the counters of its microcosm are adapted, and for
+        a conversation those of its author.
 
         `reason`: the edit reason; None: the item is not marked as edited.
         """

@@ -345,7 +345,7 @@ def checked(sent: Any, before: PollDetails, *, is_new: bool = False) -> PollChan
     empty `pollCloses` removes the time.
 
     `is_new`: question and choices are required, and `pollCloses` must be in the future. Raises Invalid for the first
-    bad field.
+    bad field, such as a `named` that differs once somebody has voted.
     """
     question = before.question
     if is_new or not isinstance(sent.question, UnsetType):
@@ -439,8 +439,8 @@ class Poll(Item):
 
     def update(self, tx: Transaction, author: Author, change: ItemChange) -> None:
         """Store the title, microcosm and edit reason of `change` as Item.update does, and this object's `details`, in
-        the locked poll; votes for removed choices are dropped. Raises Invalid if the poll is to allow one choice only
-        and somebody has voted for several.
+        the locked poll; votes for removed choices are dropped. Raises Invalid if the poll allowed several choices and
+        is to allow one only, and a ballot that is left names several.
         """
         super().update(tx, author, change)
         assert self.details is not None
@@ -470,8 +470,8 @@ class Poll(Item):
         withdraw the ballot. An event of `author`'s site, which names no voter, goes to the event log. Nothing is
         written if the ballot names these choices already.
 
-        Raises Invalid for an unknown or repeated choice, and for several in a poll that allows one; with code 17 if the
-        poll is closed, or its item is closed and not `is_moderator`.
+        Raises Invalid, with code 17, if the poll is closed, or its item is closed and not `is_moderator`, even if
+        nothing would be written; else for an unknown or repeated choice, and for several in a poll that allows one.
         """
         site_id = author.site_id
         details = read_details(tx, site_id, self.id, user_id)

@@ -158,8 +158,9 @@ def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
     """Return the kinds of reactions that a site is to have, in the order sent, their texts without tags, line breaks
     and unprintable characters, and HTML-escaped.
 
-    Raises Invalid with position and field for a bad or repeated name and for a text that is empty or too long; also for
-    too many.
+    Raises Invalid with position and field for a name that is repeated or not 1 to 30 of a to z, 0 to 9, _ and -, and
+    for a text that does not have 1 to MAX_TEXT characters, counted before the escaping; without them for more than
+    MAX_KINDS kinds.
     """
     if len(sent) > MAX_KINDS:
         raise Invalid("", f"A site has at most {MAX_KINDS} reactions")

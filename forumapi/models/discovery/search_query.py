@@ -265,7 +265,8 @@ class _Sent(NamedTuple):
 
 def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSearch:
     """Parse the search in the parameters of a query string; never raises. `now`: the time from which relative dates
-    count; `is_owner`: the caller owns the site, and so may search by e-mail address.
+    count; `is_owner`: the caller owns the site, and so may search by e-mail address. Of a key that takes one value,
+    such as `sort`, the first pair in `q` counts, or else the first parameter.
     """
     asked = ParsedSearch()
     q = next((value for key, value in pairs if key == "q"), "")
@@ -282,7 +283,7 @@ def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSear
         for key, value in pairs
         if key in _KEYS and not _CONTROL.search(value)
     ]
-    # The last one counts of what can be said once: fragments win.
+    # Of what can be said once the first parameter counts, and the first fragment before it.
     first: dict[str, _Sent] = {}
     for one in sent:
         first.setdefault(one.key, one)

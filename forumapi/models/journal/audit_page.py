@@ -251,8 +251,8 @@ def of_site(
 
 def of_person(tx: Reader, site_id: int, me: int, before: int, limit: int) -> list[ListedEntry]:
     """Return up to `limit` entries of what the profile `me` did, and of what others did to `me` or to things of `me`,
-    newest first; of the latter without private ones and actions whose verb is not in VERBS. All are older than the
-    entry with the id `before` (NEWEST: from the newest on); [] if that entry is gone.
+    newest first; of the latter without private ones, and without actions that have a verb which is not in VERBS. All
+    are older than the entry with the id `before` (NEWEST: from the newest on); [] if that entry is gone.
     """
     rows = tx.rows(OF_PERSON, site_id=site_id, me=me, before=before, limit=limit, verbs=VERBS)
     return [ListedEntry(*row) for row in rows]

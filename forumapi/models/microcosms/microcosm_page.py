@@ -140,11 +140,11 @@ class MicrocosmHead(NamedTuple):
     microcosms and ignore the same items here.
 
     `author_version` and `editor_version`: those of the profiles; `editor_id` 0 and `edited` None: it was never edited;
-    `item_total` and `sticky_total`: numbers of items, and of sticky ones among them, that such callers see; `total`:
-    entries of the whole list. On the page are `items` with `times`, in the same order, and the child microcosms with
-    the ids `sticky` and `others`, found in `children` by id. SQL arrays for `_viewer`: `keys`, id * 32 + type of the
-    items and microcosms whose read marks count; `typed`, the same of the items with details; `commented`, ids of the
-    items with comments. `stamp`: hash of all that is shown.
+    `item_total` and `sticky_total`: numbers of conversations and events, and of sticky ones among them, that such
+    callers see; `total`: entries of the whole list. On the page are `items` with `times`, in the same order, and the
+    child microcosms with the ids `sticky` and `others`, found in `children` by id. SQL arrays for `_viewer`: `keys`, of
+    the items and microcosms whose read marks count, each id * 32 + type; `typed`, the same of the items with details;
+    `commented`, ids of the items with comments. `stamp`: hash of all that is shown.
     """
 
     id: int
@@ -184,8 +184,8 @@ class MicrocosmViewer(NamedTuple):
     `all_read`: time up to which the member has marked all of the site as read; `send_email` and `send_sms` None: the
     microcosm is not followed; `marks`: read marks of items and microcosms on the page, by id * 32 + type; `mine`: the
     member's part of items' details, by item id; `new`: numbers of comments that are new to the member, by item id, of
-    the page's items that have some; `has_unread`: anything in the microcosm is unread, None: not looked
-    for.
+    the page's items that have some; `has_unread`: a conversation or event in the microcosm, or in or below a child that
+    is not on the page, is unread, None: not looked for.
     """
 
     all_read: datetime.datetime | None = None
@@ -228,9 +228,9 @@ class MicrocosmScope(NamedTuple):
 
 class MicrocosmView(NamedTuple):
     """Page of a microcosm, with its viewer's part, None for a guest. `unread_items`: a flag for each of the head's
-    items, in the same order; `unread_children`: ids; `is_unread`: anything in or below the microcosm is unread.
-    `latest`, by the id of a child whose latest item the viewer ignores: its latest item that the viewer does not
-    ignore, NO_ITEM for none.
+    items, in the same order; `unread_children`: ids; `is_unread`: a conversation or event in or below the microcosm is
+    unread. `latest`, by the id of a child whose latest item the viewer ignores: its latest item that the viewer does
+    not ignore, NO_ITEM for none.
     """
 
     head: MicrocosmHead

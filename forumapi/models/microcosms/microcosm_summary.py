@@ -326,8 +326,9 @@ def unread(
     listable: ReadableMicrocosms,
     tops: Sequence[int],
 ) -> set[int]:
-    """Return the ids in `tops` of microcosms in or below which, in `listable` ones, there is something that the profile
-    `me` has not read (discovery 7.3). `ignored`: ids of items that don't count.
+    """Return the ids in `tops` of microcosms in or below which, in `listable` ones, there is a conversation or event
+    that the profile `me` has not read (discovery 7.3); polls don't count. `ignored`: ids of items that don't count
+    either.
     """
     ids, owners, _ = subtrees(tree, listable, [(top, top) for top in tops])
     rows = tx.rows(UNREAD, site_id=site_id, me=me, ignored=ignored, ids=ids, tops=owners)

@@ -135,7 +135,7 @@ def queue(
     shown: Collection[int],
 ) -> ModerationQueue:
     """Read up to `limit` entries, oldest first, after the cursor `after` (None: from the beginning), in the microcosms
-    with the ids `moderated`, and on profiles if `on_profiles`.
+    with the ids `moderated`, and on profiles if `on_profiles`; comments on deleted items are left out.
 
     `shown`: types that may be shown; for a comment the type of its item or profile must be among them too.
     """

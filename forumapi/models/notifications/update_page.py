@@ -371,6 +371,9 @@ def page(
     unread: bool = False,
 ) -> tuple[int, list[UpdateEntry]]:
     """Return the number of the updates of the profile `me`, and the page `at` of them, newest first, by one statement.
+    Of the comments on a followed thing the newest alone makes an update; of replies, mentions and updates about
+    attendance together, and of decisions of each type, the latest _MOST_TOLD are looked at; of items in followed
+    microcosms those of the last month.
 
     `readable`: ids of the microcosms that `me` may read and does not ignore; `ignored_profiles`, `ignored_items`: ids
     of those that `me` ignores. `type`: only updates of that type, None for all; `unread`: only of things that `me` has
@@ -410,7 +413,7 @@ def own(
     computed, from watchers or decisions; updates of huddles only if the token sees huddles. `readable` to
     `ignored_items`, and `decisions`: as in `page`.
 
-    No statement is run if none of `ids` has the form of such an id.
+    No SQL statement is run if none of `ids` has the form of such an id.
     """
     computed = [id for id in ids if id >= DECISION_IDS[STATEMENT]]
     if not computed or not principal.profile_id:
@@ -433,7 +436,7 @@ def decided(
     tx: Reader, site_id: int, me: int, entries: Sequence[UpdateEntry]
 ) -> dict[int, dict[str, Any]]:
     """Return the members `itemType` and `item` that the entries about decisions among `entries` show to the profile
-    `me`, as dicts for JSON, by the entry's id; one statement for each kind of decision. An entry whose statement,
+    `me`, as dicts for JSON, by the entry's id; one SQL statement for each kind of decision. An entry whose statement,
     report or appeal is gone is left out.
     """
     ids: dict[int, list[int]] = {}

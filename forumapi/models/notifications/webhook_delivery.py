@@ -457,10 +457,10 @@ class DeliveryQueue(NamedTuple):
         *,
         claimed: datetime.datetime,
     ) -> None:
-        """Record that a delivery was sent, with the receiver's status code, end the webhook's pause after failures, and
-        renew the claim of the time `claimed` for `lease_s` seconds, if no later one took its place. A test's row stays,
-        to be read; any other is deleted. After DOWN failures or more in a row all other queued deliveries are due at
-        once.
+        """Record that a delivery was sent, with the receiver's status code, and end the webhook's pause after failures.
+        The claim of the time `claimed` is renewed for `lease_s` seconds, but not if a later one took its place. A
+        test's row stays, to be read; any other is deleted. After DOWN failures or more in a row all other queued
+        deliveries are due at once.
         """
         tx.run(
             DONE_PING if delivery.kind == PING else DONE,
@@ -545,7 +545,8 @@ class DeliveryQueue(NamedTuple):
 
         Return how many these are, those that are queued already among them, and the event number up to which all are:
         that of the last of MOST_REPLAYED, else `last`. Events of a huddle are left out unless the profile `viewer`
-        takes part in it. With `everything` the webhook has no longer missed the events up to that number.
+        takes part in it. With `everything` the webhook has no longer missed the events up to that number; but what it
+        missed stays stored as a whole if the first event of that is not in the range.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
@@ -566,8 +567,9 @@ class DeliveryQueue(NamedTuple):
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Queue, by one statement, a delivery of each event to each of the site's enabled webhooks that take events of its
-    kind and type and may know of it. Imported events are left out; a webhook that fails and has MOST_WAITING queued
-    gets none, and its row keeps the first and last event that it missed.
+    kind and type and may know of it; a patch or move also to those that take deletions, since the thing may be gone for
+    them. Imported events are left out; a webhook that fails and has MOST_WAITING queued gets none, and its row keeps
+    the first and last event that it missed.
     """
     numbers = [event.number for event in events if not event.is_import]
     if numbers:

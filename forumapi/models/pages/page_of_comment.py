@@ -73,7 +73,8 @@ def target_comment(
 
 def position(tx: Reader, site_id: int, item_id: int, seq: int, ignored: Sequence[int]) -> int:
     """Return the 1-based position of the item's comment with the number `seq` among those neither deleted nor
-    moderated, without those of the profiles `ignored`.
+    moderated, without those of the profiles `ignored`; for a comment that is not among these, the number of these
+    before it.
     """
     return int(tx.value(POSITION, site_id=site_id, item_id=item_id, seq=seq, ignored=ignored))
 

@@ -126,8 +126,11 @@ class Criterion(NamedTuple):
     def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
         """Return a checked criterion that is not stored yet; its id is 0. `column` "": `key` names an attribute; else
         `key` is ignored; `value`: the decoded string, number or boolean, which the criterion keeps as JSON; spaces
-        around these three are dropped; `or_group` and `predicate`: as in this class. Raises Invalid for a field that is
-        missing or out of range, and as `comparison` does.
+        around these three are dropped; `or_group` and `predicate`: as in this class.
+
+        Raises Invalid for an `or_group` beyond 32 bits, an unknown column or predicate, neither column nor key, a key
+        over MAX_NAME characters, a string that is empty or over MAX_TEXT characters, a value of another type, and as
+        `comparison` does.
         """
         if not -_INT32 - 1 <= or_group <= _INT32:
             raise Invalid("orGroup", "is beyond 32 bits", code=OUT_OF_RANGE)

@@ -297,8 +297,9 @@ _LONGEST = 25
 
 
 def suggested_name(site_is_root: bool, user_id: int, email: str) -> str:
-    """Return a name for a new profile: on the root site the local part of the e-mail address, without unprintable
-    characters and HTML-escaped, if it has 2 to 25 characters and no @ or +; else one made of the user's id.
+    """Return a name for a new profile: on the root site the local part of the e-mail address, cleaned and HTML-escaped
+    as by `checked_name`, if it then has 2 to 25 characters, counted before the escaping, and no @ or +; else one made
+    of the user's id.
     """
     if site_is_root:
         name = short_text_cleaning.word(email.partition("@")[0])
@@ -331,8 +332,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
     """Return `text` as a profile name: without white space, tags and unprintable characters, HTML-escaped, and in lower
     case if it was all in capitals (platform 4.3).
 
-    Raises Invalid for a wrong length, counted before the escaping, for @ or +, and for a name that looks like one of
-    `reserved`.
+    Raises Invalid unless it then has NAME_MIN to NAME_MAX characters, counted before the escaping, and for @ or +, and
+    for a name that looks like one of `reserved`.
     """
     name = short_text_cleaning.word(text)
     if not NAME_MIN <= short_text_cleaning.length(name) <= NAME_MAX:

@@ -26,8 +26,8 @@ class Filter(NamedTuple):
     """Filter and order of the list of a site's profiles (platform 4.3, list parameters), which is by name unless `top`.
 
     `prefix`: beginning of the names as they are stored, HTML-escaped, capitals and small letters alike, "" for all;
-    `top`: most comments first; `following`: only profiles that the viewer follows; `online`: only those active within
-    ONLINE_MINUTES.
+    `top`: most comments first, but before all a name that equals `prefix`; `following`: only profiles that the viewer
+    follows; `online`: only those active within ONLINE_MINUTES.
     """
 
     prefix: str = ""  # of the stored name, any case

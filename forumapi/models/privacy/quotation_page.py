@@ -48,7 +48,8 @@ class Quotation(NamedTuple):
         limit: int,
     ) -> list[Quotation]:
         """Return up to `limit` quotations of the profile `me` with comment ids below `before`, newest first: on items
-        of the microcosms with the ids `readable`, and on profiles, without hidden and deleted ones.
+        of the microcosms with the ids `readable`, and on profiles, without comments that are hidden or deleted, or are
+        on an item that is.
         """
         rows = tx.rows(
             PAGE, site_id=site_id, me=me, readable=list(readable), before=before, limit=limit

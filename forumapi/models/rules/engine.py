@@ -112,8 +112,9 @@ def hides_at_writing(site: Site, item_type: int, kind: str) -> list[ModerationRu
 
 
 def work(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
-    """Carry the rules of a site out on what these events wrote, without events of an import or without an actor. Raises
-    Conflict if a rule may not change a thing that it fits. Called by the reader of the event log, in its transaction.
+    """Carry the rules of a site out on what these events wrote, except events of an import and events without an actor.
+    Raises Conflict if a thing to act on is by now in a microcosm that was made after the tree was read here; trying
+    again helps. Called by the reader of the event log, in its transaction.
     """
     written = [event for event in events if event.actor_id and not event.is_import]
     rules = ModerationRule.in_force(tx, site_id) if written else []
@@ -138,8 +139,8 @@ def work_report(
 ) -> bool:
     """Carry the rules of a site out on a thing that somebody reported at the time `created`; return True if one of them
     fitted and so acted, recorded that it would, or may not do its action on that author; False if none fitted, the
-    thing is gone or is left alone. Raises Conflict if a rule may not change the thing. `number`: the report's id, under
-    which records name it.
+    thing is gone or is left alone. Raises Conflict as `work` does. `number`: the report's id, under which records name
+    it.
 
     A thing is left alone if its author owns the site or moderates the microcosm that the thing is in; if the thing is
     in no microcosm, it is left alone if its author moderates any. The caller lets no other process do this for the same
@@ -178,8 +179,7 @@ def work_report(
 
 def _carry_out(tx: Transaction, site_id: int, tree: Tree, hits: Sequence[_Hit]) -> None:
     """Act on the things of those hits whose rule is active and has not acted yet, and record all hits, except those of
-    them whose thing is gone or whose action on the author may not be done. Raises Conflict if a rule may not change a
-    thing.
+    them whose thing is gone or whose action on the author may not be done. Raises Conflict as `_act` does.
     """
     # All at once, so that the things of several rules are locked in one order.
     acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}

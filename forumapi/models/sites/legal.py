@@ -189,8 +189,11 @@ def _sent_to(services: str) -> str:
 
 def checked(html: str | None, link: str | None) -> tuple[str, str]:
     """Return (html, link) as `LegalText.upsert` stores them, one of them "": the template `html` without tags that are
-    not allowed, such as scripts and forms, or the http(s) address `link`. Raises Invalid, which names the field, unless
-    exactly one is given (None: not given), and for a template or address that is not allowed.
+    not allowed, such as scripts and forms, or the http(s) address `link`.
+
+    Raises Invalid, which names the field, unless exactly one is given (None: not given); for a template that is blank
+    or over MAX_TEXT characters, or has a $ that is neither doubled nor followed by a name in NAMES; and for an address
+    that `check_url` refuses or that is relative.
     """
     if (html is None) == (link is None):
         raise Invalid("html", "or link is required, and only one of them")

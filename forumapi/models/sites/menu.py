@@ -61,7 +61,8 @@ class MenuEntry(NamedTuple):
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
         """Return a sent entry as it is stored: its texts without tags, line breaks and unprintable characters, all
         HTML-escaped. Raises Invalid, which names `place`, the entry's place in the body such as [0], and the field, for
-        an address that is missing or not allowed, a text that is missing or too long, and a title that is too long.
+        an address that is missing or not allowed, a text that is missing or over MAX_TEXT characters, and a title over
+        MAX_TITLE characters, both counted before the escaping.
         """
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = short_text_cleaning.sentence(given(entry.text, ""), quiet=False)

@@ -60,8 +60,9 @@ FIND_PARTY = Query(
 
 
 class SiteOffer(NamedTuple):
-    """Offer of a site in force. `profile_id`: the profile that the site is offered to; `offered_by`: the owner's
-    profile; `expires`: end of the offer.
+    """Offer of a site in force: one made within the last DAYS days by the profile that still owns the site.
+    `profile_id`: the profile that the site is offered to; `offered_by`: the owner's profile; `expires`: end of the
+    offer.
     """
 
     profile_id: int

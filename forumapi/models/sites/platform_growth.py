@@ -57,8 +57,8 @@ _KEYS: Final = (
 def sample(tx: Transaction) -> int:
     """Store a sample of the platform's figures: new profiles, profiles that were active, new comments and
     conversations, all of the last 24 hours, and the numbers of all profiles, of those with a picture and a name that
-    they chose, of all sites, and of those with a logo, a comment and a second profile; return 1, or 0 if there is a
-    sample of this very moment.
+    they chose, of all sites but the root site and deleted ones, and of those of these sites that have a logo, a comment
+    and a second profile; return 1, or 0 if there is a sample of this very moment.
     """
     return tx.run(SAMPLE)
 

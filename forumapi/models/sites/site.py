@@ -328,7 +328,9 @@ class Site:
 
     @property
     def pages(self) -> str:
-        """Return `web_url`, else `url` if the site has a custom domain; "" for a site without pages."""
+        """Return `web_url`, else, if the site has a custom domain and is not the root site, `url`; "" for a site
+        without pages.
+        """
         return self.web_url or (self.url if self.domain and not self.is_root else "")
 
     def page(self, path: str) -> str:
@@ -563,7 +565,8 @@ class LockedSite(NamedTuple):
 
     def set_web_url(self, tx: Transaction, url: str, operator: str = "") -> None:
         """Store `url`, the address of the site's pages, on any host; "" for none. `operator`: account of the operator
-        who sets the address, for the audit, "" for none. Raises Invalid for a bad address.
+        who sets the address, for the audit, "" for none. Raises Invalid for an address that
+        site_validation.check_web_url refuses.
         """
         checked = site_validation.check_web_url(url) if url else None
         version = tx.value(SET_WEB_URL, site_id=self.site_id, url=checked)

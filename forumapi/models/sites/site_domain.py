@@ -150,8 +150,8 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS to the question if a domain is proven to belong to a site. `is_there`: True if the proof is there,
-    False if not, None if no server answered.
+    """Answer of DNS to the question if a domain is proven to belong to a site. `is_there`: True if a proof was seen;
+    None if none was seen, and DNS gave no answer about one of the possible proofs; else False.
 
     `found`: what DNS had in place of the proof, as text for the owner, "" for nothing.
     """
@@ -233,8 +233,9 @@ class DueDomain(NamedTuple):
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
         """Change the state of the domain, and under which domain the site is served, by the answer `proof` of DNS;
         return the new state, "" for a claim that was dropped or is gone. A claim with a proof takes the domain from
-        another site that is served under it without one, or is deleted. Locks the rows of all sites that have the
-        domain.
+        another site that is served under it without one, or is deleted; the claim waits on, though proven, while
+        another site has a proof, or while the domain rests after another site gave it up or was deleted. Locks the rows
+        of all sites that have the domain.
         """
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))

@@ -156,7 +156,8 @@ class HeldSite(NamedTuple):
         the site's life cycle as it is then; nothing changes if the site has that state already. The export window lasts
         HOLD_DAYS from now. `is_operators`: an operator wants it.
 
-        Raises Conflict for a site whose deletion has begun, and Forbidden for an owner who ends what an operator began.
+        Raises Conflict for a site whose deletion has begun, and Forbidden for an owner who ends an export window that
+        an operator began.
         """
         now = SiteLifeCycle.find(tx, self.site_id)
         if self.is_being_deleted:

@@ -145,8 +145,9 @@ def merged(
     SiteSettings() for a new site; `platform_domain`: the platform's domain, at or below which no custom domain may be,
     "" to allow any; `web_hosts`: hosts on which the site's pages may be, empty for any.
 
-    Raises Invalid, which names the field, for a bad setting, for a site without title or description, and for another
-    `auth0Domain` without a new secret beside it. An address or id that equals the stored one is not checked again.
+    Raises Invalid, which names the field, for a bad setting, for a site without title or description, and, if a secret
+    is stored, for another `auth0Domain`, not "", without a secret beside it. An address, colour, id or secret that
+    equals the stored one is not checked again.
     """
 
     def optional(
@@ -215,7 +216,7 @@ def merged(
 
 def check_title(text: str) -> str:
     """Return `text` as a site's title: without tags, line breaks and unprintable characters, and HTML-escaped. Raises
-    Invalid if it is blank or over MAX_TITLE characters.
+    Invalid if it is blank or over MAX_TITLE characters, counted before the escaping.
     """
     title = short_text_cleaning.sentence(text, quiet=False)
     if not title:
@@ -280,7 +281,8 @@ def check_domain(text: str, platform_domain: str) -> str:
 def check_web_url(text: str, hosts: Collection[str] = ()) -> str:
     """Return `text`, the address of a site's pages, without a trailing slash.
 
-    Raises Invalid unless it is https on one of `hosts` (empty: on any), with nothing but a path.
+    Raises Invalid unless it is https on one of `hosts` (empty: on any), with nothing but a path, which is ASCII without
+    spaces, quotes and brackets, and has at most MAX_URL characters in all.
     """
     try:
         parts = urlsplit(text.strip())
@@ -319,10 +321,10 @@ def position(text: str) -> str:
 
 
 def check_url(field: str, text: str) -> str:
-    """Return `text` without the spaces around it: a relative path or http(s) URL that is safe inside an HTML attribute
-    and a style sheet (P-17).
+    """Return `text` without the spaces around it: a relative path, "" too, or an http(s) URL, that is safe inside an
+    HTML attribute and a style sheet (P-17).
 
-    Raises Invalid, which names `field`, for any other text.
+    Raises Invalid, which names `field`, for any other text, and for one over MAX_URL characters.
     """
     url = text.strip()
     if len(url) > MAX_URL:
@@ -345,7 +347,7 @@ def check_url(field: str, text: str) -> str:
 
 def check_analytics(text: str) -> str:
     """Return `text`, the id of a property at Google Analytics, without spaces around it. Raises Invalid unless it
-    begins with UA- or G- and has at most MAX_ANALYTICS characters.
+    begins with UA- or G-, goes on with letters, digits and hyphens alone, and has at most MAX_ANALYTICS characters.
     """
     name = text.strip()
     if len(name) > MAX_ANALYTICS or not _ANALYTICS.fullmatch(name):
@@ -384,7 +386,8 @@ def check_href(field: str, text: str) -> str:
     """Return `text`, the target of a menu entry, HTML-escaped: a relative address, or one with http, https or mailto
     (P-20).
 
-    Raises Invalid, which names `field`, for any other text.
+    Raises Invalid, which names `field`, for any other text, for a blank one, and for one over MAX_URL characters,
+    counted after the escaping.
     """
     href = short_text_cleaning.sentence(text, quiet=False)
     if not href:

@@ -33,6 +33,6 @@ def is_reserved(tx: Reader, key: str) -> bool:
 
 def is_taken(tx: Reader, key: str) -> bool:
     """Return True if the subdomain `key`, whatever its upper and lower case, is reserved for the platform, rests after
-    the deletion of its site, or is that of a site, also of a suspended one or one in its export window.
+    the deletion of its site, or is that of a site, also of one that is deleted, suspended or in its export window.
     """
     return bool(tx.value(IS_TAKEN, key=key.lower())) or site_deletion.is_resting(tx, key.lower())

@@ -207,9 +207,9 @@ def find(
 
     A code of an earlier release, which could be guessed, is known only while guests may read a text that has the link.
 
-    Raises NotFound for an unknown code, Forbidden for a blocked domain and for addresses outside the open internet
-    (P-54), TooMany if the client address `ip` has used up `misses`, the limit of unknown codes (`most` 0: no limit).
-    The caller counts an unknown code against that limit.
+    Raises TooMany, for known codes too, if the client address `ip` has used up `misses`, the limit of unknown codes
+    (`most` 0: no limit); else NotFound for an unknown code, Forbidden for a blocked domain and for addresses outside
+    the open internet (P-54). The caller counts an unknown code against that limit.
     """
     row = tx.row(
         FIND,
@@ -449,7 +449,8 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 def checked_domain(text: str) -> str:
     """Return `text` as a domain in the form in which hosts are looked up: lower case, in ASCII; a port or path behind
-    it is cut off. Raises Invalid if it is no domain, and for a URL, whose scheme would be taken for the host.
+    it is cut off. Raises Invalid if it is no host name, as which one label and an IPv4 address are taken too, and for a
+    URL, whose scheme would be taken for the host.
     """
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if "://" in text or not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):

@@ -450,6 +450,9 @@ class Action:
     ) -> Self | None:
         """Lock an action and return it; None if there is none with this id, or the profile `me`, who moderates the
         microcosms `moderated` (0: outside of all), may not see it.
+
+        `me` may see an action of which all microcosms are among `moderated`: an own one always, another's unless it is
+        a mere plan or concerns a thing of `me`.
         """
         row = tx.row(
             LOCK,
@@ -478,8 +481,9 @@ class Action:
     def plan(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
     ) -> bool:
-        """Store the things `refs` as the plan; return False if one of them does not exist, or is in none of the
-        microcosms `moderated` (0: outside of all): the plan is then without it. A profile needs to exist only.
+        """Store the things `refs` as the plan, in the order of their types in targets.TYPES, then of their ids; return
+        False if one of them does not exist, or is in none of the microcosms `moderated` (0: outside of all): the plan
+        is then without it. A profile needs to exist only.
         """
         self._plan(
             tx,
@@ -589,8 +593,9 @@ class Action:
         self, tx: Transaction, author: Author, allowed: Collection[int], limit: int
     ) -> None:
         """Take back up to `limit` changes, one alone if `_batch` says so; the last batch sets the action to UNDONE and,
-        as `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing that others changed since
-        stays, as a conflict, and so does one that is gone, or in none of the microcosms `allowed`.
+        as `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing stays, as a conflict, if it is
+        gone, or in none of the microcosms `allowed`, if anybody, the action's own actor too, has since changed what the
+        action changed of it, and for other reasons that the kind gives (`ActionKind.inverse`).
 
         `author`: who undoes the action; `allowed`: ids of the microcosms that the author moderates now (0: outside of
         all).
@@ -608,7 +613,7 @@ class Action:
         `author`, `allowed`: as in `run_back`.
 
         A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is, as do all things of an
-        action of a final kind. Raises Conflict for an action that is not done.
+        action of a final kind. Raises Conflict unless the action's state is DONE or UNDONE.
         """
         if self.state not in (DONE, UNDONE):
             raise Conflict("This action is not done")
@@ -736,8 +741,8 @@ class Action:
         steps: Sequence[_Step],
         statements: Mapping[int, int] | None = None,
     ) -> None:
-        """Store the outcomes `steps`; run no statement for none. `statements`: ids of the statements of reasons, by the
-        place of the thing in the plan; None when the action is undone.
+        """Store the outcomes `steps`; no SQL statement is run if there are none. `statements`: ids of the statements of
+        reasons, by the place of the thing in the plan; None when the action is undone.
         """
         if steps:
             tx.run(

@@ -340,7 +340,9 @@ class DeleteKind(
 
 
 class RestoreKind(FlagKind, name="restore", takes=_WRITTEN, column="is_deleted"):
-    """Kind that restores deleted comments and items: unsets `is_deleted`."""
+    """Kind that restores deleted comments and items: unsets `is_deleted`. An item whose comments a merge has moved into
+    another one is refused.
+    """
 
 
 class LockKind(

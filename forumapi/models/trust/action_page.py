@@ -127,7 +127,7 @@ class ShownAction(NamedTuple):
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
         """Return the action `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated`
-        (0: outside of all), may not see it.
+        (0: outside of all), may not see it by the rule that `Action.lock` gives.
         """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
@@ -137,8 +137,8 @@ class ShownAction(NamedTuple):
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], before: int, limit: int
     ) -> list[Self]:
         """Return up to `limit` + 1 actions that the profile `me`, who moderates the microcosms `moderated` (0: outside
-        of all), may see, without mere plans, newest first, with ids below `before` (0: from the newest). The extra one
-        says that there are more.
+        of all), may see by the rule that `Action.lock` gives, without mere plans, newest first, with ids below `before`
+        (0: from the newest). The extra one says that there are more.
         """
         rows = tx.rows(
             PAGE, site_id=site_id, me=me, moderated=moderated, before=before, limit=limit + 1
@@ -157,8 +157,9 @@ class ShownAction(NamedTuple):
         limit: int,
     ) -> list[Self]:
         """Return up to `limit` + 1 actions that the profile `me`, who moderates the microcosms `moderated` (0: outside
-        of all), may see and that have changed the thing `ref`, undone since or not, or are about to; newest first, with
-        ids below `before` (0: from the newest). The extra one says that there are more.
+        of all), may see by the rule that `Action.lock` gives, and that have changed the thing `ref`, undone since or
+        not, or are about to, except mere plans; newest first, with ids below `before` (0: from the newest). The extra
+        one says that there are more.
         """
         rows = tx.rows(
             CONCERNING,

@@ -196,7 +196,8 @@ class Appeal:
         cls, tx: Reader, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
         """Return an appeal; None if there is none with this id, or the profile `me`, who moderates the microcosms
-        `moderated` (0: outside of all), may not see it.
+        `moderated` (0: outside of all), neither made the appeal nor may see, by the rule that `Action.lock` gives, the
+        action that the appeal is against.
         """
         row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
@@ -212,7 +213,7 @@ class Appeal:
         cls, tx: Transaction, site_id: int, id: int, me: int, moderated: Collection[int]
     ) -> Self | None:
         """Lock an appeal and return it; None if there is none with this id, or the profile `me`, who moderates the
-        microcosms `moderated` (0: outside of all), may not see it.
+        microcosms `moderated` (0: outside of all), may not see it by the rule that `find` gives.
         """
         row = tx.row(LOCK, site_id=site_id, id=id, me=me, moderated=moderated)
         return cls(*row) if row else None
@@ -229,9 +230,9 @@ class Appeal:
     def waiting(
         cls, tx: Reader, site_id: int, me: int, moderated: Collection[int], after: int, limit: int
     ) -> list[Self]:
-        """Return up to `limit` + 1 open appeals of others than the profile `me` that `me`, who moderates the microcosms
-        `moderated` (0: outside of all), may see, oldest first, with ids above `after`. The extra one says that there
-        are more.
+        """Return up to `limit` + 1 open appeals of others than the profile `me` against actions that `me`, who
+        moderates the microcosms `moderated` (0: outside of all), may see by the rule that `Action.lock` gives; oldest
+        first, with ids above `after`. The extra one says that there are more.
         """
         rows = tx.rows(
             WAITING, site_id=site_id, me=me, moderated=moderated, before=after, limit=limit + 1
@@ -322,7 +323,7 @@ class Appeal:
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return those of the appeals with the ids `ids` that the profile `me` has made, as dicts for JSON without
-    messages, by appeal id; no statement is run for no ids.
+    messages, by appeal id; no SQL statement is run for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: Appeal(*row).document({}, is_own=True, messages=None) for row in rows}

@@ -140,6 +140,9 @@ class Case:
         """Lock the case `id` and return it; None if there is none, or the profile `me`, who moderates the microcosms
         `moderated` (0: outside of all), may not see it, or the case is about a thing whose type is not in `shown`.
 
+        `me` may see a case in one of the microcosms `moderated`, except one about a thing of `me`. For the case of an
+        appeal all microcosms of the action must be among `moderated`, and the action must concern no thing of `me`.
+
         `shown`: types of things that the caller's token may read. To keep the order of locks, lock items and comments
         before their cases.
         """
@@ -186,9 +189,9 @@ class Case:
     def decide(
         self, tx: Transaction, site_id: int, me: int, outcome: str, *, by_appeal: bool = False
     ) -> None:
-        """Store the decision `outcome` of the profile `me` on the case: ACTED or DISMISSED. `by_appeal`: the decision
-        of the appeal calls. Raises Conflict if the case is decided already or somebody else has taken it, and, without
-        `by_appeal`, if it is about an appeal.
+        """Store the decision `outcome` of the profile `me` on the case: ACTED or DISMISSED. `by_appeal`: the case's
+        appeal is decided with it. Raises Conflict if the case is decided already or somebody else has taken it, and,
+        without `by_appeal`, if it is about an appeal.
         """
         self.check_free(me)
         if self.appeal_id and not by_appeal:

@@ -269,8 +269,9 @@ def queue(
     limit: int,
 ) -> list[ShownCase]:
     """Return up to `limit` + 1 cases that the profile `me`, who moderates the microcosms `moderated` (0: outside of
-    all), may see and that `filters` let through, after the cursor `after` (None: from the beginning). Open cases are
-    ordered by priority, then oldest first; decided ones newest first. The extra one says that there are more.
+    all), may see by the rule that `Case.lock` gives, and that `filters` let through, after the cursor `after` (None:
+    from the beginning). Open cases are ordered by priority, then oldest first; decided ones newest first. The extra one
+    says that there are more.
 
     `shown`: types of things that the caller's token may read; cases about others are left out.
     """
@@ -305,8 +306,8 @@ def find(
     shown: Collection[int],
 ) -> ShownCase | None:
     """Return the case `id`; None if there is none, or the profile `me`, who moderates the microcosms `moderated` (0:
-    outside of all), may not see it, or the case is about a thing whose type is not in `shown`. `shown`: types of things
-    that the caller's token may read.
+    outside of all), may not see it by the rule that `Case.lock` gives, or the case is about a thing whose type is not
+    in `shown`. `shown`: types of things that the caller's token may read.
     """
     row = tx.row(FIND, site_id=site_id, id=id, me=me, moderated=moderated, shown=sorted(shown))
     return ShownCase(*row) if row else None

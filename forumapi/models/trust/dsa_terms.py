@@ -75,7 +75,8 @@ def checked_category(sent: str, otherwise: str) -> str:
 
 def checked_text(sent: str, field: str, most: int) -> str:
     """Return `sent` as a text of several lines, which may be "": without tags and unprintable characters, in small
-    letters if it is all in capitals, and HTML-escaped. Raises Invalid, which names `field`, beyond `most` characters.
+    letters if it is all in capitals, and HTML-escaped. Raises Invalid, which names `field`, if that has more than
+    `most` characters, counted before the escaping.
     """
     cleaned = short_text_cleaning.block(sent)
     if short_text_cleaning.length(cleaned) > most:

@@ -141,15 +141,17 @@ COMMENT_STATES = Query(
 
 
 def unfit_source(is_deleted: bool, is_hidden: bool, is_merged: bool) -> str:
-    """Return the reason why an item with these flags can't be merged into another, as text; "" if it can. `is_merged`:
-    an earlier merge has moved its comments into another item.
+    """Return the reason why an item with these flags can't be merged into another, as text; "" if it can. Of several
+    reasons the first in the order merged, deleted, hidden is returned. `is_merged`: an earlier merge has moved its
+    comments into another item.
     """
     return MERGED if is_merged else DELETED if is_deleted else HIDDEN if is_hidden else ""
 
 
 def unfit_target(is_open: bool, is_deleted: bool, is_hidden: bool, is_merged: bool) -> str:
-    """Return the reason why nothing can be merged into an item with these flags, as text; "" if something can.
-    `is_merged`: as in `unfit_source`.
+    """Return the reason why nothing can be merged into an item with these flags, as text; "" if something can. Of
+    several reasons those of `unfit_source` go before the one that the item is not open. `is_merged`: as in
+    `unfit_source`.
     """
     why = unfit_source(is_deleted, is_hidden, is_merged)
     return why or ("" if is_open else "this is locked")

@@ -154,8 +154,8 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
     """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them;
-    delete drafts and mail about them, the authors' personal exports, the site's export, and the upload of its import,
-    whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`.
+    delete drafts of edits of them, mail about them, the authors' personal exports, the site's export, and the upload of
+    its import, whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`.
 
     From the commit on the site answers for such a file that there is none, unless the file hangs on something else
     there, until it is known whether another text links to it.

@@ -191,8 +191,9 @@ class Report:
         False, and store nothing, if the reporter has reported the thing before.
 
         `id` is set in both cases: to that of the new report, or of the earlier one; it stays 0 if the earlier one names
-        its reporter no more. The caller has locked the thing's row. Raises TooMany beyond the reports that one reporter
-        may send in a day, or all guests about a thing, or on the site in a day.
+        its reporter no more. The caller has locked the thing's row. Raises TooMany for a new report beyond those that
+        one reporter may send in a day; for a guest's also beyond those that all guests may send about the thing's open
+        case, or on the site in a day.
         """
         named = {
             "site_id": site_id,
@@ -329,7 +330,7 @@ class OwnReport(NamedTuple):
 
 def documents(tx: Reader, site_id: int, me: int, ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Return those of the reports with the ids `ids` that the profile `me` has sent, as dicts for JSON, by report id;
-    no statement is run for no ids.
+    no SQL statement is run for no ids.
     """
     rows = tx.rows(OWN_BY_ID, site_id=site_id, me=me, ids=sorted(ids)) if ids else ()
     return {row[0]: OwnReport(*row).document() for row in rows}

@@ -71,10 +71,12 @@ def find(tx: Reader, site_id: int) -> tuple[ReportKind, ...]:
 def checked(sent: Sequence[Mapping[str, str]]) -> tuple[ReportKind, ...]:
     """Return an owner's list of kinds, sent as dicts with kind, title and category, checked, in its order; titles are
     without tags and unprintable characters, in small letters if they are all in capitals, and HTML-escaped, and a
-    category "" becomes the default one of its kind. Raises Invalid, which names the bad entry.
+    category "" becomes the default one of its kind.
 
-    `illegal` must be among the kinds, or Invalid is raised: people may report what is against the law, whatever else a
-    site takes.
+    Raises Invalid, which names the bad entry, for a kind that is not 1 to 40 letters, digits, _ or -, for a title that
+    is not one line of 1 to MOST_TITLE characters, counted before the escaping, and for an unknown category; also,
+    without an entry, for more than MOST_KINDS kinds, for a repeated kind, and for a list without `illegal`: people may
+    report what is against the law, whatever else a site takes.
     """
     if len(sent) > MOST_KINDS:
         raise Invalid("", f"may have at most {MOST_KINDS} kinds", code=OUT_OF_RANGE)

@@ -149,7 +149,8 @@ class Statement(NamedTuple):
 
     def things(self, tx: Reader, site_id: int, me: int) -> list[Row]:
         """Return (type, id, True if the change was undone) of each of the first MOST_THINGS things that the statement
-        is about, as rows for `thing`; [] unless the statement is addressed to the profile `me`.
+        is about, in the order of the action's plan, as rows for `thing`; [] unless the statement is addressed to the
+        profile `me`.
         """
         return tx.rows(THINGS, site_id=site_id, id=self.id, me=me, limit=MOST_THINGS)
 

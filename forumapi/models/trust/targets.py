@@ -81,9 +81,9 @@ _BEGINNING: Final = datetime.datetime.min.replace(tzinfo=datetime.UTC)
 class HeldItem:
     """Item that is locked, with its last activity, which its comments move.
 
-    `latest`: (number, time) of its latest live comment, one neither deleted nor hidden; None where that was not read;
-    `is_counted`: `count` was called. `merged_into`: id of the item that its comments were moved into by a merge; 0 for
-    none.
+    `latest`: (number, time) of its latest live comment, one neither deleted nor hidden; None where that was not read or
+    there is none; `is_counted`: `count` was called. `merged_into`: id of the item that its comments were moved into by
+    a merge; 0 for none.
     """
 
     item: Item
@@ -93,10 +93,10 @@ class HeldItem:
     merged_into: int = 0
 
     def count(self, target: ActionTarget, by: int) -> None:
-        """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (-1): when
-        one is shown, to the time of the latest live comment, one neither deleted nor hidden; when one is hidden only if
-        no live comment is left, to what that comment made it (content 7.7). `latest` must have been read before a
-        comment is shown.
+        """Set the item's last activity, in memory, after its comment `target` was shown (`by` 1) or hidden (`by` -1).
+        When one is shown: to the time of the latest live comment, one neither deleted nor hidden. When one is hidden:
+        the last activity stays, but if no live comment is left and `count` was called before, it becomes the time of
+        `target` (content 7.7). `latest` must have been read before a comment is shown.
         """
         if by > 0:
             if target.seq > 0 and (self.latest is None or target.seq > self.latest[0]):
@@ -166,7 +166,8 @@ def lock(
     the order: items by type and id, then all given profiles by id, existing or not, then comments by id. `place_id`:
     microcosm that a profile counts as being in, 0 outside of all; types other than TYPES raise ValueError.
 
-    Things that do not exist are left out, and so are comments in huddles and those that a merge has moved meanwhile.
+    Things that do not exist are left out, and so are comments in huddles and those that a merge or split has moved
+    meanwhile.
     """
     return lock_with(tx, site_id, refs, (), place_id).targets
 

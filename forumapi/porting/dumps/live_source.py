@@ -1,7 +1,7 @@
 """Tables of another forum in a live PostgreSQL, read in one transaction that can write nothing.
 
-All statements see the same moment, however long the reading takes. It is for the operator's command alone: addresses of
-databases never come over HTTP.
+All statements see the same moment, however long the reading takes. A live source is for the operator's command alone:
+addresses of databases never come over HTTP.
 """
 
 from __future__ import annotations

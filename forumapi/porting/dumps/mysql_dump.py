@@ -113,8 +113,9 @@ def read(
 ) -> Iterator[DumpTable | DumpRow]:
     """Parse a dump: yield, in its order, definitions and rows of the tables whose whole names, with any prefix, pass
     `is_wanted`; a table may be defined again before further rows. `encoding`: of the text, "" for the one that the dump
-    names. Raises DumpError for a dump that is cut off or is no SQL text, rows of a table whose columns nothing before
-    them names, or with another number of values, and text in another or an unknown character set.
+    names. Raises DumpError for a dump that is cut off (one without mysqldump's first comment only if the cut is within
+    a statement) or is no SQL text, rows of a table whose columns nothing before them names, or with another number of
+    values, and text in another or an unknown character set.
     """
     return _Reader(stream, is_wanted, encoding).run()
 

@@ -41,8 +41,9 @@ def read(
 ) -> Iterator[DumpTable | DumpRow]:
     """Parse a dump: yield, for each table whose whole name, with any prefix, passes `is_wanted` and that has COPY data,
     its definition, then its rows. `encoding`: of the text, "" for the one that the dump names. Raises DumpError for a
-    dump that is cut off, has INSERT statements in place of COPY data, has rows with another number of values than
-    columns, or has text in another or an unknown character set.
+    dump that is cut off (one without pg_dump's first comment only if the cut is within COPY data), has INSERT
+    statements in place of COPY data, has rows with another number of values than columns, or has text in another or an
+    unknown character set.
     """
     charset = encoding or "utf-8"
     types: dict[str, dict[str, str]] = {}

@@ -401,7 +401,7 @@ class SiteReader(BaseReader):
         return dict(zip(names, row, strict=True))
 
     def _pages(self, query: Query) -> Iterator[list[Row]]:
-        """Yield a statement's rows, a page at a time, by ascending key. Their first column is the key. `query`:
+        """Yield a statement's rows, a page at a time, by ascending key, which is their first column. `query`:
         statement with the parameters `site_id`, `limit` and `after`, the last key of the page before, 0 for the first
         page.
         """

@@ -1,5 +1,5 @@
 """Counting of what an import brought: comments of items, items of microcosms, counters and roles of people, from their
-rows; it may be repeated.
+rows; the counting may be repeated.
 """
 
 from __future__ import annotations

@@ -405,7 +405,7 @@ def about(profile: PortedProfile) -> PortedComment:
 
 def rules_of(config: Config, product: str) -> RuleSet | None:
     """Return the rules by which addresses of the product with this name, such as phpbb, are read; None if there are
-    none.
+    none. Raises RulesError as `legacy_urls.load` does, also for a damaged file of another product.
     """
     return legacy_urls.load(config.old_sites_folder).get(product)
 

@@ -213,7 +213,7 @@ class ReactionWriter:
 
     def _reaction_kinds(self, tx: Reader) -> dict[str, str]:
         """Return the names of the site's reactions, each by its emoji as `_sign` returns it, and by its name itself.
-        They are read from the database at the first call alone.
+        The names are read from the database at the first call alone.
         """
         if self._kinds is None:
             kinds = reaction.kinds(tx, self._origin.site_id)

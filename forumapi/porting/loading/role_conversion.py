@@ -65,7 +65,7 @@ class ForumRights(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """Those who may do something in a forum. `guests`, `members`: True if all guests or all members may; `people`: old
+    """People who may do something in a forum. `guests`, `members`: True if all guests or all members may; `people`: old
     ids of further people who may.
     """
 

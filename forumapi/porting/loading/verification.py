@@ -1,7 +1,7 @@
 """Comparison of an imported forum with its source, document by document, without writing anything.
 
-It finds what was lost or added, stands elsewhere, or shows another text, author or time; and people who may do more, or
-less, than in the source.
+The comparison finds what was lost or added, stands elsewhere, or shows another text, author or time; and people who may
+do more, or less, than in the source.
 """
 
 from __future__ import annotations

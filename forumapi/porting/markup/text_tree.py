@@ -475,8 +475,8 @@ _LINE_START = re.compile(
 
 
 def _escaped(text: str, at_start: bool, in_link: bool) -> str:
-    """Return a text escaped so that the whole pipeline shows it unchanged. `at_start`: it begins a line; `in_link`: it
-    is within a link's text.
+    """Return a text escaped so that the whole pipeline shows it unchanged. `at_start`: the text begins a line;
+    `in_link`: the text is within that of a link.
     """
 
     def special(match: re.Match[str]) -> str:

@@ -1,7 +1,7 @@
 """Reader of the neutral layout itself, as exports of this platform and of Microcosm have it: a folder or a ZIP file.
 
-A stream is a folder. It holds parts `000001.jsonl` with a document a line, as our export writes them; or a document a
-file, whose id is its path below the folder without slashes and `.json`, unless an `index.json` lists the files. Parts
+A stream is a folder, which holds parts `000001.jsonl` with a document a line, as our export writes them; or a document
+a file, whose id is its path below the folder without slashes and `.json`, unless an `index.json` lists the files. Parts
 come in the order of their names, documents with a file each in that of their ids, numbers by value. Keys and folders of
 older drafts of the format are taken as well, and old ids may be numbers.
 """
@@ -126,7 +126,7 @@ class _Files:
 
     def read(self, path: str) -> bytes | None:
         """Read a file whole, by its path from the root; None if there is none, or the path leads out of the root.
-        Raises LayoutError for one above 128 MiB.
+        Raises LayoutError for a file above 128 MiB.
         """
         handle = self.open(path)
         if handle is None:
@@ -255,7 +255,7 @@ class LayoutReader(BaseReader):
         return self._files.open(attachment.path) if attachment.path else None
 
     def close(self) -> None:
-        """Close the ZIP file, if it is one."""
+        """Close the ZIP file, if the layout is one."""
         self._files.close()
 
     # ---------------------------------------------------------------- files
@@ -320,7 +320,7 @@ class LayoutReader(BaseReader):
 
     def _listed(self, folder: str) -> list[_LayoutFile] | None:
         """Return the files of a stream that the `index.json` in its folder lists, in the order of their ids; None
-        without that file. Raises LayoutError for one that is no such list, or too large.
+        without that file. Raises LayoutError for an `index.json` that is no such list, or too large.
         """
         data = self._files.read(f"{folder}/index.json")
         if data is None:

@@ -94,10 +94,10 @@ _SCHEMA: Final = """
 
 class _Head(NamedTuple):
     """Headers of one message as far as threads and people need them. `id`: hash of its Message-ID, or of its bytes
-    without one; `references`: hashes of the Message-IDs that it refers to, the nearest one last; `list`, `list_name`:
-    id and name of the mailing list, "" without one; `address`, `name`: the author's, "" if unknown, and `name` also if
-    it holds an address; `sent`: seconds since 1970, None if unknown; `is_archived`: False if the author wanted it in no
-    archive.
+    without one; `references`: hashes of the Message-IDs that the message refers to, the nearest one last; `list`,
+    `list_name`: id and name of the mailing list, "" without one; `address`, `name`: the author's, "" if unknown, and
+    `name` also "" if an address stands in it; `sent`: seconds since 1970, None if unknown; `is_archived`: False if the
+    author wanted the message in no archive.
     """
 
     id: str
@@ -151,8 +151,8 @@ class MboxReader(BaseReader):
     )
 
     def __init__(self, path: Path, *, folder: Path | None = None, most: int | None = None) -> None:
-        """Read the whole archive at `path`, a file or folder as `mbox_file.read` takes it. Raises DumpError, also if it
-        holds no message, and OSError.
+        """Read the whole archive at `path`, a file or folder as `mbox_file.read` takes it. Raises DumpError, also for
+        an archive without messages, and OSError.
 
         `folder`: for the temporary file, None for the system's. `most`: bytes that each file may have after
         decompression, None for MAX_DUMP.
@@ -559,7 +559,9 @@ def _is_file(part: Message) -> bool:
 
 
 def _leaves(part: Message) -> Iterator[Message]:
-    """Yield the parts that hold content; of alternatives none in HTML where one is plain text."""
+    """Yield the parts that hold content, an enclosed message as one part; of alternatives none in HTML where one is
+    plain text.
+    """
     if not part.is_multipart() or part.get_content_type() == "message/rfc822":
         yield part
         return

@@ -505,8 +505,9 @@ class NodebbRights(GroupRights):
     """Rights of a board's people. A privilege in a category is a group, whose members, people and other groups, have
     that right; a privilege without a group is nobody's.
 
-    Administrators may do everything; nobody may do anything in a disabled category. `keys`: the board's values;
-    `people`: ids of those who become profiles.
+    Reading takes two privileges, `read` and `topics:read`, without which no other one counts. Global moderators
+    moderate all that they read, and administrators may do everything; but nobody may do anything in a disabled
+    category. `keys`: the board's values; `people`: ids of those who become profiles.
     """
 
     def __init__(self, keys: _Keys, people: Collection[int]) -> None:

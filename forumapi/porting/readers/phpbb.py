@@ -724,8 +724,8 @@ class PhpbbReader(TableReader):
         return PortedAttachment(id=f"avatar:{id}", name=value, path=f"{folder}/{name}")
 
     def _absolute(self, href: str) -> str:
-        """Return a link's address made absolute if it begins with `/` or `./`, or with a page of the board such as
-        `viewtopic.php`; others, and all if the board's address is unknown, unchanged.
+        """Return a link's address made absolute if it begins with `./`, with `/` but not `//`, or with a page of the
+        board such as `viewtopic.php`; others, and all if the board's address is unknown, unchanged.
         """
         if not self._address:
             return href
@@ -741,8 +741,8 @@ _OWN_PAGE = re.compile(r"(?:viewtopic|viewforum|memberlist|index|download/file|a
 
 
 class _ProfileFields:
-    """Reader of the custom profile fields that members may see, one object for a board; the method `of` yields a
-    person's values as attributes.
+    """Reader of the custom profile fields that members may see, and of the four fields that 3.0 has in the table of
+    users, such as the location; one object for a board. The method `of` yields a person's values as attributes.
     """
 
     def __init__(self, source: Source) -> None:
@@ -876,7 +876,9 @@ def _recipients(people: Mapping[int, bool]) -> tuple[PortedRecipient, ...]:
 
 
 def _first_of_array(data: str) -> str:
-    """Return the first text in a serialized PHP array, `a:1:{i:0;s:4:"text";}`; "" without one."""
+    """Return the entry 0 of a serialized PHP array that begins with it, `a:1:{i:0;s:4:"text";}`; "" if that is no text,
+    and for what is no such array.
+    """
     found = re.match(r'a:[0-9]+:\{i:0;s:([0-9]{1,9}):"', data)
     if found is None:
         return ""

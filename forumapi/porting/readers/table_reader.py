@@ -24,7 +24,7 @@ from forumapi.porting.layout import (
 
 
 class TableReader(BaseReader):
-    """Reader of one board's tables. `close` closes the source that it was made with.
+    """Reader of one board's tables. `close` closes the source that the reader was made with.
 
     A subclass sets `_people` to the ids of those who become profiles.
     """

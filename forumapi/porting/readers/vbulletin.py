@@ -478,7 +478,7 @@ class VbulletinReader(TableReader):
     @cached_property
     def _attached(self) -> list[PortedAttachment | Unreadable]:
         """Return the attachments of posts, without their bytes, in the order of their ids; an Unreadable for each that
-        not everybody who reads the thread could open. Those that wait for approval are left out.
+        not everybody who reads the thread could open. Attachments that wait for approval are left out.
         """
         posts = {
             row["contenttypeid"]
@@ -597,9 +597,9 @@ class VbulletinRights(GroupRights):
     """Rights of a board's people, through all of their groups (the first one alone where it allows no others), and as
     moderators of a forum and of those below it.
 
-    Who waits for a mail to be confirmed counts as a member; `refused` holds the ids of those in a group of banned
-    people and of those who wait for approval. A dump whose groups have no rights is not a whole one: members have what
-    the product gives them at first, and guests nothing.
+    People whose first group is one of banned people, or of people who wait for approval or for a mail to be confirmed,
+    count as members; `refused` holds the ids of the banned ones and of those who wait for approval. A dump whose groups
+    have no rights is not a whole one: members have what the product gives them at first, and guests nothing.
     """
 
     def __init__(self, source: Source) -> None:
@@ -708,8 +708,8 @@ class VbulletinRights(GroupRights):
 
 def blind_copies(written: str, recipients: set[int]) -> set[int]:
     """Return those of the `recipients` (ids of people) who are not to be shown to the others: whom `written`, the
-    message's list of recipients as a serialized array of PHP, names as blind copies or not at all. All of them if the
-    list can't be read.
+    message's list of recipients as a serialized array of PHP, names as blind copies or not at all. All `recipients` if
+    the list can't be read.
     """
     for charset in ("utf-8", "cp1252"):
         try:
@@ -726,7 +726,8 @@ def blind_copies(written: str, recipients: set[int]) -> set[int]:
 
 def _php(data: bytes, position: int, depth: int) -> tuple[Any, int]:
     """Parse a serialized number, text or array of PHP from `position` on; return it, an array as a dict, and the
-    position after it. `depth`: arrays around it. Raises ValueError, IndexError.
+    position after it. `depth`: number of arrays around the value. Raises ValueError, IndexError for anything else, also
+    for arrays of more than 10,000 entries, or more than four levels deep.
     """
     kind = data[position : position + 2]
     if kind == b"i:":

@@ -615,9 +615,9 @@ class XenforoRights(GroupRights):
     """Rights of a board's people, through their groups and their own entries, on the board and down the nodes.
 
     At each node the strongest value of all groups and the person counts, in the order `deny`, `content_allow`, `reset`,
-    `allow`; a `deny` above holds below too, else the node's value replaces that of the node above. A dump without the
-    table of the board's own entries is not a whole one: members, moderators and administrators have what the product
-    gives them at first, and guests nothing.
+    `allow`; a `deny` above holds below too, else the node's value replaces that of the node above. But somebody who
+    does not see a node sees none below it. A dump without the table of the board's own entries is not a whole one:
+    members, moderators and administrators have what the product gives them at first, and guests nothing.
     """
 
     def __init__(self, source: Source) -> None:

@@ -71,8 +71,8 @@ class CrawlGate(PollingThread):
         `offset`: query parameter of this name as sent, "" for none; `is_front_end`: a front end sent the request, whose
         own User-Agent says nothing about the visitor, who counts as a browser.
 
-        Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget: that of the settings, 0 for no
-        limit, or a lower one in the site's policy.
+        Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget: that of the settings, or a
+        lower one in the site's policy; with 0 in the settings there is no limit, whatever the policy says.
         """
         policy = self._policy(site.crawling)
         crawler = known_crawlers.claimed(user_agent)

@@ -146,8 +146,8 @@ class PlanLimits(PollingThread):
 
     def taking_member(self, site: Site) -> Callable[[Transaction], None]:
         """Return a function that takes one more member of the site, as `take` does, in the transaction that it is
-        called with. It also raises SiteReadOnly, SiteSuspended or SiteClosing if the site is not active, and so has no
-        newcomers.
+        called with. The function also raises SiteReadOnly, SiteSuspended or SiteClosing if the site is not active, and
+        so has no newcomers.
         """
 
         def take(tx: Transaction) -> None:

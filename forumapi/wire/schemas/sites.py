@@ -215,7 +215,7 @@ class LegalDocument(Struct, kw_only=True):
 
 
 class LegalTemplate(Struct, kw_only=True):
-    """A legal document in the form in which the site's owner edits it. `own`: it is the owner's text, not the
+    """A legal document in the form in which the site's owner edits it. `own`: the text is the owner's, not the
     software's.
     """
 

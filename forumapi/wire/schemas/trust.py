@@ -162,10 +162,11 @@ class RoleRate(Struct, kw_only=True):
 
 
 class Checks(Struct, kw_only=True):
-    """Checks that a site has turned on; 0, null, false and empty: off. `firstPosts`: so many first things of an author
-    are held; `maxLinks`: more links in a text hold it; `domains`: links to these do; `perHour` and `rates`: more things
-    of an author in an hour are held; `sameText`: a text that is on so many other sites is held; `onFailure`: verdict on
-    a text that a service could not judge.
+    """Checks that a site has turned on; a check is off with 0 (`maxLinks` with null alone), false or an empty list.
+    `firstPosts`: so many first things of an author are held; `maxLinks`: more links in a text hold it (0: one link
+    does); `domains`: links to these do; `perHour` and `rates`: more things of an author in an hour are held;
+    `sameText`: a text that is on so many other sites is held; `onFailure`: verdict on a text that a service could not
+    judge.
     """
 
     firstPosts: Count

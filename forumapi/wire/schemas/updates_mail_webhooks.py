@@ -125,7 +125,7 @@ class PushSubscriptions(Struct, kw_only=True):
 
 
 class MailTemplate(Struct, kw_only=True):
-    """A template of mail about updates. `own`: it is the site's own, not the software's."""
+    """A template of mail about updates. `own`: the template is the site's own, not the software's."""
 
     name: str
     description: str

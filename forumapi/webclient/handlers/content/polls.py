@@ -103,8 +103,9 @@ class EditPollView(EditItemView):
     template = "poll_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return question, choices with their ids, and how votes are taken and shown, but not `named` (if voters are
-        named), of the stored poll `item`, which is as the API shows it, as the form's fields.
+        """Return question, choices with their ids, and how votes are taken and shown, of the stored poll `item`, which
+        is as the API shows it, as the form's fields; without `named`, the flag by which voters are named, which this
+        form leaves as it is.
         """
         return {
             "question": [plain(item["question"])],
@@ -117,8 +118,8 @@ class EditPollView(EditItemView):
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the keys of the API's body that only polls have, from the form `writing`: question, all choices whose
-        line is not empty, with the ids of those that are stored already, and how votes are taken and shown, but not
-        `named` (if voters are named).
+        line is not empty, with the ids of those that are stored already, and how votes are taken and shown; without
+        `named`, the flag by which voters are named, which this form leaves as it is.
         """
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []

@@ -29,10 +29,10 @@ class ReactView(View):
         return visit.page("react.html", things=things, item=item, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
-        """Give the comment or item with the id `item` the reaction named in the field `reaction`, or take back the one
-        named in `unreact`, and redirect to the page that the form was sent from. `things`: plural of its type, such as
-        `comments`. Raises Refused with 400 without either field, SignInFirst for guests, Failure if the API refuses the
-        reaction.
+        """Give the comment or item with the id `item` the reaction named in the field `reaction`, or, if that is empty,
+        take back the one named in `unreact`, and redirect to the page that the form was sent from. `things`: plural of
+        its type, such as `comments`. Raises Refused with 400 if both fields are empty, SignInFirst for guests, Failure
+        if the API refuses the reaction.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")

@@ -64,12 +64,12 @@ class ModerateView(View):
         """Take the action in the field `do` on the thing with the id `item`: "move" an item into the microcosm whose id
         is the field `place`, or a key of DEEDS, such as "hide"; then lead to the page of the queue that the form stood
         on; else, after "delete", "hide" and "restore", to the thing's page of actions, or, if the thing is gone for the
-        member, to its microcosm (the field `place`); else to the thing. A refusal whose status is in FORM_REFUSALS
-        (400, 403 and others) shows the page again with that status.
+        member, to its microcosm (the field `place`; without an id there, to the front page); else to the thing. A
+        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status.
 
         `kinds`: plural of the thing's type, such as `events`. Raises SignInFirst for guests, Refused with 400 for
-        another `do` and a `place` that is no number, Failure for other refusals, and for any if the member may not read
-        the thing.
+        another `do`, and for "move" with a `place` that is no number, Failure for other refusals, and for any if the
+        member may not read the thing.
         """
         visit.member()
         do = visit.field("do")

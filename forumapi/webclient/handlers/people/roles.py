@@ -186,10 +186,10 @@ class RoleMembersView(View):
     def post(self, visit: Visit, microcosm: int, role: int) -> Answer:
         """Name the profile whose id is the field `profile`, or whose name is the field `name`, in the role with the id
         `role`, of the microcosm with the id `microcosm`; with `do` = "take off" undo the naming of `profile`; then lead
-        back to the role. If no profile is called exactly so, in any letter case, show the role's page with profiles
-        whose names begin so. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page with its
-        reason. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for a `profile`
-        that is no number, Failure for other refusals.
+        back to the role. `name` counts only if `profile` is empty: if no profile has exactly this name, in any letter
+        case, show the role's page with profiles whose names begin so, 5 at most. A refusal whose status is in
+        FORM_REFUSALS (400, 403 and others) shows the page with its reason. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"

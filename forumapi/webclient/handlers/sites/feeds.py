@@ -39,8 +39,9 @@ class FeedEntry(NamedTuple):
 
 
 class FeedDocument(NamedTuple):
-    """Feed in no particular format, with its entries in order, latest activity first. `page`: whole URL of the page
-    that the feed belongs to; `own`: the feed's own URL without `.atom` or `.json`.
+    """Feed in no particular format, with its entries in the order in which they are sent: latest activity first, but
+    comments on one item newest first, whenever they were edited. `page`: whole URL of the page that the feed belongs
+    to; `own`: the feed's own URL without `.atom` or `.json`.
     """
 
     title: str
@@ -91,8 +92,9 @@ class MicrocosmFeedView(FeedView):
 
     def get(self, visit: Visit, microcosm: int, form: str) -> Answer:
         """Send the feed of the microcosm with the id `microcosm`, ENTRIES (25) items at most, in the format `form`,
-        "atom" or "json". Items that stand below the 250th entry of the microcosm's list, in which microcosms and sticky
-        items come first, are left out. Raises Failure if a guest may not read the microcosm.
+        "atom" or "json". Conversations and events below the 250th entry of the microcosm's list, in which microcosms
+        and sticky items come first, are left out, and polls below the 50th of its list of polls. Raises Failure if a
+        guest may not read the microcosm.
         """
         visit.be_guest()
         for limit in _LISTED:

@@ -60,8 +60,8 @@ class ServiceWorkerView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Send the script with a version that changes with the static files, the site's colours, title and language;
-        browsers then fill their cache anew.
+        """Send the script with a version that changes with the static files, the site's colours and title, and the
+        visitor's language; browsers then fill their cache anew.
         """
         found = static.named("service-worker.js")
         shown = (

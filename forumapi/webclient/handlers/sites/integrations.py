@@ -30,8 +30,8 @@ class WebhooksView(View):
     """List of the site's webhooks, and the form for a new one; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the site's webhooks, oldest first, with the form. Raises Refused for members who do not own the site,
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """List the site's webhooks, oldest first, 25 at most, with the form. Raises Refused for members who do not own
+        the site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
         return self._show(

@@ -67,8 +67,9 @@ class SiteView(SettingsView):
         visit.api.put("/site/options", {makes: typed[makes]})
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return one sentence on the contrast of the colour `linkColor` among `typed`, the form's values by name, and
-        on the colour shown in its place if the contrast is too low; [] if `linkColor` is no colour.
+        """Return one sentence on the contrast, in light mode, of the colour `linkColor` among `typed`, the form's
+        values by name, and on the colour shown in its place there if the contrast is too low; [] if `linkColor` is no
+        colour.
         """
         colour = site_colours.parse(str(typed.get("linkColor", "")))
         if colour is None:
