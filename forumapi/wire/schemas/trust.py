@@ -499,7 +499,9 @@ class TransparencyRow(Struct, kw_only=True):
     contentType: Literal["CONTENT_TYPE_TEXT", "CONTENT_TYPE_OTHER"] | None
     automatedDetection: bool | None
     automatedDecision: bool | None
-    outcome: Literal["open", "acted", "dismissed", "inForce", "revoked", "granted", "refused"]
+    outcome: Literal[
+        "open", "acted", "dismissed", "inForce", "revoked", "corrected", "granted", "refused"
+    ]
     count: Count
     things: Count | None
     medianSeconds: float | None
