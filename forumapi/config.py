@@ -891,6 +891,20 @@ class Config:
         reload=True,
         rule=_between(0, 1_000_000),
     )
+    max_sandboxes: int = _setting(
+        0,
+        "sites",
+        "Sandboxes that exist at a time, on which strangers try the API for a day; 0: there are none.",
+        reload=True,
+        rule=_between(0, 100_000),
+    )
+    sandboxes_per_client_address: int = _setting(
+        3,
+        "sites",
+        "Sandboxes that one client address (IPv6: /64) may make within a day.",
+        reload=True,
+        rule=_between(1, 100_000),
+    )
     max_criteria_per_role: int = _setting(
         100, "criteria", "Criteria that a role may have.", reload=True, rule=_between(1, 10_000)
     )

@@ -163,6 +163,17 @@ class SiteClosing(Forbidden):
         )
 
 
+class SandboxRefused(Forbidden):
+    """403: a sandbox does nothing that would reach people or servers outside of it, or let others in."""
+
+    own_name = "sandbox_refused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This site is a sandbox: nobody signs in or is invited, and it sends nothing to other servers"
+        )
+
+
 class InsufficientScope(Forbidden):
     """403: the token has scopes, but not `scope`; "": no scope would do, only a token without scopes, which is
     unlimited (RFC 6750).
@@ -345,6 +356,19 @@ class SiteBusy(Unavailable):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__("Too many requests of this site are waiting")
         self.headers = (("Retry-After", str(retry_after_s)),)
+
+
+class SandboxesFull(Unavailable):
+    """503: `most` sandboxes exist, as many as the platform allows at a time; nothing was written. `retry_after_s`:
+    seconds until one of them ends, for the header Retry-After.
+    """
+
+    own_name = "sandboxes_full"
+
+    def __init__(self, most: int, retry_after_s: int) -> None:
+        super().__init__(f"There are {most} sandboxes, as many as the platform allows at a time")
+        # One that has ended is being deleted, which takes a minute or two.
+        self.headers = (("Retry-After", str(max(60, retry_after_s))),)
 
 
 class OutcomeUnknown(BadGateway):

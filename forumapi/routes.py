@@ -197,6 +197,7 @@ from forumapi.handlers.sites.ownership_transfer import SiteOfferHandler
 from forumapi.handlers.sites.plan import OwnPlanHandler, PlanHandler
 from forumapi.handlers.sites.platform_metrics import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
+from forumapi.handlers.sites.sandboxes import SandboxesHandler
 from forumapi.handlers.sites.site_options import SiteOptionsHandler
 from forumapi.handlers.sites.site_states import SiteDeletionHandler, SiteStateHandler
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
@@ -274,6 +275,7 @@ ROOT: dict[str, type[Handler]] = {
     "/api/v1/profiles/<profile:item>/export": PersonalExportHandler,
     "/api/v1/profiles/<profile:item>/export/file": PersonalExportFileHandler,
     "/api/v1/reserved/<subdomain>": ReservedHandler,
+    "/api/v1/sandboxes": SandboxesHandler,
     "/api/v1/site": OwnSiteHandler,
     "/api/v1/sites": SitesHandler,
     "/api/v1/sites/<site:item>": SiteHandler,

@@ -382,7 +382,7 @@ def a_site(app: App, number: int) -> SiteSnapshot:
             10**9 + number, 1, 1, texts_of, texts_of * 4, f"site{number}", f"www.{number}.example", True, NOW, 1, 1, 1,
             1, texts_of, texts_of, texts_of, "#fff", "cover", "#000", "", "", "", False, True, 1,
             1, 1, 1, 1, 1, 1, ['["/a","b","c"]'] * 10, *[0] * 11, None, False, None, None, False, "off", "", None,
-            "active", None,
+            "active", None, False,
         ),
         "forum.test",
     )  # fmt: skip

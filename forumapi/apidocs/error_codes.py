@@ -88,6 +88,11 @@ _UNNUMBERED: Final = {
         "The site will be deleted soon.",
         "Only its owner can still sign in, export it, or keep it.",
     ),
+    "sandbox_refused": (
+        403,
+        "A sandbox reaches nobody outside of it, and lets nobody in.",
+        "Try this on a site of your own.",
+    ),
     "not_found": (404, "There is no such address or resource.", "Drop what you hold of it."),
     "method_not_allowed": (405, "The address has no such method.", "Read `Allow`."),
     "request_timeout": (408, "The header did not arrive in time.", "Send it again."),
@@ -134,6 +139,7 @@ _UNNUMBERED: Final = {
     "outcome_unknown": (502, "What was asked for may have been done.", _SAME_KEY),
     "unavailable": (503, "A dependency is away; nothing was written.", _AGAIN),
     "site_busy": (503, "The site gets more requests than its share.", _AGAIN),
+    "sandboxes_full": (503, "There are as many sandboxes as the platform allows.", _AGAIN),
     "no_room": (
         503,
         "The disk is full; nothing was written.",

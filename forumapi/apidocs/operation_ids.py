@@ -24,7 +24,7 @@ _ACTIONS: Final = frozenset(("begin", "ping", "replay", "undo"))
 _SINGLE: Final = frozenset(
     ("Avatars", "Checks", "Cookies", "Metrics", "Options", "Status", "Terms")
 )
-_PLURALS: Final = {"Criteria": "Criterion"}
+_PLURALS: Final = {"Criteria": "Criterion", "Sandboxes": "Sandbox"}
 # Parts of addresses that are several words, or that mean something else than the part says.
 _WORDS: Final = {
     "asyncapi.json": "AsyncApiDocument",

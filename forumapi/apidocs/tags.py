@@ -133,8 +133,8 @@ TAGS: Final = (
     ),
     Tag(
         "Platform",
-        "Entry points, documents about the API, look-ups of hosts, and metrics of the platform.",
-        ("api_index", "api_docs", "host_lookups", "platform_metrics"),
+        "Entry points, documents about the API, sandboxes, look-ups of hosts, and metrics of the platform.",
+        ("api_index", "api_docs", "sandboxes", "host_lookups", "platform_metrics"),
     ),
 )
 

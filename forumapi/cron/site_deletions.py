@@ -1,4 +1,5 @@
-"""Deletion of sites whose export window has ended: every row, document and object, and the proof that nothing is left.
+"""Deletion of sites whose export window has ended, and of sandboxes after their day: every row, document and object,
+and the proof that nothing is left.
 
 Tables, and the order in which they are emptied, come from the catalog of the database. The journal of erasures has a
 line for each deletion, synced to disk before its first batch, by which a restored backup deletes the site again.
@@ -29,7 +30,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_summary
 from forumapi.models.people import profile_summary
 from forumapi.models.privacy import erasure_steps
-from forumapi.models.sites import site_deletion, site_state
+from forumapi.models.sites import sandbox, site_deletion, site_state
 from forumapi.models.sites.site_deletion import MOST, MOST_OBJECTS, SiteDeletion
 from forumapi.models.texts import text_removal
 from forumapi.observability.log import logger
@@ -52,8 +53,8 @@ class DeletionFailedError(Exception):
 
 def site_deletions(tx: Transaction, config: Config) -> str:
     """Announce the ends of export windows, forget custom domains of sites deleted long ago, and delete the sites whose
-    window has ended, working for WORKING_S seconds at most, in transactions of its own and not in `tx`; return the
-    result in words. Raises DeletionFailedError.
+    window has ended and the sandboxes that have ended, working for WORKING_S seconds at most, in transactions of its
+    own and not in `tx`; return the result in words. Raises DeletionFailedError.
     """
     database = Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)
     try:
@@ -65,9 +66,9 @@ def site_deletions(tx: Transaction, config: Config) -> str:
 
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
     """Announce the ends of export windows by mail, forget custom domains of sites deleted over REST_DAYS ago, and
-    delete the sites whose export window has ended until none is left or the monotonic clock reaches `until` (None: no
-    limit); return the number of sites that are gone. One that fails is logged and left to the next run; raises
-    DeletionFailedError after the others.
+    delete the sites whose export window has ended and the sandboxes that have ended, until none is left or the
+    monotonic clock reaches `until` (None: no limit); return the number of sites that are gone. One that fails is logged
+    and left to the next run; raises DeletionFailedError after the others.
     """
     with database.write() as tx:
         _announce(tx, config)
@@ -93,10 +94,14 @@ def _carry_out(database: Database, config: Config, *, until: float | None = None
 
 
 def _begin(database: Database) -> bool:
-    """Begin the deletion of the site whose export window ended first; return False if none was begun."""
+    """Begin the deletion of the site whose export window ended first, or else of the sandbox that did; return False if
+    none was begun.
+    """
     with database.write() as tx:
         site_id = tx.value(site_deletion.DUE)
-        return site_id is not None and site_deletion.begin(tx, site_id)
+        if site_id is None:
+            return sandbox.begin_deletion(tx)
+        return site_deletion.begin(tx, site_id)
 
 
 def _announce(tx: Transaction, config: Config) -> None:
@@ -300,6 +305,7 @@ class _Run:
             for table in self._names():
                 self._delete_rows(tx, deletion, table, _ALL, is_last=True)
             tx.run(site_deletion.LAST, site_id=deletion.site_id)
+            sandbox.delete_people(tx, deletion.key)
             receipt = deletion.finish(tx, keys)
             email = owner[0] if owner else ""
             if email and not deletion.is_silent and outbox.is_possible(self._config):

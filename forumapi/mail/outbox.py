@@ -74,7 +74,7 @@ _LEASE: Final = """
       FROM due
      WHERE m.mail_id = due.mail_id
  RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created,
-           m.headers::text"""
+           m.headers::text, EXISTS (SELECT FROM sandboxes b WHERE b.site_id = m.site_id)"""
 LEASE = Query("outbox.lease", _LEASE.format(state="queued"), scope=PLATFORM)
 LEASE_UNWRITTEN = Query("outbox.lease_unwritten", _LEASE.format(state="unwritten"), scope=PLATFORM)
 
@@ -147,7 +147,7 @@ class Mail(NamedTuple):
     be rendered.
 
     `html`: None for a mail of plain text alone; `attempts`: number of tries, this one included; `headers`: further
-    headers, as the JSON of an object of values by name.
+    headers, as the JSON of an object of values by name; `is_of_sandbox`: the mail is never sent.
     """
 
     id: int
@@ -159,6 +159,7 @@ class Mail(NamedTuple):
     attempts: int
     created: datetime.datetime
     headers: str  # JSON object: values by name
+    is_of_sandbox: bool
 
 
 class Written(NamedTuple):
@@ -425,9 +426,16 @@ class Sender(PollingThread):
         """
         with self._database.write() as tx:
             texts, unwritten = lease(tx)
-        if not texts and not unwritten:
+        leased = [*texts, *unwritten]
+        if not leased:
             return 0, False
-        outcomes: list[SendOutcome] = []
+        outcomes = [
+            SendOutcome(mail.id, "dropped", "sandboxes send no mail")
+            for mail in leased
+            if mail.is_of_sandbox
+        ]
+        texts = [mail for mail in texts if not mail.is_of_sandbox]
+        unwritten = [mail for mail in unwritten if not mail.is_of_sandbox]
         try:
             # Mails with a text are sent before others are rendered.
             messages = {mail: self._message(transport.config, mail) for mail in texts}
@@ -445,7 +453,7 @@ class Sender(PollingThread):
                 for one in outcomes:
                     if one.was_tried:
                         metrics.MAILS.add(1, one.state or "retried")
-        return len(texts) + len(unwritten), not is_there
+        return len(leased), not is_there
 
     def _message(self, config: Config, mail: Mail) -> Message:
         return Message(

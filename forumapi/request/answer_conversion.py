@@ -23,7 +23,7 @@ from forumapi.request.handler_results import (
 from forumapi.wire import entity_tags, json_envelope, status_and_base_headers
 from forumapi.wire.documented_headers import CORS_REQUEST, CORS_RESPONSE
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.status_and_base_headers import NO_CACHE, Headers
+from forumapi.wire.status_and_base_headers import NO_CACHE, NO_INDEX, Headers
 
 if TYPE_CHECKING:
     from forumapi.request.services import Services
@@ -124,6 +124,9 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
     status, headers, data = answer
     environ = ctx.environ
     headers.append(("X-Request-Id", ctx.request_id))
+    site = getattr(ctx, "site", None)
+    if site is not None and site.is_sandbox:
+        headers.append(("X-Robots-Tag", NO_INDEX))
     if (allowance := ctx.allowance) is not None:
         headers.append(("RateLimit-Limit", str(allowance.limit)))
         headers.append(("RateLimit-Remaining", str(allowance.remaining)))

@@ -11,6 +11,7 @@ from forumapi.errors import (
     Forbidden,
     InsufficientScope,
     PlanLimit,
+    SandboxRefused,
     SiteClosing,
     SiteReadOnly,
     SiteSuspended,
@@ -116,8 +117,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     A good token is counted in place of the address from then on; its use, and the activity of its profile, are noted.
     Raises Unauthorized, also for a token with another audience than the address, Forbidden for banned callers,
     InsufficientScope if the token may not use the method `verb` here, NotFound for a site that is gone, TooMany,
-    PlanLimit, ReadOnly to a newcomer; SiteReadOnly, SiteSuspended or SiteClosing where the site's state forbids the
-    method.
+    PlanLimit, ReadOnly to a newcomer; SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids
+    the method.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -184,10 +185,12 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
 def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     """Check that the request's site, which may be held back, serves the method `verb` of `handler`: each while it is
-    active, reads while it is read-only, else sign-in and what its owner needs. Raises SiteReadOnly, SiteSuspended,
-    SiteClosing.
+    active, reads while it is read-only, else sign-in and what its owner needs; and in a sandbox none that reaches
+    outside of it. Raises SandboxRefused, SiteReadOnly, SiteSuspended, SiteClosing.
     """
     site = ctx.site
+    if site.is_sandbox and verb in handler.closed_in_sandboxes:
+        raise SandboxRefused
     if site.state == site_state.ACTIVE or verb in handler.serves_held_sites or handler.signs_in:
         return
     if site.state != site_state.READ_ONLY or not (verb == "GET" or _only_reads(app, ctx, verb)):

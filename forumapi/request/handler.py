@@ -152,6 +152,8 @@ class Handler:
     ignores_token: ClassVar[bool] = False
     # Methods for the owner of a site that is suspended or in its export window; and, of writes, of a read-only one.
     serves_held_sites: ClassVar[tuple[str, ...]] = ()
+    # Methods that a sandbox refuses: they would reach people or servers outside of it, or let others in.
+    closed_in_sandboxes: ClassVar[tuple[str, ...]] = ()
     # Audience of the tokens that are accepted (RFC 8707): "" the REST API, "mcp" the site's MCP server.
     audience: ClassVar[str] = ""
     # Address of the metadata that a 401 names, for a protected resource that has such (RFC 9728).

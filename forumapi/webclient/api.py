@@ -81,7 +81,8 @@ class Asked(NamedTuple):
 class Api:
     """Client of the public API for one request of a visitor. `token`: access token of the visitor, "" for guests;
     `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far;
-    `live_cursor`: position in the site's live events before the first answer, "" if no answer named one.
+    `live_cursor`: position in the site's live events before the first answer, "" if no answer named one; `robots`:
+    X-Robots-Tag of the answers, "" without one.
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer. The requests
@@ -102,6 +103,7 @@ class Api:
         self.calls = 0
         # Position in the live stream before the first answer: nothing on the page is older.
         self.live_cursor = ""
+        self.robots = ""
         self.asked: list[Asked] | None = []
         self.failed = False
         # Documents that were read to confirm a kept page, and differ: they are not read again.
@@ -272,6 +274,7 @@ class Api:
             self.asked, self.failed = None, True
             raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
         self.live_cursor = self.live_cursor or reply.headers.get("live-cursor", "")
+        self.robots = self.robots or reply.headers.get("x-robots-tag", "")
         found: dict[str, Any] = {}
         if reply.headers.get("content-type", "").startswith("application/json") and reply.body:
             found = msgspec.json.decode(reply.body)

@@ -362,6 +362,8 @@ class Website:
     def _sealed(self, visit: Visit, answer: Answer) -> Answer:
         headers = dict(answer.headers)
         fields = [*answer.headers, *HEADERS]
+        if visit.api.robots:
+            fields.append(("X-Robots-Tag", visit.api.robots))
         if answer.pieces is not None:
             if self.is_secure:
                 fields.append(("Strict-Transport-Security", "max-age=31536000"))

@@ -47,7 +47,7 @@ _OPEN: Final = frozenset(
     )
 )
 _OPEN_RESOURCES: Final = frozenset(
-    ("asyncapi.json", "auth0", "docs", "legal", "openapi.json", "out")
+    ("asyncapi.json", "auth0", "docs", "legal", "openapi.json", "out", "sandboxes")
 )
 
 # With these a limited token could make itself an unlimited one, close or delete a site or change its plan; the audit

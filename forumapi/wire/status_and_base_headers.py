@@ -42,6 +42,8 @@ STATUS_LINES: Final = {
 }
 
 NO_CACHE: Final = "no-cache, max-age=0"
+# X-Robots-Tag of a sandbox: nothing there is to be found by a search engine.
+NO_INDEX: Final = "noindex, nofollow"
 # Headers of a request that any JSON answer depends on (platform 1.4, 1.5).
 VARY: Final = "Authorization, X-Always-200, X-Disable-Boiler"
 

@@ -47,6 +47,7 @@ class Run:
                     "FORUMAPI_LISTEN": f"127.0.0.1:{self.port}",
                     "FORUMAPI_DATA_DIR": str(data),
                     "FORUMAPI_WORKERS": "1",
+                    "FORUMAPI_MAX_SANDBOXES": "10",
                 },
                 stdin=subprocess.DEVNULL,
                 stdout=out,

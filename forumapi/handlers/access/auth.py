@@ -32,6 +32,7 @@ class AuthHandler(Handler):
     allow = "OPTIONS,POST,HEAD,GET,DELETE"
     errors_without_data = True
     signs_in = True
+    closed_in_sandboxes = ("POST",)
     counts_as_call = False
     takes_idempotency_key = False
     also_answers = {"POST": (501, 502)}
@@ -90,6 +91,7 @@ class AuthBeginHandler(Handler):
     """The first step of signing in on a provider's page or with a passkey."""
 
     signs_in = True
+    closed_in_sandboxes = ("POST",)
     counts_as_call = False
     takes_idempotency_key = False
     also_answers = {"POST": (501, 502)}
@@ -174,6 +176,7 @@ class Auth0Handler(Handler):
 
     errors_without_data = True
     signs_in = True
+    closed_in_sandboxes = ("POST",)
     counts_as_call = False
     takes_idempotency_key = False
     also_answers = {"POST": (502,)}

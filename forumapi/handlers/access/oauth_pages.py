@@ -65,6 +65,7 @@ class PageHandler(Handler):
 
     ignores_token = True
     signs_in = True
+    closed_in_sandboxes = ("GET", "POST")
     counts_as_call = False
     takes_idempotency_key = False
     error_form = "Page"

@@ -173,6 +173,7 @@ class EmailAddressHandler(Handler):
 
     allow = "OPTIONS,HEAD,GET,POST,PUT"
     takes_idempotency_key = False
+    closed_in_sandboxes = ("POST", "PUT")
     also_answers: ClassVar = {"POST": (501,), "PUT": (409,)}
     required_keys: ClassVar = {"POST": ("email",), "PUT": ("code",)}
 

@@ -41,7 +41,7 @@ class AuthMethodsHandler(Handler):
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
         """The methods that are enabled and fully configured, sorted by `method`: `method` (the name to send), `title`
-        to show, and `kind`, the form of the sign-in, such as `code` or `redirect`.
+        to show, and `kind`, the form of the sign-in, such as `code` or `redirect`. None in a sandbox.
         """
         shown = [
             {
@@ -50,7 +50,7 @@ class AuthMethodsHandler(Handler):
                 "kind": method.backend.kind,
             }
             for method in backends.find_all(ctx.reader, ctx.site, ctx.app.config)
-            if method.is_enabled and method.is_ready
+            if method.is_enabled and method.is_ready and not ctx.site.is_sandbox
         ]
         return Data(json_fragments.dumps({"methods": shown}))
 
@@ -98,6 +98,7 @@ class SiteAuthBody(Struct):
 class SiteAuthHandler(SiteSettingHandler):
     """The ways to sign in on this site, as its owner set them."""
 
+    closed_in_sandboxes = ("PUT",)
     allow = "OPTIONS,HEAD,GET,PUT"
 
     @needs(OWNER, answer=schemas.SiteAuth)
@@ -145,6 +146,7 @@ class SiteAuthMethodBody(Struct):
 class SiteAuthMethodHandler(SiteSettingHandler):
     """One sign-in method of this site, for its owner; 404 for an unknown method."""
 
+    closed_in_sandboxes = ("PUT",)
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
 
     @needs(OWNER, answer=schemas.SiteAuthMethod)

@@ -18,6 +18,7 @@ MAX_PLACE: Final = 200
 class GeocodeHandler(Handler):
     """Coordinates of a place by its name, in Nominatim's form."""
 
+    closed_in_sandboxes = ("GET",)
     also_answers: ClassVar = {"GET": (501, 502)}
 
     @needs(

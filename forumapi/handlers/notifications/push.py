@@ -39,6 +39,7 @@ class PushSubscriptionsHandler(Handler):
     """The caller's subscriptions to web push on this site."""
 
     takes_idempotency_key = False
+    closed_in_sandboxes = ("POST",)
     required_keys = {"POST": ("endpoint", "keys")}
 
     @needs(LOGIN, answer=schemas.PushSubscriptions)

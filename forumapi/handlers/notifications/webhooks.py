@@ -78,6 +78,7 @@ class WebhooksHandler(Handler):
     """The site's webhooks, for its owner."""
 
     takes_idempotency_key = False
+    closed_in_sandboxes = ("POST",)
     required_keys = {"POST": ("url",)}
 
     @needs(OWNER, answer=schemas.Webhooks, paged=True)

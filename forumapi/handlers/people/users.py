@@ -63,6 +63,8 @@ class MemberBody(Struct):
 class UsersHandler(Handler):
     """Adding of users to the site by their e-mail addresses, for its owner."""
 
+    closed_in_sandboxes = ("POST",)
+
     @needs(OWNER, body=list[UserBody], answer=list[schemas.Profile])
     def post(self, ctx: Context, sent: list[UserBody]) -> Result:
         """Add up to 250 users, each with a profile on this site; the data are their profiles, in the order sent, each
@@ -169,6 +171,7 @@ class UsersBatchHandler(Handler):
     (P-28). For the site's owner.
     """
 
+    closed_in_sandboxes = ("POST",)
     also_reads: ClassVar = {"POST": ("text/csv",)}
     also_answers: ClassVar = {"POST": (501,)}
 

@@ -25,6 +25,7 @@ class SiteAvatarsHandler(SiteSettingHandler):
     """The source of pictures for profiles that uploaded none, set by the site's owner."""
 
     allow = "OPTIONS,HEAD,GET,PUT"
+    closed_in_sandboxes = ("PUT",)
 
     @needs(OWNER, answer=schemas.SiteAvatars)
     def get(self, ctx: Context) -> Result:

@@ -76,6 +76,7 @@ class SiteImportHandler(SiteSettingHandler):
 
     takes_idempotency_key = False
     receives_files = True
+    closed_in_sandboxes = ("POST", "PUT")
     also_answers: ClassVar = {"POST": (409, 429), "PUT": (409,)}
     form_fields: ClassVar = {
         "product": "The software that the forum ran on; detected if absent.",

@@ -42,6 +42,7 @@ class SiteOfferHandler(Handler):
     """The offer of this site to a new owner, for its owner and the profile that it is offered to."""
 
     allow = "OPTIONS,HEAD,GET,POST,PUT,DELETE"
+    closed_in_sandboxes = ("POST", "PUT")
     required_keys: ClassVar = {"POST": ("profileId",), "PUT": ("accept",)}
     also_answers: ClassVar = {"PUT": (409,)}
 

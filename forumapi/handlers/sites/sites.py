@@ -6,7 +6,7 @@ from html import unescape
 from typing import ClassVar, Final
 
 from forumapi import itemtypes
-from forumapi.errors import NEEDS_OWNER, SIGN_IN, Forbidden, InsufficientScope
+from forumapi.errors import NEEDS_OWNER, SIGN_IN, Forbidden, InsufficientScope, SandboxRefused
 from forumapi.handlers.sites.site_setting_base import (
     LocatedSite,
     SiteSettingHandler,
@@ -119,6 +119,13 @@ def _check_token(ctx: Context, sent: SiteBody, stored: SiteSettings | None = Non
             raise InsufficientScope("")
 
 
+def _check_sandbox(ctx: Context, sent: SiteBody) -> None:
+    """Check that the body `sent` gives no sandbox a custom domain or an Auth0 tenant. Raises SandboxRefused."""
+    reaching = (sent.domain, sent.auth0Domain, sent.auth0ClientId, sent.auth0ClientSecret)
+    if ctx.site.is_sandbox and any(isinstance(value, str) and value for value in reaching):
+        raise SandboxRefused
+
+
 def _change(ctx: Context, sent: SiteBody) -> None:
     """Update the located site, which is locked, by the body. Raises Invalid, which names the field, for a bad setting
     and for the deletion of the root site; InsufficientScope as `_check_token` does.
@@ -162,6 +169,7 @@ class OwnSiteHandler(SiteSettingHandler):
         `meta.flags.deleted` true deletes it, until its owner restores it on the platform's host. Answers 302 to the
         site.
         """
+        _check_sandbox(ctx, sent)
         _change(ctx, sent)
         return Found("/api/v1/site")
 
@@ -189,8 +197,8 @@ class SitesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The sites that are neither deleted, suspended nor in their export window, oldest first, without the
-        platform's own; with `filter=owned` those alone that the caller's user owns, 403 for guests; with `q` those
+        """The sites that are neither deleted, suspended nor in their export window, oldest first, without sandboxes and
+        the platform's own; with `filter=owned` those alone that the caller's user owns, 403 for guests; with `q` those
         alone that have it in their title, in any letter case.
         """
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None

@@ -58,6 +58,9 @@ class ChecksBody(Body):
 class ChecksHandler(SiteSettingHandler):
     """The checks of this site, for its owner."""
 
+    # Some are services.
+    closed_in_sandboxes = ("PUT",)
+
     @needs(OWNER, answer=schemas.Checks)
     def get(self, ctx: Context) -> Result:
         """All checks, as PUT takes them: 0, null, false or an empty list for one that is off.

@@ -226,6 +226,8 @@ class ReportHandler(Handler):
 class GuestReportsHandler(Handler):
     """Sending of reports by guests; a report is made once the guest's e-mail address is confirmed."""
 
+    closed_in_sandboxes = ("POST",)
+
     def locate(self, ctx: Context) -> Located:
         """Lock the object that the body names, as it exists for guests.
 

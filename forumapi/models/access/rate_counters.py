@@ -50,15 +50,18 @@ class Limit(NamedTuple):
     window_s: int
 
 
-def take(tx: Transaction, limit: Limit, subject: str) -> None:
-    """Count one attempt of `subject`, for example a user's id. Raises TooMany (429) beyond the limit.
+def take(
+    tx: Transaction, limit: Limit, subject: str, rule: str = "Too many attempts; try again later"
+) -> None:
+    """Count one attempt of `subject`, for example a user's id. Raises TooMany (429) beyond the limit, with the text
+    `rule`.
 
     Call it in a transaction of its own, so that attempts refused later for another reason stay counted, and those
     beyond the limit do not.
     """
     attempts, left_s = _taken(tx, limit, subject, 1)
     if attempts > limit.most:
-        raise TooMany("Too many attempts; try again later", left_s)
+        raise TooMany(rule, left_s)
 
 
 def take_many(tx: Transaction, limit: Limit, subject: str, count: int, field: str) -> None:

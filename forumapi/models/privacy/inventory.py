@@ -721,6 +721,7 @@ NOBODYS_TABLES: Final = {
     "redactions": "which things were removed, until every cache has forgotten them",
     "reserved_subdomains": "constants",
     "role_settlings": "roles to work out anew",
+    "sandboxes": "sites that are deleted after a day, and when",
     "schema_migrations": "migrations",
     "search_progress": "how far indexing is",
     "search_work": "what is to be indexed",

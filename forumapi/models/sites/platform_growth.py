@@ -26,7 +26,9 @@ SAMPLE = Query(
              WHERE s.site_id <> 1 AND NOT s.is_deleted AND s.logo_url IS NOT NULL
                AND EXISTS (SELECT 1 FROM comments c WHERE c.site_id = s.site_id)
                AND (SELECT count(*) FROM (SELECT 1 FROM profiles p WHERE p.site_id = s.site_id LIMIT 2) AS two) > 1),
-           (SELECT count(*) FROM sites s WHERE s.site_id <> 1 AND NOT s.is_deleted)
+           (SELECT count(*) FROM sites s
+             WHERE s.site_id <> 1 AND NOT s.is_deleted
+               AND NOT EXISTS (SELECT FROM sandboxes b WHERE b.site_id = s.site_id))
         ON CONFLICT DO NOTHING""",
     scope=PLATFORM,
 )

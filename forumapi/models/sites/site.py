@@ -62,7 +62,8 @@ COLUMNS: Final = """
     EXISTS (SELECT FROM site_moves v WHERE v.site_id = s.site_id), o.agents,
     coalesce((SELECT v.plan FROM site_plans v WHERE v.site_id = s.site_id), ''),
     (SELECT v.value::text FROM site_settings v WHERE v.site_id = s.site_id AND v.key = 'crawling'),
-    coalesce(held.state, 'active'), held.due"""
+    coalesce(held.state, 'active'), held.due,
+    EXISTS (SELECT FROM sandboxes b WHERE b.site_id = s.site_id)"""
 
 FROM: Final = """
       FROM sites s
@@ -277,6 +278,8 @@ class Site:
         # One of models/sites/site_state.py, and the end of its export window.
         self.state: str = row[STATE]
         self.due: datetime.datetime | None = row[52]
+        # Nothing leaves it, and nobody is asked in (models/sites/sandbox.py).
+        self.is_sandbox: bool = row[53]
         self.platform_domain = platform_domain
         self._has_website = has_website
         self.is_root = self.id == ROOT_ID
@@ -460,10 +463,12 @@ class Site:
         platform_domain: str = "",
         ip: str = "",
         most: int = 0,
+        owner_name: str = "",
     ) -> int:
         """Store a new site with its owner's profile, root microcosm and default roles (platform 2.3); return its id. A
         custom domain in `body` is only claimed. `user_id`: its owner; `platform_domain`: the platform's domain, at or
-        below which no custom domain may be, "" to allow any; `ip`: the client address, for the audit, "" for none.
+        below which no custom domain may be, "" to allow any; `ip`: the client address, for the audit, "" for none;
+        `owner_name`: name of the owner's profile, "" for a suggested one.
 
         Raises Invalid, which names the field, for a bad setting or a subdomain that is taken or reserved, and for a
         user who owns `most` sites, deleted ones counted (0: any number); NotFound for an unknown user.
@@ -482,7 +487,7 @@ class Site:
         with _fields():
             site_id: int = tx.value(INSERT, key=key, **settings._replace(domain=None)._asdict())
         SiteDomain.update(tx, site_id, settings.domain, None)
-        name = profile.suggested_name(False, user_id, email)
+        name = owner_name or profile.suggested_name(False, user_id, email)
         owner = Profile.insert(tx, site_id, user_id, name, ip=ip)
         tx.run(
             CREATE_DEFAULTS,

@@ -45,7 +45,7 @@ BY_ID = Query("site_cache.by_id", f"SELECT {COLUMNS} {FROM} WHERE s.site_id = %(
 # Title as people read it, in small letters: it is stored with HTML entities (`clean.escape`).
 _TITLE: Final = """lower(replace(replace(replace(replace(replace(
            s.title, '&lt;', '<'), '&gt;', '>'), '&#34;', '"'), '&#39;', ''''), '&amp;', '&'))"""
-# Lists of the root host, without the root site and deleted ones.
+# Lists of the root host, without the root site, deleted ones and sandboxes.
 COUNT = Query(
     "site_cache.count",
     f"""
@@ -53,6 +53,7 @@ COUNT = Query(
       FROM sites s
       LEFT JOIN profiles owner ON owner.site_id = s.site_id AND owner.profile_id = s.owned_by
      WHERE s.site_id <> 1 AND NOT s.is_deleted
+       AND NOT EXISTS (SELECT FROM sandboxes b WHERE b.site_id = s.site_id)
        AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
        AND (%(words)s::text = '' OR strpos({_TITLE}, lower(%(words)s::text)) > 0)""",
     scope=PLATFORM,
@@ -62,6 +63,7 @@ PAGE = Query(
     f"""
     SELECT {COLUMNS} {FROM}
      WHERE s.site_id <> 1 AND NOT s.is_deleted
+       AND NOT EXISTS (SELECT FROM sandboxes b WHERE b.site_id = s.site_id)
        AND (%(user_id)s::bigint IS NULL OR owner.user_id = %(user_id)s::bigint)
        AND (%(words)s::text = '' OR strpos({_TITLE}, lower(%(words)s::text)) > 0)
      ORDER BY s.site_id
@@ -221,7 +223,7 @@ class SiteCache(PollingThread):
         self, tx: Reader, paging: Paging, owner_user_id: int | None = None, words: str = ""
     ) -> tuple[int, list[Site]]:
         """Return the number of sites and the page `paging` of them, oldest first, read from the database; without the
-        root site and those that are deleted, suspended or in their export window.
+        root site, sandboxes, and those that are deleted, suspended or in their export window.
 
         `owner_user_id`: only those that this user owns, None for all; `words`: only those with this text, in whatever
         case, in their title, "" for all; both narrow the number too.

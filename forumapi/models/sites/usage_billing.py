@@ -31,6 +31,7 @@ DUE = Query(
       LEFT JOIN site_plans v ON v.site_id = u.site_id
       LEFT JOIN file_usage f ON f.site_id = u.site_id AND f.profile_id = 0
      WHERE u.hour <= now() - interval '1 hour' - make_interval(secs => %(grace_s)s::int)
+       AND NOT EXISTS (SELECT FROM sandboxes x WHERE x.site_id = u.site_id)
      ORDER BY u.hour, u.site_id
      LIMIT %(limit)s""",
     scope=PLATFORM,

@@ -62,6 +62,7 @@ LEFT_BEHIND: Final = {
             "personal_exports",
             "plan_notices",
             "redactions",
+            "sandboxes",
             "site_exports",
             "site_imports",
             "site_moves",

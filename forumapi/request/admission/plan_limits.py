@@ -17,7 +17,7 @@ from forumapi.config import Config, plan_weights, plans
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import NotFound, PlanLimit
 from forumapi.mail import outbox
-from forumapi.models.sites import site_plan, site_state
+from forumapi.models.sites import sandbox, site_plan, site_state
 from forumapi.models.sites.site_plan import (
     CALLS,
     COMMENTS,
@@ -109,7 +109,11 @@ class PlanLimits(PollingThread):
         return tuple(self._plans)
 
     def plan(self, site: Site) -> str:
-        """Return the name of the plan that limits a site; "" for none, and for the platform's own site."""
+        """Return the name of the plan that limits a site, of a sandbox that of all sandboxes; "" for none, and for the
+        platform's own site.
+        """
+        if site.is_sandbox:
+            return sandbox.PLAN
         if not self._plans or site.is_root:
             return ""
         name = site.plan if site.plan in self._plans else self._default
@@ -119,6 +123,8 @@ class PlanLimits(PollingThread):
         """Return the limits of a site's plan as numbers by their names in site_plan.py, such as MEMBERS; what has no
         limit is absent.
         """
+        if site.is_sandbox:
+            return sandbox.LIMITS
         return self._plans.get(self.plan(site), _NO_LIMITS)
 
     def weight(self, site: Site) -> int:

@@ -92,6 +92,32 @@ class Sites(Struct, kw_only=True):
     meta: LinksMeta
 
 
+class SandboxPerson(Struct, kw_only=True):
+    """A person of a new sandbox: a profile on it, with an access token that is good on it alone."""
+
+    id: Annotated[Id, Meta(description="Of the profile.")]
+    profileName: Text
+    accessToken: Annotated[str, Meta(description="In this answer and in no later one.")]
+
+
+class SandboxPeople(Struct, kw_only=True):
+    """The people of a new sandbox, by what each may do there."""
+
+    owner: SandboxPerson
+    moderator: SandboxPerson
+    member: SandboxPerson
+    newcomer: Annotated[SandboxPerson, Meta(description="Reads what every member reads.")]
+
+
+class Sandbox(Struct, kw_only=True):
+    """A new sandbox: a site for trying the API, with four people."""
+
+    siteId: Id
+    siteURL: Annotated[str, Meta(description="Where its API is; no trailing slash.")]
+    ends: Annotated[Time, Meta(description="The tokens end, and the site is deleted.")]
+    people: SandboxPeople
+
+
 class Health(Struct, kw_only=True):
     """Result of the check of one setting: whether it is set, and whether it works; `value`: the setting."""
 

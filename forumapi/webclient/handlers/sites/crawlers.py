@@ -9,6 +9,7 @@ from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
 XML: Final = "application/xml; charset=utf-8"
+TEXT: Final = "text/plain; charset=utf-8"
 # Addresses of one sitemap: a page of the API's lists.
 PAGE: Final = 250
 # Lists of the API whose things have pages of their own, by name.
@@ -32,10 +33,13 @@ class RobotsView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send robots.txt, which keeps crawlers out of forms, names the sitemap, and tells the site's policy: which
-        crawlers it refuses, and its preference on training (draft-ietf-aipref-attach).
+        crawlers it refuses, and its preference on training (draft-ietf-aipref-attach). That of a sandbox refuses all.
         """
         visit.be_guest()
         policy = visit.api.get("/site/crawling")
+        if visit.api.robots:
+            # The API's answers, too, keep search engines out of a sandbox.
+            return visit.send(b"User-agent: *\nDisallow: /\n", TEXT)
         lines = []
         if policy["refused"]:
             lines = [*(f"User-agent: {name}" for name in policy["refused"]), "Disallow: /", ""]
@@ -44,7 +48,7 @@ class RobotsView(View):
             lines.append(f"Content-Usage: train-ai={policy['trainAi']}")
         lines += [*(f"Disallow: {path}" for path in _NOT_FOR_ROBOTS), ""]
         lines.append(f"Sitemap: {visit.base_url}/sitemap.xml")
-        return visit.send("\n".join([*lines, ""]).encode(), "text/plain; charset=utf-8")
+        return visit.send("\n".join([*lines, ""]).encode(), TEXT)
 
 
 class SitemapIndexView(View):
