@@ -69,8 +69,8 @@ class AssertionBackend(Backend):
 def _client(attempt: Attempt) -> int:
     """Return the id of the operator's application with the secret that was sent.
 
-    Counts the try by client address, so that secrets can't be guessed. Raises Unauthorized for an unknown secret,
-    TooMany after too many tries from the client address.
+    Counts the try by client address, so that secrets can't be guessed. Raises Unauthorized for an unknown or
+    missing secret, TooMany after too many tries from the client address.
     """
     given = attempt.sign_in.ClientSecret
     tries = TRIES_PER_CLIENT_ADDRESS._replace(most=attempt.config.sign_in_tries_per_client_address)

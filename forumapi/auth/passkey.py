@@ -17,7 +17,7 @@ from forumapi.observability.log import logger
 
 if TYPE_CHECKING:
     from forumapi.database.connections import Transaction
-    from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
+    from forumapi.models.access.account_change_user import AccountChangeUser
     from forumapi.models.sites.site import Site
 
 _REGISTER: Final = "passkey-registration"
@@ -98,7 +98,7 @@ class PasskeyBackend(Backend):
         return Verified(known.email, is_platforms=not _has_own(site), has_second_factor=True)
 
 
-def offer(tx: Transaction, site: Site, owner: UnlimitedTokenUser) -> Begun:
+def offer(tx: Transaction, site: Site, owner: AccountChangeUser) -> Begun:
     """Begin to register a passkey of the user `owner` for the site's domain: store a new flow with its challenge, and
     return the flow's secret and the argument of `navigator.credentials.create`.
     """
@@ -114,7 +114,7 @@ def offer(tx: Transaction, site: Site, owner: UnlimitedTokenUser) -> Begun:
 def register(
     tx: Transaction,
     site: Site,
-    owner: UnlimitedTokenUser,
+    owner: AccountChangeUser,
     flow: str,
     credential: dict[str, Any],
     name: str,

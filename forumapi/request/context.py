@@ -316,8 +316,8 @@ class Context:
             raise self._paging_error
 
     def flag(self, name: str) -> bool | None:
-        """Return the boolean query parameter `name`: True for true, t or 1, False for false, f or 0, whose letters may
-        be capitals; None when absent. Raises Invalid, code 3, for any other text, "" among them (platform 1.2).
+        """Return the boolean query parameter `name`: True for 1, t, T, true, True or TRUE, False for 0, f, F, false,
+        False or FALSE; None when absent. Raises Invalid, code 3, for any other text, "" among them (platform 1.2).
         """
         text = self.query.get(name)
         if text is None:

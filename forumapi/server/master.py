@@ -199,8 +199,9 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
                 return
 
     def handle_hup(self) -> None:
-        """Reload the settings: applied by the workers, or by new workers if a change needs that. An invalid file
-        changes nothing; settings that wait for a restart are logged. With a successor nothing is done.
+        """Reload the settings: applied by the workers, or by new workers if a change needs that. An invalid file, or
+        one with which new workers do not start, changes nothing; settings that wait for a restart are logged. With a
+        successor nothing is done.
         """
         if self._has_successor:
             # The worker has read them.

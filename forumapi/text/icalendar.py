@@ -40,8 +40,8 @@ class CalendarEvent(NamedTuple):
 
 
 def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
-    """Return the iCalendar file of a calendar with this name (HTML-escaped) and these events, in their order; without
-    events it has a time zone alone, since it may not be empty.
+    """Return the iCalendar file of a calendar with these events, in their order; without events it has a time zone
+    alone, since it may not be empty. `name`: the calendar's name, HTML-escaped as stored; the file has it unescaped.
 
     Their times are in UTC, so that readers need no rules of time zones; the local time is in an event's description.
     """

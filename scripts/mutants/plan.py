@@ -187,7 +187,7 @@ TESTS: Final = (
     ("forumapi/models/access/passkey.py", "tests/auth/test_passkeys.py"),
     ("forumapi/models/access/totp.py", "tests/auth/test_second_factor.py"),
     (
-        "forumapi/models/access/unlimited_token_user.py",
+        "forumapi/models/access/account_change_user.py",
         "tests/auth/test_passkeys.py tests/auth/test_second_factor.py",
     ),
     (

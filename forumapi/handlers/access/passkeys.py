@@ -9,8 +9,8 @@ from msgspec import UNSET, Struct, UnsetType
 from forumapi.auth import passkey as ceremony
 from forumapi.handlers.access.second_factor_and_email import notify, record
 from forumapi.mail import outbox
+from forumapi.models.access.account_change_user import AccountChangeUser
 from forumapi.models.access.passkey import Passkey, checked_name
-from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.handler_results import Data, Done, Found, Result
@@ -41,7 +41,7 @@ class PasskeysHandler(Handler):
     @needs(LOGIN, answer=schemas.Passkeys)
     def get(self, ctx: Context) -> Result:
         """The caller's passkeys, oldest first."""
-        owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
+        owner = AccountChangeUser.find(ctx.reader, ctx.identity)
         return Data(
             json_fragments.dumps(
                 {"passkeys": [key.document() for key in Passkey.of_user(ctx.reader, owner.user_id)]}
@@ -57,7 +57,7 @@ class PasskeysHandler(Handler):
         passkey.
         """
         tx = ctx.writer
-        owner = UnlimitedTokenUser.lock(tx, ctx.identity)
+        owner = AccountChangeUser.lock(tx, ctx.identity)
         name = checked_name(given(sent.name, ""))
         credential = given(sent.credential, {})
         id = ceremony.register(tx, ctx.site, owner, given(sent.flow, ""), credential, name)
@@ -78,7 +78,7 @@ class PasskeyBeginHandler(Handler):
         The client sends the answer's `flow` with the credential within ten minutes.
         """
         begun = ceremony.offer(
-            ctx.writer, ctx.site, UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
+            ctx.writer, ctx.site, AccountChangeUser.lock(ctx.writer, ctx.identity)
         )
         return Data(json_fragments.dumps({"flow": begun.flow, "publicKey": begun.public_key}))
 
@@ -93,14 +93,14 @@ class PasskeyHandler(Handler):
     @needs(LOGIN, answer=schemas.Passkey)
     def get(self, ctx: Context) -> Result:
         """The passkey, without its key."""
-        owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
+        owner = AccountChangeUser.find(ctx.reader, ctx.identity)
         passkey = Passkey.find(ctx.reader, owner.user_id, ctx.args["passkey"])
         return Data(json_fragments.dumps(passkey.document()))
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Rename the passkey to `name`; without `name` it keeps the old one. Answers 302 to the passkey."""
-        owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
+        owner = AccountChangeUser.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
         passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))
         record(ctx)
@@ -109,7 +109,7 @@ class PasskeyHandler(Handler):
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Delete the passkey, which signs in no longer; the caller is notified by mail. Sessions stay."""
-        owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
+        owner = AccountChangeUser.lock(ctx.writer, ctx.identity)
         name = Passkey.delete(ctx.writer, owner.user_id, ctx.args["passkey"])
         record(ctx)
         notify(ctx, owner, f"The passkey {outbox.plain(name)} was deleted from your account")

@@ -14,8 +14,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.errors import Conflict, Invalid, NotImplementedHere
 from forumapi.mail import outbox
+from forumapi.models.access.account_change_user import AccountChangeUser
 from forumapi.models.access.totp import Totp, count_try, otpauth_uri
-from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
 from forumapi.models.journal import journal
 from forumapi.models.people import email_change
 from forumapi.models.people.email_change import EmailChange
@@ -48,7 +48,7 @@ class OneTimeHandler(Handler):
         """The state of the second factor: `enabled`, `since` when it is on (null while it is off), and the number of
         unused recovery codes.
         """
-        owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
+        owner = AccountChangeUser.find(ctx.reader, ctx.identity)
         factor = Totp.find(ctx.reader, owner.user_id)
         since = factor.confirmed if factor else None
         return Data(
@@ -68,7 +68,7 @@ class OneTimeHandler(Handler):
 
         409 if it is on already. The answer has the `secret`, and as `uri` the otpauth: address for a QR code.
         """
-        owner = UnlimitedTokenUser.lock(ctx.writer, ctx.identity)
+        owner = AccountChangeUser.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)
         if secret is None:
             raise Conflict("You have a second factor already; DELETE it first")
@@ -134,7 +134,7 @@ def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
     Ends the request's transaction. Returns a new one for the change, to be entered by `with`. Raises TooMany after too
     many tries, and Forbidden for a token that is limited to a site or to scopes.
     """
-    user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
+    user_id = AccountChangeUser.find(ctx.reader, ctx.identity).user_id
     ctx.end_writer()
     with ctx.app.database.write() as tx:
         count_try(tx, user_id)
@@ -143,8 +143,8 @@ def _tried(ctx: Context) -> AbstractContextManager[Transaction]:
 
 def _proven(
     ctx: Context, sent: CodeBody, tx: Transaction, *, is_new: bool = False
-) -> UnlimitedTokenUser:
-    owner = UnlimitedTokenUser.lock(tx, ctx.identity)
+) -> AccountChangeUser:
+    owner = AccountChangeUser.lock(tx, ctx.identity)
     if not Totp.use_code(tx, owner.user_id, given(sent.code, ""), is_new=is_new):
         raise Invalid("code", "is wrong, used or expired")
     return owner
@@ -181,7 +181,7 @@ class EmailAddressHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The caller's e-mail address, as it was entered, under `email`."""
         return Data(
-            json_fragments.dumps({"email": UnlimitedTokenUser.find(ctx.reader, ctx.identity).email})
+            json_fragments.dumps({"email": AccountChangeUser.find(ctx.reader, ctx.identity).email})
         )
 
     @needs(LOGIN, body=AddressBody)
@@ -193,7 +193,7 @@ class EmailAddressHandler(Handler):
         sent.
         """
         app = ctx.app
-        owner = UnlimitedTokenUser.find(ctx.reader, ctx.identity)
+        owner = AccountChangeUser.find(ctx.reader, ctx.identity)
         address = email_change.checked(given(sent.email, ""), owner.email)
         if not outbox.is_possible(app.config):
             raise NotImplementedHere("Sending mail is not configured here")
@@ -226,7 +226,7 @@ class EmailAddressHandler(Handler):
         All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
         wrong, used or expired; 409 if the address is another person's by now, 429 after too many tries of either code.
         """
-        user_id = UnlimitedTokenUser.find(ctx.reader, ctx.identity).user_id
+        user_id = AccountChangeUser.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()
         database = ctx.app.database
         with database.write() as tx:
@@ -236,7 +236,7 @@ class EmailAddressHandler(Handler):
         if change is None:
             raise Invalid("code", "is wrong, used or expired")
         with database.write() as tx:
-            owner = UnlimitedTokenUser.lock(tx, ctx.identity)
+            owner = AccountChangeUser.lock(tx, ctx.identity)
             if Totp.is_on_for(tx, user_id):
                 code = given(sent.secondFactor, "")
                 if not Totp.use_code(tx, user_id, code, is_new=False):
@@ -259,7 +259,7 @@ def record(ctx: Context, tx: Transaction | None = None) -> None:
 
 
 def notify(
-    ctx: Context, owner: UnlimitedTokenUser, text: str, tx: Transaction | None = None
+    ctx: Context, owner: AccountChangeUser, text: str, tx: Transaction | None = None
 ) -> None:
     """Queue a mail to the owner of an account, if mail is configured, so that a change by somebody else is noticed.
     `text`: what has changed, in words: the mail's subject, which its body repeats.

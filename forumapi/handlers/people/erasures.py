@@ -8,8 +8,8 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.errors import NO_DELETE, SIGN_IN, Forbidden, NotFound
 from forumapi.mail import outbox
+from forumapi.models.access.account_change_user import AccountChangeUser
 from forumapi.models.access.fresh_sign_in import FreshSignIn
-from forumapi.models.access.unlimited_token_user import UnlimitedTokenUser
 from forumapi.models.journal import journal
 from forumapi.models.privacy import erasure_request
 from forumapi.models.privacy.erasure_request import ErasureRequest
@@ -190,7 +190,7 @@ def _check_own_account(ctx: Context) -> None:
         raise Forbidden("Sign in to do this", code=SIGN_IN)
     if ctx.args["item"].id != ctx.identity.user_id:
         raise Forbidden("Only the user may do this", code=NO_DELETE)
-    UnlimitedTokenUser.find(ctx.reader, ctx.identity)
+    AccountChangeUser.find(ctx.reader, ctx.identity)
 
 
 _NEWEST: Final = 2**62

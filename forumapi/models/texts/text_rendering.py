@@ -223,9 +223,9 @@ def kept_title(value: object, field: str, limit: int, now: str, *, quiet: bool =
 
 
 def block(value: object, field: str, limit: int) -> str:
-    """Return `value` as a required text of several lines: without tags and unprintable characters, in small letters if
-    it is all in capitals, and HTML-escaped. Raises Invalid, which names `field`, if it is no string, empty or over
-    `limit` characters, counted before the escaping.
+    """Return `value` as a required text of several lines: trimmed, without tags and unprintable characters, in small
+    letters if it is all in capitals, and HTML-escaped. Raises Invalid, which names `field`, if it is no string, or if
+    what is left is empty or over `limit` characters, counted before the escaping.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")

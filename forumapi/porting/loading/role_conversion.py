@@ -153,7 +153,9 @@ class Rights:
         return self._moderators[forum.id]
 
     def barred(self, forum: PortedForum) -> frozenset[str]:
-        """Return the old ids of people who are named in a banned role of the forum, or of one above it."""
+        """Return the old ids of people who are named in a banned role of the forum, or of one above it; without those
+        named in a forum where a banned role holds all members, since nobody has rights there by its roles.
+        """
         own = self._listed(forum) or ()
         parent = self._forums.get(forum.parent_id)
         above = self.barred(parent) if parent else frozenset[str]()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
 
 FIND = Query(
-    "unlimited_token_user.find",
+    "account_change_user.find",
     """
     SELECT t.user_id, u.email, t.site_id IS NULL AND t.scopes IS NULL
       FROM access_tokens t
@@ -26,7 +26,7 @@ FIND = Query(
 
 # Locks the user's row, so that two changes of one user's credentials are made in turn.
 LOCK = Query(
-    "unlimited_token_user.lock",
+    "account_change_user.lock",
     """
     SELECT t.user_id, u.email, t.site_id IS NULL AND t.scopes IS NULL
       FROM access_tokens t
@@ -38,34 +38,34 @@ LOCK = Query(
 
 # Sessions, keys and grants from before a second factor were made without it, and end with its confirmation.
 END_OTHER_TOKENS = Query(
-    "unlimited_token_user.end_other_tokens",
+    "account_change_user.end_other_tokens",
     "DELETE FROM access_tokens t WHERE t.user_id = %(user_id)s AND t.token_id <> %(token_id)s",
     scope=PLATFORM,
 )
 
 
-class UnlimitedTokenUser(NamedTuple):
+class AccountChangeUser(NamedTuple):
     """User behind an access token that is limited neither to a site nor to scopes, and so may change the account."""
 
     user_id: int
     email: str
 
     @classmethod
-    def find(cls, tx: Reader, identity: Identity) -> UnlimitedTokenUser:
+    def find(cls, tx: Reader, identity: Identity) -> AccountChangeUser:
         """Return the user of the caller's token. Raises Forbidden for a guest, and for a token limited to a site or to
         scopes.
         """
         return cls._checked(tx.row(FIND, token_id=identity.token_id))
 
     @classmethod
-    def lock(cls, tx: Transaction, identity: Identity) -> UnlimitedTokenUser:
+    def lock(cls, tx: Transaction, identity: Identity) -> AccountChangeUser:
         """Lock the row of the user of the caller's token and return the user. Raises Forbidden for a guest, and for a
         token limited to a site or to scopes.
         """
         return cls._checked(tx.row(LOCK, token_id=identity.token_id))
 
     @classmethod
-    def _checked(cls, row: tuple[int, str, bool] | None) -> UnlimitedTokenUser:
+    def _checked(cls, row: tuple[int, str, bool] | None) -> AccountChangeUser:
         if row is None or not row[2]:
             # A site's owner can sign in as anybody there by a provider of their own, and must not reach the account.
             raise Forbidden("This token is limited to one site or to some scopes; sign in again")
