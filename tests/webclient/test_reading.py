@@ -335,6 +335,28 @@ def test_an_attachment(hand: Hand, bikes: Site, make: Factory, backstage: Api) -
     assert backstage.get(address[address.index("/api/") :], site=bikes).status == 200
 
 
+def test_an_attached_picture_is_seen(
+    visitor: Visitor, bikes: Site, make: Factory, backstage: Api, picture_bytes: bytes
+) -> None:
+    talk = make.conversation(bikes)
+    hash = upload(backstage, bikes.member, picture_bytes, "bike.png")
+    for markdown in ("Here it is.", f"![My bike](/api/v1/files/{hash}.png)"):
+        comment = make.comment(talk, markdown=markdown)
+        sent = {"fileHash": hash, "fileName": '"bike.png'}
+        assert backstage.post(f"{comment.path}/attachments", sent, by=bikes.member).status == 302
+
+    page = visitor.of(bikes).get(f"/conversations/{talk.id}/")
+
+    first, second = page.tree.css(".files")
+    picture = first.css_first("a > img")
+    assert picture is not None
+    assert picture.attributes["alt"] == '"bike.png'
+    assert backstage.get(picture.attributes["src"] or "", site=bikes).status == 200
+    # The second one's words show it already: there it is named.
+    assert second.css_first("img") is None
+    assert second.text().strip() == '"bike.png'
+
+
 @step("legal text is read")
 def test_a_legal_text(hand: Hand, bikes: Site) -> None:
     hand.go(bikes)
