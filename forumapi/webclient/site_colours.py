@@ -81,12 +81,17 @@ def readable(colour: Colour, paper: Colour) -> Colour:
     return aim
 
 
+def is_unchosen(link: str) -> bool:
+    """Return True if `link`, a site's `linkColor`, is what the API answers where the owner chose no colour."""
+    return link.lower() == _UNCHOSEN
+
+
 def _accents(link: str) -> tuple[str, str]:
     """Return the site's accent colours for light and for dark mode, as #rrggbb; the default ones if the owner chose
     none, or one that can't be parsed. `link`: the site's `linkColor`.
     """
     chosen = parse(link)
-    if chosen is None or link.lower() == _UNCHOSEN:
+    if chosen is None or is_unchosen(link):
         return ACCENT, ACCENT_DARK
     light = written(readable(chosen, parse(PAPER) or (255, 255, 255)))
     return light, written(readable(chosen, parse(PAPER_DARK) or (0, 0, 0)))

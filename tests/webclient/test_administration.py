@@ -41,6 +41,7 @@ def test_the_owner_changes_title_and_description(hand: Hand, site: Site) -> None
 @step("owner changes the colour and reads its contrast")
 def test_the_owner_reads_the_contrast_of_a_colour(hand: Hand, site: Site) -> None:
     enter(hand, site, "site")
+    hand.see("No colour is chosen: #19634c is shown until one is.")
     hand.fill("Colour of links and buttons", "#ffcc00")
 
     hand.press("Save")

@@ -189,6 +189,10 @@ def test_an_author_closes_their_own(make: Factory, bikes: Site, visitor: Visitor
     assert "Close or open" in author.get(path).main
     page = author.get(f"{path}moderate/")
     assert "Pin" not in page.find("form .deeds").text()
+    # Nothing waits for who moderates nothing.
+    assert page.tree.css_first('[href="/moderation/"]') is None
+    moderator = visitor.of(bikes, bikes.moderator).get(f"{path}moderate/")
+    assert moderator.tree.css_first('main [href="/moderation/"]') is not None
 
     assert author.post(f"{path}moderate/", {"do": "close"}).location == path
     refused = author.post(f"{path}moderate/", {"do": "pin"})

@@ -137,6 +137,7 @@ def test_what_one_follows_is_listed(hand: Hand, bikes: Site, make: Factory) -> N
 
     hand.go(bikes, "/watchers/")
     hand.see("Followed by somebody")
+    assert not hand.find(".rows small").text.strip().endswith("·")
     hand.press("Stop following: Followed by somebody")
 
     hand.see("You follow nothing yet.")

@@ -193,4 +193,9 @@ document.addEventListener('click', async (event) => {
   form.scrollIntoView({ block: 'nearest' });
 });
 
-if (form && text) { drafts(); files(); }
+if (form && text) {
+  drafts();
+  files();
+  // Whoever edits goes on where the text ends.
+  if (text.autofocus && !text.selectionEnd) text.setSelectionRange(text.value.length, text.value.length);
+}

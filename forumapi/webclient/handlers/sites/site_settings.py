@@ -68,15 +68,19 @@ class SiteView(SettingsView):
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
         """Return one sentence on the contrast, in light mode, of the colour `linkColor` among `typed`, the form's
-        values by name, and on the colour shown in its place there if the contrast is too low; [] if `linkColor` is no
-        colour.
+        values by name, and on the colour shown in its place there if the contrast is too low; one on the default colour
+        if none is chosen; [] if `linkColor` is no colour.
         """
-        colour = site_colours.parse(str(typed.get("linkColor", "")))
+        link = str(typed.get("linkColor", ""))
+        colour = site_colours.parse(link)
         if colour is None:
             return []
+        gettext = visit.language.gettext
+        if site_colours.is_unchosen(link):
+            unchosen = gettext("No colour is chosen: %(shown)s is shown until one is.")
+            return [unchosen % {"shown": site_colours.ACCENT}]
         paper = site_colours.parse(site_colours.PAPER) or (255, 255, 255)
         ratio = site_colours.legibility(colour, paper)
-        gettext = visit.language.gettext
         if ratio >= site_colours.LEAST_CONTRAST:
             return [
                 gettext("The colour’s contrast is %(ratio)s to 1: it can be read.")
