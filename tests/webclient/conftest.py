@@ -84,6 +84,8 @@ def stage(
         webclient="true",
         webclient_secret=WEBSITE_SECRET,
         admin_user_ids=str(operator.user_id),
+        plans="small members=500 comments_per_day=4000 sockets=500",
+        default_plan="small",
     ) as started:
         api = started.api()
         with staged(make, api, operator) as made:

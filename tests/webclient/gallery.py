@@ -173,7 +173,9 @@ SCENES: Final[dict[str, Scene]] = {
     "admin_sign_in.html": Scene("owner", "/admin/sign-in/", "Ways to sign in"),
     "admin_figures.html": Scene("owner", "/admin/figures/", "Figures"),
     "admin_retention.html": Scene("owner", "/admin/retention/", "How long things are kept"),
-    "admin_usage.html": Scene("owner", "/admin/usage/", "Usage"),
+    "admin_usage.html": Scene("owner", "/admin/usage/", "Plan and usage"),
+    "admin_crawling.html": Scene("owner", "/admin/crawling/", "Crawlers"),
+    "admin_deletion.html": Scene("owner", "/admin/deletion/", "Delete this site"),
     "admin_export.html": Scene("owner", "/admin/export/", "Export of everything"),
     "admin_import.html": Scene("owner", "/admin/import/", "Import of a forum"),
     "admin_import_leftovers.html": Scene("owner", "/admin/import/leftovers/", "left out"),
@@ -187,6 +189,7 @@ SCENES: Final[dict[str, Scene]] = {
     "begin_community.html": Scene("member", "/sites/create/", "Begin", is_platform=True),
     "community.html": Scene("guest", "/sites/{site}/", "Site", is_platform=True),
     "operator.html": Scene("operator", "/platform/", "All communities", is_platform=True),
+    "operated_site.html": Scene("operator", "/platform/sites/{site}/", "Site", is_platform=True),
     "offline.html": Scene("guest", "/offline/", "There is no connection"),
     "shortcuts.html": Scene("guest", "/shortcuts/", "Keyboard shortcuts"),
 }

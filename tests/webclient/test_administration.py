@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from forumapi.config import PLAN_LIMITS
+from forumapi.models.access.totp import Totp
+from forumapi.models.sites.site_state import STATES
+from forumapi.webclient.handlers.sites import crawl_policy, operated_site, usage
 from forumapi.webclient.handlers.sites.administration import PAGES
+from forumapi.wire.known_crawlers import CRAWLERS
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.webclient.hand import Hand
@@ -264,6 +269,110 @@ def test_usage_is_for_the_owner_alone(site: Site, make: Factory, visitor: Visito
         assert visitor.of(site).get(path).status == 303
         assert visitor.of(site, site.owner).get(path).status == 200
     assert visitor.of(site, site.owner).get("/admin/usage/?time='\"><b>").status == 200
+
+
+@step("owner says what crawlers may do")
+def test_the_owner_says_what_crawlers_may_do(hand: Hand, site: Site, visitor: Visitor) -> None:
+    number = "Requests a minute of all unknown programs together"
+    enter(hand, site, "crawling")
+    hand.tick("No")
+    hand.tick("GPTBot")
+    hand.fill(number, "30")
+
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert hand.value(number) == "30"
+    guest = visitor.of(site)
+    robots = guest.get("/robots.txt").text
+    assert "User-agent: GPTBot\nDisallow: /" in robots
+    assert "Content-Usage: train-ai=n" in robots
+    assert guest.get("/", User_Agent="Mozilla/5.0 (compatible; GPTBot/1.2)").status == 403
+    hand.tick("The site does not say")
+    hand.tick("GPTBot")
+    hand.press("Save")
+    hand.until(lambda: "GPTBot" not in guest.get("/robots.txt").text)
+    assert "Content-Usage" not in guest.get("/robots.txt").text
+
+
+def test_a_crawl_policy_that_is_refused_stands_in_the_form_again(
+    visitor: Visitor, bikes: Site
+) -> None:
+    owner = visitor.of(bikes, bikes.owner)
+    for number in ("-1", "many", "²", "999999999"):
+        form = [
+            ("trainAi", "n"),
+            ("trainers", "CCBot"),
+            ("engines", "Bingbot"),
+            ("perMinute", number),
+        ]
+        page = owner.post("/admin/crawling/", form)
+        assert (page.status, page.value("#perMinute")) == (400, number)
+        ticked = [node.attributes["value"] for node in page.tree.css("main input[checked]")]
+        assert ticked == ["n", "CCBot", "Bingbot"]
+    assert owner.post("/admin/crawling/", {"trainAi": "n", "engines": "Nobody"}).status == 400
+
+
+def test_pages_know_what_the_api_does() -> None:
+    for trains, names in ((True, crawl_policy.TRAINERS), (False, crawl_policy.ENGINES)):
+        assert tuple(one.name for one in CRAWLERS if one.trains is trains) == names
+    assert tuple(usage.LIMITS) == PLAN_LIMITS
+    assert tuple(operated_site.STATES) == STATES
+
+
+DELETION = "/admin/deletion/"
+SURE = {"sure": "1", "do": "delete"}
+
+
+@step("owner has the site deleted and changes their mind")
+def test_the_owner_has_the_site_deleted_and_keeps_it(
+    hand: Hand, site: Site, visitor: Visitor
+) -> None:
+    enter(hand, site, "deletion")
+    hand.tick(f"Delete Site {site.key} with all that it holds")
+
+    hand.press("Close it, and delete it in 30 days")
+
+    hand.see("The site is closed, and will be deleted on")
+    assert visitor.of(site).get("/").status == 403
+    hand.go(site, "/")
+    hand.see("This site is closed")
+    hand.press("Keep it, if it is yours")
+    hand.press("Keep the site")
+    hand.see("Close it, and delete it in 30 days")
+    assert visitor.of(site).get("/").status == 200
+
+
+def test_a_deletion_needs_the_tick_a_new_sign_in_and_the_second_factor(
+    visitor: Visitor, site: Site, make: Factory, api: Api
+) -> None:
+    def is_asked_for() -> bool:
+        return api.get("/api/v1/site/deletion", by=site.owner).status == 200
+
+    owner = visitor.of(site, site.owner)
+    unsure = owner.post(DELETION, {"do": "delete"})
+    assert (unsure.status, "the box was not ticked" in unsure.main) == (400, True)
+    make.sql(
+        "UPDATE access_tokens SET created = created - interval '11 minutes' WHERE user_id = %(id)s RETURNING 1",
+        id=site.owner.user_id,
+    )
+    again = owner.post(DELETION, SURE)
+    assert (again.status, again.field("/login/", "pending.sure")) == (401, "1")
+    owner = visitor.of(site, site.owner)
+    with make.database.write() as tx:
+        Totp.insert(tx, site.owner.user_id)
+        codes = Totp.confirm(tx, site.owner.user_id)
+    assert owner.get(DELETION).tree.css_first("#secondFactor") is not None
+    assert owner.post(DELETION, {**SURE, "secondFactor": "000000"}).status == 400
+    assert not is_asked_for()
+
+    assert owner.post(DELETION, {**SURE, "secondFactor": codes[0]}).status == 303
+
+    assert is_asked_for()
+    # Twice does no harm, and neither does what is no form of the page.
+    assert owner.post(DELETION, {"do": "keep"}).status == 303
+    assert owner.post(DELETION, {"do": "keep"}).status == 303
+    assert not is_asked_for()
 
 
 @step("administration asks for a fresh sign-in")

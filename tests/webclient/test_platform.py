@@ -34,6 +34,7 @@ def website(
         webclient="true",
         webclient_secret=WEBSITE_SECRET,
         admin_user_ids=str(operator.user_id),
+        plans="small members=50 comments_per_day=40,grand weight=3",
     ) as started:
         yield started
 
@@ -91,6 +92,97 @@ def test_an_operator_sees_all_sites(
     hand.see("No figures have been taken yet.")
 
 
+@step("operator gives a site a plan and holds it back")
+def test_an_operator_gives_a_site_a_plan_and_holds_it_back(
+    hand: Hand, make: Factory, operator: Person, visitor: Visitor
+) -> None:
+    site = make.site()
+    hand.sign_in(ROOT, operator)
+    hand.go(ROOT, f"/platform/?q={site.key}")
+    hand.press(f"Site {site.key}", within="table")
+    hand.fill("Name of the plan", "small")
+
+    hand.press("Set the plan")
+
+    hand.see("Comments today")
+    hand.choose("State", "Suspended: nobody but the owner gets in")
+    hand.press("Set the state")
+    hand.until(lambda: visitor.of(site).get("/").status == 403)
+    # It is in no list now.
+    hand.go(ROOT, "/platform/")
+    hand.fill("Number of a community that is held back, and so in no list", str(site.id))
+    hand.press("Go there")
+    hand.see(f"Community {site.id}")
+    hand.choose("State", "Open")
+    hand.press("Set the state")
+    hand.until(lambda: visitor.of(site).get("/").status == 200)
+
+
+@step("owner reads the plan and what is left of it")
+def test_the_owner_reads_the_plan(hand: Hand, make: Factory) -> None:
+    site = make.site()
+    make.sql("INSERT INTO site_plans (site_id, plan) VALUES (%(id)s, 'small')", id=site.id)
+    hand.sign_in(site, site.owner)
+    hand.go(site, "/admin/")
+
+    hand.press("Plan and usage", within="main")
+
+    hand.see("Comments today")
+    assert hand.find("#plan").get_attribute("textContent") == "Plan of this community: small"
+    bars = hand.driver.find_elements("css selector", "main progress")
+    assert [one.get_attribute("max") for one in bars] == ["50", "40"]
+    assert int(bars[0].get_attribute("value") or 0) >= 2
+
+
+@pytest.mark.wide
+def test_a_site_s_own_page_is_for_operators_alone(
+    visitor: Visitor, bikes: Site, make: Factory, operator: Person
+) -> None:
+    site = make.site()
+    path = f"/platform/sites/{site.id}/"
+    state = {"do": "state", "state": "suspended"}
+    for person in (site.owner, bikes.member):
+        stranger = visitor.of(ROOT, person)
+        assert (stranger.get(path).status, stranger.post(path, state).status) == (403, 403)
+    assert visitor.of(ROOT).get(path).location.startswith("/login/")
+    keeper = visitor.of(ROOT, operator)
+    assert keeper.get(path).status == 200
+    for unknown in ("/platform/sites/999999999/", "/platform/sites/999999999999999999/"):
+        assert keeper.get(unknown).status == 404
+    assert keeper.get(f"/platform/?number={site.id}").location == path
+    assert keeper.get("/platform/?number=%C2%B2").status == 200
+    # What the API refuses is said, with the names that there are.
+    refused = keeper.post(path, {"do": "plan", "plan": "large"})
+    assert refused.status == 400 and "small, grand" in refused.main
+    assert keeper.post("/platform/sites/1/", state).status == 403
+
+
+@pytest.mark.wide
+def test_states_of_a_site_are_told_to_its_people(
+    visitor: Visitor, make: Factory, operator: Person
+) -> None:
+    site = make.site()
+    path, keeper = f"/platform/sites/{site.id}/", visitor.of(ROOT, operator)
+    talk = make.conversation(site)
+    member, owner = visitor.of(site, site.member), visitor.of(site, site.owner)
+
+    assert keeper.post(path, {"do": "state", "state": "read-only"}).status == 303
+    form = {"itemType": "conversation", "itemId": str(talk.id), "markdown": "Kept & safe"}
+    refused = member.post("/comments/create/", form)
+    assert refused.status == 403 and "This site is read-only for now" in refused.main
+    assert "Kept &amp; safe" in refused.text
+    assert "let nobody write there" in visitor.of(ROOT, site.owner).get(f"/sites/{site.id}/").main
+
+    assert keeper.post(path, {"do": "state", "state": "export-window"}).status == 303
+    shown = keeper.get(path).main
+    assert "Will be deleted" in shown and "The platform" in shown
+    page = owner.get("/admin/deletion/").main
+    assert "will be deleted on" in page and "ask them" in page and "Keep the site" not in page
+    assert owner.post("/admin/deletion/", {"do": "keep"}).status == 403
+    assert keeper.post(path, {"do": "state", "state": "active"}).status == 303
+    assert "Close it, and delete it in 30 days" in owner.get("/admin/deletion/").main
+
+
 @pytest.mark.wide
 def test_nobody_else_is_an_operator(visitor: Visitor, bikes: Site) -> None:
     member = visitor.of(ROOT, bikes.member)
@@ -145,7 +237,8 @@ def test_own_communities_are_told_from_others(visitor: Visitor, make: Factory) -
 def test_pages_of_the_platform_are_not_on_sites(visitor: Visitor, bikes: Site) -> None:
     owner = visitor.of(bikes, bikes.owner)
 
-    for path in ("/platform/", "/sites/create/", f"/sites/{bikes.id}/"):
+    own = f"/platform/sites/{bikes.id}/"
+    for path in ("/platform/", own, "/sites/create/", f"/sites/{bikes.id}/"):
         assert owner.get(path).status == 404
     assert visitor.of(ROOT).get("/sites/999999999/").status == 404
     assert visitor.of(ROOT).get("/microcosms/1/").status == 404

@@ -33,12 +33,14 @@ PAGES: Final = (
     ("webhooks", marked("Webhooks")),
     ("clients", marked("Programs of others")),
     ("figures", marked("Figures")),
-    ("usage", marked("Usage")),
+    ("usage", marked("Plan and usage")),
+    ("crawling", marked("Crawlers")),
     ("audit", marked("Audit")),
     ("transparency", marked("Transparency report")),
     ("retention", marked("How long things are kept")),
     ("export", marked("Export of everything")),
     ("import", marked("Import of a forum")),
+    ("deletion", marked("Delete this site")),
 )
 
 

@@ -26,6 +26,17 @@ def _check_host(visit: Visit) -> None:
         raise Refused(404)
 
 
+def check_operator(visit: Visit) -> None:
+    """Check that this host is the platform's own, and that the visitor runs the platform and has signed in within the
+    last 30 minutes. Raises Refused: 404 on the host of a site, 403 for members who do not run the platform; SignInFirst
+    for guests and for an older sign-in.
+    """
+    _check_host(visit)
+    visit.fresh_member()
+    if _figures(visit) is None:
+        raise _not_for_others(visit)
+
+
 def show_front(visit: Visit) -> Answer:
     """Answer with the list of sites from the query's `offset` on: all that the API lists, or with the query parameter
     `mine` those that the visitor owns, in both cases only those with the words `q` in their title if `q` is given.
@@ -49,15 +60,16 @@ class CommunityView(View):
     """Page about one site, on the platform's own host."""
 
     def get(self, visit: Visit, community: int) -> Answer:
-        """Show title, address and description of the site with the id `community`; its owner sees the next steps too.
-        Raises Refused with 404 on the host of a site, Failure for an unknown id.
+        """Show title, address and description of the site with the id `community`; its owner sees the next steps too,
+        and if the site is read-only. Raises Refused with 404 on the host of a site, Failure for an unknown id.
         """
         _check_host(visit)
         found = visit.api.get(f"/sites/{community}")
         me = visit.me
         # Its owner is shown by their user's id, as the profile here is another one.
         is_own = me is not None and found["ownedBy"]["userId"] == me["userId"]
-        return visit.page("community.html", found=found, is_own=is_own)
+        state = visit.api.get(f"/sites/{community}/state")["state"] if is_own else ""
+        return visit.page("community.html", found=found, is_own=is_own, state=state)
 
 
 class BeginCommunityView(View):
@@ -121,19 +133,27 @@ class OperatorView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show ROWS (50) sites at most, from the query's `offset` on, with the words `q` in their title if given, and
-        the figures of the last DAYS (30) days, newest first. Raises Refused: 403 for all members but the platform's
-        operators, 404 on the host of a site; SignInFirst for guests.
+        the figures of the last DAYS (30) days, newest first; with the query parameter `number`, the id of a site, lead
+        to the site's page, as sites that are held back are in no list. Raises Refused: 403 for all members but the
+        platform's operators, 404 on the host of a site; SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()
         figures = _figures(visit)
         if figures is None:
-            raise Refused(403, visit.language.gettext("This is for those who run the platform."))
+            raise _not_for_others(visit)
+        number = visit.query.get("number", "").strip()
+        if number.isascii() and number.isdecimal():
+            return visit.redirect(f"/platform/sites/{number[:18]}/")
         words = visit.query.get("q", "").strip()
         found = visit.listed("/sites", limit=ROWS, q=words)
         return visit.page(
             "operator.html", found=found["sites"], figures=figures[: -DAYS - 1 : -1], words=words
         )
+
+
+def _not_for_others(visit: Visit) -> Refused:
+    return Refused(403, visit.language.gettext("This is for those who run the platform."))
 
 
 def _figures(visit: Visit) -> list[dict[str, Any]] | None:

@@ -1,4 +1,6 @@
-"""Page of what the site used, for its owner: requests, data, processor time and mails, as plots and as a table."""
+"""Page of the site's plan and of what the site used, for its owner: the plan's limits, then requests, data, processor
+time and mails, as plots and as a table.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +51,18 @@ COLUMNS: Final = (
     Column("mails", marked("Mails")),
     Column("pushes", marked("Push messages"), is_plotted=False),
 )
+# Limits of plans, by the API's names.
+LIMITS: Final = {
+    "members": marked("Members"),
+    "storage_mb": marked("Files, in MB"),
+    "comments_per_day": marked("Comments today"),
+    "calls_per_minute": marked("Requests a minute"),
+    "sockets": marked("Live connections at a time"),
+    "mails_per_day": marked("Mails today"),
+    "invitations_per_day": marked("Invitations today"),
+    "webhooks": marked("Webhooks"),
+    "imports_per_day": marked("Imports of a forum today"),
+}
 _NOTHING: Final = dict.fromkeys([key for key, _ in CLASSES] + [column.key for column in COLUMNS], 0)
 
 
@@ -97,12 +111,13 @@ class Plot(NamedTuple):
 
 
 class UsagePageView(View):
-    """Page of the site's usage today, in the last 30 days, or in the last 12 months."""
+    """Page of the site's plan, if it has one, and of its usage today, in the last 30 days, or in the last 12 months."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the usage in the time that the query's `time` names: "today" (in UTC), "days" (the last 30 days, also by
-        default) or "months" (the last 12); what was not used has no plot. Raises Refused for members who do not own the
-        site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the limits of the plan, with what is used of them now, and the usage in the time that the query's `time`
+        names: "today" (in UTC), "days" (the last 30 days, also by default) or "months" (the last 12); what was not used
+        has no plot. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older
+        than 30 minutes.
         """
         owner(visit)
         span = _span(visit)
@@ -119,6 +134,8 @@ class UsagePageView(View):
         ]
         return visit.page(
             "admin_usage.html",
+            plan=visit.api.get("/site/plan"),
+            limits=LIMITS,
             span=span,
             spans=SPANS,
             rows=rows,
