@@ -174,6 +174,22 @@ class SandboxRefused(Forbidden):
         )
 
 
+class ConsentRequired(Forbidden):
+    """403: a write by a member who has not agreed to a legal text of the site. `text`: its name, such as terms;
+    `version`: the one in force; `page`: whole address at which people read it.
+    """
+
+    own_name = "consent_required"
+
+    def __init__(self, text: str, version: int, page: str) -> None:
+        super().__init__(
+            f"Before you write here, read and agree to version {version} of this site's {text}: {page}"
+        )
+        self.text = text
+        self.version = version
+        self.page = page
+
+
 class InsufficientScope(Forbidden):
     """403: the token has scopes, but not `scope`; "": no scope would do, only a token without scopes, which is
     unlimited (RFC 6750).

@@ -134,6 +134,7 @@ from forumapi.handlers.notifications.webhooks import (
     WebhooksHandler,
 )
 from forumapi.handlers.people.bans import BanHandler, BansHandler
+from forumapi.handlers.people.consents import ConsentHandler, ConsentsHandler
 from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler
 from forumapi.handlers.people.erasures import (
     AccountErasureHandler,
@@ -186,7 +187,10 @@ from forumapi.handlers.sites.host_lookups import HostHandler, ReservedHandler
 from forumapi.handlers.sites.legacy_urls import ResolveHandler
 from forumapi.handlers.sites.legal import (
     CookiesHandler,
+    LegalDifferenceHandler,
     LegalHandler,
+    LegalVersionHandler,
+    LegalVersionsHandler,
     PrivacyHandler,
     ServiceHandler,
     TermsHandler,
@@ -341,6 +345,8 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/comments/<comment:item>/revisions": RevisionsHandler,
     "/api/v1/comments/<comment:item>/revisions/<number:revision>": RevisionHandler,
     "/api/v1/comments/<comment:item>/revisions/<number:revision>/diff": DifferenceHandler,
+    "/api/v1/consents": ConsentsHandler,
+    "/api/v1/consents/<document>": ConsentHandler,
     "/api/v1/conversations": ConversationsHandler,
     "/api/v1/conversations/<conversation:item>": ConversationHandler,
     "/api/v1/conversations/<conversation:item>/attributes": AttributesHandler,
@@ -387,6 +393,9 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/keys": KeysHandler,
     "/api/v1/keys/<number:key_id>": KeyHandler,
     "/api/v1/legal": LegalHandler,
+    "/api/v1/legal/<document>/versions": LegalVersionsHandler,
+    "/api/v1/legal/<document>/versions/<number:version>": LegalVersionHandler,
+    "/api/v1/legal/<document>/versions/<number:version>/diff": LegalDifferenceHandler,
     "/api/v1/legal/cookies": CookiesHandler,
     "/api/v1/legal/privacy": PrivacyHandler,
     "/api/v1/legal/terms": TermsHandler,

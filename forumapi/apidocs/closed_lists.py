@@ -16,7 +16,7 @@ from forumapi.models.journal import audit_page
 from forumapi.models.notifications import watcher, webhook
 from forumapi.models.people import criterion, ignore, read_mark
 from forumapi.models.rules import definition
-from forumapi.models.sites import site_state
+from forumapi.models.sites import legal, site_state
 from forumapi.models.trust import action_kinds, dsa_terms
 from forumapi.updates import digest_settings
 from forumapi.wire.openapi_enums import COMMENTABLE, type_names
@@ -44,6 +44,7 @@ NAMES: Final[Mapping[str, Iterable[str]]] = {
     "CaseState": ("open", "decided"),
     "CheckFailure": ("pass", "hold"),
     "CommentableType": type_names(COMMENTABLE),
+    "ConsentEffect": legal.CONSENTS,
     "CriterionColumn": criterion.COLUMNS,
     "CriterionPredicate": criterion.PREDICATES,
     "DecisionGround": dsa_terms.GROUNDS,

@@ -73,6 +73,11 @@ _UNNUMBERED: Final = {
         "Ask for its code, and send it with `flow`.",
     ),
     "forbidden": (403, "This is not permitted.", "Show the text."),
+    "consent_required": (
+        403,
+        "The member has not agreed to the text that `consent` names; nothing was written.",
+        "Show the text with a button to agree, then repeat the write.",
+    ),
     "site_read_only": (
         403,
         "Operators have made the site read-only; nothing was written.",

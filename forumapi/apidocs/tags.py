@@ -117,8 +117,8 @@ TAGS: Final = (
     Tag("Audit", "Who did what, and the transparency report.", ("audit", "transparency")),
     Tag(
         "Taking out and erasing",
-        "Exports of a person's data or of a whole site, and the erasure of a person.",
-        ("personal_exports", "export", "erasures"),
+        "Exports of a person's data or of a whole site, the erasure of a person, and consents to legal texts.",
+        ("personal_exports", "export", "erasures", "consents"),
     ),
     Tag("Webhooks", "Webhooks of a site, for its owner.", ("webhooks",)),
     Tag(

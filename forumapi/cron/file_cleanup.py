@@ -22,6 +22,7 @@ _TEXTS: Final = """
      UNION ALL SELECT m.logo_url || ' ' || m.description FROM microcosms m
      UNION ALL SELECT concat_ws(' ', s.logo_url, s.favicon_url, s.background_url, s.description) FROM sites s
      UNION ALL SELECT t.body || ' ' || coalesce(t.link, '') FROM site_templates t
+     UNION ALL SELECT v.body FROM legal_versions v
      UNION ALL SELECT n.href FROM menus n
      UNION ALL SELECT p.avatar_url FROM profiles p WHERE p.avatar_url LIKE '/api/v1/files/%%'"""
 

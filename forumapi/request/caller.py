@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from forumapi import errors
 from forumapi.errors import (
     ApiError,
+    ConsentRequired,
     Forbidden,
     InsufficientScope,
     PlanLimit,
@@ -116,9 +117,9 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
     A good token is counted in place of the address from then on; its use, and the activity of its profile, are noted.
     Raises Unauthorized, also for a token with another audience than the address, Forbidden for banned callers,
-    InsufficientScope if the token may not use the method `verb` here, NotFound for a site that is gone, TooMany,
-    PlanLimit, ReadOnly to a newcomer; SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids
-    the method.
+    InsufficientScope if the token may not use the method `verb` here, ConsentRequired for a write by a member who has
+    yet to agree to a legal text, NotFound for a site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer;
+    SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids the method.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
@@ -178,6 +179,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         raise Forbidden(found.ban_reason, code=errors.BANNED)
     if found.scopes is not None:
         _check_scope(app, ctx, found.scopes, verb)
+    if found.missing_consent is not None and verb != "GET":
+        _check_consent(app, ctx, handler, verb, *found.missing_consent)
     if found.profile_id:
         app.activity.active(site_id, found.profile_id)
     app.activity.used(found.token_id, ctx.ip)
@@ -195,6 +198,17 @@ def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> No
         return
     if site.state != site_state.READ_ONLY or not (verb == "GET" or _only_reads(app, ctx, verb)):
         site_state.check(site)
+
+
+def _check_consent(
+    app: Services, ctx: Context, handler: Handler, verb: str, text: str, version: int
+) -> None:
+    """Check that the method `verb` of `handler`, a write, serves members who have yet to agree to a legal text: signing
+    in and out, what only reads, and what the handler names. Raises ConsentRequired, which names the text.
+    """
+    if verb in handler.needs_no_consent or handler.signs_in or _only_reads(app, ctx, verb):
+        return
+    raise ConsentRequired(text, version, ctx.site.page(f"/legal/{text}/"))
 
 
 def _only_reads(app: Services, ctx: Context, verb: str) -> bool:

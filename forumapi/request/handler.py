@@ -154,6 +154,8 @@ class Handler:
     serves_held_sites: ClassVar[tuple[str, ...]] = ()
     # Methods that a sandbox refuses: they would reach people or servers outside of it, or let others in.
     closed_in_sandboxes: ClassVar[tuple[str, ...]] = ()
+    # Methods that write for members, too, who have yet to agree to a legal text of the site (platform 6.1).
+    needs_no_consent: ClassVar[tuple[str, ...]] = ()
     # Audience of the tokens that are accepted (RFC 8707): "" the REST API, "mcp" the site's MCP server.
     audience: ClassVar[str] = ""
     # Address of the metadata that a 401 names, for a protected resource that has such (RFC 9728).

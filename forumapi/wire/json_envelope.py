@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from forumapi.errors import UNPARSABLE, ApiError, InsufficientScope, Invalid, InvalidRows
+from forumapi.errors import (
+    UNPARSABLE,
+    ApiError,
+    ConsentRequired,
+    InsufficientScope,
+    Invalid,
+    InvalidRows,
+)
 from forumapi.wire.json_fragments import dumps
 
 _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
@@ -87,8 +94,8 @@ def _script_safe(text: bytes) -> bytes:
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
     """Return the `data` of an error's answer as JSON: number and name of the code, message, site and profile (P-07),
-    and the scope that the token lacks or a batch's wrong rows. `site_id`: 0 if the site is not known; `profile_id`: of
-    the caller, 0 for a guest, whose answer has no such key.
+    and the scope that the token lacks, the legal text to agree to, or a batch's wrong rows. `site_id`: 0 if the
+    site is not known; `profile_id`: of the caller, 0 for a guest, whose answer has no such key.
     """
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:
@@ -98,6 +105,13 @@ def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
     data["code"] = error.name
     if isinstance(error, InsufficientScope) and error.scope:
         data["scope"] = error.scope
+    if isinstance(error, ConsentRequired):
+        data["consent"] = {
+            "text": error.text,
+            "version": error.version,
+            "href": f"/api/v1/consents/{error.text}",
+            "page": error.page,
+        }
     if isinstance(error, InvalidRows):
         data["rows"] = [
             {"row": row, "field": field, "rule": rule} for row, field, rule in error.rows

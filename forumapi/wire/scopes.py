@@ -51,8 +51,8 @@ _OPEN_RESOURCES: Final = frozenset(
 )
 
 # With these a limited token could make itself an unlimited one, close or delete a site or change its plan; the audit
-# has all kinds of things in it.
-_WHOLE_RESOURCES: Final = frozenset(("audit", "auth", "keys", "oauth", "sessions"))
+# has all kinds of things in it. People agree to texts themselves.
+_WHOLE_RESOURCES: Final = frozenset(("audit", "auth", "consents", "keys", "oauth", "sessions"))
 _WHOLE_ADDRESSES: Final = frozenset(
     (
         "/api/v1/site/audit",

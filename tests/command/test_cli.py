@@ -437,6 +437,10 @@ def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Pa
     assert forumapi("site", "legal", site.key, "service")[0] == 1
     assert forumapi("site", "legal", site.key, "terms", "--link", "nowhere")[0] == 1
     assert forumapi("site", "legal", site.key, "terms", "--file", str(tmp_path / "none"))[0] == 1
+    assert forumapi("site", "legal", site.key, "terms", *link, "--consent", "ask")[0] == 0
+    assert forumapi("site", "legal", site.key, "terms", *link)[0] == 1
+    assert forumapi("site", "legal", site.key, "terms", *link, "--consent", "none")[0] == 0
+    assert forumapi("site", "legal", site.key, "terms", "--consent", "ask")[0] == 1
     assert forumapi("site", "legal", "root", "service", *link)[0] == 0
     assert forumapi("site", "legal", "root", "service", "--reset")[0] == 0
 

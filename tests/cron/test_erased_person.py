@@ -155,6 +155,8 @@ ROWS: Final = """
     INSERT INTO rule_plans (site_id, mode, event, definition, matched, created_by)
     VALUES (%(site)s, 'shadow', 'x', '{}', 0, %(me)s);
     INSERT INTO sanctions (site_id, profile_id, microcosm_id, is_ban) VALUES (%(site)s, %(me)s, %(root)s, false);
+    INSERT INTO legal_versions (site_id, name, version, body, asks_again) VALUES (%(site)s, 'terms', 1, 'x', true);
+    INSERT INTO consents (site_id, profile_id, name, version) VALUES (%(site)s, %(me)s, 'terms', 1);
     UPDATE sites SET created_by = %(me)s WHERE site_id = %(site)s;
     UPDATE microcosms SET created_by = %(me)s, edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s;
     UPDATE roles SET edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s"""

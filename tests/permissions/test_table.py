@@ -39,6 +39,7 @@ BODIES: dict[tuple[str, str], Any] = {
     # Codes to an address are few, however many ask for them.
     ("POST", "/api/v1/auth/email"): {"email": "none"},
     ("PUT", "/api/v1/site/legal/<document>"): {"html": "Be kind"},
+    ("PUT", "/api/v1/consents/<document>"): {"version": 1},
     ("PUT", "/api/v1/site/options"): {"sendSMS": False},
     ("POST", "/api/v1/site/offer"): {"profileId": "@member"},
     ("PUT", "/api/v1/updates/email"): {"digest": "daily"},

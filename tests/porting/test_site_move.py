@@ -37,11 +37,11 @@ THERE = "there.test"
 # What goes along to another platform.
 CARRIED = sorted(
     """
-    action_changes actions appeal_messages appeals attachments attendees attributes bans bookmarks
-    carried_marks case_notes cases comment_mentions comment_revisions comments content_checks criteria deletions drafts
+    action_changes actions appeal_messages appeals attachments attendees attributes bans bookmarks carried_marks
+    case_notes cases comment_mentions comment_revisions comments consents content_checks criteria deletions drafts
     erasures event_cursors event_heads events file_uploads file_usage huddle_participants huddles ignores
     import_leftouts import_marks import_origins imported_items imported_profiles item_authors item_views items
-    link_uses menus microcosm_counts microcosm_deltas microcosms poll_ballots poll_choices polls
+    legal_versions link_uses menus microcosm_counts microcosm_deltas microcosms poll_ballots poll_choices polls
     profile_counters profile_options profiles reactions read_marks reports role_profiles role_settlings roles
     rule_hits rule_plans rule_versions rules sanctions site_gravatar site_offers site_options site_settings
     site_stats site_templates statements update_options updates watchers

@@ -72,6 +72,12 @@ def add(commands: Commands) -> None:
     how.add_argument("--file", type=Path, metavar="FILE", help="the new text, as HTML with $names")
     how.add_argument("--link", metavar="URL", help="it is kept there instead")
     how.add_argument("--reset", action="store_true", help="back to the text of the software")
+    law.add_argument(
+        "--consent",
+        choices=("ask", "correction", "none"),
+        default="",
+        help="with a new text: members agree to it before they write, or need not do so again, or at all",
+    )
     report = sites.add(
         "transparency",
         _transparency,
@@ -178,6 +184,8 @@ def _legal(args: argparse.Namespace, current: Config) -> int:
     documents = legal.ROOT_DOCUMENTS if args.key == "root" else legal.SITE_DOCUMENTS
     if args.document not in documents:
         raise CommandError(f"the documents of {args.key} are: {', '.join(documents)}")
+    if args.consent and not (args.file or args.link):
+        raise CommandError("--consent needs a new text: --file or --link")
     with writing(current) as tx:
         author = Author(admin.site_id(tx, args.key), 0, "", operator())
         if args.reset:
@@ -187,7 +195,8 @@ def _legal(args: argparse.Namespace, current: Config) -> int:
                 html = args.file.read_text(encoding="utf-8") if args.file else None
             except (OSError, UnicodeError) as error:
                 raise CommandError(f"{args.file} can't be read: {error}") from None
-            LegalText.upsert(tx, author, args.document, *legal.checked(html, args.link))
+            html, link = legal.checked(html, args.link)
+            LegalText.upsert(tx, author, args.document, html, link, args.consent)
         text = LegalText.find(tx, author.site_id, args.document)
     print(text.link or text.body)
     return OK

@@ -90,6 +90,8 @@ class KeysHandler(Handler):
 class KeyHandler(Handler):
     """One API key of the caller."""
 
+    needs_no_consent = ("DELETE",)
+
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
         """The API key without its secret; 404 unless it is an unexpired key of the caller that is good on this site."""

@@ -121,6 +121,7 @@ class TokenHandler(Handler):
     """The token that the request was sent with, named in the address too; 404 if the address names another."""
 
     serves_held_sites = ("GET", "DELETE")
+    needs_no_consent = ("DELETE",)
 
     allow = "OPTIONS,HEAD,GET,DELETE"
     takes_idempotency_key = False

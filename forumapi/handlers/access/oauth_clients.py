@@ -136,6 +136,8 @@ class GrantsHandler(Handler):
 class GrantHandler(Handler):
     """Revocation of one of the caller's grants to OAuth clients."""
 
+    needs_no_consent = ("DELETE",)
+
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
         """Revoke the grant: all of its tokens are refused from the next request on; 404 unless the grant is the

@@ -21,6 +21,8 @@ class SessionsHandler(Handler):
     of the request is good on all sites, those that are good on all sites.
     """
 
+    needs_no_consent = ("DELETE",)
+
     @needs(LOGIN, answer=schemas.Sessions, paged=True)
     def get(self, ctx: Context) -> Result:
         """The caller's unexpired sessions, newest first; `current` is true for the session of this request."""
@@ -47,6 +49,8 @@ class SessionsHandler(Handler):
 
 class SessionHandler(Handler):
     """Ending of one of the caller's sessions."""
+
+    needs_no_consent = ("DELETE",)
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:

@@ -35,6 +35,7 @@ class PreviewHandler(Handler):
     """Preview of a text as HTML."""
 
     takes_idempotency_key = False
+    needs_no_consent = ("POST",)
     required_keys = {"POST": ("markdown",)}
 
     def locate(self, ctx: Context) -> Located:

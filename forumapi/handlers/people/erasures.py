@@ -128,6 +128,8 @@ class ProfileErasureHandler(Handler):
     caller's.
     """
 
+    needs_no_consent = ("DELETE",)
+
     def admits_banned(self, ctx: Context) -> bool:
         """Return True for every request: callers who are banned too may have their data erased."""
         return True
@@ -158,6 +160,8 @@ class AccountErasureHandler(Handler):
     """The pending request to erase the account of the user in the address, to be read or withdrawn; 403 unless the user
     is the caller, with a token that is limited neither to a site nor to scopes.
     """
+
+    needs_no_consent = ("DELETE",)
 
     def admits_banned(self, ctx: Context) -> bool:
         """Return True for every request: callers who are banned too may have their data erased."""

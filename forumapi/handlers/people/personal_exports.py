@@ -27,6 +27,7 @@ class PersonalExportHandler(Handler):
     """The export of the personal data of the profile in the address, which must be the caller's: else 403."""
 
     takes_idempotency_key = False
+    needs_no_consent = ("POST", "DELETE")
     also_answers: ClassVar = {"POST": (429,)}
 
     def admits_banned(self, ctx: Context) -> bool:

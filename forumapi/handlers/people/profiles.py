@@ -159,6 +159,7 @@ class ProfileHandler(Handler):
     """One profile. On the platform's host people see no profile but their own."""
 
     allow = "OPTIONS,HEAD,GET,PUT,PATCH,DELETE"
+    needs_no_consent = ("DELETE",)
     also_answers: ClassVar = {"DELETE": (409,)}
 
     def admits_banned(self, ctx: Context) -> bool:

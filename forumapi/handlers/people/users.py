@@ -104,6 +104,7 @@ class UserHandler(Handler):
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
+    needs_no_consent = ("DELETE",)
     also_answers: ClassVar = {"PUT": (501,), "DELETE": (409,)}
 
     def admits_banned(self, ctx: Context) -> bool:

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from forumapi.models.sites import legal
+from forumapi.errors import NotFound, known
+from forumapi.models.sites import legal, legal_version
 from forumapi.models.sites.legal import LegalText, Operator
+from forumapi.models.sites.legal_version import ASKING, LegalVersion
 from forumapi.request.context import Context
-from forumapi.request.handler import ANYONE, Handler, needs
+from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.handler_results import Data, Page, Result
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import sites as schemas
@@ -48,8 +50,7 @@ class DocumentHandler(Handler):
         """The document as HTML, with the names of site and operator filled in; or a link, if the owner keeps it
         elsewhere.
         """
-        config = ctx.app.config
-        operator = Operator(config.operator_name, config.operator_email, config.operator_address)
+        operator = _operator(ctx)
         site = ctx.site
         text = LegalText.held(ctx.reader, site, self.document)
         services = legal.held_services(ctx.reader, site) if self.document == "privacy" else ""
@@ -82,3 +83,87 @@ class ServiceHandler(DocumentHandler):
     """Terms of service for the owners of sites."""
 
     document = "service"
+
+
+class LegalVersionsHandler(Handler):
+    """Versions of a legal text, of those that may ask for consent; 404 for any other document."""
+
+    serves_held_sites = ("GET",)
+
+    @needs(ANYONE, answer=schemas.LegalVersions)
+    def get(self, ctx: Context) -> Result:
+        """All versions of the text, newest first; none for a text that has never asked for consent."""
+        document = _asking(ctx)
+        found = LegalVersion.find_all(ctx.reader, ctx.site.id, document)
+        return Data(dumps({"versions": [one.summary(document) for one in found]}))
+
+
+class LegalVersionHandler(Handler):
+    """One version of a legal text, also one that is no longer in force."""
+
+    serves_held_sites = ("GET",)
+
+    @needs(ANYONE, answer=schemas.LegalVersion)
+    def get(self, ctx: Context) -> Result:
+        """The version with its text as HTML, with the names of site and operator as they are now; or a link, if the
+        owner kept it elsewhere. 404 if the text has no such version.
+        """
+        document, number = _asking(ctx), ctx.args["version"]
+        found = LegalVersion.find(ctx.reader, ctx.site.id, document, [number])
+        version = known(found.get(number), "version")
+        operator, site = _operator(ctx), ctx.site
+
+        def build() -> bytes:
+            text = {"link": version.link} if version.link else {"html": _html(version, ctx)}
+            return dumps({**version.summary(document), **text})
+
+        return Page(number, (site.id, site.version, document, number, tuple(operator)), build)
+
+
+class LegalDifferenceHandler(Handler):
+    """The difference between two versions of a legal text."""
+
+    serves_held_sites = ("GET",)
+
+    @needs(
+        ANYONE,
+        answer=schemas.LegalDifference,
+        params=(
+            Param("from", int, "The version to compare with; the one before by default, 0: none."),
+        ),
+    )
+    def get(self, ctx: Context) -> Result:
+        """The changes, word by word and without tags, from the version before (of the first version: from an empty
+        text), or from the one that `from` names, to the one in the address. A text that is kept elsewhere is empty.
+
+        404 if the text lacks one of the two.
+        """
+        document, new = _asking(ctx), ctx.args["version"]
+        old = ctx.number("from", max(new - 1, 0))
+        found = LegalVersion.find(ctx.reader, ctx.site.id, document, [old, new])
+        if new not in found or (old and old not in found):
+            raise NotFound("There is no such version")
+        operator, site = _operator(ctx), ctx.site
+
+        def build() -> bytes:
+            before = _html(found[old], ctx) if old else ""
+            return legal_version.changes(old, new, before, _html(found[new], ctx))
+
+        return Page(new, (site.id, site.version, document, old, new, tuple(operator)), build)
+
+
+def _operator(ctx: Context) -> Operator:
+    config = ctx.app.config
+    return Operator(config.operator_name, config.operator_email, config.operator_address)
+
+
+def _asking(ctx: Context) -> str:
+    document: str = ctx.args["document"]
+    if document not in ASKING:
+        raise NotFound("There is no such document with versions")
+    return document
+
+
+def _html(version: LegalVersion, ctx: Context) -> str:
+    text = LegalText(version.body, version.link, version.published)
+    return text.filled(ctx.site, _operator(ctx))

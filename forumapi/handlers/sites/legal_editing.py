@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -15,16 +15,20 @@ from forumapi.request.handler import OWNER, needs
 from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire import json_fragments
 from forumapi.wire.body import given
+from forumapi.wire.openapi_enums import closed
 from forumapi.wire.schemas import sites as schemas
 
 _LEGAL: Final = "/api/v1/site/legal"
 
 
 class LegalBody(Struct):
-    """Body of PUT /site/legal/{document}: either `html`, the text, or `link`, its address elsewhere."""
+    """Body of PUT /site/legal/{document}: either `html`, the text, or `link`, its address elsewhere; and `consent`:
+    what the new text does with members' consent.
+    """
 
     html: str | UnsetType = UNSET
     link: str | UnsetType = UNSET
+    consent: Annotated[str, closed(legal.CONSENTS)] | UnsetType = UNSET
 
 
 class SiteLegalHandler(SiteSettingHandler):
@@ -53,11 +57,14 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: LegalBody) -> Result:
         """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it.
 
-        400 for both and for neither. Answers 302 to the document.
+        With `consent`: "ask", each member has to agree to this version of the text before their next write;
+        "correction", it is a new version, and earlier consents stay good; "none", it asks for no consent. It is
+        required where the text before asks. 400 for both and for neither of the texts. Answers 302 to the document.
         """
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))
-        LegalText.upsert(ctx.writer, ctx.author, name, html, link)
+        consent = given(sent.consent, "")
+        LegalText.upsert(ctx.writer, ctx.author, name, html, link, consent)
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Found(f"{_LEGAL}/{name}")
 
@@ -85,4 +92,5 @@ def _template(ctx: Context, name: str) -> dict[str, Any]:
         "link": text.link,
         "lastModified": json_fragments.format_time(text.modified),
         "names": list(legal.NAMES),
+        **({"version": text.version, "askedSince": text.asked_since} if text.asked_since else {}),
     }

@@ -51,6 +51,7 @@ class StatementAppealHandler(Handler):
     """Filing of the caller's appeal against the statement of reasons in the address."""
 
     leads_to: ClassVar = {"POST": "/api/v1/appeals/<number:appeal>"}
+    needs_no_consent = ("POST",)
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
@@ -133,6 +134,8 @@ class AppealHandler(Handler):
 
 class AppealMessagesHandler(Handler):
     """Writing of messages in an appeal."""
+
+    needs_no_consent = ("POST",)
 
     def admits_banned(self, ctx: Context) -> bool:
         return True

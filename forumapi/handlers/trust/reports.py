@@ -157,6 +157,8 @@ def _checked_words(ctx: Context, sent: ReportBody, *, is_guest: bool) -> _Words:
 class ReportsHandler(Handler):
     """The caller's own reports: their list, and making one."""
 
+    needs_no_consent = ("POST",)
+
     def locate(self, ctx: Context) -> Located | None:
         """Lock the object that the body of a POST names; None for GET.
 

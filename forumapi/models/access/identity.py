@@ -19,6 +19,7 @@ from forumapi.database.query import Query
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
 from forumapi.models.people import ban, profile_page, user
+from forumapi.models.privacy import consent
 from forumapi.permissions.evaluator import Principal
 from forumapi.wire import scopes
 
@@ -38,7 +39,7 @@ _HEAD: Final = f"""
     t.audience"""
 _COLUMNS: Final = f"""{_HEAD},
     {user.BY_SITE}, {user.BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
-    NOT {user.BY_SITE} AND NOT p.uses_platform"""
+    NOT {user.BY_SITE} AND NOT p.uses_platform, {consent.MISSING}"""
 
 _JOINS: Final = """
       JOIN users u ON u.user_id = t.user_id
@@ -75,7 +76,7 @@ WITH_PLACES = Query(
 OF_PROFILE = Query(
     "identity.of_profile",
     f"""
-    SELECT {_HEAD}, false, false, false, {_PLACES}
+    SELECT {_HEAD}, false, false, false, NULL::text, {_PLACES}
       FROM (SELECT q.user_id, now() + interval '1 day' AS expires, 0::bigint AS token_id, NULL::text[] AS scopes,
                    '' AS audience
               FROM profiles q
@@ -121,7 +122,7 @@ BY_TOKENS = Query(
       {_FROM}
      WHERE t.token_id = ANY(%(token_ids)s) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-_WIDTH: Final = 18
+_WIDTH: Final = 19
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -139,8 +140,9 @@ class Identity:
     `audience`: that of the token, "" or access_token.AGENTS; `token_id` 0: no token; `is_of_site`: the site's own
     provider vouches for the sign-in; `huddles_closed`: a sign-in by the site's provider, which sees no huddles until
     the person has confirmed the provider; `is_introduced`: the platform vouches for the profile's person for the first
-    time; `needs_roles`: the profile's roles are to be recomputed; `ignored_…`: ids of what the caller ignores;
-    `site_version`, `acl_version`: versions of the site, 0 for a guest; `more`: columns of a handler's own query.
+    time; `needs_roles`: the profile's roles are to be recomputed; `missing_consent`: name and version of a legal text
+    that the caller has yet to agree to, None for none; `ignored_…`: ids of what the caller ignores; `site_version`,
+    `acl_version`: versions of the site, 0 for a guest; `more`: columns of a handler's own query.
     """
 
     __slots__ = (
@@ -154,6 +156,7 @@ class Identity:
         "is_introduced",
         "is_of_site",
         "kinds",
+        "missing_consent",
         "more",
         "needs_roles",
         "principal",
@@ -178,6 +181,7 @@ class Identity:
             self.audience = ""
             self.kinds = itemtypes.ALL
             self.is_of_site = self.huddles_closed = self.is_introduced = False
+            self.missing_consent: tuple[str, int] | None = None
             self.principal = Principal(0, None)
             return
         (
@@ -211,7 +215,8 @@ class Identity:
         self.kinds = scopes.kinds(self.scopes)
         # Vouched for by the site's owner, and then without access to huddles; or by the platform, for the first time
         # here.
-        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[15:_WIDTH])
+        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[15:18])
+        self.missing_consent = _named_version(row[18])
         if self.huddles_closed:
             self.kinds -= {itemtypes.HUDDLE}
         self.needs_roles = self.needs_roles or self.is_introduced
@@ -238,6 +243,14 @@ class Identity:
         if self.is_guest:
             return ()
         return tuple(item for item, place in self.more[0] if place == microcosm_id)
+
+
+def _named_version(text: str | None) -> tuple[str, int] | None:
+    """Split what consent.MISSING returns into the name and the version of a legal text."""
+    if text is None:
+        return None
+    name, _, version = text.removeprefix(consent.PREFIX).partition(" ")
+    return name, int(version)
 
 
 def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:

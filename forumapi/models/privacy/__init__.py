@@ -1,3 +1,3 @@
-"""Personal data: what each table holds of people, copies of it, its erasing (requests, then steps), and the list of
-quotations that stay.
+"""Personal data: what each table holds of people, copies of it, its erasing (requests, then steps), the list of
+quotations that stay, and consents to legal texts.
 """

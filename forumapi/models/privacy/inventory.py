@@ -288,6 +288,16 @@ PERSON_TABLES: Final = (
         ),
         plain="written",
     ),
+    PersonTable(
+        "consents",
+        (
+            Line(
+                "profile_id", DELETED, "with the profile's other rows: it proves nothing of nobody"
+            ),
+        ),
+        Export(_MINE, "t.name, t.version, t.given"),
+        plain="name",
+    ),
     # ---------------------------------------------------------------- what the person set up to read
     PersonTable(
         "watchers",
@@ -710,6 +720,7 @@ NOBODYS_TABLES: Final = {
     "item_types": "constants",
     "item_views": "counts",
     "leases": "which process leads",
+    "legal_versions": "texts of the site",
     "link_hits": "counts",
     "link_uses": "which comment holds which link",
     "menus": "links of the site",

@@ -2,7 +2,8 @@
 
 A site's own text is a row of `site_templates` whose name is that of the document: its `body` is a template in the same
 form; or its `link` is the address at which the document is kept elsewhere. A trigger on the table increments the
-version of the site, so that a new text is shown within a second.
+version of the site, so that a new text is shown within a second. Of a text that asks for consent each version is kept
+(legal_version.py).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from forumapi.database.query import Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, excerpt
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.sites.site import Site
+from forumapi.models.sites import legal_version
+from forumapi.models.sites.legal_version import ASKING, LegalVersion
+from forumapi.models.sites.site import Site, lock_for_update
 from forumapi.models.sites.site_validation import check_url
 from forumapi.text.tag_nesting import nested
 from forumapi.wire import json_fragments
@@ -30,13 +33,19 @@ from forumapi.wire import json_fragments
 SITE_DOCUMENTS: Final = ("cookies", "privacy", "terms")
 ROOT_DOCUMENTS: Final = ("service",)
 
+# What a new text does with the consent of members.
+ASK: Final = "ask"
+CORRECTION: Final = "correction"
+NONE: Final = "none"
+CONSENTS: Final = (ASK, CORRECTION, NONE)
+
 # Date of the last change of the package's texts.
 MODIFIED: Final = datetime.datetime(2026, 11, 24, tzinfo=datetime.UTC)
 
 FIND_ALL = Query(
     "legal.find_all",
     """
-    SELECT t.name, t.body, coalesce(t.link, ''), t.modified
+    SELECT t.name, t.body, coalesce(t.link, ''), t.modified, coalesce(t.version, 0), coalesce(t.asked_since, 0)
       FROM site_templates t
      WHERE t.site_id = %(site_id)s
        AND t.name IN ('legal.cookies', 'legal.privacy', 'legal.terms', 'legal.service', 'legal.services')""",
@@ -45,7 +54,7 @@ FIND_ALL = Query(
 FIND = Query(
     "legal.find",
     """
-    SELECT t.body, coalesce(t.link, ''), t.modified
+    SELECT t.body, coalesce(t.link, ''), t.modified, coalesce(t.version, 0), coalesce(t.asked_since, 0)
       FROM site_templates t
      WHERE t.site_id = %(site_id)s AND t.name = %(name)s""",
 )
@@ -53,10 +62,12 @@ FIND = Query(
 UPSERT = Query(
     "legal.upsert",
     """
-    INSERT INTO site_templates (site_id, name, body, link, modified)
-    VALUES (%(site_id)s, %(name)s, %(body)s, nullif(%(link)s, ''), now())
+    INSERT INTO site_templates (site_id, name, body, link, modified, version, asked_since)
+    VALUES (%(site_id)s, %(name)s, %(body)s, nullif(%(link)s, ''), now(), nullif(%(version)s, 0),
+            nullif(%(asked_since)s, 0))
         ON CONFLICT (site_id, name) DO UPDATE
-       SET body = EXCLUDED.body, link = EXCLUDED.link, modified = EXCLUDED.modified""",
+       SET body = EXCLUDED.body, link = EXCLUDED.link, modified = EXCLUDED.modified, version = EXCLUDED.version,
+           asked_since = EXCLUDED.asked_since""",
 )
 
 DELETE = Query(
@@ -102,11 +113,16 @@ _CLEANER: Final = nh3.Cleaner(
 class LegalText(NamedTuple):
     """Legal document: `body`, HTML with the $names in NAMES, or, if `link` is not "", the address at which the document
     is kept elsewhere. `modified`: when it last changed; `is_own`: the document is the site's own, not the package's.
+
+    `version`: number of the text, `asked_since`: first version to which a consent is good; both 0 for a text that asks
+    for no consent.
     """
 
     body: str
     link: str
     modified: datetime.datetime
+    version: int = 0
+    asked_since: int = 0
     is_own: bool = True
 
     @classmethod
@@ -127,12 +143,38 @@ class LegalText(NamedTuple):
         text: LegalText | None = site.texts.get(f"legal.{document}")
         return text or _packaged(document)
 
-    @staticmethod
-    def upsert(tx: Transaction, author: Author, document: str, html: str, link: str) -> None:
+    @classmethod
+    def upsert(
+        cls, tx: Transaction, author: Author, document: str, html: str, link: str, consent: str = ""
+    ) -> None:
         """Store a legal document of the author's site in place of its earlier one: `html` or `link`, as `checked`
         returned them; and journal the change.
+
+        `consent`: ASK makes a version that members are asked to agree to, CORRECTION one for which consents to the
+        version before stay good, NONE makes the text ask for no consent; "" stands for NONE where the text asks for
+        none. Raises Invalid for "" where the text asks, for CORRECTION where it does not, for a document that can't
+        ask, and beyond MOST_VERSIONS versions.
         """
-        tx.run(UPSERT, site_id=author.site_id, name=f"legal.{document}", body=html, link=link)
+        site_id = author.site_id
+        lock_for_update(tx, site_id)
+        before = cls.find(tx, site_id, document)
+        _check_consent(document, consent, before)
+        version = asked_since = 0
+        if consent in (ASK, CORRECTION):
+            version = LegalVersion.insert(
+                tx, site_id, document, html, link, asks_again=consent == ASK
+            )
+            asked_since = version if consent == ASK else before.asked_since
+        tx.run(
+            UPSERT,
+            site_id=site_id,
+            name=f"legal.{document}",
+            body=html,
+            link=link,
+            version=version,
+            asked_since=asked_since,
+        )
+        legal_version.note_asking(tx, site_id)
         journal.record_site(tx, author)
 
     @staticmethod
@@ -141,22 +183,29 @@ class LegalText(NamedTuple):
         happens if the site has none. `document`: its name, such as `terms`.
         """
         if tx.run(DELETE, site_id=author.site_id, name=f"legal.{document}"):
+            legal_version.note_asking(tx, author.site_id)
             journal.record_site(tx, author)
 
     def render(self, site: Site, operator: Operator, services: str = "") -> bytes:
-        """Render the document as JSON: `link` or `html`, and `lastModified`. `services`: result of `held_services`,
-        named at the document's end; "" for a document that names none.
+        """Render the document as JSON: `link` or `html`, `lastModified`, and the `version` of a text that asks for
+        consent. `services`: result of `held_services`, named at the document's end; "" for a document that names none.
         """
         data: dict[str, Any] = {}
         if self.link:
             data["link"] = self.link
         else:
-            # An unknown $name in a site's own text stays as it is, so that the document is shown in spite of it.
-            html = Template(self.body).safe_substitute(_values(self, site, operator))
-            # A value within an attribute can make it what the template alone is not, such as an address that runs.
-            data["html"] = (_CLEANER.clean(html) if self.is_own else html) + _sent_to(services)
+            data["html"] = self.filled(site, operator) + _sent_to(services)
         data["lastModified"] = json_fragments.format_time(self.modified)
+        if self.version:
+            data["version"] = self.version
         return json_fragments.dumps(data)
+
+    def filled(self, site: Site, operator: Operator) -> str:
+        """Return the text as HTML, with the values of today in place of its $names; "" where it is kept elsewhere."""
+        # An unknown $name in a site's own text stays as it is, so that the document is shown in spite of it.
+        html = Template(self.body).safe_substitute(_values(self, site, operator))
+        # A value within an attribute can make it what the template alone is not, such as an address that runs.
+        return _CLEANER.clean(html) if self.is_own else html
 
 
 def held_services(tx: Reader, site: Site) -> str:
@@ -173,9 +222,31 @@ def name_services(tx: Transaction, site_id: int, names: Sequence[str]) -> None:
     none.
     """
     if names:
-        tx.run(UPSERT, site_id=site_id, name=_SERVICES, body=", ".join(names), link="")
+        tx.run(
+            UPSERT,
+            site_id=site_id,
+            name=_SERVICES,
+            body=", ".join(names),
+            link="",
+            version=0,
+            asked_since=0,
+        )
     else:
         tx.run(DELETE, site_id=site_id, name=_SERVICES)
+
+
+def _check_consent(document: str, consent: str, before: LegalText) -> None:
+    """Check the wish `consent` for a new text of a document, of which `before` is in force. Raises Invalid, which names
+    the field.
+    """
+    if consent not in ("", *CONSENTS):
+        raise Invalid("consent", f"must be one of {', '.join(CONSENTS)}", code=OUT_OF_RANGE)
+    if consent in (ASK, CORRECTION) and document not in ASKING:
+        raise Invalid("consent", f"can be asked for {' and '.join(ASKING)} alone")
+    if before.asked_since and not consent:
+        raise Invalid("consent", f"is required, as this text asks for it: {', '.join(CONSENTS)}")
+    if consent == CORRECTION and not before.asked_since:
+        raise Invalid("consent", "is not asked for by the text before: there is nothing to correct")
 
 
 def _sent_to(services: str) -> str:

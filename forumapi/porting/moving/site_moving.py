@@ -66,6 +66,7 @@ _SITE_COLUMNS: Final = (
     "link_color",
     "ga_web_property_id",
     "needs_second_factor",
+    "asks_consent",
     "web_url",
     "web_url_is_operators",
     "names_moderators",

@@ -148,8 +148,8 @@ class Revisions(Struct, kw_only=True):
 
 
 class TextChange(Struct, kw_only=True):
-    """A piece of text in the difference between two revisions: in both (`equal`), in the earlier one alone (`delete`),
-    or in the later one alone (`insert`).
+    """A piece of text in the difference between two texts: in both (`equal`), in the earlier one alone (`delete`), or
+    in the later one alone (`insert`).
     """
 
     op: Literal["equal", "delete", "insert"]

@@ -140,6 +140,15 @@ class RowError(Struct, kw_only=True):
     rule: str
 
 
+class ConsentNeeded(Struct, kw_only=True):
+    """Legal text that the caller has to agree to before a write (platform 6.1)."""
+
+    text: Annotated[str, Meta(description="Its name, such as terms.")]
+    version: Annotated[int, Meta(ge=1, description="The one in force.")]
+    href: Annotated[str, Meta(description="Where to agree to it: PUT with `version`.")]
+    page: Annotated[str, Meta(description="Whole address at which people read it.")]
+
+
 class ErrorDetail(Struct, kw_only=True):
     """`data` of an answer that is an error (platform 1.6); those to a POST that signs in (auth, auth0) have null in its
     place.
@@ -153,6 +162,7 @@ class ErrorDetail(Struct, kw_only=True):
     errorDetail: Annotated[str, Meta(description="The same text as error[0].")]
     code: Annotated[str, Meta(description="A stable name, explained at /api/v1/docs/errors.")]
     scope: Annotated[str, Meta(description="The scope that the token lacks.")] | UnsetType = UNSET
+    consent: ConsentNeeded | UnsetType = UNSET
     rows: Annotated[
         list[RowError] | UnsetType, Meta(description="Of a batch: its wrong rows, at most 1,000.")
     ] = UNSET

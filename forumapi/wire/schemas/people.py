@@ -214,3 +214,32 @@ class Bans(Struct, kw_only=True):
 
     bans: Paged[Ban]
     meta: LinksMeta
+
+
+class AskedText(Struct, kw_only=True):
+    """A legal text of the site that asks for consent, and how far the caller has agreed to it. `needed`: the caller's
+    writes are refused until they agree; never for the site's owner.
+    """
+
+    text: Annotated[str, Meta(description="Its name, such as terms.")]
+    version: Annotated[int, Meta(ge=1, description="The one in force.")]
+    askedSince: Annotated[int, Meta(ge=1, description="First version to which a consent is good.")]
+    agreed: Annotated[int, Meta(ge=0, description="Newest version agreed to; 0: none.")]
+    needed: bool
+    href: Annotated[str, Meta(description="The version in force.")]
+
+
+class Consent(Struct, kw_only=True):
+    """A consent that the caller gave to a version of a legal text."""
+
+    text: Annotated[str, Meta(description="The text's name, such as terms.")]
+    version: Annotated[int, Meta(ge=1)]
+    given: Time
+    href: Annotated[str, Meta(description="The version, as it was.")]
+
+
+class Consents(Struct, kw_only=True):
+    """The legal texts of the site that ask for consent, by name, and the caller's consents, newest first."""
+
+    texts: list[AskedText]
+    given: list[Consent]

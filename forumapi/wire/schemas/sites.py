@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from forumapi.wire.schemas.comments import TextChange
 from forumapi.wire.schemas.parts import Link, LinksMeta, Paged, Permissions, ProfileSummary, Stat
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 
@@ -238,6 +239,37 @@ class LegalDocument(Struct, kw_only=True):
     link: str | UnsetType = UNSET
     html: str | UnsetType = UNSET
     lastModified: Time
+    version: (
+        Annotated[int, Meta(ge=1, description="Number of a text that asks for consent.")]
+        | UnsetType
+    ) = UNSET
+
+
+class LegalVersion(Struct, kw_only=True):
+    """Version of a legal text that asks for consent (platform 6.1). `link` or `html`, its text, is absent in lists."""
+
+    version: Annotated[int, Meta(ge=1)]
+    published: Time
+    asksAgain: Annotated[
+        bool, Meta(description="Consents to earlier versions are not good for it.")
+    ]
+    href: str
+    link: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+
+
+class LegalVersions(Struct, kw_only=True):
+    """All versions of a legal text, newest first; none for a text that has never asked for consent."""
+
+    versions: list[LegalVersion]
+
+
+class LegalDifference(Struct, kw_only=True, rename={"from_": "from"}):
+    """Difference between the words of the versions `from` and `to` of a legal text: all pieces of both, in order."""
+
+    from_: Annotated[int, Meta(ge=0, description="0: nothing, before the first one.")]
+    to: Annotated[int, Meta(ge=1)]
+    changes: list[TextChange]
 
 
 class LegalTemplate(Struct, kw_only=True):
@@ -251,6 +283,14 @@ class LegalTemplate(Struct, kw_only=True):
     link: Annotated[str, Meta(description='Where it is kept instead; "" for here.')]
     lastModified: Time
     names: Annotated[list[str], Meta(description="What may stand in it after a $.")]
+    version: (
+        Annotated[int, Meta(ge=1, description="Number of a text that asks for consent.")]
+        | UnsetType
+    ) = UNSET
+    askedSince: (
+        Annotated[int, Meta(ge=1, description="First version to which a consent is good.")]
+        | UnsetType
+    ) = UNSET
 
 
 class LegalTemplates(Struct, kw_only=True):

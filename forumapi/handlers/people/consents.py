@@ -1,0 +1,65 @@
+"""Consents of the caller to legal texts of the site. Wire: docs/api/legal.md."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from msgspec import UNSET, Struct, UnsetType
+
+from forumapi.errors import WRONG_TYPE, Conflict, Invalid, NotFound
+from forumapi.models.privacy.consent import AskedText, Consent
+from forumapi.request.context import Context
+from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.handler_results import Data, Found, Result
+from forumapi.wire.body import given
+from forumapi.wire.json_fragments import dumps
+from forumapi.wire.schemas import people as schemas
+
+PATH: Final = "/api/v1/consents"
+
+
+class ConsentBody(Struct):
+    """Body of PUT /consents/{document}: the version that the caller has read."""
+
+    version: int | UnsetType = UNSET
+
+
+class ConsentsHandler(Handler):
+    """Legal texts that ask the caller for consent, and the caller's consents."""
+
+    @needs(LOGIN, answer=schemas.Consents)
+    def get(self, ctx: Context) -> Result:
+        """The legal texts that ask for consent, by name, each with the newest version that the caller has agreed to;
+        and all consents of the caller, newest first.
+        """
+        tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
+        texts = [one.document() for one in AskedText.find_all(tx, site_id, me)]
+        consents = [one.document() for one in Consent.find_all(tx, site_id, me)]
+        return Data(dumps({"texts": texts, "given": consents}))
+
+
+class ConsentHandler(Handler):
+    """Consent of the caller to the legal text in the address."""
+
+    needs_no_consent = ("PUT",)
+    leads_to: ClassVar = {"PUT": PATH}
+    required_keys: ClassVar = {"PUT": ("version",)}
+
+    @needs(LOGIN, body=ConsentBody, status=302)
+    def put(self, ctx: Context, sent: ConsentBody) -> Result:
+        """Agree to the text's version in force, `version`; again, it changes nothing. It needs a token without scopes.
+
+        404 for a text that asks for no consent, 409 for any other version. Answers 302 to all consents.
+        """
+        tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
+        version = given(sent.version, 0)
+        if version < 1:
+            raise Invalid("version", "must be the number of a version", code=WRONG_TYPE)
+        asked = {one.text: one for one in AskedText.find_all(tx, site_id, me)}
+        text = asked.get(ctx.args["document"])
+        if text is None:
+            raise NotFound("There is no such text that asks for consent")
+        if version != text.version:
+            raise Conflict(f"Version {text.version} is in force: read that, and agree to it")
+        Consent.insert(tx, site_id, me, text.text, version)
+        return Found(PATH)

@@ -1,0 +1,120 @@
+"""Consents of profiles to versions of a site's legal texts (platform 6.1).
+
+The identity statement reads which text a profile has yet to agree to, with each request, so a consent and a new version
+are effective on the next request.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any, Final, NamedTuple
+
+from forumapi.database.connections import Reader, Transaction
+from forumapi.database.query import Query
+from forumapi.models.sites import legal_version
+from forumapi.wire import json_fragments
+
+# First text, with its version, that the profile `p` has yet to agree to before it may write on the site `s`: null for
+# none, and for the site's owner. Part of the identity statement.
+MISSING: Final = """
+    CASE WHEN s.asks_consent AND p.profile_id IS DISTINCT FROM s.owned_by
+         THEN (SELECT t.name || ' ' || t.version
+                 FROM site_templates t
+                WHERE t.site_id = s.site_id AND t.asked_since IS NOT NULL
+                  AND NOT EXISTS (SELECT FROM consents c
+                                   WHERE c.site_id = s.site_id AND c.profile_id = p.profile_id
+                                     AND 'legal.' || c.name = t.name AND c.version >= t.asked_since)
+                ORDER BY t.name
+                LIMIT 1) END"""
+# Before the name of a text among the site's templates.
+PREFIX: Final = "legal."
+
+ASKED = Query(
+    "consent.asked",
+    """
+    SELECT t.name, t.version, t.asked_since,
+           coalesce((SELECT max(c.version) FROM consents c
+                      WHERE c.site_id = %(site_id)s AND c.profile_id = %(profile_id)s
+                        AND 'legal.' || c.name = t.name), 0),
+           s.owned_by IS NOT DISTINCT FROM %(profile_id)s::bigint
+      FROM site_templates t
+      JOIN sites s ON s.site_id = t.site_id
+     WHERE t.site_id = %(site_id)s AND t.asked_since IS NOT NULL
+     ORDER BY t.name""",
+)
+
+FIND_ALL = Query(
+    "consent.find_all",
+    """
+    SELECT c.name, c.version, c.given
+      FROM consents c
+     WHERE c.site_id = %(site_id)s AND c.profile_id = %(profile_id)s
+     ORDER BY c.given DESC, c.name, c.version DESC""",
+)
+
+INSERT = Query(
+    "consent.insert",
+    """
+    INSERT INTO consents (site_id, profile_id, name, version)
+    VALUES (%(site_id)s, %(profile_id)s, %(document)s, %(version)s)
+        ON CONFLICT DO NOTHING""",
+)
+
+
+class AskedText(NamedTuple):
+    """Legal text that asks for consent. `text`: its name, such as terms; `version`: its number; `since`: first version
+    to which a consent is good; `agreed`: newest version that the profile has agreed to, 0 for none; `is_owner`: the
+    profile owns the site, and is not asked.
+    """
+
+    text: str
+    version: int
+    since: int
+    agreed: int
+    is_owner: bool
+
+    @classmethod
+    def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[AskedText]:
+        """Return the texts of the site that ask for consent, by name, with what the profile has agreed to."""
+        rows = tx.rows(ASKED, site_id=site_id, profile_id=profile_id)
+        return [cls(row[0].removeprefix(PREFIX), *row[1:]) for row in rows]
+
+    def document(self) -> dict[str, Any]:
+        """Return the text as a dict for JSON."""
+        return {
+            "text": self.text,
+            "version": self.version,
+            "askedSince": self.since,
+            "agreed": self.agreed,
+            "needed": self.agreed < self.since and not self.is_owner,
+            "href": legal_version.href(self.text, self.version),
+        }
+
+
+class Consent(NamedTuple):
+    """Consent of a profile to a version of a legal text of its site, named `text`, and when it was given."""
+
+    text: str
+    version: int
+    given: datetime.datetime
+
+    @classmethod
+    def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[Consent]:
+        """Return all consents of the profile, newest first."""
+        return [cls(*row) for row in tx.rows(FIND_ALL, site_id=site_id, profile_id=profile_id)]
+
+    @staticmethod
+    def insert(tx: Transaction, site_id: int, profile_id: int, text: str, version: int) -> None:
+        """Store that the profile agrees to a version, which exists, from now on; an earlier consent to it stays as it
+        is. The record is no entry of the audit, which has the addresses of machines.
+        """
+        tx.run(INSERT, site_id=site_id, profile_id=profile_id, document=text, version=version)
+
+    def document(self) -> dict[str, Any]:
+        """Return the consent as a dict for JSON."""
+        return {
+            "text": self.text,
+            "version": self.version,
+            "given": json_fragments.format_time(self.given),
+            "href": legal_version.href(self.text, self.version),
+        }
