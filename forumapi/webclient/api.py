@@ -57,6 +57,16 @@ class Moved(Exception):
         self.location = location
 
 
+class AgreeFirst(Exception):
+    """Refusal of a write by the API since the visitor has yet to agree to a legal text of the site, `text`: its name,
+    such as terms.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
 class Document(NamedTuple):
     """Answer of the API below 400: `data` of its envelope, None without one; status; the headers ETag and Location, ""
     where absent; all `headers` by name in lower case; and `body`, the bytes as they came.
@@ -91,7 +101,8 @@ class Api:
     `failed`: True once a call had no answer, or was answered with 429 or from 500 on: what it asked for may come later.
 
     Every call raises Failure for an answer of 400 or above and without an answer, and Moved for 301; exceptions: `find`
-    (404) and `still_holds` (most refusals).
+    (404) and `still_holds` (most refusals). A write may raise AgreeFirst unless `is_for_script`, with which that is a
+    Failure too: the page is made for a script, which can't lead on.
     """
 
     def __init__(
@@ -106,6 +117,7 @@ class Api:
         self.robots = ""
         self.asked: list[Asked] | None = []
         self.failed = False
+        self.is_for_script = False
         # Documents that were read to confirm a kept page, and differ: they are not read again.
         self._read: dict[tuple[str, str], Document] = {}
         self.token = token
@@ -283,6 +295,8 @@ class Api:
             self.failed = self.failed or reply.status == 429 or reply.status >= 500
             detail = found.get("data")
             code = detail.get("errorCode", 0) if isinstance(detail, dict) else 0
+            if isinstance(detail, dict) and "consent" in detail and not self.is_for_script:
+                raise AgreeFirst(detail["consent"]["text"])
             texts = found.get("error") or [""]
             after = reply.headers.get("retry-after", "0")
             seconds = int(after) if after.isdigit() else 0

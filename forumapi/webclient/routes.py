@@ -27,7 +27,15 @@ from forumapi.webclient.handlers.microcosms import (
     moderation,
 )
 from forumapi.webclient.handlers.notifications import live, read_marks, updates, watchers
-from forumapi.webclient.handlers.people import bans, ignored, own_data, own_profile, people, roles
+from forumapi.webclient.handlers.people import (
+    bans,
+    consents,
+    ignored,
+    own_data,
+    own_profile,
+    people,
+    roles,
+)
 from forumapi.webclient.handlers.sites import (
     administration,
     crawl_policy,
@@ -154,6 +162,9 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/trending/": trending.TrendingPageView,
     "/legal/": legal.LegalTextsView,
     "/legal/<any(cookies, privacy, terms, service):name>/": legal.LegalTextView,
+    "/legal/<any(terms, privacy):name>/agree/": consents.AgreeView,
+    "/legal/<any(terms, privacy):name>/versions/": legal.LegalVersionsView,
+    "/legal/<any(terms, privacy):name>/versions/<int:version>/": legal.LegalVersionView,
     "/huddles/": huddles.HuddlesView,
     "/huddles/create/": huddles.BeginHuddleView,
     "/huddles/<int:item>/": huddles.HuddlePageView,

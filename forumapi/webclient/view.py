@@ -16,8 +16,8 @@ class View:
     A call of the API in a method raises Failure for a refusal and Moved for 301; the method, and each function that it
     calls, lets them pass, also from calls for a form that is shown again, unless its docstring says which refusals it
     deals with. `website.py` answers Failure and Refused with an error page of their status (403 for Refused where a
-    docstring names none), SignInFirst with the sign-in page, and Moved with a redirect (docs/architecture.md, "The
-    website").
+    docstring names none), SignInFirst with the sign-in page, AgreeFirst, which any write may raise, with the page to
+    agree on, and Moved with a redirect (docs/architecture.md, "The website").
     """
 
     takes_files: ClassVar[bool] = False

@@ -101,6 +101,7 @@ class Visit:
             self.session.token,
             website.call_headers(environ),
         )
+        self.api.is_for_script = self.wants_json
 
     @property
     def cookies(self) -> dict[str, str]:

@@ -16,7 +16,7 @@ from werkzeug.routing import RequestRedirect
 
 from forumapi.observability.log import logger
 from forumapi.webclient import routes, template_environment
-from forumapi.webclient.api import Failure, Moved
+from forumapi.webclient.api import AgreeFirst, Failure, Moved
 from forumapi.webclient.guest_page_cache import MOST_AGE_S, KeptPage, KeptPages, Key
 from forumapi.webclient.session import Seal
 from forumapi.webclient.visit import HTML, Answer, Refused, SignInFirst, Visit
@@ -133,6 +133,8 @@ class Website:
             return answer
         except SignInFirst as need:
             return self._sign_in_first(visit, need)
+        except AgreeFirst as need:
+            return self._agree_first(visit, need)
         except Refused as refusal:
             return self._refuse(visit, refusal.status, text=refusal.text)
         except RequestEntityTooLarge:
@@ -270,6 +272,14 @@ class Website:
 
         # What was typed goes with the visitor through the sign-in.
         return SignInView().interrupted(visit, is_stale=need.is_stale)
+
+    def _agree_first(self, visit: Visit, need: AgreeFirst) -> Answer:
+        """Answer a write that needs the visitor's consent with the page on which they agree, 403, which carries what
+        was typed. Raises Failure or Moved if that page can't be made for want of the API.
+        """
+        from forumapi.webclient.handlers.people.consents import AgreeView
+
+        return AgreeView().interrupted(visit, need.text)
 
     def _failed(self, visit: Visit, failure: Failure) -> Answer:
         if failure.status == 401 and visit.session.token:

@@ -58,6 +58,8 @@ SCENES: Final[dict[str, Scene]] = {
     "trending.html": Scene("guest", "/trending/", "What is hot"),
     "search.html": Scene("member", "/search/?q=comment", "Search"),
     "legal.html": Scene("guest", "/legal/privacy/", "Privacy"),
+    "legal_versions.html": Scene("guest", "/legal/terms/versions/", "Versions of the terms"),
+    "agree.html": Scene("member", "/legal/terms/agree/", "The terms have changed"),
     "legal_index.html": Scene("guest", "/legal/", "Legal texts"),
     "error.html": Scene("guest", "/nothing/here/", "There is nothing here"),
     # People
@@ -384,6 +386,19 @@ def _furnish(stage: Stage, make: Factory, api: Api, issuer: str) -> None:
         site=site.id,
         user=site.owner.user_id,
         owner=site.owner.id,
+    )
+    # The site's row does not say so: only this page asks, and everybody goes on writing.
+    make.sql(
+        """WITH versions AS (
+               INSERT INTO legal_versions (site_id, name, version, body, asks_again)
+               VALUES (%(site)s, 'terms', 1, '<h1>Terms</h1><p>Be kind.</p>', true),
+                      (%(site)s, 'terms', 2, '<h1>Terms</h1><p>Be kind and brief.</p>', true)),
+           consent AS (
+               INSERT INTO consents (site_id, profile_id, name, version) VALUES (%(site)s, %(member)s, 'terms', 1))
+           INSERT INTO site_templates (site_id, name, body, version, asked_since)
+           VALUES (%(site)s, 'legal.terms', '<h1>Terms</h1><p>Be kind and brief.</p>', 2, 2) RETURNING 1""",
+        site=site.id,
+        member=site.member.id,
     )
     reported = make.conversation(site, title="Too loud")
     ids["report"], ids["case"] = map(str, make.report(reported))

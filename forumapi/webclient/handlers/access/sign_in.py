@@ -9,18 +9,16 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from forumapi.webclient import carried_form
 from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit, is_own_path
 
-# Field that names a file which came with a form that was interrupted: no page can hold its bytes.
-LOST: Final = "lost-file"
 # What a form sent that a provider's sign-in interrupts travels in a cookie: so many characters at most, sealed.
 _MOST_IN_COOKIE: Final = 3500
 _FLOW_S: Final = 600
 # Refusals that the sign-in page itself shows.
 _SHOWN: Final = (400, 401, 403, 404, 409, 429, 501, 502, 503)
-_OWN_FIELDS: Final = ("proof", "key")
 
 
 class SignInView(View):
@@ -113,7 +111,7 @@ class SignInView(View):
         left out if the cookie would become too long.
         """
         kept: dict[str, Any] = {"browser": secrets.token_urlsafe(24), "next": self._next(visit)}
-        sealed = _sealed(visit, "mail", {**kept, "pending": self._pending(visit)})
+        sealed = _sealed(visit, "mail", {**kept, "pending": carried_form.carried(visit)})
         if len(sealed) > _MOST_IN_COOKIE:
             sealed = _sealed(visit, "mail", {**kept, "pending": []})
         visit.set_cookie(visit.website.mail_cookie, sealed, _FLOW_S)
@@ -153,7 +151,7 @@ class SignInView(View):
 
         `next_page`, `pending`: "" and None for those of the sent form.
         """
-        pending = self._pending(visit) if pending is None else pending
+        pending = carried_form.carried(visit) if pending is None else pending
         next_page = next_page or self._next(visit)
         if isinstance(found, dict):
             flow = _sealed(visit, "factor", {"flow": found["flow"]})
@@ -165,9 +163,8 @@ class SignInView(View):
         if visit.website.mail_cookie in visit.cookies:
             visit.set_cookie(visit.website.mail_cookie, "", 0)
         if pending:
-            fields = [one for one in pending if one[0] != LOST]
-            lost = [value for name, value in pending if name == LOST]
-            return visit.page("resend.html", action=next_page, fields=fields, lost=lost)
+            heading = visit.language.gettext("You are signed in")
+            return carried_form.page(visit, heading, next_page, pending)
         return visit.redirect(next_page)
 
     def _begin(self, visit: Visit) -> Answer:
@@ -189,7 +186,7 @@ class SignInView(View):
             "flow": begun["flow"],
             "method": method,
             "next": self._next(visit),
-            "pending": self._pending(visit),
+            "pending": carried_form.carried(visit),
         }
         sealed = _sealed(visit, "provider", kept)
         if len(sealed) > _MOST_IN_COOKIE:
@@ -230,14 +227,6 @@ class SignInView(View):
         wanted = visit.field("next") or visit.query.get("next", "/")
         return wanted if is_own_path(wanted) and not wanted.startswith("/login/") else "/"
 
-    def _pending(self, visit: Visit) -> list[tuple[str, str]]:
-        fields = visit.form.items(multi=True) if visit.form is not None else ()
-        return [
-            (name.removeprefix("pending."), value)
-            for name, value in fields
-            if name.startswith("pending.")
-        ]
-
     def _show(
         self,
         visit: Visit,
@@ -254,11 +243,7 @@ class SignInView(View):
     ) -> Answer:
         methods = visit.api.get("/auth/methods")["methods"] if step == "email" else []
         if pending is None:
-            pending = self._pending(visit)
-            if next_page:
-                sent = visit.form.items(multi=True) if visit.form is not None else ()
-                pending = [(name, value) for name, value in sent if name not in _OWN_FIELDS]
-                pending += [(LOST, name) for name in visit.lost_files()]
+            pending = carried_form.begun(visit) if next_page else carried_form.carried(visit)
         return visit.page(
             "sign_in.html",
             status=status or (failure.status if failure else 200),

@@ -33,8 +33,8 @@ class OwnDataView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the state of the member's export and erasure, and the buttons for both. Raises SignInFirst for guests
-        and for a sign-in older than 30 minutes.
+        """Show the state of the member's export and erasure, the buttons for both, and their consents. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return self._show(visit)
@@ -72,6 +72,7 @@ class OwnDataView(View):
             "own_data.html",
             status=failure.status if failure else 200,
             copy=copy,
+            consents=(visit.api.find("/consents") or {}).get("given", []),
             is_large=copy is not None and copy.get("bytes", 0) > MOST_BYTES,
             failure=failure,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
@@ -27,5 +27,30 @@ class LegalTextView(View):
         the link that the site has in its place.
         """
         found = visit.api.get(f"/legal/{name}")
-        html = (found.get("html") or "").replace(_IN_API, "/legal/")
-        return visit.page("legal.html", name=name, text=html, document=found)
+        return visit.page("legal.html", name=name, text=shown_html(found), document=found)
+
+
+class LegalVersionsView(View):
+    """List of the versions of a legal text that asks for consent."""
+
+    def get(self, visit: Visit, name: str) -> Answer:
+        """List the versions of the text `name` (terms or privacy), newest first."""
+        found = visit.api.get(f"/legal/{name}/versions")["versions"]
+        return visit.page("legal_versions.html", name=name, versions=found)
+
+
+class LegalVersionView(View):
+    """Page of one version of a legal text, also one that is no longer in force."""
+
+    def get(self, visit: Visit, name: str, version: int) -> Answer:
+        """Show the version numbered `version` of the text `name` (terms or privacy)."""
+        found = visit.api.get(f"/legal/{name}/versions/{version}")
+        return visit.page("legal.html", name=name, text=shown_html(found), document=found)
+
+
+def shown_html(document: dict[str, Any]) -> str:
+    """Return the HTML of a legal text or of a version of it, as the API shows it, with links to pages in place of those
+    to the API; "" for a text that is kept elsewhere.
+    """
+    html: str = document.get("html") or ""
+    return html.replace(_IN_API, "/legal/")

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from forumapi.webclient.handlers.sites.administration import marked, owner
 from forumapi.webclient.handlers.sites.settings_form_bases import FormField, SettingsView
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
+
+_CONSENT: Final = FormField(
+    "consent",
+    marked("Consent of members"),
+    "choice",
+    marked("Who has not agreed reads, and can’t write. Earlier versions stay readable."),
+    choices=(
+        ("", marked("Choose")),
+        ("none", marked("Nobody is asked")),
+        ("ask", marked("Ask everybody to agree to this version")),
+        ("correction", marked("A small correction: nobody is asked again")),
+    ),
+)
 
 
 class TextsView(View):
@@ -48,14 +61,15 @@ class MailTextsView(TextsView):
 
 class OwnLegalTextView(SettingsView):
     """Form of one legal text: HTML of the site's own, or a link to where it is kept; without either the platform's text
-    is in force.
+    is in force. For terms and privacy it says whether members have to agree to the text, or to do so again.
     """
 
     title = marked("Legal text")
     resets = True
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the form's fields in their order: `html` and `link`, whatever the `url_values`."""
+        """Return the form's fields in their order: `html`, `link`, and for texts that may ask for it `consent`."""
+        asked = [_CONSENT] if url_values["name"] in ("privacy", "terms") else []
         return [
             FormField(
                 "html",
@@ -64,7 +78,15 @@ class OwnLegalTextView(SettingsView):
                 marked("Names with a $, such as $site_title, are replaced."),
             ),
             FormField("link", marked("Or the address where it is kept")),
+            *asked,
         ]
+
+    def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
+        """Return a sentence about the version in force, if the stored text asks for consent."""
+        if not typed.get("version"):
+            return []
+        text = visit.language.gettext("Members agree to version %(num)d before they write.")
+        return [text % {"num": typed["version"]}]
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
         """Return the title of the page with the name of the legal text, which is in the URL."""
@@ -75,7 +97,8 @@ class OwnLegalTextView(SettingsView):
         API refuses to show it, with status 404 for an unknown name.
         """
         found: dict[str, Any] = visit.api.get(f"/site/legal/{url_values['name']}")
-        return found
+        # Of a text that asks nothing is chosen before the owner does.
+        return {**found, "consent": "" if found.get("version") else "none"}
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store the link among `typed`, the sent values by the fields' names, if that is not empty, else the HTML, as
@@ -83,6 +106,8 @@ class OwnLegalTextView(SettingsView):
         an unknown name.
         """
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
+        if typed.get("consent"):
+            body["consent"] = typed["consent"]
         visit.api.put(f"/site/legal/{url_values['name']}", body)
 
     def reset(self, visit: Visit, url_values: dict[str, Any]) -> None:

@@ -12,8 +12,9 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 class FormField(NamedTuple):
     """Field of a form: name, label, and kind: text (one line), area (several lines), lines (several lines of code),
-    check (a box) or secret (typed unseen). `hint`: sentence below the field, "" for none; `limit`: most characters of a
-    text, 0 for no limit. Label and hint are English; the template translates them.
+    check (a box), choice (one of `choices`, (value, label) each) or secret (typed unseen). `hint`: sentence below the
+    field, "" for none; `limit`: most characters of a text, 0 for no limit. Labels and hint are English; the template
+    translates them.
     """
 
     name: str
@@ -21,6 +22,7 @@ class FormField(NamedTuple):
     kind: str = "text"
     hint: str = ""
     limit: int = 0
+    choices: tuple[tuple[str, str], ...] = ()
 
 
 class SettingsView(View):
