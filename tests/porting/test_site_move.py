@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.events import event_log
@@ -236,6 +237,9 @@ def test_copies_bring_what_has_changed_and_an_undone_one_leaves_nothing(
     assert moved is not None and moved.missing_files == 0
     assert [one for one in moved.compared if one.here != one.there] == []
     assert platforms.hash("there", "bikes", tmp_path / "after") == before
+    # Nobody is told once more of what moderators decided.
+    told = "SELECT count(*) FROM event_log WHERE item_type_id = %s"
+    assert platforms.rows("there", told, itemtypes.UPDATE) == [(0,)]
     with begun(platforms) as move, pytest.raises(MoveError, match="has moved"):
         move.undo()
     # Killed between the two commits of the switch, it is closed on both platforms until it is run again.

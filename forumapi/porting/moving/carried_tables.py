@@ -78,7 +78,7 @@ LEFT_BEHIND: Final = {
 }
 # Work that a cron process there would take up: it goes along with the last changes alone.
 QUEUES: Final = frozenset(("content_checks", "erasures", "role_settlings"))
-# Mail about these is queued by their triggers; this platform has queued it already.
+# Mail about these is queued by their triggers, which also notify live listeners; this platform has done so already.
 MAILED: Final = frozenset(("appeals", "cases", "reports", "statements"))
 # A reference that closes a circle of tables: rows come without it first.
 LATE: Final = {"cases": "appeal_id"}

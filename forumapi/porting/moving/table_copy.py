@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from forumapi import itemtypes
 from forumapi.porting.moving.carried_tables import LATE, MAILED, CarriedTable, Destination
 
 Connection = psycopg.Connection[Any]
@@ -232,7 +233,8 @@ class _RowWriter:
 
     def write(self, keys: list[Key]) -> int:
         """Insert or update the rows with these keys on the other platform, in one transaction; return the number of
-        rows inserted or updated. Deletes the site's mail there if the table's triggers queue mail (MAILED).
+        rows inserted or updated. If the table's triggers queue mail (MAILED), deletes the site's mail there, and the
+        events of updates that they have just logged.
         """
         site, table = self._site, self._table
         if not self._is_begun:
@@ -259,6 +261,11 @@ class _RowWriter:
             count: int = site.writer.execute(self._upsert()).rowcount
             if table.name in MAILED:
                 site.writer.execute("DELETE FROM mail_outbox m WHERE m.site_id = %s", [site.there])
+                site.writer.execute(
+                    "DELETE FROM event_log e WHERE e.site_id = %s AND e.item_type_id = %s"
+                    " AND e.xid = pg_current_xact_id()",
+                    [site.there, itemtypes.UPDATE],
+                )
         return count
 
     def _begin(self) -> None:
