@@ -156,7 +156,8 @@ def test_each_may_do_what_their_part_allows(trial: Sandbox) -> None:
     path = wrote.location.removeprefix("/api/v1")
     hide = [{"op": "replace", "path": "/meta/flags/moderated", "value": True}]
 
-    assert trial.ask("PATCH", path, hide, by="newcomer").status == 403
+    refused = trial.ask("PATCH", path, hide, by="newcomer")
+    assert (refused.status, refused.data["code"]) == (403, "no_update")
     assert trial.ask("PATCH", path, hide, by="moderator").status == 200
     assert trial.ask("GET", path, by="newcomer").status == 404
     assert trial.ask("PUT", "/site", {"title": "Mine"}, by="moderator").status == 403
@@ -223,14 +224,15 @@ def test_a_site_that_is_none_is_not_shut(stage: Stage) -> None:
 
 
 def test_mail_of_a_sandbox_is_dropped(stage: Stage, trial: Sandbox) -> None:
-    for site_id in (trial.shown["siteId"], stage.site.id):
+    for to, site_id in (("inside", trial.shown["siteId"]), ("outside", stage.site.id)):
         stage.sql(
             """INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body)
-               VALUES (%(id)s, 'sandbox test ' || %(id)s::bigint::text, 'a@example.com', 'Hello', '')
+               VALUES (%(id)s, 'sandbox test ' || %(to)s::text, %(to)s::text || '@example.com', 'Hello', '')
                RETURNING 1""",
             id=site_id,
+            to=to,
         )
-    # Everything that the content itself would mail.
+    # One about an update, whose text is made when it is sent.
     stage.sql(
         """INSERT INTO mail_outbox (site_id, cause, state, profile_id, update_type_id)
            VALUES (%(id)s, 'sandbox test', 'unwritten', %(profile)s, 1) RETURNING 1""",
@@ -244,6 +246,10 @@ def test_mail_of_a_sandbox_is_dropped(stage: Stage, trial: Sandbox) -> None:
         "SELECT DISTINCT site_id, state FROM mail_outbox WHERE cause LIKE 'sandbox test%%' ORDER BY 1"
     )
     assert {*states} == {(trial.shown["siteId"], "dropped"), (stage.site.id, "sent")}
+    sent = "".join(stage.mails())
+    assert "outside@example.com" in sent
+    assert "inside@example.com" not in sent
+    assert ".invalid" not in sent
 
 
 def test_its_plan_bounds_what_it_holds(trial: Sandbox) -> None:

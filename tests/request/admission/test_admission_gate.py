@@ -105,7 +105,7 @@ def test_backlogged_sites_get_shares_by_the_weights_of_their_plans() -> None:
     plans.apply(Config(plans=("free", "club weight=2", "city members=9 weight=5")))
     named = {site: draw.choice(("", "free", "free", "club", "city")) for site in range(1, 301)}
     weights = {
-        site: plans.weight(SimpleNamespace(is_root=False, plan=plan))  # type: ignore[arg-type]
+        site: plans.weight(SimpleNamespace(is_root=False, is_sandbox=False, plan=plan))  # type: ignore[arg-type]
         for site, plan in named.items()
     }
     prices = {site: draw.choice((0.2, 0.5, 1.0, 10.0)) for site in named}
@@ -117,7 +117,7 @@ def test_backlogged_sites_get_shares_by_the_weights_of_their_plans() -> None:
     at._share(1, 0)
 
     def ask(id: int) -> None:
-        plan = SimpleNamespace(is_root=False, plan=named[id])
+        plan = SimpleNamespace(is_root=False, is_sandbox=False, plan=named[id])
         weight = plans.weight(plan)  # type: ignore[arg-type]
         at._push(at._queue.site(id), f"site{id}", weight, prices[id], "", False, None)
 
