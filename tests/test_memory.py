@@ -606,7 +606,7 @@ FIXED = """
     database.standby.StandbyPool._open
     observability.metrics_push.Reporter._sent files.thumbnails.Thumbnails._waiting updates.mail_templates.packaged
     server.master.ForumMaster._leaving webclient.dates_and_numbers._dated
-    webclient.dates_and_numbers._parsed webclient.dates_and_numbers.number webclient.languages.language
+    webclient.dates_and_numbers._ago webclient.dates_and_numbers.number webclient.languages.language
     webclient.site_colours._sheet agents.tools.input_schema
     webclient.template_environment._text webclient.template_environment._escaped
     webclient.template_environment._nothing wire.html_pages._style

@@ -287,5 +287,5 @@ def page_address(href: Any) -> str:
 
 
 def _when(code: str, text: str, now: datetime) -> Markup:
-    said = escape(dates_and_numbers.ago(code, text, now))
+    said = _escaped(dates_and_numbers.ago(code, text, now))
     return Markup(f'<time datetime="{escape(text)}" data-ago>{said}</time>')

@@ -9,9 +9,11 @@ from html import unescape
 from typing import Final
 
 import pytest
+from markupsafe import Markup
 
 from forumapi.webclient import dates_and_numbers, languages
 from forumapi.webclient.languages import PSEUDO
+from forumapi.webclient.template_environment import environment
 from scripts import catalogs
 from tests.factories import Factory
 from tests.webclient.gallery import SCENES, Stage
@@ -113,6 +115,33 @@ def test_a_page_is_good_until_a_time_in_the_future_has_come() -> None:
     assert now.good_for_s == pytest.approx(2 * 86_400 + 30)
     dates_and_numbers.ago("en", (now - timedelta(seconds=90)).isoformat(), now)
     assert now.good_for_s == pytest.approx(30)
+
+
+def test_all_times_of_a_day_are_formatted_once() -> None:
+    def formatted() -> int:
+        return dates_and_numbers._dated.cache_info().misses
+
+    before = formatted()
+    times = [
+        f"1999-07-01T{hour:02}:{second:02}:07.5Z" for hour in range(24) for second in range(60)
+    ]
+
+    assert {dates_and_numbers.dated("de", text, "day") for text in times} == {"1. Juli 1999"}
+    assert formatted() == before + 1
+    assert dates_and_numbers.dated("de", times[-1]) == "1. Juli 1999, 23:59"
+
+
+def test_what_is_filled_into_a_plural_is_escaped() -> None:
+    template = environment("en").from_string(
+        "{{ ngettext('%(num)s comment', '%(num)s comments', n) }}"
+        "|{{ ngettext('%(num)s comment', '%(num)s comments', n, num=said) }}"
+        "|{{ ngettext('%(num)s new in %(title)s', '%(num)s new in %(title)s', n, title=said) }}"
+    )
+    for _ in range(2):
+        assert template.render(n=1, said="<b>") == (
+            "1 comment|&lt;b&gt; comment|1 new in &lt;b&gt;"
+        )
+        assert template.render(n=0, said=Markup("<b>")) == ("0 comments|<b> comments|0 new in <b>")
 
 
 @pytest.mark.wide
