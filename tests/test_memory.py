@@ -609,7 +609,8 @@ FIXED = """
     webclient.dates_and_numbers._ago webclient.dates_and_numbers.number webclient.languages.language
     webclient.site_colours._sheet agents.tools.input_schema
     webclient.template_environment._text webclient.template_environment._escaped
-    webclient.template_environment._nothing wire.html_pages._style
+    webclient.template_environment._nothing wire.html_pages._style webclient.template_environment._page
+    webclient.template_environment._plural webclient.template_environment._whole_plural
     request.admission.admission_gate.AdmissionGate._weights
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
     request.routing._matcher

@@ -177,6 +177,9 @@ def environment(code: str) -> Environment:
         code, text, values
     )
     language = languages.language(code)
+    made.globals["ngettext"] = lambda one, many, count, **values: _translated_plural(
+        code, one, many, count, values
+    )
     made.globals["language"] = language
     made.globals["file"] = static.address
     made.globals["posting"] = page_metadata.posting
@@ -187,7 +190,7 @@ def environment(code: str) -> Environment:
     made.filters["content"] = content
     made.filters["marked"] = marked
     made.filters["marked_in"] = marked_in
-    made.filters["page"] = page_address
+    made.filters["page"] = _page
     made.filters["when"] = lambda text, now: _when(code, text, now)
     made.filters["date"] = lambda text, form="minute": dates_and_numbers.dated(code, text, form)
     made.filters["device"] = device
@@ -210,6 +213,29 @@ def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
     values that are no Markup are escaped.
     """
     return _text(code, text) % values if values else _whole(code, text)
+
+
+@lru_cache(4096)
+def _plural(code: str, one: str, many: str, count: Any) -> Markup:
+    return Markup(languages.language(code).ngettext(one, many, count))
+
+
+@lru_cache(4096, typed=True)
+def _whole_plural(code: str, one: str, many: str, count: Any, number: Any) -> Markup:
+    return _plural(code, one, many, count) % {"num": number}
+
+
+def _translated_plural(
+    code: str, one: str, many: str, count: Any, values: dict[str, Any]
+) -> Markup:
+    """Return the plural form for `count` of a text's translation into the language `code` (`one` and `many`: the
+    English forms), with `values` filled in for `%(name)s`, and `count` for `%(num)s` unless `values` has a `num`;
+    values that are no Markup are escaped.
+    """
+    number = values.pop("num", count)
+    if values:
+        return _plural(code, one, many, count) % {"num": number, **values}
+    return _whole_plural(code, one, many, count, number)
 
 
 def device(user_agent: str) -> str:
@@ -291,6 +317,11 @@ def page_address(href: Any) -> str:
     elif not path.endswith("/"):
         path += "/"
     return f"{path}{mark}{query}"
+
+
+@lru_cache(4096)
+def _page(href: str) -> str:
+    return page_address(href)
 
 
 def _when(code: str, text: str, now: datetime) -> Markup:
