@@ -427,7 +427,7 @@ def pages_of_guests() -> object:
     made = KeptPages()
     for number in range(30_000):
         calls = (Asked(f"/conversations/{number}", "offset=25", f'"1-{number:024x}"'),)
-        page = KeptPage([("Content-Type", "x")], os.urandom(number % 40 * 500), calls, 1e12)
+        page = KeptPage.of([("Content-Type", "x")], os.urandom(number % 40 * 500), calls, 1e12)
         made.add(("host", f"/conversations/{number}/", "", "en"), page)
     return made
 

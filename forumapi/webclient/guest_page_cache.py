@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 import time
+import zlib
 from collections import OrderedDict
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from forumapi.webclient.api import Asked
 
 MOST_BYTES: Final = 16 * 1024 * 1024
-# A page that is larger is not kept, nor one that was made of more documents.
+# A page that is larger, compressed, is not kept, nor one that was made of more documents.
 LARGEST: Final = 512 * 1024
 MOST_CALLS: Final = 8
 # Live events are followed from the position that stands in a page: an old one would be behind what is replayed.
@@ -26,15 +27,31 @@ Key = tuple[str, str, str, str]
 
 
 class KeptPage(NamedTuple):
-    """Page with its headers and the GETs that it was made of (`calls`). `good_until`: moment of `time.monotonic()`
-    after which it is not sent any more: texts such as "4 minutes ago" become wrong, or the position in the live events
-    is older than MOST_AGE_S seconds.
+    """Page with its headers and the GETs that it was made of (`calls`). `compressed`: its body as zlib has compressed
+    it, to about an eighth. `good_until`: moment of `time.monotonic()` after which it is not sent any more: texts such
+    as "4 minutes ago" become wrong, or the position in the live events is older than MOST_AGE_S seconds.
     """
 
     headers: list[tuple[str, str]]
-    body: bytes
+    compressed: bytes
     calls: tuple[Asked, ...]
     good_until: float
+
+    @classmethod
+    def of(
+        cls,
+        headers: list[tuple[str, str]],
+        body: bytes,
+        calls: tuple[Asked, ...],
+        good_until: float,
+    ) -> Self:
+        """Return a page with the body `body`, which is compressed; the other parameters are those of the class."""
+        return cls(headers, zlib.compress(body, 1), calls, good_until)
+
+    @property
+    def body(self) -> bytes:
+        """The page's body, decompressed at each look."""
+        return zlib.decompress(self.compressed)
 
 
 class KeptPages:
@@ -63,8 +80,8 @@ class KeptPages:
 
     def add(self, key: Key, page: KeptPage) -> None:
         """Keep a page under a key (host, path, query, and language or "json"), in place of the key's former one. A page
-        of more than LARGEST bytes, and one made of no GET or of more than MOST_CALLS, is not kept; the former page then
-        stays.
+        of more than LARGEST bytes once compressed, and one made of no GET or of more than MOST_CALLS, is not kept; the
+        former page then stays.
         """
         size = _size(key, page)
         if size > LARGEST or not 0 < len(page.calls) <= MOST_CALLS:
@@ -86,4 +103,4 @@ def _size(key: Key, page: KeptPage) -> int:
     """Return about how many bytes of memory a page takes with its key and calls."""
     texts: list[Any] = [*key, *(text for pair in page.headers for text in pair)]
     texts += [text for call in page.calls for text in (call.path, call.query, call.etag)]
-    return len(page.body) + sum(map(sys.getsizeof, texts)) + 300 + 150 * len(page.calls)
+    return len(page.compressed) + sum(map(sys.getsizeof, texts)) + 300 + 150 * len(page.calls)

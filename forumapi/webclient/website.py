@@ -206,7 +206,7 @@ class Website:
         ):
             return
         good_until = time.monotonic() + min(visit.now.good_for_s, MOST_AGE_S)
-        page = KeptPage(answer.headers, answer.body, tuple(visit.api.asked), good_until)
+        page = KeptPage.of(answer.headers, answer.body, tuple(visit.api.asked), good_until)
         self.kept.add(self._key(visit), page)
 
     def _read_form(self, visit: Visit, limit: int) -> None:

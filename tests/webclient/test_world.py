@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
@@ -395,17 +396,19 @@ def test_a_page_that_lacks_something_is_not_kept(server: Server, make: Factory) 
 def test_what_is_kept_is_bounded_and_what_was_shown_the_longest_ago_goes() -> None:
     pages = KeptPages(100_000)
     for number in range(300):
-        page = KeptPage([("Content-Type", "x")], b"x" * 1_000, (Asked("/a", "", '"1"'),), 1e12)
+        page = KeptPage.of([("Content-Type", "x")], b"x" * 1_000, (Asked("/a", "", '"1"'),), 1e12)
         pages.add(("host", f"/{number}", "", "en"), page)
         assert pages.find(("host", "/0", "", "en")) is not None, "shown often"
-    huge = KeptPage([], b"x" * 600_000, (Asked("/a", "", '"1"'),), 1e12)
+    huge = KeptPage.of([], os.urandom(600_000), (Asked("/a", "", '"1"'),), 1e12)
     pages.add(("host", "/huge", "", "en"), huge)
-    late = KeptPage([], b"x", (Asked("/a", "", '"1"'),), 0.0)
+    late = KeptPage.of([], b"x", (Asked("/a", "", '"1"'),), 0.0)
     pages.add(("host", "/late", "", "en"), late)
 
     assert 50_000 < pages.bytes <= 100_000
     assert pages.find(("host", "/1", "", "en")) is None
-    assert pages.find(("host", "/299", "", "en")) is not None
+    found = pages.find(("host", "/299", "", "en"))
+    assert found is not None
+    assert found.body == b"x" * 1_000
     assert pages.find(("host", "/huge", "", "en")) is None
     assert pages.find(("host", "/late", "", "en")) is None
 
