@@ -360,5 +360,5 @@ class MicrocosmTreeHandler(Handler):
     @needs(ANYONE, answer=list[schemas.MicrocosmTreeNode])
     def get(self, ctx: Context) -> Result:
         """The microcosms that the caller may read and does not ignore, as a flat list, each before those below it."""
-        document = microcosm_links.whole_tree(ctx.tree, ctx.listable.set)
+        document = microcosm_links.whole_tree(ctx.tree, ctx.listable)
         return Page(0, document, lambda: document)

@@ -87,10 +87,17 @@ def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes
     return found
 
 
-def whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
-    """Render the microcosms of `tree` with the ids `visible` as the flat JSON array of content 2.6: parents before
-    children, siblings by sequence, then id.
+def whole_tree(tree: Tree, listable: ReadableMicrocosms) -> bytes:
+    """Render the microcosms `listable` of `tree` as the flat JSON array of content 2.6: parents before children,
+    siblings by sequence, then id.
     """
+    found: bytes | None = listable.cache.get("whole tree")
+    if found is None:
+        found = listable.keep("whole tree", _whole_tree(tree, listable.set))
+    return found
+
+
+def _whole_tree(tree: Tree, visible: frozenset[int]) -> bytes:
     entries: list[dict[str, Any]] = []
     for id in tree.order:
         if id not in visible:
