@@ -730,6 +730,38 @@ BEGIN
      ORDER BY s.place;
 END $$;
 
+-- The page of `search_filtered` where nothing but types of items in microcosms is wanted, as front pages do: its plan, which
+-- reads the latest active items in their order, serves every call.
+CREATE FUNCTION search_latest(
+    in_site bigint, kinds smallint[], readable bigint[], ignored_items bigint[], most integer, page_limit integer,
+    page_offset integer)
+RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, modified timestamptz, total integer,
+               is_partial boolean)
+LANGUAGE plpgsql STABLE ROWS 25
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    WITH found AS MATERIALIZED (
+        SELECT i.item_type_id AS kind, i.item_id AS id, i.last_activity AS modified
+          FROM (SELECT i.item_type_id, i.item_id, i.microcosm_id, i.last_activity
+                  FROM items i
+                 WHERE i.site_id = in_site AND NOT i.is_deleted AND NOT i.is_moderated AND i.item_type_id = ANY(kinds)
+                 ORDER BY i.last_activity DESC, i.item_id DESC
+                OFFSET 0) i
+         WHERE i.item_id NOT IN (SELECT unnest(ignored_items)) AND i.microcosm_id IN (SELECT unnest(readable))
+         LIMIT most),
+    shown AS (
+        SELECT f.kind, f.id, f.modified, row_number() OVER (ORDER BY f.modified DESC, f.kind, f.id DESC) AS place
+          FROM found f
+         ORDER BY place
+         LIMIT page_limit OFFSET page_offset)
+    SELECT s.place, s.kind, s.id, 0.5::real, s.modified, least(most, (SELECT count(*) FROM found))::integer, false
+      FROM (SELECT 1) AS one
+      LEFT JOIN shown s ON true
+     ORDER BY s.place;
+END $$;
+
 -- One page of what the filters alone want, without words: of items the last active ones, of comments the newest. Filters
 -- as above. Planned anew each time: which filters there are decides
 -- which index serves.
@@ -743,6 +775,11 @@ RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, m
 LANGUAGE plpgsql STABLE ROWS 25 SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
+    IF kinds <@ '{6,7,9}'::smallint[] AND NOT with_comments AND ordering NOT IN ('oldest', 'newest')
+       AND num_nonnulls(ids, author, since, until, starts_after, starts_before, attending, attached, following) = 0 THEN
+        RETURN QUERY SELECT * FROM search_latest(in_site, kinds, readable, ignored_items, most, page_limit, page_offset);
+        RETURN;
+    END IF;
     RETURN QUERY
     WITH found AS MATERIALIZED (
         -- Walked in their order as far as needed, whatever the planner thinks of the filters: hence OFFSET 0.

@@ -467,6 +467,39 @@ def test_words_of_another_site_are_not_found(
     assert len(hits(api, trains, q="xylobrake")) == 1
 
 
+def test_the_latest_items_are_those_of_a_search_with_filters(api: Api, make: Factory) -> None:
+    site = make.site()
+    place, private = make.microcosm(site), make.microcosm(site)
+    make.join(make.role(site, private.id, "Committee", rights=("read",)), site.moderator)
+    chats = [make.conversation(site, microcosm=place) for _ in range(5)]
+    make.conversation(site, microcosm=private)
+    event, poll = make.event(site), make.poll(site)
+    make.comment(chats[1])
+    make.huddle(site.member, site.newcomer)
+    make.sql(
+        "UPDATE items SET is_deleted = true WHERE site_id = %(site)s AND item_id = %(id)s",
+        site=site.id,
+        id=chats[3].id,
+    )
+    make.ignore(site.newcomer, chats[2])
+
+    for by in (None, site.newcomer, site.owner):
+        for kinds in (["conversation", "event", "poll"], ["conversation"], ["poll", "event"]):
+            for page in ({}, {"limit": 5}, {"limit": 5, "offset": 5}):
+                asked = {"type": kinds, "sort": "date", **page}
+                latest = api.get(f"{PATH}?{urlencode(asked, doseq=True)}", site=site, by=by)
+                asked["since"] = "2000-01-01"
+                filtered = api.get(f"{PATH}?{urlencode(asked, doseq=True)}", site=site, by=by)
+                if latest.status != 200:
+                    assert latest.status == filtered.status == 400, "a page past the end"
+                    continue
+                assert latest.data["results"]["total"] == filtered.data["results"]["total"]
+                assert latest.data["results"]["items"] == filtered.data["results"]["items"]
+    first = hits(api, site, type=["conversation", "event", "poll"])
+    assert first[0] == named(chats[1])
+    assert set(first[1:]) == {*map(named, (chats[0], chats[2], chats[4], event, poll))}
+
+
 def test_a_search_costs_one_statement_beside_who_asks(api: Api, site: Site, make: Factory) -> None:
     chat = make.conversation(site, title="Costly wurble")
     make.comment(chat, markdown="wurble")
