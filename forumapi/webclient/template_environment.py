@@ -7,10 +7,11 @@ from collections.abc import MutableMapping
 from datetime import datetime
 from functools import lru_cache
 from html import unescape
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined, nodes
-from jinja2.compiler import CodeGenerator, Frame
+from jinja2.compiler import CodeGenerator, Frame, optimizeconst
+from jinja2.runtime import Context, Macro
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
@@ -71,7 +72,21 @@ class _Translator(NodeTransformer):
 
 
 class _Generator(CodeGenerator):
-    """Generator of templates' code in which a value is printed by `printed`, wherever it is escaped."""
+    """Generator of templates' code in which a value is printed by `printed`, wherever it is escaped, and a member of a
+    dict is looked up in place, without a call.
+    """
+
+    @optimizeconst
+    def visit_Getattr(self, node: nodes.Getattr, frame: Frame) -> None:  # noqa: N802 - the name that Jinja calls
+        """Write the expression for `node`, an attribute of an object or a member of a dict, as `_Environment.getattr`
+        returns it.
+        """
+        name = repr(node.attr)
+        self.write(
+            f"((holder[{name}] if {name} in holder else environment.absent({name})) if type(holder := "
+        )
+        self.visit(node.node, frame)
+        self.write(f") is dict else environment.getattr(holder, {name}))")
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
         if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape:
@@ -82,17 +97,31 @@ class _Generator(CodeGenerator):
             self.write(finalize.src)
 
 
+class _Context(Context):
+    """Context of a rendering, which calls macros without asking first what kind of callable they are."""
+
+    def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Return what `obj`, a macro or another callable, returns for these arguments, as Jinja's own method does."""
+        if type(obj) is not Macro:
+            return super().call(obj, *args, **kwargs)
+        kwargs.pop("_loop_vars", None)
+        kwargs.pop("_block_vars", None)
+        return obj(self.eval_ctx, *args, **kwargs)
+
+
 class _Environment(Environment):
     """Jinja environment for the language `code`, in which `a.b` and `a['b']` of a dict are its values alone, never its
     methods. As `a.b` an absent key is false and prints nothing; as `a['b']` it raises, as other unknown names do.
     """
 
     code_generator_class = _Generator
+    context_class = _Context
 
     def __init__(self, code: str, **options: Any) -> None:
         super().__init__(**options)
         self._code = code
         self.printed = printed
+        self.absent = _nothing
 
     def _generate(self, source: nodes.Template, *args: Any, **options: Any) -> str:
         return super()._generate(_Translator(self._code).visit(source), *args, **options)
@@ -134,13 +163,12 @@ def printed(value: Any) -> str:
     HTML (Markup), which stays as it is, numbers and short texts.
     """
     kind = type(value)
+    if kind is str:
+        return _escaped(value) if len(value) <= _KEPT else escape(value)
     if kind is Markup:
-        return cast("Markup", value)
-    if kind is int:
-        return str(value)
-    if kind is str and len(value) <= _KEPT:
-        return _escaped(value)
-    return escape(value)
+        safe: str = value
+        return safe
+    return str(value) if kind is int else escape(value)
 
 
 @lru_cache(8192)
