@@ -60,6 +60,8 @@ SIZES = """
 
 # One word: several in the setting are several secrets, and the member would be a guest.
 WEBSITE_SECRET = "of-the-benchmark"
+# Settings of a web process that has the website.
+WEBSITE = {"webclient": "true", "webclient_secret": WEBSITE_SECRET}
 
 # What people write: mostly plain, some with a link, a quotation, a mention, a list.
 TEXTS = (

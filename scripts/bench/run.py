@@ -73,7 +73,7 @@ class Bench:
         with (
             self.application(counts=True) as counting,
             self.application() as web,
-            self.application(webclient="true", webclient_secret=data.WEBSITE_SECRET) as website,
+            self.application(**data.WEBSITE) as website,
             services.floor(self.url, self.folder, self.core) as floor,
         ):
             found = data.find(self.url, services.DOMAIN, counting)
@@ -107,7 +107,7 @@ class Bench:
         """Return as text where the web worker's CPU goes on one page."""
         path = self.folder / f"profile-{page.name}.txt"
         path.unlink(missing_ok=True)
-        with self.application(profile=path) as web:
+        with self.application(profile=path, **(data.WEBSITE if page.is_website else {})) as web:
             found = data.find(self.url, services.DOMAIN, web)
             requests = data.requests(page, found, web.ask)
             expected: list[bytes | None] = [None] * len(requests)
@@ -124,7 +124,8 @@ class Bench:
         """Return as text how PostgreSQL runs the statements of one page."""
         log = self.folder / "data/postgres.log"
         path = self.folder / f"plans-{page.name}.txt"
-        with self.application(pg_options=plans.OPTIONS) as web:
+        settings = data.WEBSITE if page.is_website else {}
+        with self.application(pg_options=plans.OPTIONS, **settings) as web:
             found = data.find(self.url, services.DOMAIN, web)
             requests = data.requests(page, found, web.ask)
             expected: list[bytes | None] = [None] * len(requests)
