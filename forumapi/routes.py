@@ -6,6 +6,7 @@ One address a line, whole and in alphabetical order, so that grep finds it and a
 
 from __future__ import annotations
 
+from forumapi.handlers.access.agent_levels import AgentLevelsHandler
 from forumapi.handlers.access.api_keys import KeyHandler, KeysHandler
 from forumapi.handlers.access.auth import Auth0Handler, AuthBeginHandler, AuthHandler, TokenHandler
 from forumapi.handlers.access.mcp import McpHandler, McpMetadataHandler
@@ -134,6 +135,7 @@ from forumapi.handlers.notifications.webhooks import (
     WebhooksHandler,
 )
 from forumapi.handlers.people.bans import BanHandler, BansHandler
+from forumapi.handlers.people.bots import BotHandler, BotKeyHandler, BotsHandler
 from forumapi.handlers.people.consents import ConsentHandler, ConsentsHandler
 from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler
 from forumapi.handlers.people.erasures import (
@@ -305,6 +307,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/actions": ActionsHandler,
     "/api/v1/actions/<number:action>": ActionHandler,
     "/api/v1/actions/<number:action>/undo": ActionUndoHandler,
+    "/api/v1/agents": AgentLevelsHandler,
     "/api/v1/appeals": AppealsHandler,
     "/api/v1/appeals/<number:appeal>": AppealHandler,
     "/api/v1/appeals/<number:appeal>/decision": AppealDecisionHandler,
@@ -326,6 +329,9 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/bans": BansHandler,
     "/api/v1/bans/<number:id>": BanHandler,
     "/api/v1/bookmarks": BookmarksHandler,
+    "/api/v1/bots": BotsHandler,
+    "/api/v1/bots/<number:bot>": BotHandler,
+    "/api/v1/bots/<number:bot>/key": BotKeyHandler,
     "/api/v1/cases": CasesHandler,
     "/api/v1/cases/<number:case>": CaseHandler,
     "/api/v1/cases/<number:case>/assignment": CaseAssignmentHandler,

@@ -268,6 +268,16 @@ class Factory:
                 auth_secret=b"x" * 16,
             )
 
+    def bot(self, owner: Person) -> int:
+        """The id of a new bot of a person, without a key."""
+        made = self.person(owner.site)
+        self.sql(
+            "UPDATE profiles SET is_bot = true, bot_owner_id = %(by)s WHERE profile_id = %(id)s RETURNING 1",
+            by=owner.id,
+            id=made.id,
+        )
+        return made.id
+
     def ban(self, person: Person) -> int:
         """The id of a new ban of somebody from their site."""
         with self.database.write() as tx:

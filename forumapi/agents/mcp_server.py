@@ -20,7 +20,7 @@ INSTRUCTIONS: Final = (
 )
 _CAPABILITIES: Final[Mapping[str, Any]] = {"tools": {}, "resources": {}, "prompts": {}}
 _SERVER: Final[Mapping[str, Any]] = {"name": "forumapi", "version": __version__}
-# A list depends on the token and the site's level, which may change at any time.
+# A list depends on the token and the levels of site and person, which may change at any time.
 _CACHING: Final[Mapping[str, Any]] = {"ttlMs": 0, "cacheScope": "private"}
 
 Params = dict[str, Any]
@@ -74,7 +74,7 @@ def _ping(ctx: Context, params: Params) -> dict[str, Any]:
 
 
 def _is_shown(ctx: Context, tool: Tool) -> bool:
-    return tool.is_for(ctx.site.agents, ctx.identity.scopes or ())
+    return tool.is_for(tools.level_of(ctx), ctx.identity.scopes or ())
 
 
 def _list_tools(ctx: Context, params: Params) -> dict[str, Any]:
@@ -93,7 +93,8 @@ def _call_tool(ctx: Context, params: Params) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         raise ProtocolError(INVALID_PARAMS, "arguments must be an object")
     if not _is_shown(ctx, tool):
-        return tool_calls.refused(ctx.site.agents, ctx.identity.scopes or frozenset(), tool)
+        granted = ctx.identity.scopes or frozenset()
+        return tool_calls.refused(tools.level_of(ctx), granted, tool)
     return tool_calls.call(ctx, tool, arguments)
 
 

@@ -103,7 +103,7 @@ def read(ctx: Context, uri: str) -> dict[str, Any]:
     found = _PATH.fullmatch(path)
     tool = tools.BY_NAME[_TOOLS[found[1]] if found else "list_forums"]
     granted = ctx.identity.scopes or frozenset()
-    if not (found or path == _TREE) or not tool.is_for(ctx.site.agents, granted):
+    if not (found or path == _TREE) or not tool.is_for(tools.level_of(ctx), granted):
         raise ProtocolError(INVALID_PARAMS, "There is no such resource")
     result = tool_calls.call(ctx, tool, {"id": int(found[2])} if found else {})
     content = result["structuredContent"]

@@ -242,7 +242,7 @@ def _next_cursor(data: Any) -> str:
 
 def refused(level: str, granted: frozenset[str], tool: Tool) -> dict[str, Any]:
     """Return the result of a call of a tool that the token does not see: an error of status 403 that says why not.
-    `level`: what the site lets agents do; `granted`: the token's scopes.
+    `level`: what site and person let agents do; `granted`: the token's scopes.
     """
     missing = min(tool.scopes)
     if not tool.scopes & granted:
@@ -251,7 +251,7 @@ def refused(level: str, granted: frozenset[str], tool: Tool) -> dict[str, Any]:
             403, {"errorDetail": text}, error={"code": "insufficient_scope", "scope": missing}
         )
     if tools.LEVELS.index(tool.level) > tools.LEVELS.index(level):
-        text = f"The owner of this site lets agents do no more than: {level}"
+        text = f"The owner of this site, or your person, lets agents do no more than: {level}"
         return result(403, {"errorDetail": text}, error={"code": "level_too_low"})
     text = "A token that reads huddles may not write where others read"
     return result(403, {"errorDetail": text}, error={"code": "reads_huddles"})

@@ -18,10 +18,11 @@ from forumapi import itemtypes
 from forumapi.wire import scopes
 
 if TYPE_CHECKING:
+    from forumapi.request.context import Context
     from forumapi.request.handler import Handler, HandlerOperation
     from forumapi.request.routing import RoutingTable
 
-# Levels of a site's setting for agents; each includes those before it.
+# Levels of agents, of a site and of a person; each includes those before it.
 OFF: Final = "off"
 READ: Final = "read"
 DRAFT: Final = "draft"
@@ -82,7 +83,7 @@ OUTPUT: Final[Mapping[str, Any]] = {
 
 
 class Tool(NamedTuple):
-    """Tool of the MCP server. `level`: the lowest level of a site at which the tool is there; `verb`: HTTP method.
+    """Tool of the MCP server. `level`: the lowest level at which the tool is there; `verb`: HTTP method.
 
     `routes`: addresses as the routing table has them, by the value of the argument `itemType` that selects one; one
     address alone under "". `query`, `body`: parameters and members of the body that are arguments; `required`: those
@@ -109,8 +110,8 @@ class Tool(NamedTuple):
         return frozenset(scopes.of(route, self.verb) for route in self.routes.values())
 
     def is_for(self, level: str, granted: Iterable[str]) -> bool:
-        """Return True if a token with the scopes `granted` sees the tool on a site with this level. A token that reads
-        huddles sees no tool that publishes.
+        """Return True if a token with the scopes `granted` sees the tool where this level is in force. A token that
+        reads huddles sees no tool that publishes.
         """
         held = frozenset(granted)
         if LEVELS.index(self.level) > LEVELS.index(level) or not self.scopes & held:
@@ -408,6 +409,18 @@ TOOLS: Final = (
 BY_NAME: Final[Mapping[str, Tool]] = {tool.name: tool for tool in TOOLS}
 # Scopes that no token for agents has together with HUDDLES.
 PUBLISHING: Final = frozenset(scope for tool in TOOLS if tool.publishes for scope in tool.scopes)
+
+
+def lower(site: str, own: str) -> str:
+    """Return the lower one of two levels: that of a site and that of a person."""
+    return min(site, own, key=LEVELS.index)
+
+
+def level_of(ctx: Context) -> str:
+    """Return the level in force for an agent's request: the lower one of the site's and of the one that the token's
+    person set. Only for a request whose caller was identified with it (identity.WITH_AGENT_LEVEL).
+    """
+    return lower(ctx.site.agents, ctx.identity.more[0])
 
 
 def parts(tool: Tool) -> dict[str, dict[str, Any]]:

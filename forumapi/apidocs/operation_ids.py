@@ -48,6 +48,7 @@ EXCEPTIONS: Final = {
     "GET /.well-known/oauth-protected-resource/api/v1/mcp": "getMcpMetadataByPath",
     "GET /api": "getApiIndex",
     "GET /api/v1": "getVersionIndex",
+    "GET /api/v1/agents": "getAgentLevels",
     "GET /api/v1/auth": "getCurrentToken",
     "GET /api/v1/audit/me": "listOwnAuditEntries",
     "GET /api/v1/docs/{page}": "getReferenceSubjectPage",
@@ -79,6 +80,7 @@ EXCEPTIONS: Final = {
     "POST /api/v1/permission/batch": "listPermissions",
     "POST /api/v1/preview": "previewMarkdown",
     "POST /api/v1/reports/guest": "createGuestReport",
+    "PUT /api/v1/agents": "updateAgentLevel",
     "PUT /api/v1/profiles/read": "markRead",
     "PUT /api/v1/profiles/read/batch": "markReadBatch",
 }

@@ -128,8 +128,8 @@ TAGS: Final = (
     ),
     Tag(
         "Agents",
-        "The MCP server of a site, for agents of its people, and its metadata.",
-        ("mcp",),
+        "The MCP server of a site, for agents of its people, its metadata, and how far they may go; and bots.",
+        ("mcp", "agent_levels", "bots"),
     ),
     Tag(
         "Platform",

@@ -308,6 +308,7 @@ class StaticArchive:
             "by": Markup(author["profileName"]),
             "profile": self._page_of("profiles", author["id"], up),
             "at": comment["meta"]["created"],
+            "by_agent": comment["meta"].get("byAgent", False),
             "html": Markup(self._rewritten(comment["html"], up)),
             "files": files,
         }

@@ -130,8 +130,8 @@ class PortedProfile(PortedDocument, frozen=True, kw_only=True):
     """Person of the old forum, who becomes a profile. No field gives a privilege on this platform: the e-mail address
     is not trusted, and signs nobody in by itself.
 
-    `email` "": nobody can claim the profile; `is_visible` False: it is listed nowhere; `text`: what the person wrote
-    about themselves, in Markdown, which becomes a comment of theirs on their profile.
+    `email` "": nobody can claim the profile; `is_visible` False: it is listed nowhere; `is_bot`: it is a program's;
+    `text`: what the person wrote about themselves, in Markdown, which becomes a comment of theirs on their profile.
     """
 
     id: OldId
@@ -146,6 +146,7 @@ class PortedProfile(PortedDocument, frozen=True, kw_only=True):
     is_banned: bool = False
     # False: listed nowhere.
     is_visible: bool = True
+    is_bot: bool = False
     # Words about oneself, in Markdown, which become the comment on one's own profile.
     text: str = ""
     usergroups: tuple[PortedRef, ...] = ()
@@ -272,7 +273,8 @@ class PortedEvent(PortedDocument, frozen=True, kw_only=True):
 
 class PortedConversation(PortedDocument, frozen=True, kw_only=True):
     """Thread of a forum, without its posts; becomes a conversation, with `event` an event. Placeholders of moved
-    threads are left out. `is_moderated`: it waits for a moderator.
+    threads are left out. `is_moderated`: it waits for a moderator; `by_agent`: a program that a model drives began it
+    in its author's name.
     """
 
     id: OldId
@@ -290,6 +292,7 @@ class PortedConversation(PortedDocument, frozen=True, kw_only=True):
     # Waits for a moderator.
     is_moderated: bool = False
     is_deleted: bool = False
+    by_agent: bool = False
     event: PortedEvent | None = None
     attributes: tuple[PortedAttribute, ...] = ()
 
@@ -316,7 +319,7 @@ class PortedPoll(PortedDocument, frozen=True, kw_only=True):
     for the question; `max_choices`: for which a person may vote, 0 for any number; `is_poll_open`: votes are still
     taken, until `closes`; `is_open`: comments are still taken. `results`: when they are shown: always, to those who
     have voted, or once the poll is closed; `is_named`: with the voters' names. `forum_id`: that of a poll without a
-    conversation.
+    conversation. `by_agent`: as of a conversation.
     """
 
     id: OldId
@@ -345,6 +348,7 @@ class PortedPoll(PortedDocument, frozen=True, kw_only=True):
     is_sticky: bool = False
     is_moderated: bool = False
     is_deleted: bool = False
+    by_agent: bool = False
 
 
 class PortedVersion(PortedDocument, frozen=True, kw_only=True):
@@ -367,7 +371,7 @@ class PortedVersion(PortedDocument, frozen=True, kw_only=True):
 class PortedComment(PortedDocument, frozen=True, kw_only=True):
     """Post on a conversation, event, poll or profile; becomes a comment. Posts on the same thing are yielded in reading
     order. `in_reply_to`: id of the post on the same thing that it answers, "" for none; `is_moderated`: it waits for a
-    moderator.
+    moderator; `by_agent`: a program that a model drives wrote it in its author's name.
     """
 
     id: OldId
@@ -380,6 +384,7 @@ class PortedComment(PortedDocument, frozen=True, kw_only=True):
     ip_address: str = ""
     is_moderated: bool = False
     is_deleted: bool = False
+    by_agent: bool = False
     versions: tuple[PortedVersion, ...] = ()
 
 

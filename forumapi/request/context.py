@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid, known
 from forumapi.itemtypes import HUDDLE
+from forumapi.models.access.access_token import AGENTS
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_links
 from forumapi.permissions.evaluator import MODERATOR, PermissionSet, Target, Tree
@@ -237,9 +238,10 @@ class Context:
     @property
     def author(self) -> Author:
         """Return the author by whom this request's writes are recorded: ids of the site and of the caller's profile (0
-        for a guest), and client address.
+        for a guest), client address, and if the token is one for agents.
         """
-        return Author(self.site.id, self.identity.profile_id, self.ip)
+        who = self.identity
+        return Author(self.site.id, who.profile_id, self.ip, by_agent=who.audience == AGENTS)
 
     @property
     def own_href(self) -> str:

@@ -52,7 +52,9 @@ _OPEN_RESOURCES: Final = frozenset(
 
 # With these a limited token could make itself an unlimited one, close or delete a site or change its plan; the audit
 # has all kinds of things in it. People agree to texts themselves.
-_WHOLE_RESOURCES: Final = frozenset(("audit", "auth", "consents", "keys", "oauth", "sessions"))
+_WHOLE_RESOURCES: Final = frozenset(
+    ("agents", "audit", "auth", "bots", "consents", "keys", "oauth", "sessions")
+)
 _WHOLE_ADDRESSES: Final = frozenset(
     (
         "/api/v1/site/audit",

@@ -411,17 +411,19 @@ def test_options_and_legal_texts_of_a_site(forumapi, make: Factory, tmp_path: Pa
             "send_email": True,
             "send_sms": False,
             "agents": "off",
+            "members_make_bots": False,
             "second_factor": False,
         }
     ]
     changed = ("--members-create-microcosms", "yes", "--second-factor", "yes", "--send-email", "no")
-    changed_to = (*changed, "--agents", "draft", "--json")
+    changed_to = (*changed, "--agents", "draft", "--members-make-bots", "yes", "--json")
     shown = json.loads(forumapi("site", "options", site.key, *changed_to)[1])
     assert shown[0] == {
         "members_create_microcosms": True,
         "send_email": False,
         "send_sms": False,
         "agents": "draft",
+        "members_make_bots": True,
         "second_factor": True,
     }
     assert forumapi("site", "options", "nosuchsite")[0] == 1

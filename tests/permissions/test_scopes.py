@@ -60,7 +60,15 @@ def test_a_new_address_has_its_scopes_at_once() -> None:
 
 def test_making_tokens_takes_a_token_without_scopes() -> None:
     for _, url, verb in OPERATIONS:
-        if url.startswith(("/api/v1/keys", "/api/v1/sessions", "/api/v1/oauth/clients")):
+        if url.startswith(
+            (
+                "/api/v1/agents",
+                "/api/v1/bots",
+                "/api/v1/keys",
+                "/api/v1/sessions",
+                "/api/v1/oauth/clients",
+            )
+        ):
             assert scopes.of(url, verb) == scopes.WHOLE
 
 

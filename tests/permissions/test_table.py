@@ -69,6 +69,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/huddles"): {"title": "A title", "participants": []},
     ("PUT", "/api/v1/huddles/<huddle:item>/participants"): [],
     ("PUT", "/api/v1/profiles/<profile:item>"): {"gender": "f"},
+    ("PUT", "/api/v1/agents"): {"own": "read"},
+    ("POST", "/api/v1/bots"): {"profileName": "Robot", "scopes": ["comments:read"]},
+    ("PUT", "/api/v1/bots/<number:bot>/key"): {"scopes": ["comments:read"]},
     ("POST", "/api/v1/keys"): {"name": "A key", "scopes": ["comments:read"]},
     ("POST", "/api/v1/rules"): {"ticket": "9"},
     ("PUT", "/api/v1/rules/<number:rule>"): {"mode": "off"},
@@ -281,6 +284,8 @@ def asked(make: Factory, site: Site, url: str, method: str, hook: int = 0) -> tu
     if "<number:appeal>" in url:
         _, statement = make.action(make.comment(make.conversation(site)))
         ids.ids["appeal"] = make.appeal(statement, site.member)
+    if "<number:bot>" in url:
+        ids.ids["bot"] = make.bot(site.member)
     if "<number:rule>" in url:
         ids.ids["rule"] = make.rule(site)
     if "<number:subscription_id>" in url:

@@ -93,6 +93,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "webhook_id": make.webhook(trains),
         "subscription_id": make.push_subscription(trains.member),
         "id": make.ban(make.person(trains)),
+        "bot": make.bot(trains.member),
         "watcher": _one(
             make, "SELECT watcher_id FROM watchers WHERE site_id = %(site)s", site=trains.id
         ),

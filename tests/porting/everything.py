@@ -107,6 +107,12 @@ def _content(make: Factory, site: Site, storage: LocalStorage) -> None:
         for person in (member, newcomer):
             _vote(make, poll, person)
 
+    make.sql(
+        """WITH begun AS (UPDATE items SET by_agent = true WHERE item_id = ANY(%(items)s))
+           UPDATE comments SET by_agent = true WHERE comment_id = %(id)s RETURNING 1""",
+        items=[chat.id, meeting.id, named.id],
+        id=answer.id,
+    )
     for thing, person in ((chat, owner), (first, owner), (first, newcomer), (secret, member)):
         _react(make, thing, person)
     report = _stored(make, storage, member, f"A report of {site.key}")

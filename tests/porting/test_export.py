@@ -99,6 +99,11 @@ def test_an_export_holds_each_kind_of_content(exported: Path, site: Site) -> Non
     ]
     first = words["First **words** – für alle 🚲\n\nSecond paragraph"]
     assert answer["inReplyTo"] == first["id"]
+    assert answer["byAgent"] and "byAgent" not in first
+    by_agents = {one["name"] for one in threads.values() if one.get("byAgent")}
+    assert by_agents == {"Hello <world> & all", "Meeting"}
+    polls = documents(exported, "polls")
+    assert [one["name"] for one in polls if one.get("byAgent")] == ["Days"]
     (attachment,) = documents(exported, "attachments")
     assert attachment["associations"] == [{"onType": "comment", "onId": first["id"]}]
     assert (exported / attachment["path"]).read_text() == f"A report of {site.key}"

@@ -159,6 +159,7 @@ SCENES: Final[dict[str, Scene]] = {
     "own_data.html": Scene("member", "/account/data/", "Your data"),
     "delete_own.html": Scene("member", "/account/data/delete/", "Delete my profile or account"),
     "grants.html": Scene("member", "/account/programs/", "Programs"),
+    "agents.html": Scene("member", "/account/agents/", "Agents"),
     # Huddles and updates
     "huddles.html": Scene("owner", "/huddles/", "Messages"),
     "huddle.html": Scene("owner", "/huddles/{huddle}/", "Huddle"),

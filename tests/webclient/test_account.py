@@ -128,9 +128,26 @@ def test_a_member_sets_their_options(
     assert api_there.get("/api/v1/whoami", by=person).data["visible"] is False
 
 
+@step("member sets how far agents may go in their name")
+def test_a_member_sets_how_far_agents_may_go(
+    hand: Hand, bikes: Site, make: Factory, api_there: Api
+) -> None:
+    person = make.person(bikes)
+    hand.sign_in(bikes, person)
+    hand.go(bikes, "/account/agents/")
+    hand.see("lets agents do nothing here")
+
+    hand.tick("Read")
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert api_there.get("/api/v1/agents", by=person).data["own"] == "read"
+
+
 # ---------------------------------------------------------------- without a browser
 
 FRESH = (
+    "/account/agents/",
     "/account/keys/",
     "/account/address/",
     "/account/factor/",
@@ -307,3 +324,63 @@ def test_forms_of_other_sites_do_nothing(visitor: Visitor, bikes: Site, path: st
     member = visitor.of(bikes, bikes.member)
     page = member.post(path, {"do": "others", "id": "1"}, origin="https://evil.test")
     assert page.status in (403, 405)
+
+
+def test_what_no_person_wrote_says_so_and_so_do_keys_for_agents(
+    visitor: Visitor, make: Factory, api_there: Api
+) -> None:
+    site = make.site()
+    person = make.person(site)
+    talk, draft = make.conversation(site, by=person), make.conversation(site)
+    by_hand = make.comment(talk, by=person, markdown="By hand")
+    by_agent = make.comment(talk, by=person, markdown="By a quixotic machine")
+    machine = make.person(site)
+    by_bot = make.comment(talk, by=machine, markdown="By a bot")
+    make.sql(
+        "UPDATE profiles SET is_bot = true, version = version + 1 WHERE profile_id = %(id)s RETURNING 1",
+        id=machine.id,
+    )
+    body = {"content": {"markdown": "Half"}}
+    assert api_there.put(f"/api/v1/conversations/{draft.id}/draft", body, by=person).status == 302
+    make.sql(
+        """WITH begun AS (UPDATE items SET by_agent = true, version = version + 1 WHERE item_id = %(item)s),
+                kept AS (UPDATE drafts SET by_agent = true WHERE profile_id = %(by)s)
+           UPDATE comments SET by_agent = true, version = version + 1 WHERE comment_id = %(comment)s RETURNING 1""",
+        item=talk.id,
+        by=person.id,
+        comment=by_agent.id,
+    )
+    for who in (None, person):
+        given = visitor.of(site, who) if who else visitor.of(site)
+        page = given.get(f"/conversations/{talk.id}/")
+        said = {
+            article.id: [tag.text() for tag in article.css("header .tag")]
+            for article in page.tree.css("article.comment")
+        }
+        assert said == {
+            f"comment{by_hand.id}": [],
+            f"comment{by_agent.id}": ["By an agent"],
+            f"comment{by_bot.id}": ["Bot"],
+        }
+        assert given.get(f"/profiles/{machine.id}/").find("h1").text().endswith("Bot")
+        assert "By an agent" in page.find("h1").text()
+        assert given.get("/conversations/").main.count("By an agent") == 1
+        assert "(by an agent)" in given.get("/search/?q=quixotic").main
+    member = visitor.of(site, person)
+    assert "By an agent" in member.get("/drafts/").main
+
+    form = {"name": "Mine", "scope": "conversations:read", "days": "7", "forAgents": "1"}
+    assert member.post("/account/keys/", form).status == 200
+    assert member.post("/account/keys/", form | {"name": "Plain", "forAgents": ""}).status == 200
+    keys = member.get("/account/keys/").tree.css(".rows > li")
+    assert ["For an agent" in key.text() for key in keys] == [False, True]
+
+
+def test_a_level_of_agents_that_is_none_is_refused(
+    visitor: Visitor, bikes: Site, api_there: Api
+) -> None:
+    member = visitor.of(bikes, bikes.newcomer)
+
+    for own in ("", "all"):
+        assert member.post("/account/agents/", {"own": own}).status == 400
+    assert api_there.get("/api/v1/agents", by=bikes.newcomer).data["own"] == "write"

@@ -375,6 +375,22 @@ def test_a_deletion_needs_the_tick_a_new_sign_in_and_the_second_factor(
     assert not is_asked_for()
 
 
+@step("owner sets how far agents may go")
+def test_the_owner_sets_how_far_agents_may_go(hand: Hand, site: Site, api_there: Api) -> None:
+    enter(hand, site, "agents")
+
+    hand.choose(
+        "What programs that a model drives may do here in the name of members",
+        "Read, and write drafts that people publish themselves",
+    )
+    hand.press("Save")
+
+    hand.see("Saved.")
+    assert api_there.get("/api/v1/site/options", by=site.owner).data["agents"] == "draft"
+    hand.go(site, "/account/agents/")
+    hand.see("do at most: Read, and write drafts that people publish themselves.")
+
+
 @step("administration asks for a fresh sign-in")
 def test_administration_asks_for_a_fresh_sign_in(
     hand: Hand, site: Site, monkeypatch: pytest.MonkeyPatch

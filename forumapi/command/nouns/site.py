@@ -53,6 +53,7 @@ def add(commands: Commands) -> None:
     options.add_argument("key", help="its subdomain")
     for name, text in (
         ("--members-create-microcosms", "else its owner alone makes microcosms"),
+        ("--members-make-bots", "else its owner alone makes bots"),
         ("--send-email", "mail to profiles that are made from now on, unless they turn it off"),
         ("--send-sms", "likewise"),
         (
@@ -155,17 +156,19 @@ def _options(args: argparse.Namespace, current: Config) -> int:
         wanted(args.send_email),
         wanted(args.send_sms),
         args.agents,
+        wanted(args.members_make_bots),
     )
     with writing(current) as tx:
         author = Author(admin.site_id(tx, args.key), 0, "", operator())
-        if given != (None, None, None, None):
-            create, email, sms, level = given
+        if given != (None, None, None, None, None):
+            create, email, sms, level, bots = given
             SiteOptions.update(
                 *(tx, author),
                 members_create=create,
                 send_email=email,
                 send_sms=sms,
                 agents=level,
+                members_make_bots=bots,
             )
         if args.second_factor is not None:
             second_factor_rule.set_second_factor(tx, author, args.second_factor == "yes")

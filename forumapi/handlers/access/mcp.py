@@ -14,6 +14,7 @@ from forumapi.agents.jsonrpc import INTERNAL_ERROR, ProtocolError
 from forumapi.auth.oauth_request_validator import RESOURCE_PATH
 from forumapi.errors import TOKEN_INVALID, Forbidden, NotFound, Unauthorized
 from forumapi.models.access.access_token import AGENTS
+from forumapi.models.access.identity import WITH_AGENT_LEVEL, IdentityQuery
 from forumapi.observability.log import logger
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, Handler, needs
@@ -42,13 +43,14 @@ class McpHandler(Handler):
     """MCP server of the site."""
 
     audience = AGENTS
+    identity = IdentityQuery(WITH_AGENT_LEVEL)
     resource_metadata = METADATA
     error_form = "JsonRpc"
     also_answers = {"POST": (202, 401)}
 
     def locate(self, ctx: Context) -> Located | None:
         """Check the request, and return None: no object is concerned. Raises NotFound where agents are off, Forbidden
-        for a page of another origin, Unauthorized for a guest.
+        for a page of another origin and for the token of a person who turned agents off, Unauthorized for a guest.
         """
         _check_on(ctx)
         origin = ctx.environ.get("HTTP_ORIGIN")
@@ -56,15 +58,17 @@ class McpHandler(Handler):
             raise Forbidden("Pages of other sites may not call this address")
         if ctx.identity.is_guest:
             raise Unauthorized("Agents need a token that was made for them", code=TOKEN_INVALID)
+        if tools.level_of(ctx) == tools.OFF:
+            raise Forbidden("The person of this token lets agents do nothing here")
         return None
 
     @needs(LOGIN, answer=dict[str, Any], media_type=_JSON)
     def post(self, ctx: Context) -> Result:
         """Answer one message of the Model Context Protocol (JSON-RPC 2.0), with a token that was made for agents.
 
-        404 where the site's owner has not turned agents on; 401 without such a token; 403 for a page of another origin;
-        202, without a body, for a notification. Errors are those of JSON-RPC, with the status 400, 404 or 500 by their
-        kind, else 200.
+        404 where the site's owner has not turned agents on; 401 without such a token; 403 for a page of another origin,
+        and where the token's person has turned agents off; 202, without a body, for a notification. Errors are those of
+        JSON-RPC, with the status 400, 404 or 500 by their kind, else 200.
         """
         raw = ctx.raw_body
         # A tool's request is one of its own, with a connection of its own.

@@ -9,6 +9,7 @@ from forumapi import itemtypes
 from forumapi.errors import NO_CREATE, OUT_OF_RANGE, Forbidden, Invalid, NoRoom, NotFound
 from forumapi.handlers.content import holding
 from forumapi.itemtypes import ItemRef
+from forumapi.models.access import bot
 from forumapi.models.content import comment_documents, huddle_page, item, item_page
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.comment_documents import CommentPage
@@ -283,6 +284,14 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
     return CommentParent.lock(ctx.writer, ctx.site.id, ref, me)
 
 
+def _most_a_minute(ctx: Context, *, is_moderator: bool) -> int:
+    """Return how many comments the caller may write a minute, 0 for any number. `is_moderator`: of the place."""
+    most = ctx.app.config.comment_rate_per_minute
+    if ctx.identity.is_bot:
+        return min(most or bot.COMMENTS_A_MINUTE, bot.COMMENTS_A_MINUTE)
+    return 0 if is_moderator else most
+
+
 class CommentsHandler(Handler):
     """Creation of comments. Existing comments are listed by their item or profile."""
 
@@ -333,7 +342,8 @@ class CommentsHandler(Handler):
         for an item or profile that never existed, which is 404 for the site's owner. For all but moderators also 403
         for a closed item, and 404 for a hidden one, on which its author may still write if a moderator, a rule or a
         check hid it. 429 beyond the number of comments a minute that this installation allows to all but moderators,
-        and, for moderators too, beyond the comments of a day in the site's plan. Answers 302 to the comment.
+        for a bot beyond ten, and, for moderators too, beyond the comments of a day in the site's plan. Answers 302 to
+        the comment.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared
@@ -353,7 +363,7 @@ class CommentsHandler(Handler):
             ctx.author,
             finish(ctx, prepared, parent),
             window_s=config.duplicate_window_s,
-            per_minute=0 if is_moderator else config.comment_rate_per_minute,
+            per_minute=_most_a_minute(ctx, is_moderator=is_moderator),
             may_be_held=may_be_held,
         )
         if is_new:

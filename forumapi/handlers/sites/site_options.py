@@ -28,6 +28,7 @@ class SiteOptionsBody(Struct):
 
     agents: Annotated[str, closed(tools.LEVELS)] | UnsetType = UNSET
     membersCreateMicrocosms: bool | UnsetType = UNSET
+    membersMakeBots: bool | UnsetType = UNSET
     sendEmail: bool | UnsetType = UNSET
     sendSMS: bool | UnsetType = UNSET
 
@@ -39,8 +40,8 @@ class SiteOptionsHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteOptions)
     def get(self, ctx: Context) -> Result:
-        """The options: how far agents may go, who may create microcosms, and the initial switches of mail and SMS for
-        new profiles.
+        """The options: how far agents may go, who may create microcosms and make bots, and the initial switches of mail
+        and SMS for new profiles.
         """
         options = SiteOptions.find(ctx.reader, ctx.site.id)
         return Data(
@@ -48,6 +49,7 @@ class SiteOptionsHandler(SiteSettingHandler):
                 {
                     "agents": options.agents,
                     "membersCreateMicrocosms": options.members_create_microcosms,
+                    "membersMakeBots": options.members_make_bots,
                     "sendEmail": options.send_email,
                     "sendSMS": options.send_sms,
                 }
@@ -59,8 +61,8 @@ class SiteOptionsHandler(SiteSettingHandler):
         """Set options; those that are not sent stay.
 
         `agents`: what agents may do at most, with a token of the person that they act for. `membersCreateMicrocosms`:
-        every member may create microcosms, not the owner alone. `sendEmail`, `sendSMS`: initial values for new
-        profiles. Answers 302 to the options.
+        every member may create microcosms, not the owner alone; `membersMakeBots`: likewise bots. `sendEmail`,
+        `sendSMS`: initial values for new profiles. Answers 302 to the options.
         """
         level = given(sent.agents, None)
         if level is not None and level not in tools.LEVELS:
@@ -72,6 +74,7 @@ class SiteOptionsHandler(SiteSettingHandler):
             send_email=given(sent.sendEmail, None),
             send_sms=given(sent.sendSMS, None),
             agents=level,
+            members_make_bots=given(sent.membersMakeBots, None),
         )
         ctx.writer.after_commit(lambda: ctx.app.sites.forget(ctx.site.id))
         return Found(_OPTIONS)

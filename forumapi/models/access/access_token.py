@@ -86,7 +86,7 @@ LIST = Query(
     "access_token.list",
     """
     SELECT t.token_id, t.token_prefix, t.kind, t.name, array_to_string(t.scopes, ' '), t.user_id, u.email,
-           coalesce(t.client_id, 0), coalesce(t.site_id, 0), t.created, t.expires, t.last_used
+           coalesce(t.client_id, 0), coalesce(t.site_id, 0), t.audience = 'mcp', t.created, t.expires, t.last_used
       FROM access_tokens t
       JOIN users u ON u.user_id = t.user_id
      WHERE %(user_id)s::bigint = 0 OR t.user_id = %(user_id)s::bigint
@@ -122,7 +122,7 @@ class NewToken(NamedTuple):
 class AccessToken(NamedTuple):
     """Token as the operators' list shows it. `kind`: one of KINDS; `last_used` None: never; `prefix`: first characters
     of its secret; `scopes`: separated by spaces, None: it allows all that its user may do; `client_id` 0: no client
-    made it; `site_id` 0: good on every site.
+    made it; `site_id` 0: good on every site; `for_agents`: it has the audience AGENTS.
     """
 
     id: int
@@ -134,6 +134,7 @@ class AccessToken(NamedTuple):
     email: str
     client_id: int
     site_id: int
+    for_agents: bool
     created: datetime.datetime
     expires: datetime.datetime
     last_used: datetime.datetime | None

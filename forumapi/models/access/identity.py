@@ -26,17 +26,25 @@ from forumapi.wire import scopes
 # Form of all tokens (access_token.new_secret; platform 3.1).
 _SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
+# A bot is banned with its owner (models/access/bot.py).
+_OF_OWNER: Final = ban.REASON.replace("t.user_id", "bu.user_id").replace("u.email", "bu.email")
+_BAN: Final = f"""coalesce({ban.REASON}, CASE WHEN p.is_bot THEN
+        (SELECT coalesce({_OF_OWNER}, CASE WHEN bu.is_banned THEN '' END)
+           FROM profiles bo
+           JOIN users bu ON bu.user_id = bo.user_id
+          WHERE bo.site_id = s.site_id AND bo.profile_id = p.bot_owner_id) END)"""
+
 _HEAD: Final = f"""
     t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
     s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
-    {ban.REASON},
+    {_BAN},
     ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i
            WHERE i.site_id = s.site_id AND i.profile_id = p.profile_id),
     t.scopes,
     CASE WHEN s.needs_second_factor
          THEN NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = t.user_id AND o.confirmed IS NOT NULL)
          ELSE false END,
-    t.audience"""
+    t.audience, coalesce(p.is_bot, false)"""
 _COLUMNS: Final = f"""{_HEAD},
     {user.BY_SITE}, {user.BY_SITE} AND p.uses_platform AND p.huddles_confirmed IS NULL,
     NOT {user.BY_SITE} AND NOT p.uses_platform, {consent.MISSING}"""
@@ -94,6 +102,15 @@ WITH_ITEM = Query(
                                  AND mine.profile_id = i.created_by
       {_WHERE}""",
 )
+# With the level of agents that the caller set, for the MCP server.
+WITH_AGENT_LEVEL = Query(
+    "identity.with_agent_level",
+    f"""
+    SELECT {_COLUMNS}, coalesce(po.agents, 'write')
+      {_FROM}
+      LEFT JOIN profile_options po ON po.site_id = p.site_id AND po.profile_id = p.profile_id
+      {_WHERE}""",
+)
 # With the token that a live ticket was issued for (models/notifications/live_event_queries.py); the ticket is used up.
 WITH_TICKET = Query(
     "identity.with_ticket",
@@ -122,7 +139,7 @@ BY_TOKENS = Query(
       {_FROM}
      WHERE t.token_id = ANY(%(token_ids)s) AND (t.site_id IS NULL OR t.site_id = %(site_id)s)""",
 )
-_WIDTH: Final = 19
+_WIDTH: Final = 20
 
 DEFAULT_BAN: Final = "Banned"
 
@@ -137,12 +154,13 @@ class Identity:
 
     `profile_id` 0: a guest, or a user before their first profile here is made; `ban_reason` None: not banned; `scopes`
     None: the token is not limited; `kinds`: types of things that the token may read, all of them for a guest;
-    `audience`: that of the token, "" or access_token.AGENTS; `token_id` 0: no token; `is_of_site`: the site's own
-    provider vouches for the sign-in; `huddles_closed`: a sign-in by the site's provider, which sees no huddles until
-    the person has confirmed the provider; `is_introduced`: the platform vouches for the profile's person for the first
-    time; `needs_roles`: the profile's roles are to be recomputed; `missing_consent`: name and version of a legal text
-    that the caller has yet to agree to, None for none; `ignored_…`: ids of what the caller ignores; `site_version`,
-    `acl_version`: versions of the site, 0 for a guest; `more`: columns of a handler's own query.
+    `audience`: that of the token, "" or access_token.AGENTS; `token_id` 0: no token; `is_bot`: the profile is a
+    program's (models/access/bot.py); `is_of_site`: the site's own provider vouches for the sign-in; `huddles_closed`: a
+    sign-in by the site's provider, which sees no huddles until the person has confirmed the provider; `is_introduced`:
+    the platform vouches for the profile's person for the first time; `needs_roles`: the profile's roles are to be
+    recomputed; `missing_consent`: name and version of a legal text that the caller has yet to agree to, None for none;
+    `ignored_…`: ids of what the caller ignores; `site_version`, `acl_version`: versions of the site, 0 for a guest;
+    `more`: columns of a handler's own query.
     """
 
     __slots__ = (
@@ -153,6 +171,7 @@ class Identity:
         "ignored_items",
         "ignored_microcosms",
         "ignored_profiles",
+        "is_bot",
         "is_introduced",
         "is_of_site",
         "kinds",
@@ -180,6 +199,7 @@ class Identity:
             self.scopes: frozenset[str] | None = None
             self.audience = ""
             self.kinds = itemtypes.ALL
+            self.is_bot = False
             self.is_of_site = self.huddles_closed = self.is_introduced = False
             self.missing_consent: tuple[str, int] | None = None
             self.principal = Principal(0, None)
@@ -211,12 +231,14 @@ class Identity:
         # None: a token that is not limited.
         self.scopes = None if row[12] is None else frozenset(row[12])
         self.audience = row[14]
+        self.is_bot = row[15]
         # The types of things that the token may read: lists of several types leave out all others.
         self.kinds = scopes.kinds(self.scopes)
         # Vouched for by the site's owner, and then without access to huddles; or by the platform, for the first time
         # here.
-        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[15:18])
-        self.missing_consent = _named_version(row[18])
+        self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[16:19])
+        # A bot's owner has agreed, and answers for it.
+        self.missing_consent = None if self.is_bot else _named_version(row[19])
         if self.huddles_closed:
             self.kinds -= {itemtypes.HUDDLE}
         self.needs_roles = self.needs_roles or self.is_introduced

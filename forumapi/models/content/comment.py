@@ -58,9 +58,9 @@ INSERT = Query(
     f"""
     WITH made AS (
         INSERT INTO comments (site_id, comment_id, item_id, on_profile_id, seq, in_reply_to, created, created_by,
-                              edited_by, renderer, markdown, html)
+                              edited_by, by_agent, renderer, markdown, html)
         VALUES (%(site_id)s, %(id)s, %(item_id)s, %(on_profile_id)s, %(seq)s, %(in_reply_to)s, %(created)s, %(me)s,
-                %(me)s, %(renderer)s, %(markdown)s, %(html)s)),
+                %(me)s, %(by_agent)s, %(renderer)s, %(markdown)s, %(html)s)),
     parent AS (
         UPDATE items i
            SET last_seq = %(seq)s, comment_count = i.comment_count + 1, last_comment_id = %(id)s,
@@ -378,6 +378,7 @@ class Comment:
             seq=item.last_seq + 1 if item else 0,
             in_reply_to=reply,
             created=created,
+            by_agent=author.by_agent,
             renderer=RENDERER_VERSION,
             markdown=self.markdown,
             html=rendered.html,

@@ -28,7 +28,7 @@ LOAD = Query(
     SELECT c.comment_id, c.version, coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint),
            coalesce(c.item_id, c.on_profile_id), c.revisions, coalesce(c.in_reply_to, 0), c.attachments,
            c.markdown, c.html, c.created, c.edited, c.is_deleted, c.is_moderated, c.renderer,
-           CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, {attachment.OF_COMMENT.strip()}
+           CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, c.by_agent, {attachment.OF_COMMENT.strip()}
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s)""",
@@ -60,6 +60,7 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
         is_moderated,
         _,
         _,
+        by_agent,
         files,
     ) = row
     data: dict[str, Any] = {
@@ -78,6 +79,8 @@ def _document(row: Row, *, is_detail: bool) -> Fragment:
     data["html"] = html or NOTHING
     meta: dict[str, Any] = {json_fragments.OPTIONAL: Hole("thread")} if is_detail else {}
     meta |= {"created": json_fragments.format_time(created), "createdBy": Hole("author")}
+    if by_agent:
+        meta["byAgent"] = True
     if edited is not None:
         meta["edited"] = json_fragments.format_time(edited)
     meta["editedBy"] = Hole("editor")
@@ -130,8 +133,8 @@ _MARKDOWN: Final = 7
 _RENDERER: Final = 13
 _MICROCOSM: Final = 14
 
-SUMMARY: Final = Kind("comment/4", _load_summaries)
-DETAIL: Final = Kind("comment.detail/4", _load_details)
+SUMMARY: Final = Kind("comment/5", _load_summaries)
+DETAIL: Final = Kind("comment.detail/5", _load_details)
 
 
 # ---------------------------------------------------------------- rows of page statements

@@ -25,9 +25,7 @@ from forumapi.wire.paging import Paging
 MAX_BYTES: Final = 256 * 1024
 MAX_DRAFTS: Final = 200
 
-_COLUMNS: Final = (
-    "d.place_type_id, d.place_id, d.writes_type_id, d.content, d.created, d.edited, d.version"
-)
+_COLUMNS: Final = "d.place_type_id, d.place_id, d.writes_type_id, d.content, d.created, d.edited, d.version, d.by_agent"
 _HERE: Final = """
        WHERE d.site_id = %(site_id)s AND d.profile_id = %(me)s AND d.place_type_id = %(place_type)s
          AND d.place_id = %(place_id)s"""
@@ -55,7 +53,8 @@ PAGE = Query(
                AND (%(in_huddles)s::boolean OR n.place_type_id <> {itemtypes.HUDDLE})), {_COLUMNS}
       FROM (SELECT 1) AS one
       LEFT JOIN LATERAL (
-            SELECT x.draft_id, x.place_type_id, x.place_id, x.writes_type_id, x.content, x.created, x.edited, x.version
+            SELECT x.draft_id, x.place_type_id, x.place_id, x.writes_type_id, x.content, x.created, x.edited, x.version,
+                   x.by_agent
               FROM drafts x
              WHERE x.site_id = %(site_id)s AND x.profile_id = %(me)s
                AND (%(in_huddles)s::boolean OR x.place_type_id <> {itemtypes.HUDDLE})
@@ -67,8 +66,8 @@ PAGE = Query(
 INSERT = Query(
     "draft.insert",
     """
-    INSERT INTO drafts (site_id, profile_id, place_type_id, place_id, writes_type_id, content)
-    VALUES (%(site_id)s, %(me)s, %(place_type)s, %(place_id)s, %(writes)s, %(content)s)
+    INSERT INTO drafts (site_id, profile_id, place_type_id, place_id, writes_type_id, content, by_agent)
+    VALUES (%(site_id)s, %(me)s, %(place_type)s, %(place_id)s, %(writes)s, %(content)s, %(by_agent)s)
         ON CONFLICT (site_id, profile_id, place_type_id, place_id) DO NOTHING
  RETURNING version""",
 )
@@ -77,7 +76,8 @@ UPDATE = Query(
     "draft.update",
     f"""
       UPDATE drafts d
-         SET content = %(content)s, writes_type_id = %(writes)s, edited = clock_timestamp(), version = d.version + 1
+         SET content = %(content)s, writes_type_id = %(writes)s, by_agent = %(by_agent)s, edited = clock_timestamp(),
+             version = d.version + 1
       {_HERE}""",
 )
 
@@ -101,7 +101,7 @@ def published(place_type: str, place_id: str, writes: str) -> str:
 class Draft:
     """Draft of a profile, at most one at each `place`: the item or profile to be commented on, or the microcosm that a
     new item is for. `item_type`: type of the comment or item that the draft is to become; `content`: JSON as the client
-    sent it; `version` 0: not stored yet.
+    sent it; `version` 0: not stored yet; `by_agent`: an agent saved it last.
     """
 
     place: ItemRef
@@ -110,6 +110,7 @@ class Draft:
     created: datetime.datetime | None = None
     edited: datetime.datetime | None = None
     version: int = 0  # 0: not stored yet
+    by_agent: bool = False
 
     @property
     def href(self) -> str:
@@ -162,7 +163,12 @@ class Draft:
         if len(data) > MAX_BYTES:
             raise TooLarge(f"A draft may have at most {MAX_BYTES} bytes")
         self.content = data.decode()
-        values = {"writes": self.item_type, "content": self.content, **_key(author, self.place)}
+        values = {
+            "writes": self.item_type,
+            "content": self.content,
+            "by_agent": author.by_agent,
+            **_key(author, self.place),
+        }
         stored = tx.value(LOCK, **_key(author, self.place)) or 0
         if stored != self.version:
             _refuse(stored)
@@ -183,6 +189,7 @@ class Draft:
         """Return the draft, one that `find` or `page` returned, as a dict for JSON."""
         assert self.created is not None and self.edited is not None  # it was found
         place = itemtypes.name_of(self.place.type)
+        mark = {"byAgent": True} if self.by_agent else {}
         return {
             "itemType": itemtypes.name_of(self.item_type),
             "placeType": place,
@@ -196,6 +203,7 @@ class Draft:
                     {"rel": "self", "href": self.href},
                     {"rel": place, "href": self.place.href},
                 ],
+                **mark,
             },
         }
 

@@ -37,8 +37,8 @@ INSERT = Query(
     "item.insert",
     f"""
     WITH made AS (
-        INSERT INTO items (site_id, item_type_id, microcosm_id, title, created, created_by, last_activity)
-        SELECT %(site_id)s, %(item_type)s, %(microcosm_id)s, %(title)s, n.now, %(me)s, n.now
+        INSERT INTO items (site_id, item_type_id, microcosm_id, title, created, created_by, by_agent, last_activity)
+        SELECT %(site_id)s, %(item_type)s, %(microcosm_id)s, %(title)s, n.now, %(me)s, %(by_agent)s, n.now
           FROM (SELECT clock_timestamp() AS now) n
      RETURNING item_id, created),
     counted AS (
@@ -224,7 +224,7 @@ class Item:
         if duplicate:
             self.id = duplicate
             return False
-        self.id = int(tx.value(INSERT, **values))
+        self.id = int(tx.value(INSERT, by_agent=author.by_agent, **values))
         self._insert_details(tx, site_id)
         self._record(tx, author, journal.CREATED)
         if self.item_type == itemtypes.CONVERSATION:

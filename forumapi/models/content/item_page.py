@@ -48,7 +48,7 @@ _PARENT: Final = f"""
            i.item_id, i.version, i.microcosm_id, i.title, i.created_by, ia.version,
            coalesce(i.edited_by, 0), coalesce(ie.version, 0), i.edit_reason, i.is_sticky, i.is_open,
            i.is_deleted, i.is_moderated, i.total, i.others_wrote, i.created, i.edited, i.last_activity,
-           i.reactions::text,
+           i.by_agent, i.reactions::text,
            CASE WHEN i.details IS NOT NULL AND picked.seq IS NOT DISTINCT FROM (SELECT min(p.seq) FROM picked p)
                 THEN i.details END,
            i.authors, {page_cache.SNAPSHOT}"""
@@ -134,7 +134,7 @@ PAGE = Query(
     WITH one AS MATERIALIZED (
         SELECT i.site_id, i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by,
                i.edited_by, i.edit_reason, i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
-               i.last_seq, i.last_activity, i.created, i.edited, i.reactions, {TOTAL} AS total,
+               i.last_seq, i.last_activity, i.created, i.edited, i.by_agent, i.reactions, {TOTAL} AS total,
                i.comment_count > coalesce((
                    SELECT x.live FROM item_authors x
                     WHERE x.site_id = i.site_id AND x.item_id = i.item_id
@@ -210,8 +210,8 @@ class ItemPage(NamedTuple):
     `editor_id` 0 and `edited` None: the item was never edited; `total`: number of the item's comments that such viewers
     see; `others_wrote`: others than the item's author wrote visible comments in it; `comments` and `times`, at which
     they were written, are in the same order; `authors`: profiles that wrote visible comments in the item, None if they
-    are too many; `reactions`: JSON, number by name; `details`: those of its type, as type_specific_fields.py reads
-    them; `stamp`: hash of all that is shown.
+    are too many; `by_agent`: an agent began the item in its author's name; `reactions`: JSON, number by name;
+    `details`: those of its type, as type_specific_fields.py reads them; `stamp`: hash of all that is shown.
     """
 
     item_type: int
@@ -233,6 +233,7 @@ class ItemPage(NamedTuple):
     created: datetime.datetime
     edited: datetime.datetime | None
     last_activity: datetime.datetime
+    by_agent: bool
     reactions: str | None  # how many of each, as JSON
     details: str | None  # of its type (models/content/type_specific_fields.py)
     authors: frozenset[int] | None  # None: more than _MAX_AUTHORS
@@ -563,6 +564,8 @@ def detail(
     if view.statement_id:
         meta["links"].append(latest_statement_link.link(view.statement_id))
     meta["permissions"] = json_fragments.raw(permissions)
+    if page.by_agent:
+        meta["byAgent"] = True
     if page.reactions:
         meta["reactions"] = json_fragments.raw(page.reactions.encode())
     data: dict[str, Any] = {

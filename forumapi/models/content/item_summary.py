@@ -28,7 +28,7 @@ SUMMARY_COLUMNS: Final = f"""
            i.item_id, i.item_type_id, i.version, i.microcosm_id, i.title, i.created_by, a.version, i.comment_count,
            coalesce(v.views, 0), coalesce(i.last_comment_id, 0), coalesce(i.last_comment_by, 0),
            coalesce(l.version, 0), i.is_sticky, i.is_open, i.is_deleted, i.is_moderated,
-           {type_specific_fields.COLUMN}"""
+           {type_specific_fields.COLUMN}, i.by_agent"""
 
 SUMMARY_TIMES: Final = "i.created, i.last_comment_at, i.last_activity"
 
@@ -37,7 +37,7 @@ SUMMARY_JOINS: Final = """
       LEFT JOIN profiles l ON l.site_id = i.site_id AND l.profile_id = i.last_comment_by
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id"""
 
-SUMMARY_WIDTH: Final = 17
+SUMMARY_WIDTH: Final = 18
 
 TIMES_WIDTH: Final = 3
 
@@ -95,6 +95,7 @@ def summary(
         is_deleted,
         is_moderated,
         own,
+        by_agent,
     ) = row
     last = b""
     if last_id and last_by in people and type_specific_fields.has_last_comment(item_type):
@@ -106,7 +107,7 @@ def summary(
     return (
         b'{"id":%d,"title":%b,"microcosmId":%d,"breadcrumb":%b%b,"totalComments":%d,"totalViews":%d%b,'
         b'"meta":{"created":"%b","createdBy":%b,"flags":{"sticky":%b,"open":%b,"deleted":%b,"moderated":%b,'
-        b'"visible":%b%b%b},"links":[{"rel":"self","href":"%b"},%b]%b}}'
+        b'"visible":%b%b%b},"links":[{"rel":"self","href":"%b"},%b]%b%b}}'
     ) % (
         item_id,
         dumps(title),
@@ -130,6 +131,7 @@ def summary(
         ),
         itemtypes.href(item_type, item_id).encode(),
         microcosm_links.microcosm_link(tree, view, microcosm_id),
+        b',"byAgent":true' if by_agent else b"",
         _new_comments(new),
     )
 

@@ -25,7 +25,8 @@ class Author(NamedTuple):
     """Author of a write: for rows, audit and events. `ip`: the client address of the request, "" for none.
 
     `profile_id` 0: nobody did it, or an operator from the command line, whose account is `operator`. `detail`: for the
-    audit, keys of audit_detail_encoding.py that belong to every write of this author object.
+    audit, keys of audit_detail_encoding.py that belong to every write of this author object. `by_agent`: an agent
+    writes in the profile's name.
     """
 
     site_id: int
@@ -33,6 +34,7 @@ class Author(NamedTuple):
     ip: str
     operator: str = ""
     detail: Mapping[str, Any] | None = None
+    by_agent: bool = False
 
     def encoded_detail(self, more: Mapping[str, Any] | None = None) -> str | None:
         """Encode `detail`, the keys `more` of one write and the operator's name as JSON for `audit_log`; None if all of

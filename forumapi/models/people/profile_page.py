@@ -18,7 +18,7 @@ from forumapi.wire import json_fragments
 # Shared with the statement of `whoami`. In scope: profile p, user u; the joins add the rest.
 DETAIL_COLUMNS: Final = """
     p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url, p.gender, p.style_id, p.is_member,
-    p.created, CASE p.profile_id WHEN {viewer} THEN u.email ELSE u.person_key END,
+    p.created, CASE WHEN p.is_bot THEN '' WHEN p.profile_id = {viewer} THEN u.email ELSE u.person_key END,
     coalesce(n.item_count, 0), coalesce(n.comment_count, 0), coalesce(n.unread_huddles, 0),
     coalesce(n.last_active, p.created), w.send_email, w.send_sms,
     CASE p.profile_id WHEN {viewer} THEN (SELECT e.due FROM erasures e
@@ -26,6 +26,7 @@ DETAIL_COLUMNS: Final = """
                                              AND e.state = 'waiting') END,
     CASE p.profile_id WHEN {viewer} THEN (SELECT a.due FROM account_erasures a
                                            WHERE a.user_id = p.user_id AND a.state = 'waiting') END,
+    p.is_bot, coalesce(p.bot_owner_id, 0),
     coalesce(bio.comment_id, 0), bio.version, bio.created_by, bio_author.version, bio.edited_by, bio_editor.version,
     false, coalesce(bio.in_reply_to, 0), coalesce(replied_to.profile_id, 0), coalesce(replied_to.profile_name, ''),
     bio.reactions::text"""
@@ -66,8 +67,9 @@ class ProfileDetail(NamedTuple):
     the person key (text/email_address.py); `item_count`: number of the profile's visible conversations;
     `unread_huddles`: number of huddles that this profile has not read; `send_email` and `send_sms` None: the viewer
     does not follow the profile; `erasure_due` and `account_erasure_due`: when the erasure that the viewer asked for, of
-    this profile or of the whole account, is due, None for no such request and on other profiles; `bio`: columns of a
-    CommentRow, of the profile's comment about itself, with id 0 if there is none.
+    this profile or of the whole account, is due, None for no such request and on other profiles; `is_bot`: the profile
+    is a program's, and `bot_owner_id` that of its owner, 0 for none; `bio`: columns of a CommentRow, of the profile's
+    comment about itself, with id 0 if there is none.
     """
 
     id: int
@@ -88,6 +90,8 @@ class ProfileDetail(NamedTuple):
     send_sms: bool | None
     erasure_due: datetime.datetime | None  # of the viewer's own profile alone
     account_erasure_due: datetime.datetime | None
+    is_bot: bool
+    bot_owner_id: int
     bio: Row  # the columns of a CommentRow; its id is 0 if there is none
 
     @classmethod
@@ -107,7 +111,7 @@ class ProfileDetail(NamedTuple):
         return (*self[:8], *times, *self[9:13], *self[14:16], self.bio)
 
 
-_DETAIL_WIDTH: Final = 18
+_DETAIL_WIDTH: Final = 20
 
 
 def find(tx: Reader, site_id: int, profile_id: int, viewer_id: int) -> ProfileDetail | None:
@@ -152,6 +156,7 @@ def detail_document(
         data["gender"] = detail.gender
     data |= {
         "visible": detail.is_visible,
+        **({"isBot": True} if detail.is_bot else {}),
         "styleId": detail.style_id,
         "itemCount": detail.item_count,
         "commentCount": detail.comment_count,
@@ -177,6 +182,9 @@ def detail_document(
         {"rel": "self", "href": itemtypes.href(itemtypes.PROFILE, detail.id)},
         {"rel": "site", "href": itemtypes.href(itemtypes.SITE, site_id)},
     ]
+    if detail.bot_owner_id:
+        owner = itemtypes.href(itemtypes.PROFILE, detail.bot_owner_id)
+        meta["links"].append({"rel": "botOwner", "href": owner})
     meta["permissions"] = json_fragments.raw(permissions)
     data["meta"] = meta
     return json_fragments.dumps(data)

@@ -16,7 +16,7 @@ from forumapi.wire.json_fragments import Fragment
 LOAD = Query(
     "profile_summary.load",
     """
-    SELECT p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url
+    SELECT p.profile_id, p.version, p.profile_name, p.is_visible, p.avatar_url, p.is_bot
       FROM profiles p
      WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(ids)s)""",
     replica=Replica.ACKNOWLEDGED,
@@ -32,10 +32,11 @@ VERSIONS = Query(
 
 
 def summary_document(
-    site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str
+    site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str, is_bot: bool = False
 ) -> dict[str, Any]:
     """Return the summary of a profile as a dict for JSON (platform 4.2). `name`: HTML-escaped; `avatar`: the column
-    `avatar_url`. The member `userId` is the profile's id; `own_user` replaces it for the profile's own person.
+    `avatar_url`; `is_bot` False leaves the member `isBot` out. The member `userId` is the profile's id; `own_user`
+    replaces it for the profile's own person.
     """
     return {
         "id": profile_id,
@@ -43,6 +44,7 @@ def summary_document(
         "userId": profile_id,
         "profileName": name,
         "visible": is_visible,
+        **({"isBot": True} if is_bot else {}),
         "avatar": avatars.href(profile_id, avatar),
         "meta": {
             "flags": {},
@@ -55,12 +57,12 @@ def summary_document(
 
 
 def _load_summaries(_: Documents, tx: Reader, site_id: int, ids: list[int]) -> Loaded:
-    for profile_id, version, name, is_visible, avatar in tx.rows(LOAD, site_id=site_id, ids=ids):
-        data = summary_document(site_id, profile_id, name, is_visible, avatar)
+    for profile_id, version, *columns in tx.rows(LOAD, site_id=site_id, ids=ids):
+        data = summary_document(site_id, profile_id, *columns)
         yield profile_id, version, json_fragments.encode(data)
 
 
-SUMMARY: Final = Kind("profile/3", _load_summaries)
+SUMMARY: Final = Kind("profile/4", _load_summaries)
 
 
 def own_user(data: bytes, site_id: int, profile_id: int, user_id: int) -> bytes:

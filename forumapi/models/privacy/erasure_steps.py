@@ -351,6 +351,22 @@ _HASHED: Final = (
 
 # What only the person had, and what others keep about the person alone.
 OWN_ROWS: Final = (
+    # Bots end with their owner; what they wrote stays, by a bot without an owner.
+    Query(
+        "erasure_steps.keys_of_bots",
+        """
+        DELETE FROM access_tokens t
+         USING profiles b
+         WHERE b.site_id = %(site_id)s AND b.bot_owner_id = %(profile_id)s
+           AND t.site_id = b.site_id AND t.user_id = b.user_id""",
+    ),
+    Query(
+        "erasure_steps.bots",
+        """
+        UPDATE profiles t
+           SET bot_owner_id = NULL, version = t.version + 1
+         WHERE t.site_id = %(site_id)s AND t.bot_owner_id = %(profile_id)s""",
+    ),
     _own("role_profiles"),
     _own("watchers"),
     _own("ignores"),

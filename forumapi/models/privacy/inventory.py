@@ -184,11 +184,12 @@ PERSON_TABLES: Final = (
             Line("user_id", NOBODYS, "a user of its own, which nobody is"),
             Line("profile_name name_looks gender avatar_url", DELETED, "another name in its place"),
             Line("profile_id avatar_id bio_comment_id", NOBODYS),
+            Line("bot_owner_id", DELETED, "of the person's bots, whose keys end"),
         ),
         Export(
-            _MINE,
+            "t.site_id = %(site_id)s AND %(profile_id)s IN (t.profile_id, t.bot_owner_id)",
             "t.profile_id, t.profile_name, t.gender, t.is_visible, t.style_id, t.avatar_url, t.is_member, t.created,"
-            " t.role_ids",
+            " t.role_ids, t.is_bot",
         ),
     ),
     PersonTable(
@@ -201,8 +202,9 @@ PERSON_TABLES: Final = (
         (Line("profile_id", NOBODYS), Line("time_zone digest", DELETED)),
         Export(
             _MINE,
-            "t.show_dob, t.show_dob_year, t.send_email, t.send_sms, t.time_zone, t.digest, t.digest_due",
+            "t.show_dob, t.show_dob_year, t.send_email, t.send_sms, t.time_zone, t.digest, t.digest_due, t.agents",
         ),
+        plain="agents",
     ),
     PersonTable(
         "role_profiles", (Line("profile_id", DELETED),), Export(_MINE, "t.role_id, t.created")
@@ -318,7 +320,8 @@ PERSON_TABLES: Final = (
         "drafts",
         (Line("profile_id content", DELETED),),
         Export(
-            _MINE, "t.place_type_id, t.place_id, t.writes_type_id, t.content, t.created, t.edited"
+            _MINE,
+            "t.place_type_id, t.place_id, t.writes_type_id, t.content, t.created, t.edited, t.by_agent",
         ),
     ),
     PersonTable(
@@ -369,7 +372,8 @@ PERSON_TABLES: Final = (
         ),
         Export(
             _BY_ME,
-            "t.item_id, t.item_type_id, t.microcosm_id, t.title, t.created, t.edited, t.edit_reason, t.is_deleted",
+            "t.item_id, t.item_type_id, t.microcosm_id, t.title, t.created, t.edited, t.edit_reason, t.is_deleted,"
+            " t.by_agent",
         ),
     ),
     PersonTable(
@@ -381,8 +385,8 @@ PERSON_TABLES: Final = (
         ),
         Export(
             _BY_ME,
-            "t.comment_id, t.item_id, t.on_profile_id, t.in_reply_to, t.created, t.edited, t.is_deleted, t.markdown,"
-            " t.html",
+            "t.comment_id, t.item_id, t.on_profile_id, t.in_reply_to, t.created, t.edited, t.is_deleted, t.by_agent,"
+            " t.markdown, t.html",
         ),
     ),
     PersonTable(

@@ -15,7 +15,7 @@ FIND = Query(
     "site_options.find",
     """
     SELECT NOT o.only_admins_can_create_microcosms, coalesce(o.send_email, f.send_email),
-           coalesce(o.send_sms, f.send_sms), o.agents
+           coalesce(o.send_sms, f.send_sms), o.agents, o.members_make_bots
       FROM site_options o
      CROSS JOIN platform_options f
      WHERE o.site_id = %(site_id)s""",
@@ -31,7 +31,8 @@ UPDATE = Query(
                    coalesce(NOT %(members_create)s, o.only_admins_can_create_microcosms),
                send_email = coalesce(%(send_email)s, o.send_email),
                send_sms = coalesce(%(send_sms)s, o.send_sms),
-               agents = coalesce(%(agents)s, o.agents)
+               agents = coalesce(%(agents)s, o.agents),
+               members_make_bots = coalesce(%(members_make_bots)s, o.members_make_bots)
          WHERE o.site_id = %(site_id)s
      RETURNING o.site_id)
     UPDATE sites s
@@ -44,13 +45,14 @@ UPDATE = Query(
 class SiteOptions(NamedTuple):
     """Options in force on a site: its own, else the platform's. `members_create_microcosms`: every member may;
     `send_email`, `send_sms`: by which way new profiles are notified, until they choose; `agents`: one of
-    the levels of agents/tools.py.
+    the levels of agents/tools.py; `members_make_bots`: every member may (models/access/bot.py).
     """
 
     members_create_microcosms: bool
     send_email: bool
     send_sms: bool
     agents: str
+    members_make_bots: bool
 
     @classmethod
     def find(cls, tx: Reader, site_id: int) -> SiteOptions:
@@ -68,6 +70,7 @@ class SiteOptions(NamedTuple):
         send_email: bool | None = None,
         send_sms: bool | None = None,
         agents: str | None = None,
+        members_make_bots: bool | None = None,
     ) -> None:
         """Store options of the author's site; None keeps the stored value. `members_create`: every member may create
         microcosms; the others are as in SiteOptions. Increments version and acl_version of the site, and journals the
@@ -80,5 +83,6 @@ class SiteOptions(NamedTuple):
             send_email=send_email,
             send_sms=send_sms,
             agents=agents,
+            members_make_bots=members_make_bots,
         )
         journal.record_site(tx, author)

@@ -101,7 +101,7 @@ PROFILES = Query(
     SELECT p.profile_id, p.profile_name, coalesce(m.person_key, CASE u.email WHEN '' THEN '' ELSE u.person_key END),
            p.created, n.last_active, coalesce(m.send_email, o.send_email, true),
            p.is_visible, coalesce(o.time_zone, ''), a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.created,
-           f.file_size, f.mime_type, f.width, f.height
+           f.file_size, f.mime_type, f.width, f.height, p.is_bot
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
       LEFT JOIN imported_profiles m ON m.site_id = p.site_id AND m.profile_id = p.profile_id
@@ -182,7 +182,7 @@ CONVERSATIONS = Query(
     "site_reader.conversations",
     f"""
     SELECT {_ITEM}, i.item_type_id, e.when_local, e.tz_name, e.duration_min, e.place, e.lat, e.lon, e.status,
-           e.rsvp_limit
+           e.rsvp_limit, i.by_agent
       FROM items i
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
       LEFT JOIN events e ON e.site_id = i.site_id AND e.item_id = i.item_id
@@ -207,7 +207,7 @@ POLLS = Query(
     "site_reader.polls",
     f"""
     SELECT {_ITEM}, p.question, p.is_multi, p.closes, p.is_poll_open, p.is_named, p.results, p.voter_count,
-           p.results <> 'closed' OR NOT p.is_poll_open OR p.closes <= now()
+           p.results <> 'closed' OR NOT p.is_poll_open OR p.closes <= now(), i.by_agent
       FROM polls p
       JOIN items i ON i.site_id = p.site_id AND i.item_id = p.item_id
       LEFT JOIN item_views v ON v.site_id = i.site_id AND v.item_id = i.item_id
@@ -264,7 +264,7 @@ COMMENTS = Query(
     f"""
     SELECT c.comment_id, coalesce(i.item_type_id, {itemtypes.PROFILE}::smallint), coalesce(c.item_id, c.on_profile_id),
            c.in_reply_to, c.created_by, c.created, c.is_moderated, c.is_deleted, c.revisions, c.edited, c.edited_by,
-           c.markdown
+           c.markdown, c.by_agent
       FROM comments c
       LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
      WHERE c.site_id = %(site_id)s AND c.comment_id > %(after)s
@@ -443,6 +443,7 @@ class SiteReader(BaseReader):
                     last_active=active,
                     receive_email_notifications=mails,
                     is_visible=visible,
+                    is_bot=row[-1],
                     time_zone=zone,
                     avatar=_attachment(row[8:], ()) if row[8] is not None else None,
                     attributes=attributes.get(id, ()),
@@ -759,6 +760,7 @@ def _item(row: Row) -> dict[str, Any]:
         "is_sticky": sticky,
         "is_moderated": moderated,
         "is_deleted": deleted,
+        "by_agent": row[-1],
     }
 
 
@@ -805,7 +807,9 @@ def _poll(row: Row, choices: list[Row], ballots: list[Row]) -> PortedPoll:
 
 
 def _comment(row: Row, older: list[Row], linked: Callable[[str], str]) -> PortedComment:
-    id, on_type, on_id, reply, author, created, moderated, deleted, _, edited, editor, text = row
+    id, on_type, on_id, reply, author, created, moderated, deleted, _, edited, editor, text = row[
+        :-1
+    ]
     versions = [
         PortedVersion(editor=_ref(by), date_modified=at, text=linked(before))
         for by, at, before in older
@@ -821,5 +825,6 @@ def _comment(row: Row, older: list[Row], linked: Callable[[str], str]) -> Ported
         date_created=created,
         is_moderated=moderated,
         is_deleted=deleted,
+        by_agent=row[-1],
         versions=tuple(versions),
     )

@@ -37,13 +37,13 @@ INSERT = Query(
     "comments.insert",
     """
     INSERT INTO comments (site_id, comment_id, item_id, on_profile_id, seq, in_reply_to, created, created_by, edited,
-                          edited_by, revisions, is_deleted, is_moderated, renderer, markdown, html)
+                          edited_by, revisions, is_deleted, is_moderated, by_agent, renderer, markdown, html)
     SELECT %(site_id)s, r.id, r.item_id, r.on_profile_id, r.seq, r.in_reply_to, r.created, r.created_by, r.edited,
-           r.edited_by, r.revisions, r.is_deleted, r.is_moderated, %(renderer)s, r.markdown, r.html
+           r.edited_by, r.revisions, r.is_deleted, r.is_moderated, r.by_agent, %(renderer)s, r.markdown, r.html
       FROM json_to_recordset(%(rows)s::json)
            AS r (id bigint, item_id bigint, on_profile_id bigint, seq integer, in_reply_to bigint, created timestamptz,
                  created_by bigint, edited timestamptz, edited_by bigint, revisions integer, is_deleted boolean,
-                 is_moderated boolean, markdown text, html text)
+                 is_moderated boolean, by_agent boolean, markdown text, html text)
      ORDER BY r.id""",
 )
 INSERT_REVISIONS = Query(
@@ -197,7 +197,7 @@ class TextPlace(NamedTuple):
 class NewText(NamedTuple):
     """Comment to be stored, on the thing `place`. `author_id`: profile here; `created`: ISO 8601; `versions`: oldest
     first; `answers`: old id of the comment that it answers, "" for none; `below`: line of Markdown to be put below the
-    text, "" for none.
+    text, "" for none; `by_agent`: an agent wrote it in its author's name.
     """
 
     old_id: str
@@ -210,6 +210,7 @@ class NewText(NamedTuple):
     is_moderated: bool = False
     # Line below the text, in Markdown.
     below: str = ""
+    by_agent: bool = False
 
 
 class StoredText(NamedTuple):
@@ -323,6 +324,7 @@ class TextWriter:
                     "revisions": max(1, len(versions)),
                     "is_deleted": one.is_deleted,
                     "is_moderated": one.is_moderated,
+                    "by_agent": one.by_agent,
                     "markdown": markdown,
                     "html": html.html,
                 }
@@ -625,6 +627,7 @@ class CommentWriter:
                     one.is_deleted,
                     one.is_moderated,
                     below,
+                    one.by_agent,
                 )
             )
         answered = {

@@ -19,13 +19,13 @@ INSERT = Query(
     """
     WITH made AS (
         INSERT INTO items (site_id, item_id, item_type_id, microcosm_id, title, created, created_by, edited, edited_by,
-                           edit_reason, is_sticky, is_open, is_deleted, is_moderated, last_activity)
+                           edit_reason, is_sticky, is_open, is_deleted, is_moderated, by_agent, last_activity)
         SELECT %(site_id)s, r.id, r.type, r.microcosm_id, r.title, r.created, r.created_by, r.edited, r.edited_by,
-               r.edit_reason, r.is_sticky, r.is_open, r.is_deleted, r.is_moderated, r.created
+               r.edit_reason, r.is_sticky, r.is_open, r.is_deleted, r.is_moderated, r.by_agent, r.created
           FROM json_to_recordset(%(rows)s::json)
                AS r (id bigint, type smallint, microcosm_id bigint, title text, created timestamptz, created_by bigint,
                      edited timestamptz, edited_by bigint, edit_reason text, is_sticky boolean, is_open boolean,
-                     is_deleted boolean, is_moderated boolean)
+                     is_deleted boolean, is_moderated boolean, by_agent boolean)
          ORDER BY r.id
      RETURNING site_id, item_id)
     INSERT INTO item_views (site_id, item_id, views)
@@ -264,6 +264,7 @@ class ItemWriter:
             "is_open": one.is_open,
             "is_deleted": one.is_deleted,
             "is_moderated": one.is_moderated,
+            "by_agent": one.by_agent,
             "views": max(0, one.view_count),
         }
 

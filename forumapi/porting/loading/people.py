@@ -53,10 +53,12 @@ INSERT = Query(
     "people.insert",
     """
     WITH made AS (
-        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, name_looks, is_visible, created, all_read_at)
-        SELECT %(site_id)s, r.id, r.user_id, r.name, r.looks, r.is_visible, r.created, now()
+        INSERT INTO profiles (site_id, profile_id, user_id, profile_name, name_looks, is_visible, is_bot, created,
+                              all_read_at)
+        SELECT %(site_id)s, r.id, r.user_id, r.name, r.looks, r.is_visible, r.is_bot, r.created, now()
           FROM json_to_recordset(%(rows)s::json)
-               AS r (id bigint, user_id bigint, name text, looks text[], is_visible boolean, created timestamptz)
+               AS r (id bigint, user_id bigint, name text, looks text[], is_visible boolean, is_bot boolean,
+                     created timestamptz)
      RETURNING site_id, profile_id, profile_name),
     counters AS (
         INSERT INTO profile_counters (site_id, profile_id, name_key, last_active)
@@ -225,6 +227,7 @@ class ImportedPeople:
                     "name": name,
                     "looks": looks(name),
                     "is_visible": profile.is_visible,
+                    "is_bot": profile.is_bot,
                     "created": created,
                     "last_active": max(
                         created, value_cleaning.time(profile.last_active, value_cleaning.EPOCH)

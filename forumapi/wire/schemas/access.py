@@ -43,10 +43,49 @@ class ApiKey(Struct, kw_only=True):
     meta: LinksMeta
 
 
+LevelOfAgents = Literal["off", "read", "draft", "write"]
+
+
+class AgentLevels(Struct, kw_only=True):
+    """Levels of agents, which say how far they may go in the caller's name."""
+
+    site: Annotated[LevelOfAgents, Meta(description="What the site's owner lets agents do.")]
+    own: Annotated[LevelOfAgents, Meta(description="What the caller lets theirs do.")]
+    inForce: Annotated[LevelOfAgents, Meta(description="The lower one of both.")]
+
+
 class ApiKeys(Struct, kw_only=True):
     """The caller's API keys for this site, newest first."""
 
     keys: Paged[ApiKey]
+    meta: LinksMeta
+
+
+class Bot(Struct, kw_only=True):
+    """A bot of the caller: the profile of a program, with its key. `scopes` and `expires` are those of the key, and
+    `expires` is null once it
+    has expired.
+    """
+
+    id: Annotated[Id, Meta(description="Of its profile.")]
+    profileName: Text
+    secret: Annotated[
+        str | UnsetType, Meta(description="The key; only in the answer that makes it.")
+    ] = UNSET
+    prefix: Annotated[
+        str, Meta(description='What the secret begins with; "" once the key has expired.')
+    ]
+    scopes: list[str]
+    created: Time
+    expires: Time | None
+    lastUsed: Time | None
+    meta: LinksMeta
+
+
+class Bots(Struct, kw_only=True):
+    """The caller's bots on this site, oldest first."""
+
+    bots: list[Bot]
     meta: LinksMeta
 
 

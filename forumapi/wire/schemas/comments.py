@@ -16,7 +16,15 @@ from forumapi.wire.schemas.parts import (
     Permissions,
     ProfileSummary,
 )
-from forumapi.wire.schemas.values import CommentableName, Count, Id, NoneOrId, ReactionCounts, Time
+from forumapi.wire.schemas.values import (
+    ByAgent,
+    CommentableName,
+    Count,
+    Id,
+    NoneOrId,
+    ReactionCounts,
+    Time,
+)
 
 
 class CommentFlags(Struct, kw_only=True):
@@ -39,6 +47,7 @@ class Preview(Struct, kw_only=True):
 class CommentSummaryMeta(CreatedMeta, kw_only=True):
     """`meta` of a comment that is part of another document."""
 
+    byAgent: ByAgent | UnsetType = UNSET
     edited: Time | UnsetType = UNSET
     editedBy: Annotated[
         ProfileSummary, Meta(description="Author of the current revision, also when never edited.")
@@ -83,6 +92,7 @@ class CommentMeta(Struct, kw_only=True):
     replies: list[CommentSummary] | UnsetType = UNSET
     created: Time
     createdBy: ProfileSummary
+    byAgent: ByAgent | UnsetType = UNSET
     edited: Time | UnsetType = UNSET
     editedBy: Annotated[
         ProfileSummary, Meta(description="Author of the current revision, also when never edited.")

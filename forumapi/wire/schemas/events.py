@@ -17,7 +17,7 @@ from forumapi.wire.schemas.items import (
     SummaryFlags,
 )
 from forumapi.wire.schemas.parts import Link, ListMeta, Paged, Permissions, ProfileSummary
-from forumapi.wire.schemas.values import Count, Id, Text, Time
+from forumapi.wire.schemas.values import ByAgent, Count, Id, Text, Time
 
 
 class EventSummaryFlags(SummaryFlags, kw_only=True):
@@ -29,6 +29,7 @@ class EventSummaryFlags(SummaryFlags, kw_only=True):
 class EventSummaryMeta(FlaggedMeta[EventSummaryFlags], kw_only=True):
     """`meta` of an event in a list."""
 
+    byAgent: ByAgent | UnsetType = UNSET
     newComments: NewComments | UnsetType = UNSET
 
 

@@ -17,7 +17,7 @@ from forumapi.wire.schemas.parts import (
     ProfileSummary,
     T,
 )
-from forumapi.wire.schemas.values import Count, Id, ReactionCounts, Text, Time
+from forumapi.wire.schemas.values import ByAgent, Count, Id, ReactionCounts, Text, Time
 
 
 class SummaryFlags(StateFlags, kw_only=True):
@@ -43,6 +43,7 @@ NewComments = Annotated[
 class ItemSummaryMeta(SummaryMeta, kw_only=True):
     """`meta` of an item in a list that tells a signed-in caller how many comments are new."""
 
+    byAgent: ByAgent | UnsetType = UNSET
     newComments: NewComments | UnsetType = UNSET
 
 
@@ -71,6 +72,7 @@ class EditableMeta(EditedMeta, Generic[T], kw_only=True):
 class DetailMeta(EditableMeta[DetailFlags], kw_only=True):
     """`meta` of an item that is read by itself (content 1.9, MetaDetail)."""
 
+    byAgent: ByAgent | UnsetType = UNSET
     reactions: ReactionCounts | UnsetType = UNSET
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from forumapi.wire.schemas.values import Address, Avatar, Count, Id, PageLimit, Text
+from forumapi.wire.schemas.values import Address, Avatar, Count, Id, IsBot, PageLimit, Text
 
 T = TypeVar("T")
 
@@ -86,6 +86,7 @@ class ProfileSummary(Struct, kw_only=True):
     userId: Annotated[Id, Meta(description="The user's to oneself; of others the profile's.")]
     profileName: Text
     visible: bool
+    isBot: IsBot | UnsetType = UNSET
     avatar: Avatar
     meta: ProfileSummaryMeta
 

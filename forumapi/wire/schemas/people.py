@@ -18,7 +18,7 @@ from forumapi.wire.schemas.parts import (
     Stat,
 )
 from forumapi.wire.schemas.sites import Site
-from forumapi.wire.schemas.values import Avatar, Count, Id, Text, Time
+from forumapi.wire.schemas.values import Avatar, Count, Id, IsBot, Text, Time
 
 
 class ProfileFlags(RelationFlags):
@@ -104,6 +104,7 @@ class Profile(Struct, kw_only=True):
     member: Literal[True] | UnsetType = UNSET
     gender: Text | UnsetType = UNSET
     visible: bool
+    isBot: IsBot | UnsetType = UNSET
     styleId: Count
     itemCount: Annotated[int, Meta(ge=0, description="Visible conversations made by the profile.")]
     commentCount: Count

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.parts import KeysetPage, Link, LinksMeta, Paged
 from forumapi.wire.schemas.values import Count, Id, ItemTypeName, Text, Time
@@ -55,6 +55,9 @@ class DraftMeta(Struct, kw_only=True):
     created: Time
     edited: Time
     links: list[Link]
+    byAgent: Annotated[
+        Literal[True] | UnsetType, Meta(description="An agent saved it last, for the caller.")
+    ] = UNSET
 
 
 class Draft(Struct, kw_only=True):

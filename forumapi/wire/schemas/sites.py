@@ -300,14 +300,15 @@ class LegalTemplates(Struct, kw_only=True):
 
 
 class SiteOptions(Struct, kw_only=True):
-    """The options of a site: how far agents may go, who creates microcosms, and by which ways new profiles are notified
-    at first.
+    """The options of a site: how far agents may go, who creates microcosms and makes bots, and by which ways new
+    profiles are notified at first.
     """
 
     agents: Annotated[
         Literal["off", "read", "draft", "write"], Meta(description="What agents may do at most.")
     ]
     membersCreateMicrocosms: Annotated[bool, Meta(description="Else its owner alone.")]
+    membersMakeBots: Annotated[bool, Meta(description="Else its owner alone.")]
     sendEmail: Annotated[bool, Meta(description="Of profiles that are made from now on.")]
     sendSMS: Annotated[bool, Meta(description="Likewise.")]
 

@@ -30,6 +30,10 @@ ReactionCounts = Annotated[
         description="How many of each reaction it got; absent without any.", examples=[{"like": 3}]
     ),
 ]
+ByAgent = Annotated[
+    Literal[True], Meta(description="An agent wrote it, in its author's name (C-56).")
+]
+IsBot = Annotated[Literal[True], Meta(description="The profile of a program (P-73).")]
 ItemTypeName = Annotated[
     str, Meta(description="The name of an item type.", examples=["conversation"])
 ]

@@ -44,6 +44,7 @@ def test_an_owner_lets_members_make_microcosms(stage: Stage, site: Site) -> None
     assert stage.get(OPTIONS, by=site.owner).data == {
         "agents": "off",
         "membersCreateMicrocosms": False,
+        "membersMakeBots": False,
         "sendEmail": True,
         "sendSMS": False,
     }

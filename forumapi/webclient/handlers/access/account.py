@@ -1,4 +1,6 @@
-"""Pages of one's own account: sessions, API keys, address, second factor, passkeys, programs of others, options."""
+"""Pages of one's own account: sessions, API keys, address, second factor, passkeys, programs of others, agents,
+options.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,7 @@ from markupsafe import Markup
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.sign_in import json_object, passkey_flow, passkey_options
+from forumapi.webclient.handlers.sites.site_settings import AGENT_LEVELS
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -76,10 +79,11 @@ class KeysView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Create an API key and show its secret, which is shown this once; with `do` = "revoke" revoke the key with the
-        id in the field `id`, and lead back to the list. For the new key, a refusal whose status is in SHOWN (400, 401,
-        403 and others) shows the form again with that status. Raises SignInFirst for guests and for a sign-in older
-        than 30 minutes, Refused with 400 for an `id` that is no number, Failure for other refusals.
+        """Create an API key, for an agent with the box `forAgents`, and show its secret, which is shown this once; with
+        `do` = "revoke" revoke the key with the id in the field `id`, and lead back to the list. For the new key, a
+        refusal whose status is in SHOWN (400, 401, 403 and others) shows the form again with that status. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for an `id` that is no number,
+        Failure for other refusals.
         """
         visit.fresh_member()
         if visit.field("do") == "revoke":
@@ -91,6 +95,7 @@ class KeysView(View):
             "name": visit.field("name"),
             "scopes": chosen,
             "days": int(days) if days.isdecimal() and len(days) < 6 else 0,
+            "forAgents": bool(visit.field("forAgents")),
         }
         try:
             made = visit.api.call("POST", "/keys", body).data
@@ -319,6 +324,27 @@ class GrantsView(View):
         visit.member()
         visit.api.delete(f"/oauth/grants/{id_field(visit)}")
         return visit.redirect("/account/programs/")
+
+
+class OwnAgentLevelView(View):
+    """Page of what agents, programs that a model drives, may do in a member's name at most; asks for a sign-in of the
+    last 30 minutes.
+    """
+
+    def get(self, visit: Visit) -> Answer:
+        """Show the form with the member's level as it is, and the site's. Raises SignInFirst for guests and for a
+        sign-in older than 30 minutes.
+        """
+        visit.fresh_member()
+        return visit.page("agents.html", levels=visit.api.get("/agents"), all=AGENT_LEVELS)
+
+    def post(self, visit: Visit) -> Answer:
+        """Store the level in the field `own`, and lead back to the form, which says that it is saved. Raises
+        SignInFirst for guests and for a sign-in older than 30 minutes, Failure if the API refuses the level.
+        """
+        visit.fresh_member()
+        visit.api.put("/agents", {"own": visit.field("own")})
+        return visit.redirect("/account/agents/?saved=1")
 
 
 class OptionsView(View):

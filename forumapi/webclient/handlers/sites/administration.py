@@ -32,6 +32,7 @@ PAGES: Final = (
     ("mail", marked("Mail templates")),
     ("webhooks", marked("Webhooks")),
     ("clients", marked("Programs of others")),
+    ("agents", marked("Agents")),
     ("figures", marked("Figures")),
     ("usage", marked("Plan and usage")),
     ("crawling", marked("Crawlers")),

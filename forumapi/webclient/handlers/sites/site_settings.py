@@ -1,14 +1,24 @@
-"""Forms of the site's title and look, of its menu, reactions and kinds of reports, for its owner."""
+"""Forms of the site's title and look, of its menu, reactions and kinds of reports, and of what agents may do, for its
+owner.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from forumapi.webclient import site_colours
 from forumapi.webclient.handlers.sites.administration import marked
 from forumapi.webclient.handlers.sites.settings_form_bases import FormField, RowsView, SettingsView
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.visit import Visit
+
+# Levels of agents, and what each lets them do.
+AGENT_LEVELS: Final = (
+    ("off", marked("Nothing")),
+    ("read", marked("Read")),
+    ("draft", marked("Read, and write drafts that people publish themselves")),
+    ("write", marked("Read, write drafts, and publish")),
+)
 
 
 class SiteView(SettingsView):
@@ -91,6 +101,44 @@ class SiteView(SettingsView):
             "The colour’s contrast is %(ratio)s to 1, less than 4.5: %(shown)s is shown in its place."
         )
         return [text % {"ratio": f"{ratio:.1f}", "shown": shown}]
+
+
+class AgentOptionsView(SettingsView):
+    """Form of what agents, programs that a model drives, may do on the site at most, and of who makes bots."""
+
+    title = marked("Agents")
+
+    def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
+        """Return the form's fields: `agents`, with the levels to choose from, and the box `membersMakeBots`.
+        `url_values`: {} here.
+        """
+        return [
+            FormField(
+                "agents",
+                marked("What programs that a model drives may do here in the name of members"),
+                "choice",
+                marked(
+                    "Each member decides if a program acts for them, and how far. What a program wrote says so."
+                ),
+                choices=AGENT_LEVELS,
+            ),
+            FormField(
+                "membersMakeBots",
+                marked("Members make bots: accounts of programs, each with its owner"),
+                "check",
+            ),
+        ]
+
+    def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
+        """Return the site's options, among them those of the form. `url_values`: {} here. Raises Failure if the API
+        refuses to show them.
+        """
+        found: dict[str, Any] = visit.api.get("/site/options")
+        return found
+
+    def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
+        """Store the sent options. `url_values`: {} here. Raises Failure if the API refuses them."""
+        visit.api.put("/site/options", typed)
 
 
 class MenuView(RowsView):
