@@ -8,7 +8,7 @@ from forumapi.config import PLAN_LIMITS
 from forumapi.models.access.totp import Totp
 from forumapi.models.sites.site_state import STATES
 from forumapi.webclient.handlers.sites import crawl_policy, operated_site, usage
-from forumapi.webclient.handlers.sites.administration import PAGES
+from forumapi.webclient.handlers.sites.administration import HEADINGS, PAGES
 from forumapi.wire.known_crawlers import CRAWLERS
 from tests.api import Api
 from tests.factories import Factory, Site
@@ -449,3 +449,20 @@ def test_every_client_can_be_reached(site: Site, visitor: Visitor, api: Api) -> 
         "Program 25<"
         in owner.get(first.find("nav.pages a[rel=next]").attributes["href"] or "").text
     )
+
+
+def test_overviews_have_every_page_once_below_headings(visitor: Visitor, bikes: Site) -> None:
+    owner = visitor.of(bikes, bikes.owner)
+    for path, among in (("/admin/", "/admin/audit/"), ("/account/", "/account/sessions/")):
+        page = owner.get(path)
+
+        links = [one.attributes["href"] for one in page.tree.css("main .rows a")]
+        lists = page.tree.css("main .rows")
+        assert among in links and len(set(links)) == len(links)
+        assert len(page.tree.css("main h2")) == len(lists) > 3
+        assert all(one.css_first("a") for one in lists)
+    pages = {f"/admin/{name}/" for name, _ in PAGES}
+    assert {
+        one.attributes["href"] for one in owner.get("/admin/").tree.css("main .rows a")
+    } == pages
+    assert set(HEADINGS) <= {name for name, _ in PAGES}

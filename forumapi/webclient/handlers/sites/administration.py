@@ -44,6 +44,17 @@ PAGES: Final = (
     ("deletion", marked("Delete this site")),
 )
 
+# Heading of the pages from this one on, by the address below /admin/ of the first of them.
+HEADINGS: Final = {
+    "site": marked("The community"),
+    "roles": marked("People"),
+    "reactions": marked("What people write"),
+    "legal": marked("Texts"),
+    "webhooks": marked("Programs"),
+    "figures": marked("What happens here"),
+    "retention": marked("Data"),
+}
+
 
 def owner(visit: Visit) -> dict[str, Any]:
     """Return the visitor's own profile if they own this site. Raises Refused with 403 for others, SignInFirst for
@@ -63,7 +74,7 @@ class AdminView(View):
         and for a sign-in older than 30 minutes.
         """
         owner(visit)
-        return visit.page("admin.html", pages=PAGES)
+        return visit.page("admin.html", pages=PAGES, headings=HEADINGS)
 
 
 class FiguresView(View):
