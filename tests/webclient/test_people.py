@@ -158,3 +158,22 @@ def test_the_list_of_people_keeps_what_was_asked(visitor: Visitor, make: Factory
     assert "rüd29" in guest.get(address).text
     assert guest.get("/profiles/?offset=abc").status == 200
     assert guest.get("/profiles/?online=perhaps&top=1").status == 200
+
+
+def test_what_one_wrote_oneself_is_not_new_to_one(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    author, other = make.person(site), make.person(site)
+    talk = make.conversation(site, by=other)
+    make.comment(talk, by=author)
+    make.comment(talk, by=other)
+
+    def unread(profile: int) -> list[bool]:
+        page = visitor.of(site, author).get(f"/profiles/{profile}/")
+        rows = [one for one in page.tree.css(".results > li") if one.css_first(".found")]
+        new = ["unread" in (one.attributes.get("class") or "") for one in rows]
+        # The bar and the weight never stand without the word.
+        assert [one.css_first(".figures") is not None for one in rows] == new
+        return new
+
+    assert unread(author.id) == [False]
+    assert unread(other.id) == [True]
