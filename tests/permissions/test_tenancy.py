@@ -48,6 +48,9 @@ KEY = """
 PASSKEY = """
     INSERT INTO passkeys (user_id, credential_id, rp_id, public_key, name)
     VALUES (%(user)s, sha256(random()::text::bytea), 'forum.test', '', 'Theirs') RETURNING passkey_id"""
+VERSION = """
+    INSERT INTO legal_versions (site_id, name, version, body, asks_again)
+    VALUES (%(site)s, 'terms', 7, 'Theirs', true) RETURNING version"""
 
 
 def _kinds(url: str) -> list[str]:
@@ -73,7 +76,8 @@ def _filled(url: str, *ids: int) -> str:
     """Return an address with these ids, in order; what is no id is 1."""
     left = iter(ids)
     return _PARAMETER.sub(
-        lambda found: "1" if (found[1], found[2]) in NO_IDS else str(next(left)), url
+        lambda found: "1" if (found[1], found[2]) in NO_IDS else str(next(left)),
+        url.replace("<document>", "terms"),
     )
 
 
@@ -101,6 +105,7 @@ def foreign(make: Factory, trains: Site) -> dict[str, int]:
         "grant_id": _one(make, GRANT, site=trains.id, client=client, user=trains.member.user_id),
         "key_id": _one(make, KEY, site=trains.id, user=trains.member.user_id),
         "passkey": _one(make, PASSKEY, user=trains.member.user_id),
+        "version": _one(make, VERSION, site=trains.id),
         **_moderated(make, trains),
     }
 
