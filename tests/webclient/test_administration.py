@@ -466,3 +466,25 @@ def test_overviews_have_every_page_once_below_headings(visitor: Visitor, bikes: 
         one.attributes["href"] for one in owner.get("/admin/").tree.css("main .rows a")
     } == pages
     assert set(HEADINGS) <= {name for name, _ in PAGES}
+
+
+def test_a_logo_of_the_platforms_files_stands_for_the_title(visitor: Visitor, site: Site) -> None:
+    owner = visitor.of(site, site.owner)
+    logo = f"/api/v1/files/{'0' * 40}.png"
+    shown = {}
+    for address in (logo, "/static/logo.png", "https://pictures.example/logo.png"):
+        form = {
+            "title": "Ours",
+            "description": "A site",
+            "linkColor": "#4082C3",
+            "logoUrl": address,
+        }
+        assert owner.post("/admin/site/", form).status == 303
+        shown[address] = owner.get("/events/").find(".bar .name").html or ""
+
+    picture = f'<img src="{logo}" alt="Ours">'
+    assert {address: picture in html for address, html in shown.items()} == {
+        address: address == logo for address in shown
+    }
+    assert all("<img" in html or "Ours" in html for html in shown.values())
+    assert not any("example" in html or "static" in html for html in shown.values())

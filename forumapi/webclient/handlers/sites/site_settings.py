@@ -43,7 +43,14 @@ class SiteView(SettingsView):
                     "A name or #rrggbb. Where text in it could not be read, a darker or lighter one is shown."
                 ),
             ),
-            FormField("logoUrl", marked("Address of the logo")),
+            FormField(
+                "logoUrl",
+                marked("Address of the logo"),
+                "text",
+                marked(
+                    "Begins with /api/v1/files/, as that of an attached picture. Without one the title is shown."
+                ),
+            ),
             FormField(
                 "domain", marked("Own domain"), "text", marked("It counts once it is proven.")
             ),
