@@ -171,26 +171,35 @@ ALL_READ: Final = """(SELECT p.all_read_at FROM profiles p
                         WHERE p.site_id = %(site_id)s AND p.profile_id = %(me)s)"""
 
 # Those of the microcosms `tops` that have an unread item in their subtrees: an item later than every mark that could
-# cover it (discovery 7.3).
+# cover it (discovery 7.3). Counts and marks of all microcosms are read at once, items by microcosm.
 UNREAD_SQL: Final = f"""
-    WITH place AS MATERIALIZED (
-        SELECT u.top, u.id,
-               greatest(c.last_activity, (SELECT max(d.activity) FROM microcosm_deltas d
-                                           WHERE d.site_id = %(site_id)s AND d.microcosm_id = u.id)) AS activity
+    WITH counted AS MATERIALIZED (
+        SELECT c.microcosm_id, c.last_activity FROM microcosm_counts c
+         WHERE c.site_id = %(site_id)s AND c.microcosm_id = ANY(%(ids)s::bigint[])),
+    delta AS MATERIALIZED (
+        SELECT d.microcosm_id, max(d.activity) AS activity FROM microcosm_deltas d
+         WHERE d.site_id = %(site_id)s
+         GROUP BY d.microcosm_id),
+    mark AS MATERIALIZED (
+        SELECT r.item_id, r.read_at FROM read_marks r
+         WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
+           AND r.item_type_id = {itemtypes.MICROCOSM} AND r.item_id = ANY(%(ids)s::bigint[])),
+    place AS MATERIALIZED (
+        SELECT u.top, u.id, greatest(c.last_activity, d.activity) AS activity,
+               greatest({ALL_READ}, r.read_at) AS read_at
           FROM unnest(%(ids)s::bigint[], %(tops)s::bigint[]) AS u (id, top)
-          JOIN microcosm_counts c ON c.site_id = %(site_id)s AND c.microcosm_id = u.id)
+          JOIN counted c ON c.microcosm_id = u.id
+          LEFT JOIN delta d ON d.microcosm_id = u.id
+          LEFT JOIN mark r ON r.item_id = u.id)
     SELECT t.top
-      FROM (SELECT p.top, array_agg(p.id) AS ids, array_agg(p.activity) AS activities
-              FROM place p GROUP BY p.top) t
+      FROM (SELECT p.top, array_agg(p.id) AS ids, array_agg(p.read_at) AS marks
+              FROM place p
+             WHERE p.activity > p.read_at
+             GROUP BY p.top) t
      WHERE EXISTS (
         SELECT 1
-          FROM (SELECT p.id, p.activity, greatest({ALL_READ}, (
-                       SELECT r.read_at FROM read_marks r
-                        WHERE r.site_id = %(site_id)s AND r.profile_id = %(me)s
-                          AND r.item_type_id = {itemtypes.MICROCOSM} AND r.item_id = p.id)) AS read_at
-                  FROM unnest(t.ids, t.activities) AS p (id, activity) OFFSET 0) p
-         WHERE p.activity > p.read_at
-           AND EXISTS (
+          FROM unnest(t.ids, t.marks) AS p (id, read_at)
+         WHERE EXISTS (
                SELECT 1 FROM items i
                 WHERE i.site_id = %(site_id)s AND i.microcosm_id = p.id AND NOT i.is_deleted
                   AND NOT i.is_moderated AND i.item_type_id IN ({LISTED_TYPES}) AND i.is_sticky = ANY('{{f,t}}')
