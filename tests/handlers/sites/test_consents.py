@@ -71,8 +71,10 @@ def test_each_write_waits_until_a_member_has_agreed(api: Api, make: Factory) -> 
     assert refused.error == (
         f"Before you write here, read and agree to version 1 of this site's terms: {consent['page']}"
     )
-    # Reading goes on, and so does what is no member's.
+    # Reading goes on at the same price, and so does what is no member's.
     assert api.get("/api/v1/microcosms", by=member).status == 200
+    assert api.get("/api/v1/whoami", by=member).statements == 1
+    assert refused.statements == 1
     assert say(api, make, site.owner).status == 302
     asked = api.get("/api/v1/consents", by=member).data
     assert asked["given"] == []
