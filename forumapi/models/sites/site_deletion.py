@@ -193,12 +193,12 @@ PROFILES = Query(
                              LIMIT %(most)s)
  RETURNING p.profile_id, p.version, p.user_id""",
 )
-# Users whom nobody is: of erased people, and of those who were imported without an address.
+# Users whom nobody is: of erased people, of those who were imported without an address, and of bots.
 NOBODIES = Query(
     "site_deletion.nobodies",
     r"""
     DELETE FROM users u
-     WHERE u.user_id = ANY(%(user_ids)s::bigint[]) AND u.person_key ~ '^(imported:|erased-.*@erased\.invalid$)'
+     WHERE u.user_id = ANY(%(user_ids)s::bigint[]) AND u.person_key ~ '^(imported:|bot:|erased-.*@erased\.invalid$)'
        AND NOT EXISTS (SELECT FROM profiles p WHERE p.user_id = u.user_id)
        AND NOT EXISTS (SELECT FROM bans b WHERE b.user_id = u.user_id)
        AND NOT EXISTS (SELECT FROM poll_ballots b WHERE b.user_id = u.user_id)""",

@@ -358,6 +358,8 @@ def lived_in(stage: Stage) -> Sandbox:
     assert voted.status == 302
     key = {"name": "A key", "scopes": ["comments:read"]}
     assert trial.ask("POST", "/keys", key, by="member").status == 200
+    bot = trial.ask("POST", "/bots", {**key, "profileName": "Robot"}, by="owner")
+    assert bot.status == 200, bot.body
     ban = {"profileId": trial.shown["people"]["newcomer"]["id"], "reason": "Spam"}
     assert trial.ask("POST", "/bans", ban, by="owner").status == 302
     return trial
@@ -374,6 +376,12 @@ def left(stage: Stage, trial: Sandbox) -> list[tuple[Any, ...]]:
         of=f"%@{trial.key}.invalid",
         id=trial.shown["siteId"],
     )
+
+
+def bots(stage: Stage) -> int:
+    """Number of users of bots."""
+    ((count,),) = stage.sql("SELECT count(*) FROM users WHERE person_key LIKE 'bot:%%'")
+    return int(count)
 
 
 def end(stage: Stage, trial: Sandbox, seconds: int) -> None:
@@ -395,12 +403,14 @@ def test_nothing_is_left_of_it_after_its_day(stage: Stage) -> None:
     assert tokens == [(True, True)]
     end(stage, trial, 60)
     assert site_deletions.work_off(stage.app.database, stage.config) == 0
-    assert left(stage, trial) == [(4, 5, 4, 1, 1)]
+    assert left(stage, trial) == [(4, 6, 5, 1, 1)]
+    assert bots(stage) == 1
     end(stage, trial, 0)
 
     assert site_deletions.work_off(stage.app.database, stage.config) == 1
 
     assert left(stage, trial) == [(0, 0, 0, 0, 0)]
+    assert bots(stage) == 0
     assert left(stage, other) == [(4, 4, 4, 1, 1)]
     assert trial.ask("GET", "/site").status == 404
     assert other.ask("GET", "/site").status == 200
