@@ -237,7 +237,7 @@ class Identity:
         # Vouched for by the site's owner, and then without access to huddles; or by the platform, for the first time
         # here.
         self.is_of_site, self.huddles_closed, self.is_introduced = map(bool, row[16:19])
-        # A bot's owner has agreed, and answers for it.
+        # Asked of a bot's owner alone, who answers for the bot.
         self.missing_consent = None if self.is_bot else _named_version(row[19])
         if self.huddles_closed:
             self.kinds -= {itemtypes.HUDDLE}

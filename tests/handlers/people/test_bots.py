@@ -240,3 +240,15 @@ def test_a_bot_writes_ten_comments_a_minute(stage: Stage, site: Site) -> None:
     answers = [write(number, token=made["secret"]) for number in range(11)]
     assert answers == [302] * bot.COMMENTS_A_MINUTE + [429]
     assert write(12, by=person) == 302
+
+
+def test_a_bot_is_asked_for_no_consent_of_its_own(stage: Stage) -> None:
+    site = stage.make.site()
+    token = make(stage, site.owner)["secret"]
+    terms = {"html": "<p>Be kind</p>", "consent": "ask"}
+    assert stage.put("/site/legal/terms", terms, by=site.owner).status == 302
+    talk = stage.make.conversation(site)
+    sent = {"itemType": "conversation", "itemId": talk.id, "markdown": "Words"}
+
+    assert stage.post("/comments", sent, by=site.member).status == 403
+    assert stage.post("/comments", sent, site=site, token=token).status == 302
