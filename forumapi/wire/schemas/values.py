@@ -33,7 +33,7 @@ ReactionCounts = Annotated[
 ByAgent = Annotated[
     Literal[True], Meta(description="An agent wrote it, in its author's name (C-56).")
 ]
-IsBot = Annotated[Literal[True], Meta(description="The profile of a program (P-73).")]
+IsBot = Annotated[Literal[True], Meta(description="The profile of a program (P-74).")]
 ItemTypeName = Annotated[
     str, Meta(description="The name of an item type.", examples=["conversation"])
 ]
