@@ -108,6 +108,18 @@ def test_a_translation_has_the_places_of_its_text(code: str) -> None:
             )
 
 
+def test_no_catalog_has_the_text_of_another_language() -> None:
+    said: dict[str, str] = {}
+    wrong = []
+    for code in catalogs.LANGUAGES:
+        for one in catalogs.load(code):
+            # Names, such as HTML and Webhooks, are the same in all.
+            if isinstance(one.string, str) and " " in one.string and "%" not in one.string:
+                other = said.setdefault(one.string, code)
+                wrong += [f"{other}, {code}: {one.string}"] if other != code else []
+    assert wrong == []
+
+
 def test_a_page_is_good_until_a_time_in_the_future_has_come() -> None:
     now = dates_and_numbers.now()
     coming = (now + timedelta(days=2, seconds=30)).isoformat()
