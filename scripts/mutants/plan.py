@@ -354,6 +354,9 @@ TESTS: Final = (
             " tests/webhooks/test_registering.py"
         ),
     ),
+    ("forumapi/models/access/agent_level.py", "tests/agents/test_marks_and_levels.py"),
+    ("forumapi/models/sites/legal_version.py", "tests/handlers/sites/test_consents.py"),
+    ("forumapi/models/sites/sandbox*.py", "tests/handlers/sites/test_sandboxes.py"),
     (
         "forumapi/models/people/caller_profile_upkeep.py",
         "tests/handlers/people/test_whoami.py tests/porting/test_claims.py",

@@ -80,6 +80,7 @@ def test_a_person_begins_a_community(hand: Hand, make: Factory, bikes: Site) -> 
 def test_an_operator_sees_all_sites(
     hand: Hand, make: Factory, operator: Person, bikes: Site
 ) -> None:
+    make.sql("DELETE FROM metrics RETURNING 1")
     hand.sign_in(ROOT, operator)
     hand.go(ROOT, "/")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from forumapi.webclient import carried_form
@@ -80,7 +81,8 @@ class AgreeView(View):
             action=f"/legal/{name}/agree/",
             text=text,
             document=document,
-            html=shown_html(document),
+            # The page has a heading of its own above those of the text.
+            html=re.sub(r"(?<=<)(/?)h1\b", r"\1h2", shown_html(document)),
             changes=changes,
             failure=failure,
             next_page=next_page or _next(visit),
