@@ -129,8 +129,9 @@ ROWS: Final = """
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
      WHERE p.site_id = %(site)s AND p.profile_id = %(me)s;
-    INSERT INTO content_checks (site_id, item_type_id, item_id, author_id, verdicts)
-    VALUES (%(site)s, 4, %(comment)s, %(me)s, jsonb_build_array(jsonb_build_object('reason', %(text)s::text)));
+    INSERT INTO content_checks (site_id, item_type_id, item_id, author_id, state, done, verdicts)
+    VALUES (%(site)s, 4, %(comment)s, %(me)s, 'passed', now(),
+            jsonb_build_array(jsonb_build_object('reason', %(text)s::text)));
     INSERT INTO case_notes (site_id, case_id, text, created_by)
     VALUES (%(site)s, 7705, %(text)s, %(owner)s), (%(site)s, 7706, %(text)s, %(me)s);
     INSERT INTO actions (site_id, action_id, kind, state, actor_id, ground, category, reason, note)
