@@ -279,16 +279,20 @@ def sshd_program() -> str | None:
 
 
 class Chromium(NamedTuple):
-    """A browser and the program that drives it, by path."""
+    """Chromium as a headless shell, which has no window and takes half the CPU, the whole browser, and the program that
+    drives both, by path.
+    """
 
-    browser: str
+    headless: str
+    whole: str
     driver: str
 
 
 def chromium_programs() -> Chromium | None:
-    """Return where Debian's Chromium and its driver are, if both are installed."""
-    browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    return Chromium(browser, driver) if browser and driver else None
+    """Return where Debian's Chromium and its driver are, if all are installed."""
+    names = ("chromium-headless-shell", "chromium", "chromedriver")
+    headless, whole, driver = (shutil.which(name) for name in names)
+    return Chromium(headless, whole, driver) if headless and whole and driver else None
 
 
 # ---------------------------------------------------------------- programs from npm

@@ -54,7 +54,7 @@ from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
 from forumapi.wire import client_address, json_fragments, known_crawlers
 from forumapi.wire.client_address import Proxies
 from tests.factories import Factory
-from tests.syntax import statements
+from tests.syntax import statements, tree
 
 LIMIT = 1_000_000
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -678,12 +678,12 @@ def begins_empty(statement: ast.stmt) -> ast.expr | None:
     return target if is_made or is_counter else None
 
 
-def containers(tree: ast.Module) -> Iterator[str]:
+def containers(module: ast.Module) -> Iterator[str]:
     """Names of what a module, its classes and their instances hold that may grow."""
-    for statement in tree.body:
+    for statement in module.body:
         if isinstance(found := begins_empty(statement), ast.Name):
             yield found.id
-    for node in statements(tree):
+    for node in statements(module):
         if isinstance(node, ast.FunctionDef) and any(
             made_by(one) in MAKERS for one in node.decorator_list
         ):
@@ -706,7 +706,7 @@ def test_whatever_may_grow_is_known_to_be_bounded() -> None:
     for path in PACKAGE.rglob("*.py"):
         module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
         if not f"{module}.".startswith(ELSEWHERE):
-            found |= {f"{module}.{name}" for name in containers(ast.parse(path.read_text()))}
+            found |= {f"{module}.{name}" for name in containers(tree(path))}
     known = f"{ABOVE} {BRIEF} {LISTENERS} {FIXED} {BY_SITE} {' '.join(FILLED)}".replace(
         " when over", ""
     ).split()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,10 +14,10 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 
+from forumapi.concurrency.end_with_parent import end_with_parent
 from tests import services
 
 FLAGS = (
-    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -34,24 +36,47 @@ FLAGS = (
     "--disable-features=HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,SpareRendererForSitePerProcess,BackForwardCache,IsolateOrigins,site-per-process,Translate,OptimizationHints,MediaRouter",
     "--host-resolver-rules=MAP *.forum.test 127.0.0.1, MAP forum.test 127.0.0.1",
     "--no-proxy-server",
+    "--remote-debugging-port=0",
+    "--lang=en",
 )
+
+
+@contextmanager
+def driven(folders: pytest.TempPathFactory, *, is_whole: bool = False) -> Iterator[Chrome]:
+    """A browser in English, with a new profile. `is_whole`: one that can notify, for twice the CPU."""
+    programs = services.chromium_programs()
+    if programs is None:
+        pytest.skip("Chromium and its driver are not installed (`scripts/testdb prepare`)")
+    profile = folders.mktemp("chromium")
+    env = {**os.environ, "HOME": str(folders.mktemp("home"))}
+    command = [programs.whole, "--headless"] if is_whole else [programs.headless]
+    # The driver drives a headless shell that runs, but can't start one.
+    process = subprocess.Popen(
+        [*command, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=end_with_parent,  # noqa: PLW1509
+    )
+    port = profile / "DevToolsActivePort"
+    services.wait_until(lambda: port.exists() and port.read_text() != "", "Chromium did not start")
+    options = ChromeOptions()
+    options.debugger_address = f"127.0.0.1:{port.read_text().split()[0]}"
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options=options, service=Service(programs.driver, env=env))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+        process.terminate()
+        process.wait()
 
 
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    """One browser for all tests of the process, in English, with a new profile."""
-    programs = services.chromium_programs()
-    if programs is None:
-        pytest.skip("Chromium and its driver are not installed (`scripts/testdb prepare`)")
-    options = ChromeOptions()
-    options.binary_location = programs.browser
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}", "--lang=en"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    env = {**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))}
-    driver = Chrome(options=options, service=Service(programs.driver, env=env))
-    yield driver
-    driver.quit()
+    """One browser for all tests of the process."""
+    with driven(tmp_path_factory) as driver:
+        yield driver
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ import websocket
 from selenium.webdriver import Chrome
 
 from tests.api import Api
+from tests.browser.conftest import driven
 from tests.factories import Factory, Site
 from tests.push import PATH, Browser
 from tests.webclient.hand import NO_SCRIPT, Hand
@@ -35,6 +36,13 @@ FAKE = """
     };
     window.fakePush(%s);
 """
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """A browser that can notify."""
+    with driven(tmp_path_factory, is_whole=True) as driver:
+        yield driver
 
 
 class ServiceWorker:
