@@ -839,10 +839,11 @@ def soak(stage: Stage, server: embedded_postgres.Server) -> None:
             for id in stage.conversations
             for token in [*stage.tokens[:4], None]
         ]
-        # The heap of a worker has its form after 15,000 requests.
+        # The heap of a worker has its form after 15,000 requests, and after as many writes as follow below.
         asked = 0
-        while asked < stage.times(40_000):
-            asked += _offered(node, pages, None, 10, connections=64).requests
+        with Writers(stage, [node.port], 40).writing():
+            while asked < stage.times(40_000):
+                asked += _offered(node, pages, None, 10, connections=64).requests
         most = _offered(node, pages, None, 10).rate
         writers = Writers(stage, [node.port], 5)
         marks: list[Held] = []
@@ -917,5 +918,5 @@ SCENARIOS: Mapping[str, Scenario] = {
         )
         for event in pairs.EVENTS
     },
-    "soak": Scenario(soak, 60, 1200),
+    "soak": Scenario(soak, 60, 1650),
 }
