@@ -3,10 +3,16 @@
 -- its id below zero. That is said of the tree and of what roles may do, where listeners that are there go by the acl_version
 -- of their site: it is for those who come back.
 
+-- The bots of these users are among those concerned: a bot is barred with its owner.
 CREATE FUNCTION rights_changed(users bigint[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO right_changes (user_id)
     SELECT DISTINCT CASE WHEN cardinality(users) > 1000 THEN 0 ELSE u.id END
-      FROM unnest(users) AS u (id)
+      FROM (SELECT unnest(users)
+             UNION ALL
+            SELECT b.user_id
+              FROM profiles o
+              JOIN profiles b ON b.site_id = o.site_id AND b.bot_owner_id = o.profile_id
+             WHERE cardinality(users) <= 1000 AND o.user_id = ANY(users)) AS u (id)
      WHERE u.id IS NOT NULL
         ON CONFLICT DO NOTHING
 $$;

@@ -125,6 +125,26 @@ def test_a_change_of_rights_is_seen_by_the_next_look(make: Factory, change: str)
     assert (0 if is_about_everybody else person.user_id) in found
 
 
+def test_what_changes_for_somebody_is_told_of_their_bots_too(make: Factory) -> None:
+    site = make.site()
+    person, machine, other = (make.person(site) for _ in range(3))
+    make.sql(
+        """UPDATE profiles SET is_bot = true, bot_owner_id = %(owner)s
+            WHERE site_id = %(site)s AND profile_id = %(bot)s RETURNING 1""",
+        site=site.id,
+        owner=person.id,
+        bot=machine.id,
+    )
+    reader = make.database.read()
+    for work in (_join_a_role, CHANGES["a ban"][0]):
+        seen = live_event_queries.changes_since(reader, "", [site.id]).snapshot
+        work(make, site, person)
+        found = live_event_queries.changes_since(reader, seen, [site.id]).user_ids
+        assert {person.user_id, machine.user_id} <= {*found}
+        assert other.user_id not in found
+    reader.end()
+
+
 def test_rights_are_looked_at_every_five_seconds_without_a_notification() -> None:
     assert Live.POLL_S <= 5.0
 

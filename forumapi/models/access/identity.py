@@ -32,10 +32,25 @@ _BAN: Final = f"""coalesce({ban.REASON}, CASE WHEN p.is_bot THEN
         (SELECT coalesce({_OF_OWNER}, CASE WHEN bu.is_banned THEN '' END)
            FROM profiles bo
            JOIN users bu ON bu.user_id = bo.user_id
-          WHERE bo.site_id = s.site_id AND bo.profile_id = p.bot_owner_id) END)"""
+          WHERE bo.site_id = s.site_id AND bo.profile_id = p.bot_owner_id
+            AND bo.profile_id IS DISTINCT FROM s.owned_by) END)"""
+# A bot is in those roles of its owner that bar, and has the pseudo roles (below 0) by which moderators ban and silence
+# the owner. Nobody is barred from a site of their own (P-26).
+_ROLES: Final = """CASE WHEN p.is_bot THEN
+        ARRAY(SELECT r.id FROM unnest(p.role_ids) AS r (id)
+               UNION
+              SELECT r.id
+                FROM profiles bo
+               CROSS JOIN LATERAL unnest(bo.role_ids) AS r (id)
+               WHERE bo.site_id = s.site_id AND bo.profile_id = p.bot_owner_id
+                 AND bo.profile_id IS DISTINCT FROM s.owned_by
+                 AND (r.id < 0 OR EXISTS (SELECT FROM roles br
+                                           WHERE br.site_id = s.site_id AND br.role_id = r.id AND br.is_banned))
+               ORDER BY 1)
+        ELSE p.role_ids END"""
 
 _HEAD: Final = f"""
-    t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), p.role_ids, p.next_change_at <= now(),
+    t.user_id, t.expires > now(), u.is_banned, coalesce(p.profile_id, 0), {_ROLES}, p.next_change_at <= now(),
     s.version, s.acl_version, coalesce(s.owned_by, 0), t.token_id,
     {_BAN},
     ARRAY(SELECT i.item_id * 32 + i.item_type_id FROM ignores i

@@ -219,6 +219,62 @@ def test_a_bot_is_banned_with_its_owner(stage: Stage, site: Site) -> None:
     assert stage.get("/conversations", site=site, token=token).status == 200
 
 
+def test_a_bot_is_barred_from_places_with_its_owner(stage: Stage, site: Site) -> None:
+    make_ = stage.make
+    person, other = make_.person(site), make_.person(site)
+    tokens = {one.id: make(stage, one)["secret"] for one in (person, other, site.owner)}
+    place = make_.microcosm(site)
+    barred = make_.role(site, place.id, "Barred", banned=True)
+    talk = make_.conversation(site, microcosm=make_.microcosm(site, parent=place))
+    elsewhere = make_.conversation(site)
+    sent = {"itemType": "conversation", "itemId": talk.id, "markdown": "Words"}
+
+    def answers(**how: Any) -> list[int]:
+        listed = stage.get("/conversations", **how).data["conversations"]["items"]
+        return [
+            stage.get(f"/conversations/{talk.id}", **how).status,
+            stage.post("/comments", sent, **how).status,
+            stage.get(f"/conversations/{elsewhere.id}", **how).status,
+            talk.id in [one["id"] for one in listed],
+        ]
+
+    def both(who: Person) -> list[list[int]]:
+        """The answers to somebody and to their bot."""
+        return [answers(by=who), answers(site=site, token=tokens[who.id])]
+
+    open_to, shut_to = [200, 302, 200, True], [403, 403, 200, False]
+    assert both(person) == [open_to] * 2
+    for who in (person, site.owner):
+        make_.join(barred, who)
+    make_.settle(site)
+    assert both(person) == [shut_to] * 2
+    assert both(other) == [open_to] * 2
+    # Nobody is barred from a site of their own.
+    assert both(site.owner) == [open_to] * 2
+
+    stage.sql("DELETE FROM role_profiles WHERE role_id = %(role)s RETURNING 1", role=barred[1])
+    make_.settle(site)
+    assert both(person) == [open_to] * 2
+
+    # So it is with what moderators do.
+    for is_ban, wanted in ((False, [200, 403, 200, True]), (True, shut_to)):
+        stage.sql(
+            """INSERT INTO sanctions (site_id, profile_id, microcosm_id, is_ban)
+               VALUES (%(site)s, %(profile)s, %(microcosm)s, %(is_ban)s) RETURNING 1""",
+            site=site.id,
+            profile=person.id,
+            microcosm=place.id,
+            is_ban=is_ban,
+        )
+        make_.settle(site)
+        assert both(person) == [wanted] * 2, is_ban
+
+    # A role that does not bar is the owner's alone.
+    make_.join(make_.role(site, place.id, "Readers", rights=("read",)), other)
+    make_.settle(site)
+    assert both(other) == [[200, 403, 200, True], [403, 403, 200, False]]
+
+
 def test_a_bot_writes_ten_comments_a_minute(stage: Stage, site: Site) -> None:
     person = stage.make.person(site)
     made = make(stage, person)
