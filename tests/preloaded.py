@@ -128,11 +128,14 @@ def _main() -> None:
     monkey.patch_all()
     import gc
 
+    import forumapi.command.cli
     import forumapi.server.master
     import forumapi.server.standalone_website
     import forumapi.webclient.website
-    import forumapi.wsgi  # noqa: F401
+    import forumapi.wsgi
 
+    # What the first application of a process compiles, as the maps of routes, all later ones find.
+    forumapi.wsgi.create_app(forumapi.config.Config(environment="embedded"), "postgresql://")
     # Forks share the pages of what stays.
     gc.collect()
     gc.freeze()
