@@ -70,6 +70,21 @@ BY_ID: Final[dict[int, ItemType]] = {t.id: t for t in TYPES}
 ALL: Final = frozenset(BY_ID)
 BY_NAME: Final[dict[str, ItemType]] = {t.name: t for t in TYPES}
 
+# Records of moderators. Events of the log and webhooks of a site's owner alone name these types: they are no item types
+# of routes, tokens or the database.
+REPORT: Final = 22
+CASE: Final = 23
+APPEAL: Final = 24
+RECORDS: Final[dict[int, ItemType]] = {
+    t.id: t
+    for t in (
+        ItemType(REPORT, "report", "/api/v1/reports"),
+        ItemType(CASE, "case", "/api/v1/cases"),
+        ItemType(APPEAL, "appeal", "/api/v1/appeals"),
+    )
+}
+_NAMED: Final = BY_ID | RECORDS
+
 # Items that stand in a microcosm (reserved types included, as platform 5.4 lists them), and those that do now.
 IN_MICROCOSM: Final = frozenset({CONVERSATION, POLL, EVENT, 8, 10, 11, 12})
 # Item types that a microcosm may list as its itemTypes (content 2.3).
@@ -91,14 +106,14 @@ class ItemRef(NamedTuple):
 
 
 def name_of(item_type_id: int) -> str:
-    """Return the name on the wire of the item type with this number, such as "conversation" for 6. Raises KeyError for
-    an unknown number.
+    """Return the name on the wire of the item type, or type of RECORDS, with this number, such as "conversation" for 6.
+    Raises KeyError for an unknown number.
     """
-    return BY_ID[item_type_id].name
+    return _NAMED[item_type_id].name
 
 
 def href(item_type_id: int, item_id: int) -> str:
-    """Return the address of an item (or other thing with an item type) in the API, without scheme and host, such as
-    "/api/v1/polls/3". Raises KeyError for an unknown number of a type.
+    """Return the address of an item (or other thing with an item type, or record of RECORDS) in the API, without scheme
+    and host, such as "/api/v1/polls/3". Raises KeyError for an unknown number of a type.
     """
-    return f"{BY_ID[item_type_id].path}/{item_id}"
+    return f"{_NAMED[item_type_id].path}/{item_id}"

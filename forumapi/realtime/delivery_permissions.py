@@ -31,8 +31,8 @@ WHOLE: Final = 2
 
 # Kinds after which a thing may be gone for some who have seen it.
 _ENDS: Final = frozenset((journal.DELETED, journal.PATCHED))
-# Types of things that are never delivered, not even to their owners.
-_PRIVATE: Final = frozenset((itemtypes.USER, itemtypes.AUTH))
+# Types of things that are never delivered, not even to their owners; records of moderators go to webhooks alone.
+_PRIVATE: Final = frozenset((itemtypes.USER, itemtypes.AUTH, *itemtypes.RECORDS))
 _PARTS: Final = frozenset((itemtypes.ATTACHMENT, itemtypes.ATTRIBUTE))
 _ITEMS: Final = itemtypes.IN_MICROCOSM | {itemtypes.HUDDLE}
 # Events of these without a version changed nothing that they show: a ban, a sign-in method.

@@ -26,12 +26,14 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.events import event_log, readers
 from forumapi.events.event_log import LoggedEvent
+from forumapi.itemtypes import ItemRef
 from forumapi.mail import outbox
 from forumapi.models.access import identity as identities
 from forumapi.models.access.identity import GUEST, Identity
 from forumapi.models.journal import journal
 from forumapi.models.notifications import live_event_queries, webhook_delivery
 from forumapi.models.notifications.live_event_queries import Fact
+from forumapi.models.notifications.moderation_record import ModerationRecord
 from forumapi.models.notifications.webhook import READER
 from forumapi.models.notifications.webhook_delivery import (
     DeliveryQueue,
@@ -42,6 +44,7 @@ from forumapi.models.people import caller_profile_upkeep
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
+from forumapi.permissions import evaluator
 from forumapi.realtime.delivery_permissions import GONE, NOTHING, WHOLE, DeliveryPolicy
 from forumapi.request.document_for_webhook import render_as
 from forumapi.wire import json_fragments
@@ -372,6 +375,9 @@ class Deliverer(PollingThread):
             return None
         if not who.is_guest:
             site = self._app.sites.confirmed(site, who.site_version, who.acl_version, tx)
+        if delivery.item_type in itemtypes.RECORDS:
+            record = self._record(tx, site, who, delivery)
+            return dumps(record) if record is not None else None
         visibility, fact, kind = self._visibility(tx, site, who, delivery)
         if fact is None or (kind if kind != GONE_KIND else journal.DELETED) not in delivery.kinds:
             return None
@@ -391,16 +397,7 @@ class Deliverer(PollingThread):
         """Return the message about a delivery's event: the members that a live frame has, with site and type. `kind`:
         the event's as the receiver is told; `fact`: present or former state of the thing.
         """
-        name = itemtypes.name_of(delivery.item_type)
-        message: dict[str, Any] = {
-            "type": f"{name}.{kind}",
-            "site": site.origin,
-            "cursor": self._app.live.cursors.make(site.id, delivery.number),
-            "kind": kind,
-            "itemType": name,
-            "itemId": delivery.item_id,
-            "href": itemtypes.href(delivery.item_type, delivery.item_id),
-        }
+        message = self._head(site, delivery, kind)
         parent = delivery.parent_type, delivery.parent_id
         if kind == GONE_KIND:
             parent = fact.parent_type, fact.parent_id
@@ -411,6 +408,53 @@ class Deliverer(PollingThread):
         if delivery.version and kind == delivery.kind:
             message["version"] = delivery.version
         return message | {"at": json_fragments.format_time(delivery.occurred)}
+
+    def _head(self, site: Site, delivery: DueDelivery, kind: str) -> dict[str, Any]:
+        name = itemtypes.name_of(delivery.item_type)
+        return {
+            "type": f"{name}.{kind}",
+            "site": site.origin,
+            "cursor": self._app.live.cursors.make(site.id, delivery.number),
+            "kind": kind,
+            "itemType": name,
+            "itemId": delivery.item_id,
+            "href": itemtypes.href(delivery.item_type, delivery.item_id),
+        }
+
+    def _record(
+        self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
+    ) -> dict[str, Any] | None:
+        """Return the message about a delivery's report, case or appeal; None unless `who` owns the site now and may see
+        the case, and the webhook asks for the event's kind.
+        """
+        principal = who.principal
+        if not principal.is_site_owner or delivery.kind not in delivery.kinds:
+            return None
+        ids, is_outside_too = evaluator.moderated(principal, self._app.sites.tree(site, tx))
+        ref = ItemRef(delivery.item_type, delivery.item_id)
+        is_case = ref.type == itemtypes.CASE
+        case_id = delivery.item_id if is_case else delivery.parent_id
+        found = ModerationRecord.find(
+            tx,
+            site.id,
+            ref,
+            case_id,
+            me=principal.profile_id,
+            moderated=[*([0] if is_outside_too else []), *ids],
+            shown=sorted(who.kinds),
+        )
+        said = found.document(ref.type, delivery.kind) if found is not None else None
+        if found is None or said is None:
+            return None
+        message = self._head(site, delivery, delivery.kind)
+        if ref.type == itemtypes.REPORT:
+            # A report's own address is for the person who sent it.
+            message["href"] = itemtypes.href(itemtypes.CASE, case_id)
+        if not is_case:
+            message |= {"parentType": itemtypes.name_of(itemtypes.CASE), "parentId": case_id}
+        if found.microcosm_id:
+            message["microcosmId"] = found.microcosm_id
+        return message | {"at": json_fragments.format_time(delivery.occurred)} | said
 
     def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
         """Return the present identity of the profile that a webhook acts as, a guest's for 0; None if the profile is

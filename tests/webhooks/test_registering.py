@@ -42,7 +42,7 @@ def test_the_owner_registers_changes_and_deletes_a_webhook(api: Api, site: Site)
     shown = api.get(path, by=site.owner).data
     assert "secret" not in shown
     assert (shown["name"], shown["actsAs"], shown["enabled"]) == ("Mirror", site.owner.id, True)
-    assert shown["kinds"] == ["created", "replaced", "patched", "deleted", "reminded"]
+    assert shown["kinds"] == ["created", "replaced", "patched", "deleted", "reminded", "decided"]
     assert secret.encode() not in api.get(PATH, by=site.owner).body
     changed = api.put(path, {"kinds": ["deleted"], "actAs": "guest"}, by=site.owner)
     after = api.follow(changed, by=site.owner).data

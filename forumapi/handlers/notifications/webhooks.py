@@ -42,8 +42,9 @@ AS_GUEST: Final = "guest"
 class WebhookBody(Struct):
     """Webhook as the site's owner sends it. `actAs`: `me`, the webhook is sent what the caller may read; or `guest`,
     what guests may read; `me` when absent for a new webhook. `documents`: its events come with the things that they are
-    about, false when absent for a new one; `enabled`: true when absent for a new one. `kinds`, `itemTypes`: kinds of
-    events and types of things that it is sent; when absent for a new webhook, all kinds and the contents of microcosms.
+    about, but for reports, cases and appeals, false when absent for a new one; `enabled`: true when absent for a new
+    one. `kinds`, `itemTypes`: kinds of events and types of things that it is sent; when absent for a new webhook, all
+    kinds and the contents of microcosms.
     """
 
     name: str | UnsetType = UNSET
@@ -196,7 +197,8 @@ class WebhookDeliveriesHandler(Handler):
         """The deliveries in the state `state` (dead when left out), lowest cursor first; 400 for a state other than
         dead, queued and sent (tests of the last week).
 
-        A delivery about a huddle is listed only if the caller takes part in the huddle.
+        A delivery about a huddle is listed only if the caller takes part in the huddle, one about a report, case or
+        appeal only if that concerns nothing which the caller wrote.
         """
         webhook = _find(ctx)
         state = ctx.query.get("state", webhook_delivery.DEAD)
@@ -220,8 +222,9 @@ class WebhookReplayHandler(Handler):
 
         With `everything` all events of that range are sent again, as far back as the event log goes.
 
-        Those about huddles in which the caller does not take part are left out. 400 while the webhook is disabled; 404
-        if `id` is no dead letter of it.
+        Those about huddles in which the caller does not take part are left out, and those about reports, cases and
+        appeals that concern what the caller wrote. 400 while the webhook is disabled; 404 if `id` is no dead letter of
+        it.
         """
         webhook = _lock(ctx)
         if not webhook.is_enabled:
@@ -294,6 +297,8 @@ def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> Webhoo
         raise Invalid("actAs", "must be me or guest", code=OUT_OF_RANGE)
     if act_as == AS_GUEST and itemtypes.HUDDLE in types:
         raise Invalid("itemTypes", "a guest takes part in no huddle", code=OUT_OF_RANGE)
+    if act_as == AS_GUEST and not itemtypes.RECORDS.keys().isdisjoint(types):
+        raise Invalid("itemTypes", "a guest sees no reports, cases and appeals", code=OUT_OF_RANGE)
     _check_scopes(ctx, types)
     return WebhookSettings(
         name=name,
@@ -307,7 +312,9 @@ def _settings(ctx: Context, sent: WebhookBody, before: Webhook | None) -> Webhoo
 
 
 def _check_scopes(ctx: Context, types: list[int]) -> None:
-    """Check that the caller's token has the scopes to read objects of these item types. Raises InsufficientScope."""
+    """Check that the caller's token has the scopes to read objects of these item types, and, with reports, cases or
+    appeals among them, whatever these are about. Raises InsufficientScope.
+    """
     granted = ctx.identity.scopes
     if granted is not None:
         for scope in reading_scopes(types):

@@ -18,6 +18,8 @@ PATCHED: Final = "patched"
 DELETED: Final = "deleted"
 # An event begins soon; nobody did it, so it is in the event log alone.
 REMINDED: Final = "reminded"
+# A case or an appeal was decided. The event names nobody, and the audit has an entry of its own for the decision.
+DECIDED: Final = "decided"
 _ACTIONS: Final = {CREATED: "C", REPLACED: "R", PATCHED: "U", DELETED: "D"}
 
 
@@ -131,7 +133,7 @@ def record(
     detail: Mapping[str, Any] | None = None,
 ) -> None:
     """Record in audit and event log that the author did `kind` to a thing: CREATED, REPLACED, PATCHED or DELETED, and
-    REMINDED only with `audit` False. Call it while the thing's row is locked.
+    REMINDED and DECIDED only with `audit` False. Call it while the thing's row is locked.
 
     The lock makes event ids follow the commit order of each thing. `version`: the thing's after the write, None if it
     has none; `parent`: (type, id) of what it is on; `microcosm_id`: microcosm that it is in, None or 0 for none;

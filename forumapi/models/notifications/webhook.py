@@ -23,6 +23,7 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.notifications.webhook_delivery import DeliveryQueue
 from forumapi.models.pages import page_with_total
 from forumapi.models.sites.site import lock_for_update
+from forumapi.models.trust import targets
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -39,6 +40,7 @@ KINDS: Final = (
     journal.PATCHED,
     journal.DELETED,
     journal.REMINDED,
+    journal.DECIDED,
 )
 ITEM_TYPES: Final = (
     itemtypes.MICROCOSM,
@@ -48,11 +50,20 @@ ITEM_TYPES: Final = (
     itemtypes.CONVERSATION,
     itemtypes.POLL,
     itemtypes.EVENT,
+    *itemtypes.RECORDS,
 )
 # Types of a webhook that was registered without a choice: contents of microcosms.
 USUAL_TYPES: Final = tuple(
-    kind for kind in ITEM_TYPES if kind not in (itemtypes.PROFILE, itemtypes.HUDDLE)
+    kind
+    for kind in ITEM_TYPES
+    if kind not in (itemtypes.PROFILE, itemtypes.HUDDLE, *itemtypes.RECORDS)
 )
+# Resources of the API that show what a webhook is sent of moderators' records.
+_RECORD_RESOURCES: Final = {
+    itemtypes.REPORT: "cases",
+    itemtypes.CASE: "cases",
+    itemtypes.APPEAL: "appeals",
+}
 
 _COLUMNS: Final = """
     w.webhook_id, w.name, w.url, w.kinds, w.item_types, coalesce(w.acts_as, 0), w.with_documents, w.is_enabled,
@@ -389,5 +400,13 @@ def checked_types(given: Iterable[str]) -> list[int]:
 
 
 def reading_scopes(item_types: Collection[int]) -> list[str]:
-    """Return the OAuth scopes that a token needs to read things of these types, in the order of the types."""
-    return [f"{itemtypes.BY_ID[kind].path.rpartition('/')[2]}:read" for kind in item_types]
+    """Return the OAuth scopes that a token needs to read things of these types, in the order of the types, and for
+    records of moderators also to read whatever these are about.
+    """
+    things = [kind for kind in item_types if kind not in itemtypes.RECORDS]
+    records = [kind for kind in item_types if kind in itemtypes.RECORDS]
+    if records:
+        things += targets.TYPES
+    resources = [itemtypes.BY_ID[kind].path.rpartition("/")[2] for kind in things]
+    resources += [_RECORD_RESOURCES[kind] for kind in records]
+    return [f"{resource}:read" for resource in dict.fromkeys(resources)]

@@ -15,6 +15,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.events.event_log import LoggedEvent
 from forumapi.models.pages import page_with_total
+from forumapi.models.trust import case
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
@@ -63,18 +64,26 @@ _WANTED: Final = f"""
            AND (e.item_type_id <> {itemtypes.PROFILE} OR e.version > 0)
            AND NOT coalesce(e.detail @> '{{"import": true}}', false)"""
 
+_RECORDS: Final = ", ".join(str(kind) for kind in sorted(itemtypes.RECORDS))
+
 
 def _in_reach(thing: str, profile_id: str) -> str:
     """Return the SQL condition that a delivery or event is about no huddle, or about one in which a profile takes part
-    now. `thing`: SQL alias of the row of webhook_deliveries or event_log; `profile_id`: SQL expression of the profile's
-    id.
+    now, and about no report, case or appeal, or about one that concerns nothing which that profile wrote. `thing`: SQL
+    alias of the row of webhook_deliveries or event_log; `profile_id`: SQL expression of the profile's id.
     """
     return f"""
                ({itemtypes.HUDDLE} NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))
                 OR EXISTS (SELECT FROM huddle_participants h
                             WHERE h.site_id = {thing}.site_id AND h.profile_id = {profile_id}
                               AND h.item_id = CASE {thing}.item_type_id WHEN {itemtypes.HUDDLE}
-                                              THEN {thing}.item_id ELSE {thing}.parent_id END))"""
+                                              THEN {thing}.item_id ELSE {thing}.parent_id END))
+           AND ({thing}.item_type_id NOT IN ({_RECORDS})
+                OR EXISTS (SELECT FROM cases k
+                            WHERE k.site_id = {thing}.site_id
+                              AND k.case_id = CASE {thing}.item_type_id WHEN {itemtypes.CASE}
+                                              THEN {thing}.item_id ELSE {thing}.parent_id END
+                              AND {case.of_others(profile_id)}))"""
 
 
 _TO_VIEWER: Final = _in_reach("d", "%(viewer)s")
@@ -530,7 +539,8 @@ class DeliveryQueue(NamedTuple):
         """Return the page `paging` of the deliveries in `state`, one of STATES, lowest number first, as rows for
         `document`, and the number of all deliveries in that state.
 
-        Deliveries about huddles count only if the profile `viewer` takes part in the huddle.
+        Deliveries about huddles count only if the profile `viewer` takes part in the huddle, those about reports, cases
+        and appeals only if these concern nothing that `viewer` wrote.
         """
         return page_with_total.page(
             tx, PAGE, COUNT, paging, state=state, viewer=viewer, **self._asdict()
@@ -545,8 +555,9 @@ class DeliveryQueue(NamedTuple):
 
         Return how many these are, those that are queued already among them, and the event number up to which all are:
         that of the last of MOST_REPLAYED, else `last`. Events of a huddle are left out unless the profile `viewer`
-        takes part in it. With `everything` the webhook has no longer missed the events up to that number; but what it
-        missed stays stored as a whole if the first event of that is not in the range.
+        takes part in it, and those of a report, case or appeal that concerns what `viewer` wrote. With `everything` the
+        webhook has no longer missed the events up to that number; but what it missed stays stored as a whole if the
+        first event of that is not in the range.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
@@ -560,7 +571,8 @@ class DeliveryQueue(NamedTuple):
 
     def replay_one(self, tx: Transaction, message_id: str, *, viewer: int) -> bool:
         """Queue the dead letter with this message id again; return False if there is none, or it is a test, or about a
-        huddle in which the profile `viewer` does not take part.
+        huddle in which the profile `viewer` does not take part, or a report, case or appeal that concerns what `viewer`
+        wrote.
         """
         return bool(tx.run(REPLAY_ONE, message_id=message_id, viewer=viewer, **self._asdict()))
 

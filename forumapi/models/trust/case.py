@@ -13,6 +13,9 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Conflict
+from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import journal
+from forumapi.models.journal.journal import Author
 
 PATH: Final = "/api/v1/cases"
 # A case that waits is open; the case of an appeal that waits has a state of its own.
@@ -25,16 +28,24 @@ APPEAL_DAYS: Final = 7
 # Minutes for which a moderator has a case to themselves.
 LEASE_MINUTES: Final = 15
 
+
+def of_others(profile_id: str) -> str:
+    """Return the SQL condition that a case `k`, or the action that its appeal is against, concerns nothing that a
+    profile wrote; `profile_id`: SQL expression of the profile's id.
+    """
+    return f"""k.author_id <> {profile_id}
+       AND (k.appeal_id IS NULL
+            OR NOT EXISTS (SELECT FROM action_changes own
+                            WHERE own.site_id = k.site_id AND own.action_id = k.action_id
+                              AND own.author_id = {profile_id}))"""
+
+
 # SQL: a case `k` that `me` may see. Nobody sees a case about what they wrote themselves, so that no author learns from
 # it who reported them.
-SEEN: Final = """
+SEEN: Final = f"""
     k.microcosm_id = ANY(%(moderated)s::bigint[]) AND k.item_type_id = ANY(%(shown)s::smallint[])
-       AND k.author_id <> %(me)s
-       AND (k.appeal_id IS NULL
-            OR k.places <@ %(moderated)s::bigint[]
-               AND NOT EXISTS (SELECT FROM action_changes own
-                                WHERE own.site_id = k.site_id AND own.action_id = k.action_id
-                                  AND own.author_id = %(me)s))"""
+       AND (k.appeal_id IS NULL OR k.places <@ %(moderated)s::bigint[])
+       AND {of_others("%(me)s")}"""
 
 # SQL: columns of a locked case `k`.
 _LOCKED: Final = """
@@ -65,7 +76,8 @@ OPEN_APPEAL = Query(
     SELECT a.site_id, {itemtypes.PROFILE}, %(author_id)s, coalesce(a.microcosm_ids[1], 0), %(author_id)s,
            '{APPEAL}', 1, now() + make_interval(days => %(days)s::int), %(appeal_id)s, a.action_id, a.microcosm_ids
       FROM actions a
-     WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s""",
+     WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s
+ RETURNING case_id""",
 )
 ASSIGN = Query(
     "case.assign",
@@ -197,6 +209,8 @@ class Case:
         if self.appeal_id and not by_appeal:
             raise Conflict("This case is an appeal: decide the appeal")
         tx.run(DECIDE, site_id=site_id, id=self.id, me=me, outcome=outcome)
+        ref = ItemRef(itemtypes.APPEAL, self.appeal_id) if by_appeal else None
+        log_event(tx, site_id, journal.DECIDED, self.id, ref)
 
     def add_note(self, tx: Transaction, site_id: int, me: int, text: str) -> None:
         """Store `text`, HTML-escaped, as a note of the profile `me` on the case, which may be decided; moderators alone
@@ -209,7 +223,7 @@ def open_appeal(
     tx: Transaction, site_id: int, appeal_id: int, action_id: int, author_id: int
 ) -> None:
     """Open the case of a new appeal against an action, due in APPEAL_DAYS days. `author_id`: profile that appeals."""
-    tx.run(
+    case_id = tx.value(
         OPEN_APPEAL,
         site_id=site_id,
         appeal_id=appeal_id,
@@ -217,3 +231,15 @@ def open_appeal(
         author_id=author_id,
         days=APPEAL_DAYS,
     )
+    log_event(tx, site_id, journal.CREATED, case_id, ItemRef(itemtypes.APPEAL, appeal_id))
+
+
+def log_event(
+    tx: Transaction, site_id: int, kind: str, case_id: int, record: ItemRef | None = None
+) -> None:
+    """Record in the event log, for webhooks of the site's owner, that a case was decided or, as `kind` says, that its
+    report or appeal `record` was received or decided. The event has no actor, so that it names nobody.
+    """
+    ref = record or ItemRef(itemtypes.CASE, case_id)
+    parent = (itemtypes.CASE, case_id) if record else None
+    journal.record(tx, Author(site_id, 0, ""), kind, *ref, parent=parent, audit=False)

@@ -12,8 +12,9 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.itemtypes import ItemRef
+from forumapi.models.journal import journal
 from forumapi.models.notifications import mail_suppression
-from forumapi.models.trust import dsa_terms
+from forumapi.models.trust import case, dsa_terms
 from forumapi.wire.json_fragments import format_time
 
 PATH: Final = "/api/v1/reports"
@@ -110,7 +111,7 @@ INSERT = Query(
                     WHERE q.site_id = %(site_id)s AND q.mode <> 'off'
                       AND q.event IN ('comment.reported', 'item.reported'))
       FROM opened o
- RETURNING report_id""",
+ RETURNING report_id, case_id""",
 )
 
 _REPORTS: Final = """
@@ -214,7 +215,7 @@ class Report:
             return False
         _check_limits(row[2:])
         priority = dsa_terms.priority(self.kind, self.category)
-        self.id = tx.value(
+        row = tx.row(
             INSERT,
             **named,
             is_comment=self.thing.ref.type == itemtypes.COMMENT,
@@ -231,6 +232,9 @@ class Report:
             guest_name=guest.name,
             guest_key=guest.key or None,
         )
+        assert row is not None  # the statement returns one row
+        self.id, case_id = row
+        case.log_event(tx, site_id, journal.CREATED, case_id, ItemRef(itemtypes.REPORT, self.id))
         return True
 
     def check_shown(self, tx: Reader, site_id: int, me: int) -> None:

@@ -9,8 +9,11 @@ from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
-KINDS: Final = ("created", "replaced", "patched", "deleted", "reminded")
-TYPES: Final = ("microcosm", "conversation", "event", "poll", "comment", "profile", "huddle")
+KINDS: Final = ("created", "replaced", "patched", "deleted", "reminded", "decided")
+TYPES: Final = (
+    *("microcosm", "conversation", "event", "poll", "comment"),
+    *("profile", "huddle", "report", "case", "appeal"),
+)
 
 
 def _secret(visit: Visit, made: dict[str, Any], back: str) -> Answer:
