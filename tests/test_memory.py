@@ -21,7 +21,7 @@ import pytest
 import forumapi
 from forumapi import routes
 from forumapi.app import SMALL_FILES_BYTES, App
-from forumapi.auth import identity_provider_client, spam_check
+from forumapi.auth import client_metadata, identity_provider_client, spam_check
 from forumapi.cache.document_cache import Memory
 from forumapi.config import Config
 from forumapi.database.connections import Database
@@ -295,6 +295,15 @@ def providers() -> object:
     return made
 
 
+def client_documents() -> object:
+    made = client_metadata.DocumentCache()
+    for number in range(2_000):
+        uris = tuple(f"https://{number}.example/{n}" + "x" * 300 for n in range(10))
+        document = client_metadata.ClientDocument(f"{number:050}", uris, (f"{number}:read",))
+        made.add(f"https://{number}.example/client.json", document)
+    return made
+
+
 def verdicts() -> object:
     spam_check._seen.clear()
     for number in range(MANY):
@@ -491,6 +500,7 @@ FILLED: dict[str, tuple[Callable[[], object], int]] = {
     " wire.json_fragments.format_time": (lines_of_the_log, 6 * MIB),
     "observability.log.Output._lines": (waiting_lines, 24 * MIB),
     "auth.identity_provider_client._Cache._kept auth.identity_provider_client._Cache._refetched": (providers, 9 * MIB),
+    "auth.client_metadata.DocumentCache._kept": (client_documents, MIB),
     "auth.spam_check._seen": (verdicts, MIB),
     "handlers.sites.configuration_checks.Examiner._found": (examined, 2 * MIB),
     "models.people.profile_list.KeysetMarks._of": (marks, 4 * MIB),

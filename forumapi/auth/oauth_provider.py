@@ -127,17 +127,26 @@ class OAuthProvider:
     """OAuth provider of one site, made for one request. `tx`: a Reader for `validate`, a Transaction for all other
     methods.
 
-    `known`: all scopes that there are; `ip`: client address, stored with new tokens.
+    `known`: all scopes that there are; `ip`: client address, stored with new tokens; `described`: the client of an
+    authorization request, if its id is the URL of a document (client_metadata.py).
     """
 
     def __init__(
-        self, tx: Any, site: Site, config: Config, known: Iterable[str], ip: str = ""
+        self,
+        tx: Any,
+        site: Site,
+        config: Config,
+        known: Iterable[str],
+        ip: str = "",
+        described: OAuthClient | None = None,
     ) -> None:
         self._tx = tx
         self._site = site
         resources = (f"{site.origin}{RESOURCE_PATH}", f"{site.url}{RESOURCE_PATH}")
         self._rules = Rules(
-            *(tx, site.id, config, known, ip), () if site.agents == "off" else resources
+            *(tx, site.id, config, known, ip),
+            () if site.agents == "off" else resources,
+            described,
         )
         rules: Any = self._rules
         codes = _Codes(rules, pre_auth=[self._check_audience, _check_request])
@@ -208,12 +217,12 @@ class OAuthProvider:
         )
         return self._told(headers["Location"])
 
-    def deny(self, query: Pairs, asked: AuthorizationRequest) -> str:
-        """Return the redirect URI with the error `access_denied`, for a person who has refused the request; nothing is
-        written. `query`, `asked`: as in `grant`.
+    def deny(self, query: Pairs, asked: AuthorizationRequest, error: str = "access_denied") -> str:
+        """Return the redirect URI with an error of RFC 6749, 4.1.2.1, by default that of a person who has refused the
+        request; nothing is written. `query`, `asked`: as in `grant`.
         """
         state = dict(query).get("state")
-        told = [("error", "access_denied"), *([("state", state)] if state else [])]
+        told = [("error", error), *([("state", state)] if state else [])]
         mark = "&" if "?" in asked.redirect_uri else "?"
         return self._told(f"{asked.redirect_uri}{mark}{urlencode(told)}")
 

@@ -16,7 +16,7 @@ from oauthlib.oauth2.rfc6749.errors import InvalidGrantError, OAuth2Error
 from forumapi.models.access.access_token import AGENTS
 from forumapi.models.access.authorization_code import AuthorizationCode
 from forumapi.models.access.device_code import DENIED, PENDING, DevicePoll
-from forumapi.models.access.oauth_client import OAuthClient, hash_secret
+from forumapi.models.access.oauth_client import MOST_URI, OAuthClient, hash_secret
 from forumapi.models.access.oauth_grant import ClientToken, OAuthGrant, active_profile
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ class InvalidTargetError(OAuth2Error):
 
 class Rules(RequestValidator):
     """Validator that oauthlib calls about one request of a client of one site. `tx`, `known`, `ip`: as in
-    OAuthProvider. `resources`: addresses of the site's MCP endpoint; empty while agents are off there.
+    OAuthProvider. `resources`: addresses of the site's MCP endpoint; empty while agents are off there. `described`: the
+    client of an authorization request as its document describes it; None for a registered client, and for requests of
+    clients, which find a described one as it was when somebody allowed it.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Rules(RequestValidator):
         known: Iterable[str],
         ip: str,
         resources: Iterable[str],
+        described: OAuthClient | None = None,
     ) -> None:
         self._tx = tx
         self._site_id = site_id
@@ -74,6 +77,7 @@ class Rules(RequestValidator):
         self._known = frozenset(known)
         self._ip = ip
         self._resources = frozenset(resources)
+        self._described = described
         self.client: OAuthClient | None = None
         self._code: AuthorizationCode | None = None
         self._grant: OAuthGrant | None = None
@@ -81,8 +85,12 @@ class Rules(RequestValidator):
     # ---------------------------------------------------------------- clients
 
     def _find(self, client_id: str | None) -> OAuthClient | None:
-        if not client_id or not client_id.isascii() or not client_id.isdigit():
+        if not client_id or not client_id.isascii() or len(client_id) > MOST_URI:
             return None
+        if self._described is not None and client_id == self._described.client_id:
+            return self._described
+        if not client_id.isdigit():
+            return OAuthClient.find_described(self._tx, self._site_id, client_id)
         if len(client_id) > 18 or client_id != str(int(client_id)):
             return None
         return OAuthClient.find(self._tx, self._site_id, int(client_id))

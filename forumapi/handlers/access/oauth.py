@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 
 from forumapi.auth.oauth_provider import OAuthAnswer, OAuthProvider, Pairs
 from forumapi.auth.oauth_request_validator import GRANT_TYPES
+from forumapi.models.access.oauth_client import OAuthClient
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.handler_results import RawResponse, Result
@@ -58,10 +59,12 @@ class DeviceBody(Struct):
     scope: str | UnsetType = UNSET
 
 
-def provider(ctx: Context) -> OAuthProvider:
-    """Make the OAuth provider of the request's site, which reads and writes in the request's transaction."""
+def provider(ctx: Context, described: OAuthClient | None = None) -> OAuthProvider:
+    """Make the OAuth provider of the request's site, which reads and writes in the request's transaction. `described`:
+    as in OAuthProvider.
+    """
     app = ctx.app
-    return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip)
+    return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip, described)
 
 
 class OAuthEndpointHandler(Handler):
@@ -171,6 +174,7 @@ class OAuthMetadataHandler(Handler):
             "introspection_endpoint_auth_methods_supported": ways,
             "code_challenge_methods_supported": ["S256"],
             "authorization_response_iss_parameter_supported": True,
+            "client_id_metadata_document_supported": True,
             "service_documentation": f"{origin}/api/v1/docs",
         }
         return RawResponse(dumps(document), _JSON)

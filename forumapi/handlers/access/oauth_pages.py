@@ -16,9 +16,10 @@ from msgspec import UNSET, Struct, UnsetType
 from werkzeug.http import dump_cookie, parse_cookie
 
 from forumapi.agents import tools
-from forumapi.auth import backends, consent_page_session, email_code, sign_in
+from forumapi.auth import backends, client_metadata, consent_page_session, email_code, sign_in
 from forumapi.auth.backends import Browser, SignIn, Verified
-from forumapi.auth.oauth_provider import AuthorizationRequest, RefusedRequest
+from forumapi.auth.client_metadata import ClientDocument, RefusedClientError
+from forumapi.auth.oauth_provider import AuthorizationRequest
 from forumapi.auth.sign_in import SecondFactorNeeded
 from forumapi.errors import ApiError, TooMany
 from forumapi.handlers.access.oauth import provider
@@ -335,6 +336,7 @@ def _consent(
         cookie,
         targets=targets,
         client_name=Markup(client.name),
+        client_host=client.host,
         profile_name=Markup(profile[1] if profile else ""),
         scopes=[scopes.words(scope) for scope in listed],
         for_agents=for_agents,
@@ -353,7 +355,7 @@ _QUERY: Final = tuple(
     Param(name, str, text, tuple(values))
     for name, text, *values in (
         ("response_type", "Always `code`.", "code"),
-        ("client_id", "The client's id."),
+        ("client_id", "The client's id: a number, or the URL of a document about the client."),
         ("redirect_uri", "Where the answer goes: one that is registered, to the letter."),
         ("scope", "Scopes with spaces between; all that the client may ask for when left out."),
         ("state", "Comes back with the answer."),
@@ -378,7 +380,8 @@ class AuthorizeHandler(PageHandler):
         with status 403.
 
         A faulty request redirects to the client with an error; if its client or redirect URI is wrong, a page with
-        status 400 says so.
+        status 400 says so. A client whose id is a URL is described by the document there, which is fetched once the
+        person has signed in; a page with status 429 says so if too many are fetched.
         """
         return self._refusal(ctx) or self.look(ctx)
 
@@ -392,23 +395,67 @@ class AuthorizeHandler(PageHandler):
         return self._refusal(ctx) or self.act(ctx, sent)
 
     def _refusal(self, ctx: Context) -> Result | None:
-        asked = provider(ctx).validate(ctx.pairs)
-        if isinstance(asked, AuthorizationRequest):
-            return None
-        if asked.location:
-            return _go(asked.location)
-        text = f"The program that sent you here made a mistake: {asked.text}."
-        return html_answers.message(ctx, "This can't be answered", text, status=400)
+        """Return the answer that refuses the client's request, None if it is in order. A client's document is not
+        fetched before somebody has signed in: until then only the form of its URL is checked.
+        """
+        client_id = ctx.query.get("client_id", "")
+        if not client_metadata.is_url(client_id):
+            asked = self._asked(ctx)
+            return None if isinstance(asked, AuthorizationRequest) else asked
+        try:
+            client_metadata.check_url(ctx.app.config, client_id)
+        except RefusedClientError as error:
+            return _mistake(ctx, str(error))
+        return None
 
-    def _asked(self, ctx: Context) -> AuthorizationRequest:
-        asked = provider(ctx).validate(ctx.pairs)
-        assert not isinstance(
-            asked, RefusedRequest
-        )  # `_refusal` comes first, in the same transaction
-        return asked
+    def _asked(self, ctx: Context) -> AuthorizationRequest | RawResponse:
+        """Return the client's request, or the answer that refuses it. Fetches the client's document if its id is a URL,
+        unless the document is cached; the request's connection is given back before.
+        """
+        client_id = ctx.query.get("client_id", "")
+        described = None
+        if client_metadata.is_url(client_id):
+            try:
+                found = self._document(ctx, client_id)
+                described = found.client(ctx.site.id, client_id, ctx.app.scopes)
+            except RefusedClientError as error:
+                return _mistake(ctx, str(error))
+            except TooMany as error:
+                return html_answers.page(
+                    ctx,
+                    "message",
+                    status=error.status,
+                    headers=error.headers,
+                    heading="This can't be answered now",
+                    text=f"{error.message}.",
+                )
+        asked = provider(ctx, described).validate(ctx.pairs)
+        if isinstance(asked, AuthorizationRequest):
+            return asked
+        return _go(asked.location) if asked.location else _mistake(ctx, asked.text)
+
+    @staticmethod
+    def _document(ctx: Context, url: str) -> ClientDocument:
+        """Return the document at `url`, from the cache or else fetched. Raises RefusedClientError; TooMany beyond the
+        number of documents that are fetched for one address or one site.
+        """
+        client_metadata.check_url(ctx.app.config, url)
+        if found := client_metadata.cached.get(url):
+            return found
+        if ctx.is_write:
+            ctx.end_writer()
+        else:
+            ctx.reader.end()
+        # Counted in a transaction of its own; nothing is held meanwhile.
+        with ctx.app.database.write() as tx:
+            rate_counters.take_client_address(tx, client_metadata.PER_ADDRESS, ctx.ip)
+            rate_counters.take(tx, client_metadata.PER_SITE, str(ctx.site.id))
+        return client_metadata.fetch(ctx.app.config, url)
 
     def shown(self, ctx: Context, me: Identity, cookie: str) -> Result:
         asked = self._asked(ctx)
+        if not isinstance(asked, AuthorizationRequest):
+            return asked
         parts = urlsplit(asked.redirect_uri)
         origin = f"{parts.scheme}://{parts.netloc}"
         return _consent(
@@ -424,6 +471,8 @@ class AuthorizeHandler(PageHandler):
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
         asked = self._asked(ctx)
+        if not isinstance(asked, AuthorizationRequest):
+            return asked
         if form.step == "allow":
             if not set(asked.scopes) <= set(given(form.scopes, "").split()):
                 # Without a scope in the URL it is all that the client may ask for, more by now than was shown.
@@ -431,13 +480,31 @@ class AuthorizeHandler(PageHandler):
             if asked.audience == AGENTS:
                 reads = form.huddles == "yes" and tools.HUDDLES in asked.scopes
                 asked = asked._replace(scopes=tools.consented(asked.scopes, reads_huddles=reads))
-            location = provider(ctx).grant(ctx.pairs, asked, me.user_id)
+            location = self._granted(ctx, asked, me.user_id)
         elif form.step == "deny":
             location = provider(ctx).deny(ctx.pairs, asked)
         else:
             return self.shown(ctx, me, cookie)
         consent_page_session.end(ctx.writer, ctx.site.id, cookie)
         return _go(location, _set_cookie(ctx, ""))
+
+    @staticmethod
+    def _granted(ctx: Context, asked: AuthorizationRequest, user_id: int) -> str:
+        """Return the redirect URI with a code for the client of `asked`; a described client is stored before, and told
+        `temporarily_unavailable` if the site has too many of them.
+        """
+        if not asked.client.metadata_url:
+            return provider(ctx).grant(ctx.pairs, asked, user_id)
+        stored = asked.client.stored(ctx.writer)
+        if stored is None:
+            return provider(ctx).deny(ctx.pairs, asked, "temporarily_unavailable")
+        return provider(ctx, stored).grant(ctx.pairs, asked, user_id)
+
+
+def _mistake(ctx: Context, text: str) -> RawResponse:
+    """Answer with a page that says what is wrong with the request of a client to which nobody can be sent back."""
+    said = f"The program that sent you here made a mistake: {text}."
+    return html_answers.message(ctx, "This can't be answered", said, status=400)
 
 
 class EmailLinkHandler(PageHandler):

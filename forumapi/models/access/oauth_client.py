@@ -1,6 +1,8 @@
 """OAuth clients of a site: third-party programs that act for its people with their consent. Docs: docs/api/oauth.md.
 
 A confidential client has a secret, of which only a hash is stored; a public one (an app, a page) can keep no secret.
+A described client is a public one that nobody has registered: its id is the URL of a document about it
+(auth/client_metadata.py), and its row stands for those that people have allowed, so that grants can refer to it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
@@ -24,31 +26,36 @@ from forumapi.models.sites.site import lock_for_update
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 
-MOST_CLIENTS: Final = 50  # of one site
+MOST_CLIENTS: Final = 50  # registered ones of one site
+MOST_DESCRIBED: Final = 200  # of one site
 MOST_NAME: Final = 50
 MOST_URIS: Final = 10
 MOST_URI: Final = 1000
 
 _COLUMNS: Final = """
-    c.client_id, c.name, c.is_confidential, c.redirect_uris, c.scopes, c.device_flow, c.created, c.secret_hash"""
+    c.client_id, c.name, c.is_confidential, c.redirect_uris, c.scopes, c.device_flow, c.created, c.secret_hash,
+    coalesce(c.metadata_url, '')"""
 
 PAGE = Query(
     "oauth_client.page",
     f"""
     SELECT {_COLUMNS}, count(*) OVER ()
       FROM oauth_clients c
-     WHERE c.site_id = %(site_id)s
+     WHERE c.site_id = %(site_id)s AND c.metadata_url IS NULL
      ORDER BY c.client_id LIMIT %(limit)s::int OFFSET %(offset)s::int""",
 )
 
 COUNT = Query(
     "oauth_client.count",
-    "SELECT count(*) FROM oauth_clients c WHERE c.site_id = %(site_id)s",
+    "SELECT count(*) FROM oauth_clients c WHERE c.site_id = %(site_id)s AND c.metadata_url IS NULL",
 )
 
 FIND = Query(
     "oauth_client.find",
-    f"SELECT {_COLUMNS} FROM oauth_clients c WHERE c.site_id = %(site_id)s AND c.client_id = %(client_id)s",
+    f"""
+    SELECT {_COLUMNS}
+      FROM oauth_clients c
+     WHERE c.site_id = %(site_id)s AND c.client_id = %(client_id)s AND c.metadata_url IS NULL""",
 )
 
 LOCK = Query(
@@ -56,7 +63,7 @@ LOCK = Query(
     f"""
     SELECT {_COLUMNS}
       FROM oauth_clients c
-     WHERE c.site_id = %(site_id)s AND c.client_id = %(client_id)s
+     WHERE c.site_id = %(site_id)s AND c.client_id = %(client_id)s AND c.metadata_url IS NULL
        FOR UPDATE""",
 )
 
@@ -106,6 +113,47 @@ DELETE = Query(
 )
 
 
+FIND_DESCRIBED = Query(
+    "oauth_client.find_described",
+    f"""
+    SELECT {_COLUMNS}
+      FROM oauth_clients c
+     WHERE c.site_id = %(site_id)s AND c.metadata_url = %(metadata_url)s""",
+)
+
+UPDATE_DESCRIBED = Query(
+    "oauth_client.update_described",
+    """
+    UPDATE oauth_clients c
+       SET name = %(name)s, redirect_uris = %(redirect_uris)s, scopes = %(scopes)s, edited = now()
+     WHERE c.site_id = %(site_id)s AND c.metadata_url = %(metadata_url)s
+ RETURNING c.client_id""",
+)
+
+# A code leads to a grant within a minute.
+PRUNE_DESCRIBED = Query(
+    "oauth_client.prune_described",
+    """
+    DELETE FROM oauth_clients c
+     WHERE c.site_id = %(site_id)s AND c.metadata_url IS NOT NULL
+       AND coalesce(c.edited, c.created) < now() - interval '1 hour'
+       AND NOT EXISTS (SELECT FROM oauth_grants g WHERE g.site_id = c.site_id AND g.client_id = c.client_id)""",
+)
+
+COUNT_DESCRIBED = Query(
+    "oauth_client.count_described",
+    "SELECT count(*) FROM oauth_clients c WHERE c.site_id = %(site_id)s AND c.metadata_url IS NOT NULL",
+)
+
+INSERT_DESCRIBED = Query(
+    "oauth_client.insert_described",
+    """
+    INSERT INTO oauth_clients (site_id, name, is_confidential, redirect_uris, scopes, secret_hash, metadata_url)
+    VALUES (%(site_id)s, %(name)s, false, %(redirect_uris)s, %(scopes)s, '', %(metadata_url)s)
+ RETURNING client_id""",
+)
+
+
 class OAuthClientSettings(NamedTuple):
     """Settings of a client that the site's owner chooses. `name`: HTML-escaped; `scopes`: those that it may ask for;
     `device_flow`: it may use codes for devices (RFC 8628).
@@ -118,9 +166,10 @@ class OAuthClientSettings(NamedTuple):
 
 
 class OAuthClient(Struct, frozen=True):
-    """OAuth client of a site. `id`: its number, and `client_id` the same as a string, as the protocol has it;
-    `is_confidential`: it has a secret, else it is a public client; `secret_hash`: hash of that secret, a result of the
-    function `hash_secret`, b"" for a public client; the other fields as in OAuthClientSettings.
+    """OAuth client of a site. `id`: its number, 0 for a described client without a row; `metadata_url`: URL of the
+    document of a described client, "" for a registered one; `is_confidential`: it has a secret, else it is a public
+    client; `secret_hash`: hash of that secret, a result of the function `hash_secret`, b"" for a public client; the
+    other fields as in OAuthClientSettings.
     """
 
     site_id: int
@@ -132,27 +181,69 @@ class OAuthClient(Struct, frozen=True):
     device_flow: bool
     created: datetime.datetime
     secret_hash: bytes
+    metadata_url: str = ""
 
     @property
     def client_id(self) -> str:
-        """Return `id` as a string, the protocol's client_id."""
-        return str(self.id)
+        """Return the protocol's client_id: the `metadata_url` of a described client, else `id` as a string."""
+        return self.metadata_url or str(self.id)
+
+    @property
+    def host(self) -> str:
+        """Return the host, with its port if it names one, of a described client's document; "" for a registered
+        client.
+        """
+        return host_of(self.metadata_url)
 
     @classmethod
     def page(cls, tx: Reader, site_id: int, paging: Paging) -> tuple[list[OAuthClient], int]:
-        """Return the page `paging` of the site's clients, oldest first, and the number of all its clients."""
+        """Return the page `paging` of the site's registered clients, oldest first, and the number of all of them."""
         rows, total = page_with_total.page(tx, PAGE, COUNT, paging, site_id=site_id)
         return [cls(site_id, *row) for row in rows], total
 
     @classmethod
     def find(cls, tx: Reader, site_id: int, client_id: int) -> OAuthClient | None:
-        """Return the client with this id on this site; None if there is none."""
+        """Return the registered client with this id on this site; None if there is none."""
         row = tx.row(FIND, site_id=site_id, client_id=client_id)
         return cls(site_id, *row) if row else None
 
     @classmethod
+    def find_described(cls, tx: Reader, site_id: int, url: str) -> OAuthClient | None:
+        """Return the described client whose document is at `url`, as it was when somebody last allowed it on this site;
+        None if nobody has, or nobody's grant to it is left.
+        """
+        row = tx.row(FIND_DESCRIBED, site_id=site_id, metadata_url=url)
+        return cls(site_id, *row) if row else None
+
+    def stored(self, tx: Transaction) -> OAuthClient | None:
+        """Store a described client, in place of what an earlier document said, and return it with its `id`; None if the
+        site has MOST_DESCRIBED already to which somebody's grant is left. Locks the site's row for one that is new
+        there.
+        """
+        described = {
+            "site_id": self.site_id,
+            "metadata_url": self.metadata_url,
+            "name": self.name,
+            "redirect_uris": self.redirect_uris,
+            "scopes": self.scopes,
+        }
+        id = tx.value(UPDATE_DESCRIBED, **described)
+        if id is None:
+            # The site's lock makes them take turns, so that the limit holds.
+            lock_for_update(tx, self.site_id)
+            id = tx.value(UPDATE_DESCRIBED, **described)
+        if id is None:
+            tx.run(PRUNE_DESCRIBED, site_id=self.site_id)
+            if tx.value(COUNT_DESCRIBED, site_id=self.site_id) >= MOST_DESCRIBED:
+                return None
+            id = tx.value(INSERT_DESCRIBED, **described)
+        return structs.replace(self, id=id)
+
+    @classmethod
     def lock(cls, tx: Transaction, site_id: int, client_id: int) -> OAuthClient | None:
-        """Lock the row of the client with this id on this site and return the client; None if there is none."""
+        """Lock the row of the registered client with this id on this site and return the client; None if there is
+        none.
+        """
         row = tx.row(LOCK, site_id=site_id, client_id=client_id)
         return cls(site_id, *row) if row else None
 
@@ -247,12 +338,17 @@ def hash_secret(secret: str) -> bytes:
     return hashlib.sha256(b"client of a site\0" + secret.encode()).digest()
 
 
+def host_of(metadata_url: str) -> str:
+    """Return the host, with its port if it names one, in the URL of a described client; "" for ""."""
+    return urlsplit(metadata_url).netloc
+
+
 # ---------------------------------------------------------------- redirect URIs
 
 # Characters that no header, page or policy has to escape.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&()*+=%]+")
 _HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
-_LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
+LOOPBACK: Final = frozenset(("127.0.0.1", "::1", "localhost"))
 
 
 def checked_redirect_uris(given: Iterable[str]) -> list[str]:
@@ -266,12 +362,15 @@ def checked_redirect_uris(given: Iterable[str]) -> list[str]:
     if len(found) > MOST_URIS:
         raise Invalid("redirectUris", f"may have at most {MOST_URIS} entries", code=OUT_OF_RANGE)
     for index, uri in enumerate(found):
-        if wrong := _fault(uri):
+        if wrong := address_fault(uri):
             raise Invalid(f"redirectUris[{index}]", wrong)
     return found
 
 
-def _fault(uri: str) -> str | None:
+def address_fault(uri: str) -> str | None:
+    """Return what is wrong with a redirect URI or a described client's URL, a clause that begins with a verb; None if
+    it is allowed, as `checked_redirect_uris` says.
+    """
     if len(uri) > MOST_URI:
         return f"may have at most {MOST_URI} characters"
     if not _PLAIN.fullmatch(uri):
@@ -283,7 +382,7 @@ def _fault(uri: str) -> str | None:
         return "must be an address"
     if "@" in parts.netloc:
         return "may not name a user"
-    is_loopback = host in _LOOPBACK
+    is_loopback = host in LOOPBACK
     if not (_HOST.fullmatch(host) or is_loopback):
         return "must name a host"
     if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback):

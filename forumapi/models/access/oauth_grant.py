@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access.access_token import AGENTS, GRANT, AccessToken
+from forumapi.models.access.oauth_client import host_of
 from forumapi.models.pages import page_with_total
 from forumapi.models.people import ban
 from forumapi.wire import json_fragments, scopes
@@ -122,7 +123,8 @@ ACTIVE_PROFILE = Query(
 PAGE = Query(
     "oauth_grant.page",
     """
-    SELECT g.grant_id, g.client_id, c.name, g.scopes, g.created, g.refreshed, g.audience, count(*) OVER ()
+    SELECT g.grant_id, g.client_id, c.name, g.scopes, g.created, g.refreshed, g.audience,
+           coalesce(c.metadata_url, ''), count(*) OVER ()
       FROM oauth_grants g
       JOIN oauth_clients c ON c.client_id = g.client_id
      WHERE g.site_id = %(site_id)s AND g.user_id = %(user_id)s
@@ -285,7 +287,7 @@ class ClientToken(NamedTuple):
 class GrantedClient(NamedTuple):
     """Grant as the person sees it who gave it. `id`: the grant's; `client_id`, `client_name`: those of the client that
     got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued or asked for under it;
-    `audience`: that of its tokens.
+    `audience`: that of its tokens; `metadata_url`: URL of the document of a client that nobody has registered, else "".
     """
 
     id: int
@@ -295,6 +297,7 @@ class GrantedClient(NamedTuple):
     created: datetime.datetime
     refreshed: datetime.datetime
     audience: str
+    metadata_url: str
 
     @classmethod
     def page(
@@ -312,6 +315,7 @@ class GrantedClient(NamedTuple):
             "id": self.id,
             "clientId": self.client_id,
             "clientName": self.client_name,
+            **({"clientHost": host_of(self.metadata_url)} if self.metadata_url else {}),
             "forAgents": self.audience == AGENTS,
             "scopes": [
                 {"scope": scope, "description": scopes.words(scope)} for scope in self.scopes

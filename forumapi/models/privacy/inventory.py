@@ -688,7 +688,10 @@ PERSON_TABLES: Final = (
     ),
     PersonTable(
         "oauth_clients",
-        (Line("created_by", NOBODYS), Line("name secret_hash redirect_uris", KEPT, _SITES)),
+        (
+            Line("created_by", NOBODYS),
+            Line("name secret_hash redirect_uris metadata_url", KEPT, _SITES),
+        ),
         plain="scopes",
         not_exported=_SITES,
     ),

@@ -263,6 +263,10 @@ class OAuthGrant(Struct, kw_only=True):
     id: Id
     clientId: Id
     clientName: Text
+    clientHost: Annotated[
+        str | UnsetType,
+        Meta(description="Host of the document of a client that nobody has registered."),
+    ] = UNSET
     forAgents: Annotated[bool, Meta(description="Its tokens are good at the MCP endpoint alone.")]
     scopes: list[Scope]
     created: Time
