@@ -46,6 +46,12 @@ def _key(ctx: Context, sent: BotKeyBody) -> tuple[list[str], int]:
     return checked_scopes(given(sent.scopes, []), bot.SCOPES), days
 
 
+def _may_make(ctx: Context) -> bool:
+    """Return True if the caller may make bots on the site: its owner, and members where the owner lets them."""
+    is_site_owner = ctx.identity.principal.is_site_owner
+    return is_site_owner or SiteOptions.find(ctx.reader, ctx.site.id).members_make_bots
+
+
 class BotsHandler(Handler):
     """The caller's bots."""
 
@@ -54,10 +60,13 @@ class BotsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Bots)
     def get(self, ctx: Context) -> Result:
-        """The caller's bots, oldest first, without the secrets of their keys."""
+        """The caller's bots, oldest first, without the secrets of their keys, and `mayMake`: the caller may make bots
+        here.
+        """
         found = Bot.find_own(ctx.reader, ctx.site.id, ctx.identity.profile_id)
+        bots = [one.document() for one in found]
         meta = {"links": [{"rel": "self", "href": _PATH}]}
-        return Data(dumps({"bots": [one.document() for one in found], "meta": meta}))
+        return Data(dumps({"bots": bots, "mayMake": _may_make(ctx), "meta": meta}))
 
     @needs(LOGIN, body=BotBody, answer=schemas.Bot)
     def post(self, ctx: Context, sent: BotBody) -> Result:
@@ -68,8 +77,7 @@ class BotsHandler(Handler):
         owns the site; 400 for a bad name, for no scope or one that bots may not have, and for `days` out of range; 409
         for a caller who has 5 bots.
         """
-        is_site_owner = ctx.identity.principal.is_site_owner
-        if not (is_site_owner or SiteOptions.find(ctx.reader, ctx.site.id).members_make_bots):
+        if not _may_make(ctx):
             raise Forbidden("Members make no bots here", code=NO_CREATE)
         reserved = ctx.app.config.reserved_profile_names
         name = profile.checked_name(given(sent.profileName, ""), reserved)
@@ -113,6 +121,15 @@ class BotKeyHandler(Handler):
         scopes, days = _key(ctx, sent)
         secret = known(Bot.renew_key(ctx.writer, ctx.author, id, scopes, days), "bot")
         return _shown(ctx, id, secret)
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Stop the bot: its key is refused from the next request on, and it has none until PUT makes another. 404
+        unless it is a bot of the caller.
+        """
+        if not Bot.end_key(ctx.writer, ctx.author, ctx.args["bot"]):
+            raise NotFound("There is no such bot")
+        return Done()
 
 
 def _shown(ctx: Context, id: int, secret: str = "") -> Result:

@@ -130,8 +130,8 @@ REMOVE = Query(
 
 
 class Bot(NamedTuple):
-    """Bot as its owner sees it. `name`: HTML-escaped; `prefix`: the first characters of its key's secret, None if its
-    key has expired, and then `scopes` and `expires` are too; `last_used` None: never.
+    """Bot as its owner sees it. `name`: HTML-escaped; `prefix`: the first characters of its key's secret, None if it
+    has no key or the key has expired, and then `scopes` and `expires` are too; `last_used` None: never.
     """
 
     id: int
@@ -186,6 +186,18 @@ class Bot(NamedTuple):
         tx.run(END_KEYS, site_id=author.site_id, user_id=user_id)
         journal.record(tx, author, journal.REPLACED, itemtypes.AUTH, id)
         return _new_key(tx, author, user_id, scopes, days)
+
+    @staticmethod
+    def end_key(tx: Transaction, author: Author, id: int) -> bool:
+        """End the key of the author's bot `id`, which then has none; return False if the author has no such bot."""
+        user_id = tx.value(
+            LOCK, site_id=author.site_id, me=author.profile_id, id=id, any_owner=False
+        )
+        if user_id is None:
+            return False
+        tx.run(END_KEYS, site_id=author.site_id, user_id=user_id)
+        journal.record(tx, author, journal.DELETED, itemtypes.AUTH, id)
+        return True
 
     @staticmethod
     def remove(tx: Transaction, author: Author, id: int, *, is_site_owner: bool) -> bool:

@@ -63,8 +63,7 @@ class ApiKeys(Struct, kw_only=True):
 
 class Bot(Struct, kw_only=True):
     """A bot of the caller: the profile of a program, with its key. `scopes` and `expires` are those of the key, and
-    `expires` is null once it
-    has expired.
+    `expires` is null once it has expired, or was ended.
     """
 
     id: Annotated[Id, Meta(description="Of its profile.")]
@@ -73,7 +72,7 @@ class Bot(Struct, kw_only=True):
         str | UnsetType, Meta(description="The key; only in the answer that makes it.")
     ] = UNSET
     prefix: Annotated[
-        str, Meta(description='What the secret begins with; "" once the key has expired.')
+        str, Meta(description='What the secret begins with; "" once the key has ended.')
     ]
     scopes: list[str]
     created: Time
@@ -86,6 +85,7 @@ class Bots(Struct, kw_only=True):
     """The caller's bots on this site, oldest first."""
 
     bots: list[Bot]
+    mayMake: Annotated[bool, Meta(description="The caller may make bots here.")]
     meta: LinksMeta
 
 

@@ -55,11 +55,14 @@ def test_members_make_bots_where_the_owner_lets_them(stage: Stage) -> None:
     body = {"profileName": "Rides", "scopes": WRITES}
 
     assert stage.get("/site/options", by=site.owner).data["membersMakeBots"] is False
+    may = [stage.get(BOTS, by=by).data["mayMake"] for by in (site.owner, site.member)]
+    assert may == [True, False]
     assert stage.post(BOTS, body, site=site).status == 403
     assert stage.post(BOTS, body, by=site.member).status == 403
     assert make(stage, site.owner)["id"]
     assert stage.put("/site/options", {"membersMakeBots": True}, by=site.member).status == 403
     assert stage.put("/site/options", {"membersMakeBots": True}, by=site.owner).status == 302
+    assert stage.get(BOTS, by=site.member).data["mayMake"] is True
     made = make(stage, site.member, days=30)
     assert made["scopes"] == WRITES and made["secret"].startswith(made["prefix"])
     assert stage.get(BOTS, by=site.member).data["bots"] == [
@@ -181,6 +184,25 @@ def test_a_new_key_ends_the_old_one(stage: Stage, site: Site) -> None:
     )
     expired = stage.get(f"{BOTS}/{made['id']}", by=person).data
     assert (expired["prefix"], expired["scopes"], expired["expires"]) == ("", [], None)
+
+
+def test_a_stopped_bot_goes_on_with_another_key(stage: Stage, site: Site) -> None:
+    person = stage.make.person(site)
+    made = make(stage, person)
+    path = f"{BOTS}/{made['id']}/key"
+
+    for by in (site.member, site.owner):
+        assert delete(stage, path, by=by).status == 404
+    assert stage.request("DELETE", path, site=site, token=made["secret"]).status == 403
+    for _ in range(2):
+        assert delete(stage, path, by=person).status == 200
+        assert stage.get("/whoami", site=site, token=made["secret"]).status == 401
+        shown = stage.get(BOTS, by=person).data["bots"][0]
+        assert (shown["id"], shown["prefix"], shown["expires"]) == (made["id"], "", None)
+    profile = stage.get(f"/profiles/{made['id']}", site=site).data
+    assert {"rel": "botOwner", "href": f"/api/v1/profiles/{person.id}"} in profile["meta"]["links"]
+    renewed = stage.put(path, {"scopes": WRITES}, by=person).data
+    assert stage.get("/whoami", site=site, token=renewed["secret"]).status == 200
 
 
 def test_a_removed_bot_ends_and_what_it_wrote_stays(stage: Stage, site: Site) -> None:
