@@ -287,9 +287,14 @@ class PushSender(PollingThread):
                 message, None, "the push service is down", wait_s=wait, was_tried=False
             )
         try:
+            encrypted = web_push_crypto.encrypt(text, message.public_key, message.auth_secret)
+        except ValueError as error:  # one message must not keep the others from being sent
+            logger.exception("message %d of web push is dead", message.id)
+            return PushOutcome(message, "dead", f"ValueError: {error}", was_tried=False)
+        try:
             got = outbound.fetch(
                 message.endpoint,
-                body=web_push_crypto.encrypt(text, message.public_key, message.auth_secret),
+                body=encrypted,
                 headers=_HEADERS | {"Authorization": key.authorization(message.endpoint)},
                 max_bytes=_MOST_ANSWER,
             )

@@ -336,6 +336,25 @@ def test_a_failure_is_tried_again_and_a_week_of_them_ends_it(
     wait_until(lambda: not subscriptions(api, ana), "it did not come to that")
 
 
+def test_a_key_that_is_none_keeps_no_other_message_from_being_sent(
+    api: Api, make: Factory, site: Site, receiver: Receiver, ana: Person, bob: Person
+) -> None:
+    broken, whole = Browser(receiver), Browser(receiver)
+    broken.subscribe(api, ana)
+    make.sql(
+        "UPDATE push_subscriptions SET public_key = decode(repeat('00', 65), 'hex') WHERE site_id = %(s)s"
+        " RETURNING 1",
+        s=site.id,
+    )
+    whole.subscribe(api, bob)
+
+    write(api, make.conversation(site, by=site.owner), site.owner, "+ana and +bob")
+
+    assert [one["profileId"] for one in whole.got()] == [bob.id]
+    settled(make, site)
+    assert sorted(state for state, _ in states(make, site)) == ["dead", "sent"]
+
+
 def test_a_push_service_that_is_down_is_left_alone() -> None:
     breaker = CircuitBreaker()
     for _ in range(CircuitBreaker.FAILURES):
