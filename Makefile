@@ -46,7 +46,7 @@ test: $(STAMP) ## run the test suite but its wide part (T=tests/test_config.py f
 
 test-wide: $(STAMP) ## run what takes long: the large matrices, whole, and what lasts minutes
 	@scripts/testdb prepare
-	@$(SUITE) -n $$(($$(nproc) + 2)) -m wide $(T)
+	@$(SUITE) -n $$(($$(nproc) + 3)) -m wide $(T)
 
 chaos: $(STAMP) ## take things away under load, print what was lost (SCALE=0.1 for a try, OPERATIONS=10000 random writes)
 	@scripts/testdb prepare

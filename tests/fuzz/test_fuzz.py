@@ -242,7 +242,7 @@ def for_reading(make: Factory) -> Stage:
     return set_up(make)
 
 
-@pytest.mark.sliced(12)
+@pytest.mark.sliced(8)
 @pytest.mark.parametrize(("host", "label"), OPERATIONS)
 def test_every_answer_is_documented(
     api: Api, make: Factory, for_reading: Stage, host: str, label: str

@@ -105,6 +105,7 @@ def test_anchors_of_the_single_page_lead_on(browser: Chrome, api: Api, bikes: Si
         _wait(browser).until(url_to_be(f"{browser.current_url.partition(HOME)[0]}{HOME}/{new}"))
 
 
+@pytest.mark.wide
 def test_a_pasted_token_sends_a_request(
     browser: Chrome, api: Api, make: Factory, bikes: Site
 ) -> None:
