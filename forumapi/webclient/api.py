@@ -92,7 +92,7 @@ class Api:
     """Client of the public API for one request of a visitor. `token`: access token of the visitor, "" for guests;
     `headers`: sent with every call, besides those of the single call; `calls`: number of requests sent so far;
     `live_cursor`: position in the site's live events before the first answer, "" if no answer named one; `robots`:
-    X-Robots-Tag of the answers, "" without one.
+    X-Robots-Tag of the first answer that had one, else "".
 
     `asked`: the GETs so far, by which `still_holds` can tell later whether a page is unchanged; None as soon as a call
     was anything but a plain GET with an entity tag, was answered with 301 or a refusal, or had no answer. The requests
@@ -164,8 +164,8 @@ class Api:
     def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """POST `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led
         to. `key`: Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are
-        not sent. Raises Failure from status 400 on and without an answer, Moved for 301.
-        """
+        not sent. Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has
+        yet to agree to a legal text."""
         return self.write("POST", path, body, key=key, **query)
 
     def put(
@@ -174,23 +174,23 @@ class Api:
         """PUT `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led to.
         `match`: entity tag that the document must still have, else Failure with 412, "" for any. `key`:
         Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
-        Raises Failure from status 400 on and without an answer, Moved for 301.
-        """
+        Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to
+        agree to a legal text."""
         return self.write("PUT", path, body, key=key, match=match, **query)
 
     def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
         """PATCH flags of the document at `path` below /api/v1 and return the changed document. `values`: new value by
         JSON path, such as `/meta/flags/deleted`. `key`: Idempotency-Key, not sent if it is "" or for a guest. Raises
-        Failure from status 400 on and without an answer, Moved for 301.
-        """
+        Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to agree to a
+        legal text."""
         body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
         return self.write("PATCH", path, body, key=key)
 
     def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """DELETE `path` below /api/v1, with `body` as JSON unless it is None, and return the answer. `key`:
         Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
-        Raises Failure from status 400 on and without an answer, Moved for 301.
-        """
+        Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to
+        agree to a legal text."""
         return self.write("DELETE", path, body, key=key, **query)
 
     def write(
@@ -202,8 +202,8 @@ class Api:
 
         `key`: Idempotency-Key, not sent if it is "" or for a guest; `match`: entity tag that the document must still
         have, else Failure with 412, "" for any. `query`: parameters by name; None and "" are not sent. Raises Failure
-        from status 400 on and without an answer, Moved for 301.
-        """
+        from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to agree to a legal
+        text."""
         headers = {"Prefer": "return=representation"}
         if key and self.token:
             headers["Idempotency-Key"] = key
@@ -227,8 +227,8 @@ class Api:
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
         sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an answer, with 400
-        before sending if a header's value is not printable ASCII; Moved for 301.
-        """
+        before sending if a header's value is not printable ASCII; Moved for 301, AgreeFirst if the visitor has yet to
+        agree to a legal text."""
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)
         is_plain = method == "GET" and not headers and body is None and raw is None
@@ -243,12 +243,11 @@ class Api:
         return document
 
     def still_holds(self, calls: Iterable[Asked]) -> bool:
-        """Return True if the API answers 304 to each of the GETs `calls`, sent with its entity tag, so that a page made
-        of them is unchanged.
+        """Return True if the API answers 304 to each of the GETs `calls`, sent with its entity tag one after the other,
+        so that a page made of them is unchanged; True without calls.
 
-        Any other answer, also a refusal, gives False. Raises Failure for 429, from 500 on and without an answer, Moved
-        for 301.
-        """
+        The first other answer, also a refusal, gives False, and no further call is sent. Raises Failure for 429, from
+        500 on and without an answer, Moved for 301."""
         for call in calls:
             try:
                 found = self._send("GET", call.path, None, call.query, {"If-None-Match": call.etag})

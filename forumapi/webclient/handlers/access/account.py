@@ -79,12 +79,11 @@ class KeysView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Create an API key, for an agent with the box `forAgents`, and show its secret, which is shown this once; with
-        `do` = "revoke" revoke the key with the id in the field `id`, and lead back to the list. For the new key, a
-        refusal whose status is in SHOWN (400, 401, 403 and others) shows the form again with that status. Raises
-        SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for an `id` that is no number,
-        Failure for other refusals.
-        """
+        """Create an API key of the fields `name`, `scope` (one for each scope) and `days`, for an agent with the box
+        `forAgents`, and show its secret, which is shown this once; with `do` = "revoke" revoke the key with the id in
+        the field `id`, and lead back to the list. For the new key, a refusal whose status is in SHOWN (400, 401, 403
+        and others) shows the form again with that status. Raises SignInFirst for guests and for a sign-in older than 30
+        minutes, Refused with 400 for an `id` that is no number, Failure for other refusals."""
         visit.fresh_member()
         if visit.field("do") == "revoke":
             visit.api.delete(f"/keys/{id_field(visit)}")
@@ -300,8 +299,7 @@ class BeginNewPasskeyView(View):
     def post(self, visit: Visit) -> Answer:
         """Answer with JSON: `publicKey`, the argument of `navigator.credentials.create`, and `flow`, the API's state of
         this ceremony, encrypted, which the second step sends back. Raises SignInFirst for guests and for a sign-in
-        older than 30 minutes.
-        """
+        older than 30 minutes, Failure if the API refuses."""
         visit.fresh_member()
         return passkey_options(visit, visit.api.call("POST", "/auth/passkeys/begin").data)
 

@@ -101,9 +101,9 @@ class BeginHuddleView(View):
         return self._show(visit, people)
 
     def post(self, visit: Visit) -> Answer:
-        """Begin the huddle, post its first comment and lead there. Names that could mean nobody or several people, no
-        people, no text and a refusal of the huddle whose status is 404 or in SHOWN (400, 401, 403 and others) show the
-        form again. Raises SignInFirst for guests, Failure for other refusals.
+        """Begin the huddle, post its first comment and lead there. Names that could mean nobody or several people, more
+        than MOST_NAMES (20) names, nobody but the member, no text and a refusal of the huddle whose status is 404 or in
+        SHOWN (400, 401, 403 and others) show the form again. Raises SignInFirst for guests, Failure for other refusals.
 
         If the comment alone is refused, its text stands in the form on the new huddle's page.
         """
@@ -162,10 +162,9 @@ class AddToHuddleView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Add the people of the form as participants of the huddle with the id `item`, and lead to it; if names are
-        unclear or missing, or the API refuses with 400, 403, 404, 429 or 503, show the huddle's page with the reason.
-        Raises SignInFirst for guests, Refused with 404 if that page is shown to members who take no part, Failure for
-        other refusals.
-        """
+        unclear, missing or too many (People), or the API refuses with 400, 403, 404, 429 or 503, show the huddle's page
+        with the reason. Raises SignInFirst for guests, Refused with 404 if that page is shown to members who take no
+        part, Failure for other refusals."""
         visit.member()
         people = People.of_form(visit)
         if people.is_unclear or not people.chosen:
@@ -233,9 +232,8 @@ class People:
     @classmethod
     def of_form(cls, visit: Visit) -> People:
         """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id, space, name; the first
-        100), and names typed into `to` (between spaces, commas or semicolons), which are looked up unless they are more
-        than MOST_NAMES (20). Raises Failure if the API refuses a look-up.
-        """
+        100), and names typed into `to` (separated by spaces, commas or semicolons; one that is repeated counts once),
+        which are looked up unless they are more than MOST_NAMES (20). Raises Failure if the API refuses a look-up."""
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()
         picked = [value for name, value in sent if name.partition(".")[0] == "person"]

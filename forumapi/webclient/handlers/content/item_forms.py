@@ -44,11 +44,10 @@ class CreateItemView(View):
         return {}
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
-        """Show the form with the member's draft for the microcosm with the id `microcosm`, and what `begun` proposes
-        for the fields that the draft lacks. `microcosm` 0: the form offers microcosms to choose from. Raises
-        SignInFirst for guests, Refused with 403 for members who may not create such an item there, Failure if the
-        member may not read it.
-        """
+        """Show the form with the member's draft for the microcosm with the id `microcosm`, in its place `visit.writing`
+        where a sent form is shown again, and what `begun` proposes for the fields that either lacks. `microcosm` 0: the
+        form offers microcosms to choose from. Raises SignInFirst for guests, Refused with 403 for members who may not
+        create such an item there, Failure if the member may not read the microcosm."""
         visit.member()
         writing = visit.writing
         if writing is None and microcosm:

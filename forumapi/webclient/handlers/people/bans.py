@@ -22,11 +22,11 @@ class BansView(View):
         return self._show(visit, {"profileId": visit.query.get("profile", "")})
 
     def post(self, visit: Visit) -> Answer:
-        """Ban the profile whose id is the field `profileId`, or the e-mail domain `domain`, until `expires` (UTC; for
-        good if that is empty), and lead to the list; a refusal whose status is 404 or in FORM_REFUSALS (400, 403 and
-        others) shows the form again with that status. Raises Refused for members who do not own the site, SignInFirst
-        for guests and for a sign-in older than 30 minutes, Failure for other refusals.
-        """
+        """Ban the profile whose id is the field `profileId`, or the e-mail domain `domain`, until `expires` (UTC;
+        for good if that is empty), with the texts `reason` and `note`, and lead to the list; a refusal whose status
+        is 404 or in FORM_REFUSALS (400, 403 and others) shows the form again with that status. Raises Refused for
+        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
+        other refusals."""
         owner(visit)
         typed = {
             name: visit.field(name) for name in ("profileId", "domain", "reason", "note", "expires")

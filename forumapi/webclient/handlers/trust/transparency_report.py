@@ -15,10 +15,9 @@ class TransparencyView(View):
     """Transparency report of the site for a period; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Show the report from the day `since` to the day `until` in the query, both included; by default the last 365
-        days. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30
-        minutes.
-        """
+        """Show the report from the day `since` to the day `until` in the query, both included; for a missing or wrong
+        `since` from the day 365 days ago, for such an `until` to today (UTC). Raises Refused for members who do not own
+        the site, SignInFirst for guests and for a sign-in older than 30 minutes."""
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}
@@ -35,10 +34,9 @@ class TransparencyFileView(View):
     """Transparency report of the site as a file for spreadsheets; for the owner."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the report of the period from the day `since` to the day `until` in the query, both included, by default
-        the last 365 days, as a CSV file. Raises Refused for members who do not own the site, SignInFirst for guests and
-        for a sign-in older than 30 minutes.
-        """
+        """Send the report of the period from the day `since` to the day `until` in the query, both included, as a CSV
+        file; for a missing or wrong `since` from the day 365 days ago, for such an `until` to today (UTC). Raises
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes."""
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}
