@@ -165,7 +165,8 @@ class Api:
         """POST `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led
         to. `key`: Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are
         not sent. Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has
-        yet to agree to a legal text."""
+        yet to agree to a legal text.
+        """
         return self.write("POST", path, body, key=key, **query)
 
     def put(
@@ -175,14 +176,16 @@ class Api:
         `match`: entity tag that the document must still have, else Failure with 412, "" for any. `key`:
         Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
         Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to
-        agree to a legal text."""
+        agree to a legal text.
+        """
         return self.write("PUT", path, body, key=key, match=match, **query)
 
     def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
         """PATCH flags of the document at `path` below /api/v1 and return the changed document. `values`: new value by
         JSON path, such as `/meta/flags/deleted`. `key`: Idempotency-Key, not sent if it is "" or for a guest. Raises
         Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to agree to a
-        legal text."""
+        legal text.
+        """
         body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
         return self.write("PATCH", path, body, key=key)
 
@@ -190,7 +193,8 @@ class Api:
         """DELETE `path` below /api/v1, with `body` as JSON unless it is None, and return the answer. `key`:
         Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
         Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to
-        agree to a legal text."""
+        agree to a legal text.
+        """
         return self.write("DELETE", path, body, key=key, **query)
 
     def write(
@@ -203,7 +207,8 @@ class Api:
         `key`: Idempotency-Key, not sent if it is "" or for a guest; `match`: entity tag that the document must still
         have, else Failure with 412, "" for any. `query`: parameters by name; None and "" are not sent. Raises Failure
         from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to agree to a legal
-        text."""
+        text.
+        """
         headers = {"Prefer": "return=representation"}
         if key and self.token:
             headers["Idempotency-Key"] = key
@@ -228,7 +233,8 @@ class Api:
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
         sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an answer, with 400
         before sending if a header's value is not printable ASCII; Moved for 301, AgreeFirst if the visitor has yet to
-        agree to a legal text."""
+        agree to a legal text.
+        """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)
         is_plain = method == "GET" and not headers and body is None and raw is None
@@ -247,7 +253,8 @@ class Api:
         so that a page made of them is unchanged; True without calls.
 
         The first other answer, also a refusal, gives False, and no further call is sent. Raises Failure for 429, from
-        500 on and without an answer, Moved for 301."""
+        500 on and without an answer, Moved for 301.
+        """
         for call in calls:
             try:
                 found = self._send("GET", call.path, None, call.query, {"If-None-Match": call.etag})

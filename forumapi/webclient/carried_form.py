@@ -16,7 +16,8 @@ _PREFIX: Final = "pending."
 
 def begun(visit: Visit) -> list[tuple[str, str]]:
     """Return (name, value) of each field of the sent form, without `proof` and `key`, and (LOST, file's name) of each
-    sent file; [] without a form."""
+    sent file; [] without a form.
+    """
     sent = visit.form.items(multi=True) if visit.form is not None else ()
     fields = [(name, value) for name, value in sent if name not in _OWN_FIELDS]
     return fields + [(LOST, name) for name in visit.lost_files()]
@@ -24,7 +25,8 @@ def begun(visit: Visit) -> list[tuple[str, str]]:
 
 def carried(visit: Visit) -> list[tuple[str, str]]:
     """Return (name, value) of each field that the sent form carries, as `pending.…`, for a form that waits, the name
-    without that prefix; [] for none."""
+    without that prefix; [] for none.
+    """
     fields = visit.form.items(multi=True) if visit.form is not None else ()
     return [
         (name.removeprefix(_PREFIX), value) for name, value in fields if name.startswith(_PREFIX)
@@ -34,7 +36,8 @@ def carried(visit: Visit) -> list[tuple[str, str]]:
 def page(visit: Visit, heading: str, action: str, pending: list[tuple[str, str]]) -> Answer:
     """Answer with the form of the fields `pending`, as `carried` returns them, for the visitor to send to the path
     `action`; those named LOST are not sent: the page lists them as files that must be chosen anew. `heading`: title of
-    the page, translated."""
+    the page, translated.
+    """
     return visit.page(
         "resend.html",
         heading=heading,

@@ -85,7 +85,8 @@ def _own(code: str, text: str) -> str:
 def dated(code: str, text: str, form: str = "minute") -> str:
     """Return the API's time `text` as a date in UTC, as the language `code` writes it; `form`: `month` (with its year),
     `day`, `minute` (day and clock), `weekday` (day with its weekday) or `whole` (`weekday` and clock). Raises
-    ValueError for a text that is no time."""
+    ValueError for a text that is no time.
+    """
     then = parse(text)
     has_clock = form in ("minute", "whole")
     return _dated(code, then.replace(second=0, microsecond=0) if has_clock else then.date(), form)

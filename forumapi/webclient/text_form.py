@@ -174,7 +174,8 @@ class Writing:
 
     def content(self, about: str = "") -> dict[str, Any]:
         """Return the form as the object `content` of a draft, from which `of_draft` makes the form again. `about`:
-        title of the item that is commented on, cut to 300 characters, "" for none."""
+        title of the item that is commented on, cut to 300 characters, "" for none.
+        """
         made: dict[str, Any] = {"markdown": self.text}
         if self.title:
             made["title"] = self.title
@@ -314,7 +315,8 @@ def comment_form(visit: Visit, kind: str, item: int, *, has_draft: bool) -> Writ
 
     `kind`: type of the thing with the id `item`, such as `conversation`; `has_draft` False: the API is not asked for a
     draft. The page's query parameter `quote` names a comment to answer and to quote below the text, `reply` one to
-    answer alone; both win over the draft's comment to answer, and `quote` over `reply`."""
+    answer alone; both win over the draft's comment to answer, and `quote` over `reply`.
+    """
     if visit.writing is not None:
         return visit.writing
     made = (draft_of(visit, f"/{kind}s/{item}") if has_draft else None) or Writing()

@@ -258,10 +258,10 @@ class TextWriter:
     def write(
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
-        """Insert comments in this order, with revisions, mentions and links; return what was stored, in the same order.
-        The items that they are written on are locked until the transaction ends. `answered`: ids here, by old id, of
-        comments of earlier calls that these may answer. A text that answers a comment on another item or profile is
-        stored as one that answers none.
+        """Insert comments in this order, with their last 100 versions (MOST_REVISIONS), links and, except in huddles,
+        mentions; return what was stored, in the same order. The items that they are written on are locked until the
+        transaction ends. `answered`: ids here, by old id, of comments of earlier calls that these may answer. A text
+        that answers a comment on another item or profile is stored as one that answers none.
 
         `waits` True: links `old:comment/<id>` to comments of the import that are not inserted yet stay as they are,
         until `finish`; False: such links are replaced by their words.
@@ -361,9 +361,9 @@ class TextWriter:
         return {(old, *places[id]): id for old, id in answered.items() if id in places}
 
     def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
-        """Replace texts, revisions and state of stored comments, each given as a pair of its id here and its new text;
-        the comment that each answers stays. Return by id here the note of what `CommentWriter.finish` has to resolve in
-        it, "" for nothing.
+        """Replace texts, revisions (of the last 100 versions, MOST_REVISIONS) and state of stored comments, each given
+        as a pair of its id here and its new text; the comment that each answers stays. Return by id here the note of
+        what `CommentWriter.finish` has to resolve in it, "" for nothing.
         """
         if not texts:
             return {}

@@ -949,8 +949,8 @@ class Verifier:
         return {(kind, thing.id) for (kind, _), thing in found.items()}
 
     def _whole(self) -> None:
-        """Compare total numbers with the source's, stored counters with counted rows, and check that no imported
-        profile which nobody has taken over has an address to sign in with.
+        """Check that no more came than the source has, that items' stored counters of comments are right, and that no
+        imported profile which nobody has taken over has an address to sign in with.
         """
         origin = self._origin
         mapped: dict[int, int] = dict(

@@ -155,8 +155,9 @@ class DiscourseText:
         return self._file(keys[0]) if keys else None
 
     def _cited(self, title: str) -> str:
-        """Return the Markdown that names who is quoted; `title`: what the quotation's tag says in quotation marks, such
-        as `name, post:2, topic:510`.
+        """Return the Markdown that names who is quoted, as a link to the post, else to the person, else, if neither
+        is known, as words; `title`: what the quotation's tag says in quotation marks, such as `name, post:2,
+        topic:510`.
         """
         name, *parts = (part.strip() for part in title.split(","))
         named = dict(part.split(":", 1) for part in parts if ":" in part)

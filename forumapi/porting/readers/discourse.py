@@ -590,7 +590,9 @@ class DiscourseReader(TableReader):
         )
 
     def _participants(self, topic: int) -> set[int]:
-        """Return the ids of the people who see a private topic, members of its groups included."""
+        """Return the ids of the people who see a private topic, members of its groups included, so far as they become
+        profiles.
+        """
         rows = self._source.rows("topic_allowed_users", ("user_id",), topic_id=topic)
         people = {as_number(row["user_id"]) for row in rows}
         rows = self._source.rows("topic_allowed_groups", ("group_id",), topic_id=topic)

@@ -470,7 +470,7 @@ class MisagoReader(TableReader):
 
 
 class MisagoRights(GroupRights):
-    """Rights of a board's people, through their roles and those of their rank: all rights that one of these roles
+    """Rights of a board's people, through their roles and those of their rank: every right that any of these roles
     gives. Somebody who does not see a category sees none below it.
     """
 

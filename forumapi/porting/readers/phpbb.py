@@ -628,8 +628,8 @@ class PhpbbReader(TableReader):
     def _copies(
         self, message: Row
     ) -> tuple[tuple[PortedRecipient, ...], tuple[PortedRecipient, ...], bool]:
-        """Return the recipients who still have their copy of a private message: those who know of each other, then
-        blind ones; and True if the author still has a copy.
+        """Return the recipients who become profiles and still have their copy of a private message: those who know of
+        each other, then blind ones; and True if the author still has a copy.
         """
         author = as_number(message["author_id"])
         to_people, to_groups = _addresses(as_text(message["to_address"]))
@@ -681,7 +681,7 @@ class PhpbbReader(TableReader):
 
     def _files_of(self, holder: Any, in_message: int) -> Sequence[PostFile]:
         """Return the files of a post (`in_message` 0) or private message (1) with the id `holder`, in the order by
-        which texts number them, newest first.
+        which texts number them, newest first; files that were uploaded and never posted are left out.
         """
         columns = ("attach_id", "real_filename", "mimetype", "is_orphan")
         rows = self._source.rows(

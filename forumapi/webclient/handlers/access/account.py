@@ -83,7 +83,8 @@ class KeysView(View):
         `forAgents`, and show its secret, which is shown this once; with `do` = "revoke" revoke the key with the id in
         the field `id`, and lead back to the list. For the new key, a refusal whose status is in SHOWN (400, 401, 403
         and others) shows the form again with that status. Raises SignInFirst for guests and for a sign-in older than 30
-        minutes, Refused with 400 for an `id` that is no number, Failure for other refusals."""
+        minutes, Refused with 400 for an `id` that is no number, Failure for other refusals.
+        """
         visit.fresh_member()
         if visit.field("do") == "revoke":
             visit.api.delete(f"/keys/{id_field(visit)}")
@@ -299,7 +300,8 @@ class BeginNewPasskeyView(View):
     def post(self, visit: Visit) -> Answer:
         """Answer with JSON: `publicKey`, the argument of `navigator.credentials.create`, and `flow`, the API's state of
         this ceremony, encrypted, which the second step sends back. Raises SignInFirst for guests and for a sign-in
-        older than 30 minutes, Failure if the API refuses."""
+        older than 30 minutes, Failure if the API refuses.
+        """
         visit.fresh_member()
         return passkey_options(visit, visit.api.call("POST", "/auth/passkeys/begin").data)
 

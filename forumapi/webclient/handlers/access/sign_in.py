@@ -35,7 +35,8 @@ class SignInView(View):
         sends visitors back, finish the sign-in there, or show the page again with the reason; else with `key`, the one
         of a mail's link, ask the visitor to confirm the sign-in by that link, or, in another browser than the one that
         asked for the mail, redirect to the API's page that shows the mail's code. Without these parameters a member is
-        redirected to `next` at once unless the query parameter `again` is set."""
+        redirected to `next` at once unless the query parameter `again` is set.
+        """
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
         if "key" in visit.query:
@@ -169,7 +170,8 @@ class SignInView(View):
     def _begin(self, visit: Visit) -> Answer:
         """Show the page that leads on to the provider. `flow`, the API's state of this sign-in, is kept in a cookie, so
         that only this browser can finish it. A refusal whose status is in _SHOWN, and pending fields too long for the
-        cookie, show the sign-in page with the reason, under that status and 400. Raises Failure for another refusal."""
+        cookie, show the sign-in page with the reason, under that status and 400. Raises Failure for another refusal.
+        """
         method = visit.field("method")
         scheme = "https" if visit.website.is_secure else "http"
         back = f"{scheme}://{visit.host}/login/"

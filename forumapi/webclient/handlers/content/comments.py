@@ -28,7 +28,8 @@ class NewestView(View):
     def get(self, visit: Visit, kind: str, item: int) -> Answer:
         """Redirect to the page that shows the first unread comment on the item with the id `item`; the newest one if
         all are read, and always in LastView; to the item's page if the item has no comments. `kind`: plural of the
-        item's type, such as `conversations`. Raises Failure if the visitor may not read the item."""
+        item's type, such as `conversations`. Raises Failure if the visitor may not read the item.
+        """
         found = visit.api.document(f"/{kind}/{item}/{self.where}")
         return visit.redirect(in_context(found.location), status=302)
 

@@ -110,7 +110,8 @@ class SaveDraftView(View):
     def _conflict(self, visit: Visit, path: str, writing: Writing) -> None:
         """Refuse the form `writing` with 409, and put into it text and version of the draft that is stored at `path` of
         the API: saving once more replaces that version. If no draft is stored any more, saving once more makes a new
-        one. Raises Failure if the API refuses to show the draft."""
+        one. Raises Failure if the API refuses to show the draft.
+        """
         gettext = visit.language.gettext
         try:
             stored = Writing.of_draft(visit.api.get(path))

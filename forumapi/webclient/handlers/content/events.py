@@ -152,7 +152,8 @@ class CreateEventView(CreateItemView):
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place and
-        limit of attendees. Hours and limit are 0 if left empty; raises Failure with 400 if either is no number."""
+        limit of attendees. Hours and limit are 0 if left empty; raises Failure with 400 if either is no number.
+        """
         return _body(visit, writing)
 
 
@@ -180,7 +181,8 @@ class EditEventView(EditItemView):
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place, limit
         of attendees and, if the form has it, `status`. Hours and limit are 0 if left empty; raises Failure with 400 if
-        either is no number."""
+        either is no number.
+        """
         made = _body(visit, writing)
         if writing.value("status"):
             made["status"] = writing.value("status")
@@ -197,7 +199,8 @@ class EditEventView(EditItemView):
 
 def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
     """Return the API's fields of the event typed into the form `writing`, the duration in minutes. Hours and the limit
-    of attendees are 0 if left empty; raises Failure with 400 if either is no number."""
+    of attendees are 0 if left empty; raises Failure with 400 if either is no number.
+    """
     day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:
         minutes = round(float(writing.value("hours").replace(",", ".") or 0) * 60)

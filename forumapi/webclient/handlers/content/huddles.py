@@ -164,7 +164,8 @@ class AddToHuddleView(View):
         """Add the people of the form as participants of the huddle with the id `item`, and lead to it; if names are
         unclear, missing or too many (People), or the API refuses with 400, 403, 404, 429 or 503, show the huddle's page
         with the reason. Raises SignInFirst for guests, Refused with 404 if that page is shown to members who take no
-        part, Failure for other refusals."""
+        part, Failure for other refusals.
+        """
         visit.member()
         people = People.of_form(visit)
         if people.is_unclear or not people.chosen:
@@ -233,7 +234,8 @@ class People:
     def of_form(cls, visit: Visit) -> People:
         """Read the sent form: profiles that were chosen (fields `person` and `person.N`: id, space, name; the first
         100), and names typed into `to` (separated by spaces, commas or semicolons; one that is repeated counts once),
-        which are looked up unless they are more than MOST_NAMES (20). Raises Failure if the API refuses a look-up."""
+        which are looked up unless they are more than MOST_NAMES (20). Raises Failure if the API refuses a look-up.
+        """
         made = cls()
         sent = visit.form.items(multi=True) if visit.form is not None else ()
         picked = [value for name, value in sent if name.partition(".")[0] == "person"]

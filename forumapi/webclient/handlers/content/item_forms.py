@@ -47,7 +47,8 @@ class CreateItemView(View):
         """Show the form with the member's draft for the microcosm with the id `microcosm`, in its place `visit.writing`
         where a sent form is shown again, and what `begun` proposes for the fields that either lacks. `microcosm` 0: the
         form offers microcosms to choose from. Raises SignInFirst for guests, Refused with 403 for members who may not
-        create such an item there, Failure if the member may not read the microcosm."""
+        create such an item there, Failure if the member may not read the microcosm.
+        """
         visit.member()
         writing = visit.writing
         if writing is None and microcosm:

@@ -114,7 +114,8 @@ def _pairs(visit: Visit) -> list[tuple[str, str]]:
 def _asked(visit: Visit) -> dict[str, Any]:
     """Return the page's query parameters that the API's search knows: a list of all values for those that may come
     several times (REPEATED), the first value for others, blank values left out; {} if none of them but sort and paging
-    is given."""
+    is given.
+    """
     asked: dict[str, Any] = {}
     for key, value in _pairs(visit):
         if key not in KEYS or not value.strip():

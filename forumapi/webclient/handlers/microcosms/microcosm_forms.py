@@ -137,7 +137,8 @@ def _typed(visit: Visit) -> tuple[dict[str, str], list[str]]:
 def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, Any]:
     """Return the API's body of a microcosm: the form's fields `typed` by name, without a parent that is "", the item
     types `types`, `removeLogo` if that box was ticked, and the logo, which is uploaded first if one was chosen. Raises
-    Refused with 400 for a parent that is no number or has more than 18 digits, Failure if the API refuses the logo."""
+    Refused with 400 for a parent that is no number or has more than 18 digits, Failure if the API refuses the logo.
+    """
     body: dict[str, Any] = {
         "title": typed["title"],
         "description": typed["description"],

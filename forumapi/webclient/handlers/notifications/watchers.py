@@ -18,7 +18,8 @@ class FollowView(View):
         """Begin to watch the thing of the type `things` (a plural, such as `events`) with the id `item` if the field
         `on` is "1", else stop; with the field `mail`, in place of both, set whether the existing watcher sends mail
         ("1": yes, else no). Redirect to the page that the form was sent from. Raises SignInFirst for guests, Failure if
-        the API refuses."""
+        the API refuses.
+        """
         visit.member()
         body = {"itemType": things[:-1], "itemId": item}
         if visit.field("mail"):

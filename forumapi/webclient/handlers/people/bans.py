@@ -26,7 +26,8 @@ class BansView(View):
         for good if that is empty), with the texts `reason` and `note`, and lead to the list; a refusal whose status
         is 404 or in FORM_REFUSALS (400, 403 and others) shows the form again with that status. Raises Refused for
         members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
-        other refusals."""
+        other refusals.
+        """
         owner(visit)
         typed = {
             name: visit.field(name) for name in ("profileId", "domain", "reason", "note", "expires")

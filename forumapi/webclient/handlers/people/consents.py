@@ -30,7 +30,8 @@ class AgreeView(View):
     def post(self, visit: Visit, name: str) -> Answer:
         """Agree to the field `version`, then ask for the next text that is needed, or lead to `next`, or to the form
         that waits. A refusal of the version, with 409 if it is not in force any more, shows the page again with that
-        status; a text that needs no consent counts as agreed to. Raises SignInFirst for guests."""
+        status; a text that needs no consent counts as agreed to. Raises SignInFirst for guests.
+        """
         visit.member()
         try:
             visit.api.put(f"/consents/{name}", {"version": visit.number("version")})
@@ -47,7 +48,9 @@ class AgreeView(View):
 
     def interrupted(self, visit: Visit, name: str) -> Answer:
         """Answer a write that needs the consent to the text `name` with the page, 403, which carries the sent form's
-        fields on. `visit` becomes a GET. If the text needs no consent any more, lead on as after one instead."""
+        fields on. `visit` becomes a GET. If the text asks for no consent any more, lead on at once, as after the
+        consent.
+        """
         next_page = visit.sent_to or visit.address
         pending = carried_form.begun(visit) if visit.sent_to else []
         visit.method = "GET"

@@ -44,7 +44,8 @@ class OwnDataView(View):
         "keep_profile" and "keep_account" cancel the erasure of the profile or account. Lead back to the page, also if
         the API answers 404, as what was to go is gone already; a refusal with 400, 409, 429 or 503 shows the page with
         its reason. Raises SignInFirst for guests and for a sign-in older than 30 minutes or than the API wants, Failure
-        for other refusals."""
+        for other refusals.
+        """
         me = visit.fresh_member()
         profile, user = f"/profiles/{me['id']}", f"/users/{me['userId']}"
         calls = {

@@ -75,7 +75,8 @@ class ProfileRolesView(View):
     def get(self, visit: Visit, profile: int) -> Answer:
         """List the roles of the profile with the id `profile` from the query's `offset` on (the first ones if the API
         refuses that offset): those of moderators first, those of banned people last, otherwise by title. Raises
-        SignInFirst for guests, Failure for members who are neither that profile nor the site's owner."""
+        SignInFirst for guests, Failure for members who are neither that profile nor the site's owner.
+        """
         me = visit.member()
         listed = visit.listed(f"/profiles/{profile}/roles")["roles"]
         shown = me if me["id"] == profile else visit.api.get(f"/profiles/{profile}")

@@ -94,7 +94,8 @@ class MicrocosmFeedView(FeedView):
         """Send the feed of the microcosm with the id `microcosm`, ENTRIES (25) items at most, latest comment first,
         polls by their creation, in the format `form`, "atom" or "json". Conversations and events below the 250th entry
         of the microcosm's list, in which microcosms and sticky items come first, are left out, and polls below the 50th
-        of its list of polls. Raises Failure if a guest may not read the microcosm."""
+        of its list of polls. Raises Failure if a guest may not read the microcosm.
+        """
         visit.be_guest()
         for limit in _LISTED:
             found = visit.api.get(f"/microcosms/{microcosm}", limit=limit)

@@ -153,7 +153,8 @@ class ClientsView(View):
         """Register an OAuth client; show the secret of a confidential one, which is shown this once; for another one
         lead to the list. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with
         that status. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in older
-        than 30 minutes, Failure for other refusals."""
+        than 30 minutes, Failure for other refusals.
+        """
         owner(visit)
         body = {**_client(visit), "confidential": bool(visit.field("confidential"))}
         try:

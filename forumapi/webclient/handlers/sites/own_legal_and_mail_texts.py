@@ -95,7 +95,8 @@ class OwnLegalTextView(SettingsView):
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the legal text that is in force, the one named in the URL, by the fields' names; `consent` is "none"
         for a text without a version to agree to, else "". Raises Failure if the API refuses to show it, with status 404
-        for an unknown name."""
+        for an unknown name.
+        """
         found: dict[str, Any] = visit.api.get(f"/site/legal/{url_values['name']}")
         # Of a text that asks nothing is chosen before the owner does.
         return {**found, "consent": "" if found.get("version") else "none"}
@@ -103,7 +104,8 @@ class OwnLegalTextView(SettingsView):
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store the link among `typed`, the sent values by the fields' names, if that is not empty, else the HTML, and
         `consent` if that is not empty, as the site's own text under the name in the URL. Raises Failure if the API
-        refuses the text, with status 404 for an unknown name."""
+        refuses the text, with status 404 for an unknown name.
+        """
         body = {"link": typed["link"]} if typed["link"].strip() else {"html": typed["html"]}
         if typed.get("consent"):
             body["consent"] = typed["consent"]

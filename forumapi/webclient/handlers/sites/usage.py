@@ -117,7 +117,8 @@ class UsagePageView(View):
         """Show the limits of the plan, with what is used of them now, and the usage in the time that the query's `time`
         names: "today" (in UTC), "months" (the last 12) or, also for any other value, "days" (the last 30); what was not
         used has no plot. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
-        older than 30 minutes."""
+        older than 30 minutes.
+        """
         owner(visit)
         span = _span(visit)
         beginnings = [_written(at) for at in span.beginnings(datetime.now(UTC))]
@@ -152,7 +153,8 @@ class UsageFileView(View):
     def get(self, visit: Visit) -> Answer:
         """Send the usage in the time that the query's `time` names, as a CSV file: "today" (in UTC), "months" (the last
         12) or, also for any other value, "days" (the last 30). Raises Refused for members who do not own the site,
-        SignInFirst for guests and for a sign-in older than 30 minutes."""
+        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         span = _span(visit)
         since = _written(span.beginnings(datetime.now(UTC))[0])

@@ -17,7 +17,8 @@ class TransparencyView(View):
     def get(self, visit: Visit) -> Answer:
         """Show the report from the day `since` to the day `until` in the query, both included; for a missing or wrong
         `since` from the day 365 days ago, for such an `until` to today (UTC). Raises Refused for members who do not own
-        the site, SignInFirst for guests and for a sign-in older than 30 minutes."""
+        the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}
@@ -36,7 +37,8 @@ class TransparencyFileView(View):
     def get(self, visit: Visit) -> Answer:
         """Send the report of the period from the day `since` to the day `until` in the query, both included, as a CSV
         file; for a missing or wrong `since` from the day 365 days ago, for such an `until` to today (UTC). Raises
-        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes."""
+        Refused for members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes.
+        """
         owner(visit)
         since, until = _period(visit)
         asked = {"since": day(since), "until": day(until, after=1)}
