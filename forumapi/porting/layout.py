@@ -130,8 +130,9 @@ class PortedProfile(PortedDocument, frozen=True, kw_only=True):
     """Person of the old forum, who becomes a profile. No field gives a privilege on this platform: the e-mail address
     is not trusted, and signs nobody in by itself.
 
-    `email` "": nobody can claim the profile; `is_visible` False: it is listed nowhere; `is_bot`: it is a program's;
-    `text`: what the person wrote about themselves, in Markdown, which becomes a comment of theirs on their profile.
+    `email` "": nobody can claim the profile; `is_banned`: the person is banned for good unless a document of `bans`
+    says till when; `is_visible` False: it is listed nowhere; `is_bot`: it is a program's; `text`: what the person wrote
+    about themselves, in Markdown, which becomes a comment of theirs on their profile.
     """
 
     id: OldId

@@ -94,8 +94,8 @@ def dated(code: str, text: str, form: str = "minute") -> str:
 
 def ago(code: str, text: str, now: datetime) -> str:
     """Return how long before `now` the API's time `text` was, in words of the language `code`: "just now" to "6 days
-    ago"; its date if that is 7 days ago or longer, or in the future. A PageTime `now` is told of the time (`said`).
-    Raises ValueError for a text that is no time.
+    ago"; its date if that is 7 days ago or longer, or in the future. If `now` is a PageTime, its method `said` is
+    called with the time. Raises ValueError for a text that is no time.
     """
     then = parse(text)
     if type(now) is PageTime:

@@ -30,8 +30,9 @@ def plain(text: Any) -> str:
 
 
 def text_of(html: Any, most: int = SHORT) -> str:
-    """Return the plain text of rendered HTML, without markup and entities; a text of more than `most` characters is cut
-    between words, with "…" behind. Only the first 20 × `most` characters of `html` are read. None is "".
+    """Return the plain text of rendered HTML, without markup and entities; a longer one is cut to at most `most`
+    characters, between words or, without a space, within one, and "…" is added. Only the first 20 × `most` characters
+    of `html` are read. None is "".
     """
     found = str(Markup(str(html or "")[: most * 20]).striptags())
     if len(found) <= most:

@@ -93,7 +93,7 @@ class Seal:
 
     def open_session(self, host: str, text: str) -> WebSession:
         """Return the session in `text`, the value of the session cookie of `host`; GUEST for an empty, forged or
-        damaged value, and for one older than SESSION_DAYS.
+        damaged value, and for one sealed SESSION_DAYS (400) days ago or earlier.
         """
         data = self.open("session", host, text, SESSION_DAYS * 86_400) if text else None
         if data is None:

@@ -303,8 +303,9 @@ def marked(text: Any) -> Markup:
 
 
 def marked_in(title: Any, highlight: Any) -> Markup | None:
-    """Return a title in which the words that a search found stand in <mark>. `highlight`: the search's highlighted
-    text, a part of the title with <b> around the words; None is returned if it is empty or no part of the title.
+    """Return a title, given HTML-escaped as the API shows it, in which the words that a search found stand in <mark>.
+    `highlight`: the search's highlighted text, a part of the title with <b> around the words; None is returned if it is
+    empty or no part of the title.
     """
     text = str(highlight or "")
     bare = plain(text.replace("<b>", "").replace("</b>", ""))

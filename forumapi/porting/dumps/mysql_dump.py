@@ -115,7 +115,8 @@ def read(
     `is_wanted`; a table may be defined again before further rows. `encoding`: of the text, "" for the one that the dump
     names. Raises DumpError for a dump that is cut off (one without mysqldump's first comment only if the cut is within
     a statement) or is no SQL text, rows of a table whose columns nothing before them names, or with another number of
-    values, and text in another or an unknown character set.
+    values, and text in another or an unknown character set. A row with a text above MAX_VALUE (16 MiB) is yielded with
+    a problem.
     """
     return _Reader(stream, is_wanted, encoding).run()
 

@@ -43,7 +43,8 @@ def read(
     its definition, then its rows. `encoding`: of the text, "" for the one that the dump names. Raises DumpError for a
     dump that is cut off (one without pg_dump's first comment only if the cut is within COPY data), has INSERT
     statements in place of COPY data, has rows with another number of values than columns, or has text in another or an
-    unknown character set.
+    unknown character set. A row with a value above MAX_VALUE (16 MiB), or that is too long as a whole, is yielded with
+    a problem.
     """
     charset = encoding or "utf-8"
     types: dict[str, dict[str, str]] = {}

@@ -282,8 +282,8 @@ def tables_of_board(
     prefix) among `tables` (full names).
 
     `marker`: name, without prefix, of a table that only this product has; `prefix`: the board's, None for that of the
-    only table which ends in `marker`. Raises DumpError if there is no such table, or several with `prefix` None; `name`
-    is the dump's, for the message.
+    only table which is called `marker` or ends in `_<marker>`. Raises DumpError if there is no such table, or several
+    with `prefix` None; `name` is the dump's, for the message.
     """
     found = sorted(
         one.removesuffix(marker) for one in tables if one == marker or one.endswith(f"_{marker}")

@@ -34,7 +34,7 @@ def read(
     """Copy the SQLite file that is in `stream` into a temporary one, and yield, for each table whose whole name, with
     any prefix, passes `is_wanted`, its definition, then its rows. `folder`: for the temporary file, which is removed at
     the end, None for the system's. Raises DumpError for a file that is cut off or damaged, or holds a value above
-    MAX_VALUE (16 MiB).
+    MAX_VALUE (16 MiB). A row with a text that is no UTF-8 is yielded with a problem.
     """
     with tempfile.NamedTemporaryFile(
         prefix="forumapi-import-", suffix=".sqlite", dir=folder

@@ -255,8 +255,8 @@ class AttachmentWriter:
         room: int | None = None,
     ) -> None:
         """Prepare the writer. `origin`: the import; `people`: its profiles; `store`: where the files go; `opener`:
-        function that opens an attachment's bytes in the source, None for a lost file; `room`: bytes that all files of
-        this run may take, None for any number.
+        function that opens an attachment's bytes in the source, and returns None for a lost file; `room`: bytes that
+        all files of this run may take, None for any number.
         """
         self._room = room
         self._origin = origin

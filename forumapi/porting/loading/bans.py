@@ -88,7 +88,8 @@ class BanWriter:
 
 def with_marked(reader: ForumReader, now: datetime.datetime) -> Iterator[PortedBan | Unreadable]:
     """Yield the bans of a source, each Unreadable included; then a permanent ban for each profile that is marked as
-    banned and has no ban of its own in force at `now`; an exception from a ban is none.
+    banned and has no ban of its own in force at `now`. An exception from other bans is yielded too, but counts as no
+    ban of its own.
     """
     named: set[str] = set()
     for ban in reader.bans():

@@ -705,14 +705,15 @@ class CommentWriter:
 
     def below(self, first: PortedComment) -> str:
         """Return the line of Markdown, a link to the conversation's poll, that is put below the conversation's `first`
-        comment; "" without a poll.
+        comment; "" without a poll, and for a comment on anything else.
         """
         poll = self._polls.get(first.on_id) if first.on_type == "conversation" else None
         return f"[{poll[1]}](/polls/{poll[0]}/)" if poll else ""
 
     def finish(self, tx: Transaction, after: str, limit: int) -> str | None:
         """Resolve links and answers to comments inserted later, in up to `limit` comments that wait for it, by
-        ascending old id after `after` (exclusive; "" for the first call).
+        ascending old id after `after` (exclusive; "" for the first call). Links to comments that did not come are
+        replaced by their words, and a comment that answers one of these stays stored as answering none.
 
         Return the last one's old id, to be passed as `after` of the next call; None if there was none left.
         """

@@ -308,7 +308,9 @@ class Origin(NamedTuple):
         tx.run(UNMARK, site_id=self.site_id, origin_id=self.id)
 
     def leave_out(self, tx: Transaction, rows: Collection[Unreadable]) -> None:
-        """Store which documents were left out, with the reasons; a later reason replaces an earlier one."""
+        """Store which documents were left out, with the reasons, cut to 500 characters; a later reason replaces an
+        earlier one.
+        """
         self.run(
             tx,
             LEAVE_OUT,

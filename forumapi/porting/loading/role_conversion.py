@@ -126,8 +126,8 @@ class Rights:
         self, forum: PortedForum, has: Callable[[ForumPermissions], bool]
     ) -> Allowed | None:
         """Return who may do something in a forum according to the source, moderators, criteria and bans left aside;
-        None if neither the forum nor any above it lists roles. `has`: function that is called with a role's permissions
-        and returns True if they include the thing.
+        roles that do not let people view the forum give nothing. None if neither the forum nor any above it lists
+        roles. `has`: function that is called with a role's permissions and returns True if they include the thing.
         """
         own = self._listed(forum)
         if own is None:
@@ -162,8 +162,8 @@ class Rights:
         return above | {user.id for role in own if role.is_banned for user in role.users}
 
     def _listed(self, forum: PortedForum) -> tuple[PortedRole, ...] | None:
-        """Return the roles of the old forum that count in a forum, with their rights there; None if it inherits those
-        of the forum above, or is at the top and the source has no roles.
+        """Return the source's roles that count in `forum`, with their rights there; None if `forum` inherits those of
+        the forum above, or is at the top and the source has no roles.
         """
         if forum.usergroups is None:
             if forum.parent_id or not self._roles:
@@ -178,8 +178,9 @@ class Rights:
         return _without_barred(listed)
 
     def _complete(self, listed: PortedRole) -> PortedRole:
-        """Return a role that a forum lists by id with the members and criteria that the role of this id has everywhere,
-        and with its rights in this forum; banned or moderating if either is. Unchanged if there is no such role.
+        """Return `listed`, a role as a forum lists it, with the members and criteria of the role of the stream `roles`
+        that has its id; the rights stay those of `listed`. The result is banned or moderating if either role is.
+        Without a role of this id return `listed` unchanged.
         """
         role = self._roles.get(listed.id)
         if role is None:

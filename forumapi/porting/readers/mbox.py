@@ -446,8 +446,8 @@ def _head(mail: mbox_file.MboxMessage) -> _Head:
 
 
 def _list_of(written: str) -> tuple[str, str]:
-    """Return the id and the name of the header List-Id, `"Name" <id>`; without a name, the id's part before its first
-    dot is the name. Both are "" for another form.
+    """Return the id, in lower case, and the name of the header List-Id, `"Name" <id>`; without a name, the id's part
+    before its first dot is the name. Both are "" for another form.
     """
     name, _, rest = written.partition("<")
     id, end, _ = rest.partition(">")

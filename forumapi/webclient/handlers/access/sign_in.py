@@ -169,8 +169,8 @@ class SignInView(View):
 
     def _begin(self, visit: Visit) -> Answer:
         """Show the page that leads on to the provider. `flow`, the API's state of this sign-in, is kept in a cookie, so
-        that only this browser can finish it. A refusal whose status is in _SHOWN, and pending fields too long for the
-        cookie, show the sign-in page with the reason, under that status and 400. Raises Failure for another refusal.
+        that only this browser can finish it. A refusal whose status is in _SHOWN shows the sign-in page with the reason
+        and that status; pending fields too long for the cookie do so with 400. Raises Failure for another refusal.
         """
         method = visit.field("method")
         scheme = "https" if visit.website.is_secure else "http"

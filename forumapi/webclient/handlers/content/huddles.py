@@ -162,9 +162,9 @@ class AddToHuddleView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Add the people of the form as participants of the huddle with the id `item`, and lead to it; if names are
-        unclear, missing or too many (People), or the API refuses with 400, 403, 404, 429 or 503, show the huddle's page
-        with the reason. Raises SignInFirst for guests, Refused with 404 if that page is shown to members who take no
-        part, Failure for other refusals.
+        unclear, missing or more than MOST_NAMES (20), or the API refuses with 400, 403, 404, 429 or 503, show the
+        huddle's page with the reason. Raises SignInFirst for guests, Refused with 404 if that page is shown to members
+        who take no part, Failure for other refusals.
         """
         visit.member()
         people = People.of_form(visit)

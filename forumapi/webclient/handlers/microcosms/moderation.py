@@ -183,9 +183,9 @@ def _set_flag(visit: Visit, path: str, do: str) -> None:
 
 
 def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
-    """Lead to the page of the queue that the form stood on; else after the actions "delete", "hide" and "restore" to
-    the thing's page of actions, or, if the thing is gone for the visitor, to its microcosm (to the front page if
-    `place` is no id); else to the thing.
+    """Lead to the page of the queue that the form names in its field `next`; else after the actions "delete", "hide"
+    and "restore" to the thing's page of actions, or, if the thing is gone for the visitor, to its microcosm (to the
+    front page if `place` is no id); else to the thing.
 
     `do`: the action; `path`: the thing's, without a slash at the end; `place`: its microcosm's id, as the form sent it.
     """

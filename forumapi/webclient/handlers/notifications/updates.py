@@ -114,7 +114,9 @@ class DevicesView(View):
 
 
 def _chosen(visit: Visit, name: str) -> set[int]:
-    """Return the numbers of the types of updates that are ticked in the sent form under the field `name`."""
+    """Return the numbers of the types of updates that are ticked in the sent form under the field `name`; anything but
+    one to three digits is left out.
+    """
     texts = visit.form.getlist(name) if visit.form is not None else []
     return {int(text) for text in texts if text.isdecimal() and len(text) < 4}
 

@@ -29,8 +29,8 @@ class AgreeView(View):
 
     def post(self, visit: Visit, name: str) -> Answer:
         """Agree to the field `version`, then ask for the next text that is needed, or lead to `next`, or to the form
-        that waits. A refusal of the version, with 409 if it is not in force any more, shows the page again with that
-        status; a text that needs no consent counts as agreed to. Raises SignInFirst for guests.
+        that waits. If the API refuses the version with 400, 404 or 409 (not in force any more), show the page again
+        with that status, or go on as after the consent if the text asks for none. Raises SignInFirst for guests.
         """
         visit.member()
         try:

@@ -82,7 +82,9 @@ class OwnLegalTextView(SettingsView):
         ]
 
     def notes(self, visit: Visit, typed: dict[str, Any]) -> list[str]:
-        """Return a sentence about the version in force, if the stored text asks for consent."""
+        """Return a list of one sentence, about the version in force, if `typed` is a stored text that asks for consent;
+        else [], as for a form that was sent.
+        """
         if not typed.get("version"):
             return []
         text = visit.language.gettext("Members agree to version %(num)d before they write.")
