@@ -274,8 +274,8 @@ class PortedEvent(PortedDocument, frozen=True, kw_only=True):
 
 class PortedConversation(PortedDocument, frozen=True, kw_only=True):
     """Thread of a forum, without its posts; becomes a conversation, with `event` an event. Placeholders of moved
-    threads are left out. `is_moderated`: it waits for a moderator; `by_agent`: a program that a model drives began it
-    in its author's name.
+    threads are left out. `is_moderated`: the thread waits for a moderator; `by_agent`: a program that a model drives
+    began it in its author's name.
     """
 
     id: OldId
@@ -371,8 +371,8 @@ class PortedVersion(PortedDocument, frozen=True, kw_only=True):
 
 class PortedComment(PortedDocument, frozen=True, kw_only=True):
     """Post on a conversation, event, poll or profile; becomes a comment. Posts on the same thing are yielded in reading
-    order. `in_reply_to`: id of the post on the same thing that it answers, "" for none; `is_moderated`: it waits for a
-    moderator; `by_agent`: a program that a model drives wrote it in its author's name.
+    order. `in_reply_to`: id of the post on the same thing that it answers, "" for none; `is_moderated`: the post waits
+    for a moderator; `by_agent`: a program that a model drives wrote it in its author's name.
     """
 
     id: OldId
@@ -448,7 +448,9 @@ class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedFollowed(PortedDocument, frozen=True, kw_only=True):
-    """Person, forum or conversation that somebody follows, by its id. `notify`: updates of it come by mail too."""
+    """Person, forum or conversation that somebody follows, by its id. `notify`: updates of that person, forum or
+    conversation come by mail too.
+    """
 
     id: OldId
     notify: bool = False

@@ -218,8 +218,8 @@ class Writing:
             self.problem, self.status = problem, status
 
     def failed(self, failure: Failure) -> None:
-        """Keep the API's refusal and its status, unless a reason is kept already. Raises it again if its status is not
-        in WRITING_REFUSALS, after which forms are shown again.
+        """Keep the API's refusal and its status, unless a reason is kept already. Raises `failure` again if its status
+        is not in WRITING_REFUSALS, after which forms are shown again.
         """
         if failure.status not in WRITING_REFUSALS:
             raise failure

@@ -60,8 +60,8 @@ class SignInFirst(Exception):
 
 
 class Visit:
-    """One request of a visitor. Views read it, call `api`, and return the Answer of `page`, `redirect`, `send` or
-    `json`.
+    """One request of a visitor. Views read the Visit, call its `api`, and return the Answer of `page`, `redirect`,
+    `send` or `json`.
 
     `query`: query parameters by name, the first value of each; `form` and `files`: fields and files of the sent form,
     None without one; `writing`: state of a refused form with a text, for the page that shows it again, None without
@@ -113,8 +113,9 @@ class Visit:
 
     @cached_property
     def site(self) -> dict[str, Any]:
-        """Site of this host as the API shows it, read once. Raises Failure if the API refuses it, such as with 404 on a
-        host without a site, Moved for a site on another platform. None after `forget_site`, if it was not read before.
+        """Site of this host as the API shows it, read once. Raises Failure if the API refuses the site, such as with
+        404 on a host without a site, Moved for a site on another platform. None after `forget_site`, if it was not read
+        before.
         """
         if self.session.token and "me" not in self.__dict__ and self.me is not None:
             known: dict[str, Any] = self.__dict__["site"]

@@ -85,8 +85,8 @@ def check_kind(path: Path) -> None:
 
 
 def check_size(path: Path, most: int) -> None:
-    """Check that a file, decompressed if it is gzip, has at most `most` bytes. Raises DumpError if it has more, is
-    damaged, or is an archive of another kind.
+    """Check that a file, decompressed if it is gzip, has at most `most` bytes. Raises DumpError if the file has more,
+    is damaged, or is an archive of another kind.
     """
     with BoundedStream(path, most) as stream:
         while stream.read(1 << 20):

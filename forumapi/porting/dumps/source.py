@@ -315,7 +315,7 @@ _BYTES: Final = ("bytea", "blob", "binary", "varbinary")
 
 def _affinity(kind: str) -> str:
     """Return SQLite's type, INTEGER, NUMERIC, TEXT or BLOB, for a column of the SQL type `kind`; BLOB for "", TEXT for
-    a type that is not known here. By it integers compare and sort as numbers even if the dump quotes them.
+    a type that is not known here. By this type integers compare and sort as numbers even if the dump quotes them.
     """
     word = kind.lower().split("(")[0].split()[0] if kind.strip() else ""
     if word.startswith(_INTEGERS):

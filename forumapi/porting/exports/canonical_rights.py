@@ -48,7 +48,7 @@ class RightsFolder:
         self._roles[role.id] = role
 
     def fold(self, forum: PortedForum) -> CanonicalRights:
-        """Return the rights that people have in a forum. Call it for the forum's parent first, whose roles and
+        """Return the rights that people have in a forum. Call `fold` for the forum's parent first, whose roles and
         moderators the forum may inherit.
         """
         listed = self._listed[forum.id] = self._own(forum)

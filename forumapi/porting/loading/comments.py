@@ -259,9 +259,9 @@ class TextWriter:
         self, tx: Transaction, texts: Sequence[NewText], answered: Mapping[str, int], *, waits: bool
     ) -> list[StoredText]:
         """Insert comments in this order, with their last 100 versions (MOST_REVISIONS), links and, except in huddles,
-        mentions; return what was stored, in the same order. The items that they are written on are locked until the
-        transaction ends. `answered`: ids here, by old id, of comments of earlier calls that these may answer. A text
-        that answers a comment on another item or profile is stored as one that answers none.
+        mentions; return what was stored, in the same order. The items that the comments are written on are locked until
+        the transaction ends. `answered`: ids here, by old id, of comments of earlier calls that these may answer. A
+        text that answers a comment on another item or profile is stored as one that answers none.
 
         `waits` True: links `old:comment/<id>` to comments of the import that are not inserted yet stay as they are,
         until `finish`; False: such links are replaced by their words.

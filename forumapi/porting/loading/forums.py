@@ -238,8 +238,8 @@ class ForumWriter:
         self, tx: Transaction, forum: PortedForum, grant: Grant, role_id: int
     ) -> list[Unreadable]:
         """Insert the criteria of `grant`, a role of `forum` that was inserted as `role_id`, and return []. If one of
-        them can't be expressed here insert none, since the others alone would let in more people, and return an entry
-        for the role.
+        the criteria can't be expressed here insert none of them, since the others alone would let in more people, and
+        return an entry for the role.
         """
         try:
             made = [_criterion(one) for one in grant.criteria]

@@ -145,9 +145,9 @@ TYPES: Final[Mapping[str, tuple[int, ...]]] = {
 
 
 class ImportedThing(NamedTuple):
-    """Thing that came with an import: type and id here. `detail`: what its row notes, such as the file of an attachment
-    or the comment of a message, "" for nothing; `written`: note of what the last run wrote of a comment, "" for other
-    types.
+    """Thing that came with an import: type and id here. `detail`: what the thing's row notes, such as the file of an
+    attachment or the comment of a message, "" for nothing; `written`: note of what the last run wrote of a comment, ""
+    for other types.
     """
 
     type: int
@@ -224,9 +224,9 @@ class Origin(NamedTuple):
     def find_items(
         self, tx: Reader, wanted: Iterable[tuple[str, str]]
     ) -> dict[tuple[str, str], ImportedThing]:
-        """Find imported things by kind (of TYPES, such as "forum") and old id, in one statement. Return them by the
-        same kind and old id; what has not come is missing. A conversation is also found as an event and the reverse, an
-        erased profile by the id that its person had. Raises KeyError for another kind.
+        """Find imported things by kind (of TYPES, such as "forum") and old id, in one statement. Return the things by
+        the same kind and old id; what has not come is missing. A conversation is also found as an event and the
+        reverse, an erased profile by the id that its person had. Raises KeyError for another kind.
         """
         asked: dict[tuple[int, str], list[tuple[str, str]]] = {}
         for kind, id in set(wanted):

@@ -99,7 +99,7 @@ _MAX_SUFFIX: Final = 10_000
 
 
 class ImportedPeople:
-    """Ids here of an import's profiles by old id, all in memory, some 150 bytes each. `load` reads those of earlier
+    """Ids here of an import's profiles by old id, all in memory, some 150 bytes each. `load` reads the ids of earlier
     runs.
     """
 

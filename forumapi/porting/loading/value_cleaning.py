@@ -30,16 +30,16 @@ def plain(text: str) -> str:
 
 
 def line(text: str, fallback: str = "") -> str:
-    """Return a text as a title is stored: one line, cut to 1,000 characters, then HTML-escaped; for an empty text
-    `fallback`, which is escaped too. Unlike a typed title, it keeps `<`, `&` and capitals.
+    """Return a text as a title is stored: one line, trimmed and cut to 1,000 characters, then HTML-escaped; for an
+    empty text `fallback`, which is escaped too. Unlike a typed title, the result keeps `<`, `&` and capitals.
     """
     cleaned = normalize("NFC", sentence_characters(" ".join(plain(text).split())))
     return short_text_cleaning.escape(cleaned[:MAX_LINE].strip() or fallback)
 
 
 def block(text: str, fallback: str = "") -> str:
-    """Return a text as a description is stored: several lines, cut to 10,000 characters, then HTML-escaped; for an
-    empty text `fallback`, which is escaped too.
+    """Return a text as a description is stored: several lines, trimmed and cut to 10,000 characters, then HTML-escaped;
+    for an empty text `fallback`, which is escaped too.
     """
     cleaned = normalize("NFC", block_characters(plain(text))).strip()
     return short_text_cleaning.escape(cleaned[:MAX_BLOCK] or fallback)

@@ -167,8 +167,8 @@ def remove_made_users(
 
 def make_suppressions(site: SiteCopy) -> None:
     """Stop mail of the other platform to people of the site whose address bounced here, unless the address is proven
-    there. Addresses are hashed anew for it, since each platform has a key of its own. Call it after `make_users`:
-    people whom the other platform does not know are passed over. Raises psycopg.Error.
+    there. Addresses are hashed anew for it, since each platform has a key of its own. Call this function after
+    `make_users`: people whom the other platform does not know are passed over. Raises psycopg.Error.
     """
     query = SQL(
         "SELECT u.person_key, x.reason, x.detail FROM profiles p JOIN users u ON u.user_id = p.user_id"

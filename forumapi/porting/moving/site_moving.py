@@ -318,8 +318,8 @@ class SiteMove:
 
     def run(self, *, is_copy_only: bool = False) -> FinishedMove | None:
         """Move the site, or go on with a move that was killed; of a site that has moved, also with `is_copy_only`, open
-        it there unless it is open, and return a result whose numbers are 0. `is_copy_only`: copy it, while it takes
-        writes, and return None; a later call goes on from there.
+        it there unless it is open, and return a result whose numbers are 0. `is_copy_only`: copy the site, while it
+        takes writes, and return None; a later call goes on from there.
 
         Raises MoveError, StorageError, psycopg.Error; until the switch the site then stays where it was, and takes
         writes again.
@@ -378,7 +378,7 @@ class SiteMove:
         )
 
     def _has_switched(self) -> bool:
-        """Return True if the site has moved to the other platform. Raises MoveError if it has moved elsewhere."""
+        """Return True if the site has moved to the other platform. Raises MoveError if the site has moved elsewhere."""
         row = self.source.execute(
             "SELECT v.address FROM site_moves v WHERE v.site_id = %s AND v.direction = 'out' AND v.state = 'switched'",
             [self.site_id],
@@ -507,7 +507,8 @@ class SiteMove:
 
     def _make_read_only(self) -> None:
         """Wait for the writes to the site here that are under way, and begin the lease, during which no write of the
-        site begins; it ends by itself after READ_ONLY_S (60) seconds. Raises MoveError if those writes take too long.
+        site begins; it ends by itself after READ_ONLY_S (60) seconds. Raises MoveError if the writes under way take too
+        long.
         """
         try:
             with self.source.transaction():
@@ -559,8 +560,8 @@ class SiteMove:
 
     def _last_copy(self, there: int, began: float) -> _Copied:
         """Bring the last changes, and compare both platforms. `there`: the site's id on the other one; `began`:
-        monotonic time since when the site has been read-only. Raises MoveError if they still differ when the time is
-        up, or if the copy takes too long.
+        monotonic time since when the site has been read-only. Raises MoveError if the platforms still differ when the
+        time is up, or if the copy takes too long.
         """
         until = began + _LAST_COPY_S
         self._wait_for_readers(began + _READERS_S)
@@ -767,7 +768,8 @@ class SiteMove:
 
     def undo(self) -> int:
         """Remove the site's copy from the other platform, and end the move here; return the number of rows removed.
-        Raises MoveError once the site has moved, and if there is no copy, after it has ended the move here.
+        Raises MoveError once the site has moved, and changes nothing then; also if there is no copy, but ends the move
+        here first.
         """
         row = self.target.execute(
             "SELECT s.site_id, v.state FROM sites s JOIN site_moves v ON v.site_id = s.site_id"

@@ -576,7 +576,9 @@ def _rights(written: str) -> Rights:
 
 
 def _fields(written: str) -> Iterator[tuple[str, str]]:
-    """Yield key and value of each entry of a text in PostgreSQL's form for hstore, `"key"=>"value", …`; "" for NULL."""
+    """Yield key and value of each entry of a text in PostgreSQL's form for hstore, `"key"=>"value", …`; the value is ""
+    for NULL.
+    """
     for key, value in _FIELD.findall(written):
         yield re.sub(r"\\(.)", r"\1", key), re.sub(r"\\(.)", r"\1", value)
 

@@ -174,7 +174,9 @@ class NodebbReader(TableReader):
     # People
 
     def _banned(self) -> dict[int, _Data]:
-        """Return the data of each ban that is in force, by the person's id; {} for a ban without data."""
+        """Return the data of each ban that is in force on a person who becomes a profile, by the person's id; {} for a
+        ban without data.
+        """
         found = {}
         for value, _ in self._keys.sorted_set("users:banned"):
             id = as_number(value)

@@ -164,8 +164,8 @@ class VbulletinReader(TableReader):
     # People
 
     def _bans(self) -> Mapping[int, Row]:
-        """Return the rows of bans in force by the person's id; an empty row for a person without such a ban who is in a
-        group of banned people, or waits for approval.
+        """Return the rows of bans in force, of people who become profiles, by the person's id; an empty row for a
+        person without such a ban who is in a group of banned people, or waits for approval.
         """
         found: dict[int, Row] = {
             person: {} for person in self._rights.refused if person in self._people

@@ -28,7 +28,9 @@ def with_no_store(answer: Answer) -> Answer:
 
 
 def id_field(visit: Visit, name: str = "id") -> int:
-    """Return the form's field `name` as an id. Raises Refused with 400 unless it is a number of at most 18 digits."""
+    """Return the form's field `name` as an id. Raises Refused with 400 unless the field is a number of at most 18
+    digits.
+    """
     text = visit.field(name)
     if not text.isdecimal() or len(text) > 18:
         raise Refused(400)
@@ -58,7 +60,7 @@ class SessionsView(View):
     def post(self, visit: Visit) -> Answer:
         """End the session with the id in the field `id`; with `do` = "others" all sessions but this browser's. Lead
         back to the list. Raises SignInFirst for guests, Refused with 400 for an `id` that is no number, Failure if the
-        API refuses it.
+        API refuses to end the session.
         """
         visit.member()
         if visit.field("do") == "others":
@@ -319,7 +321,7 @@ class GrantsView(View):
 
     def post(self, visit: Visit) -> Answer:
         """Revoke the consent with the id in the field `id`, and lead back to the list. Raises SignInFirst for guests,
-        Refused with 400 for an `id` that is no number, Failure if the API refuses it.
+        Refused with 400 for an `id` that is no number, Failure if the API refuses to revoke the consent.
         """
         visit.member()
         visit.api.delete(f"/oauth/grants/{id_field(visit)}")

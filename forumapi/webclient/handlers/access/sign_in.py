@@ -129,7 +129,7 @@ class SignInView(View):
 
     def _call(self, visit: Visit, path: str, body: dict[str, Any]) -> Document:
         """POST `body` to `path` of the API as a guest, even if the visitor is signed in, and return the answer. Raises
-        Failure if the API refuses it.
+        Failure if the API refuses the call.
         """
         visit.api.token = ""
         try:

@@ -52,13 +52,13 @@ class SignInMethodView(SettingsView):
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
         """Return the page's title: the name, as plain text, by which people know the sign-in method in the URL. Raises
-        Failure if the API refuses to show the method, 404 for an unknown one.
+        Failure if the API refuses to show the method, with status 404 for an unknown one.
         """
         return str(plain(self._found(visit, url_values)["title"]))
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL. Raises Failure
-        if the API refuses to show the method, 404 for an unknown one.
+        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL. Raises Failure if
+        the API refuses to show the method, with status 404 for an unknown one.
         """
         found = self._found(visit, url_values)
         kinds = {"secret": "secret", "urls": "area"}
@@ -75,7 +75,7 @@ class SignInMethodView(SettingsView):
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return `enabled`, and the settings of the sign-in method in the URL by the fields' names, a list of URLs as
         one text, a line each; secrets are not among them, as the API never shows them. Raises Failure if the API
-        refuses to show the method, 404 for an unknown one.
+        refuses to show the method, with status 404 for an unknown one.
         """
         found = self._found(visit, url_values)
         values = {
@@ -87,7 +87,7 @@ class SignInMethodView(SettingsView):
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names, as this site's settings of the sign-in method in the
         URL; URLs are split at spaces and line ends; a secret whose field is empty stays as it is. Raises Failure if the
-        API refuses the settings, 404 for an unknown method.
+        API refuses the settings, with status 404 for an unknown method.
         """
         kinds = {one["name"]: one["kind"] for one in self._found(visit, url_values)["fields"]}
         settings: dict[str, Any] = {}

@@ -66,7 +66,8 @@ class SaveDraftView(View):
         if that is another version, else null, and `problem`, the reason for a refusal, "" without one. `place`, `id`:
         type and id of the thing that the draft comments on, or of the microcosm in which it begins an item of the type
         in the field `itemType`. Raises SignInFirst for guests, Refused with 400 for a new item of a type that is not in
-        DRAFTED_ITEMS (conversation, event, poll), Failure for other refusals.
+        DRAFTED_ITEMS (conversation, event, poll), Failure for other refusals, and, unless a script sent the form, for
+        any if the member may not read the form's page.
         """
         visit.member()
         item_type = visit.field("itemType")

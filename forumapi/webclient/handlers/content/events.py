@@ -41,7 +41,7 @@ class EventsView(View):
 
 
 class EventView(View):
-    """Page of an event: time, place, attendees, the member's own answer, and comments."""
+    """Page of an event: time, place, people who attend, the member's own answer, and comments."""
 
     def get(self, visit: Visit, item: int) -> Answer:
         """Show the event with the id `item`, and its comments from the query's `offset` on, oldest first. Raises
@@ -151,8 +151,9 @@ class CreateEventView(CreateItemView):
         return Writing(fields=fields)
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place and
-        limit of attendees. Hours and limit are 0 if left empty; raises Failure with 400 if either is no number.
+        """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place and the
+        most people who can attend. Hours and that number are 0 if left empty; raises Failure with 400 if either is no
+        number.
         """
         return _body(visit, writing)
 
@@ -164,8 +165,8 @@ class EditEventView(EditItemView):
     template = "event_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return time, duration in hours, place and limit of attendees of the stored event `item`, which is as the API
-        shows it, as the form's fields.
+        """Return time, duration in hours, place and the most people who can attend, of the stored event `item`, which
+        is as the API shows it, as the form's fields.
         """
         when = str(item.get("when", ""))
         shown = {
@@ -179,9 +180,9 @@ class EditEventView(EditItemView):
         return {name: [text] for name, text in shown.items()}
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
-        """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place, limit
-        of attendees and, if the form has it, `status`. Hours and limit are 0 if left empty; raises Failure with 400 if
-        either is no number.
+        """Return the API's fields of the event typed into the form `writing`: time, duration in minutes, place, the
+        most people who can attend and, if the form has it, `status`. Hours and that number are 0 if left empty; raises
+        Failure with 400 if either is no number.
         """
         made = _body(visit, writing)
         if writing.value("status"):
@@ -198,8 +199,8 @@ class EditEventView(EditItemView):
 
 
 def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
-    """Return the API's fields of the event typed into the form `writing`, the duration in minutes. Hours and the limit
-    of attendees are 0 if left empty; raises Failure with 400 if either is no number.
+    """Return the API's fields of the event typed into the form `writing`, the duration in minutes. Hours and the most
+    people who can attend are 0 if left empty; raises Failure with 400 if either is no number.
     """
     day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:

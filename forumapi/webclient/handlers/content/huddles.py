@@ -162,9 +162,9 @@ class AddToHuddleView(View):
 
     def post(self, visit: Visit, item: int) -> Answer:
         """Add the people of the form as participants of the huddle with the id `item`, and lead to it; if names are
-        unclear, missing or more than MOST_NAMES (20), or the API refuses with 400, 403, 404, 429 or 503, show the
-        huddle's page with the reason. Raises SignInFirst for guests, Refused with 404 if that page is shown to members
-        who take no part, Failure for other refusals.
+        unclear, missing or more than MOST_NAMES (20), or the API refuses to add them with 400, 403, 404, 429 or 503,
+        show the huddle's page with the reason. Raises SignInFirst for guests, Refused with 404 if that page is shown to
+        members who take no part, Failure for other refusals.
         """
         visit.member()
         people = People.of_form(visit)
@@ -283,9 +283,9 @@ def for_participants(visit: Visit, path: str, **query: Any) -> Any:
 
 
 def huddle_refusal(visit: Visit, failure: Failure) -> Exception:
-    """Return the exception to raise for a failed call about a huddle. For a member it is Refused with 404 in place of
-    403 and 404, so that nobody learns that the huddle exists; for guests, for banned members (error code 13) and for
-    other statuses it is `failure` itself.
+    """Return the exception to raise for a failed call about a huddle. For a member the exception is Refused with 404 in
+    place of 403 and 404, so that nobody learns that the huddle exists; for guests, for banned members (error code 13)
+    and for other statuses `failure` itself.
     """
     is_nothing = failure.status in (403, 404) and failure.code != 13
     return Refused(404) if is_nothing and visit.session.token else failure

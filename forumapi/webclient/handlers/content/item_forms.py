@@ -151,7 +151,7 @@ class EditItemView(View):
 
     def get(self, visit: Visit, item: int) -> Answer:
         """Show the form with the item with the id `item` as it is stored. Raises Refused with 403 unless the visitor
-        may update it, SignInFirst for guests, Failure if the visitor may not read it.
+        may update the item, SignInFirst for guests, Failure if the visitor may not read it.
         """
         visit.member()
         found = self._found(visit, item)
@@ -163,11 +163,11 @@ class EditItemView(View):
         return self._show(visit, found, writing)
 
     def post(self, visit: Visit, item: int) -> Answer:
-        """Store the item with the id `item` and lead to it. If it was changed since the form was shown, show the form
-        beside the stored version, which the form replaces if it is sent once more; another refusal whose status is in
-        WRITING_REFUSALS (400, 403, 404 and others), a missing and a too long title show the form as it was filled in;
-        with `do` = "more" show it with further lines. Raises SignInFirst for guests, Failure for other refusals, and
-        for any if the member may not read the item.
+        """Store the item with the id `item` and lead to it. If the item was changed since the form was shown, show the
+        form beside the stored version, which the form replaces if it is sent once more; another refusal whose status is
+        in WRITING_REFUSALS (400, 403, 404 and others), a missing and a too long title show the form as it was filled
+        in; with `do` = "more" show it with further lines. Raises SignInFirst for guests, Failure for other refusals,
+        and for any if the member may not read the item.
         """
         visit.member()
         writing = Writing.read(visit, self.kind)

@@ -21,8 +21,8 @@ class ReactView(View):
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
         """Show all reactions that the site offers, for the member to give one to the comment or item with the id
-        `item`. `things`: plural of its type, such as `comments`. Raises SignInFirst for guests, Failure if the member
-        may not read the thing.
+        `item`. `things`: plural of the thing's type, such as `comments`. Raises SignInFirst for guests, Failure if the
+        member may not read the thing.
         """
         visit.member()
         found = visit.api.get(f"/{things}/{item}/reactions")["reactions"]
@@ -31,8 +31,8 @@ class ReactView(View):
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Give the comment or item with the id `item` the reaction named in the field `reaction`, or, if that is empty,
         take back the one named in `unreact`, and redirect to the page that the form was sent from. `things`: plural of
-        its type, such as `comments`. Raises Refused with 400 if both fields are empty, SignInFirst for guests, Failure
-        if the API refuses the reaction.
+        the thing's type, such as `comments`. Raises Refused with 400 if both fields are empty, SignInFirst for guests,
+        Failure if the API refuses the reaction.
         """
         visit.member()
         given, taken = visit.field("reaction"), visit.field("unreact")

@@ -74,7 +74,7 @@ class EditMicrocosmView(View):
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
         """Show the form with the microcosm with the id `microcosm` as it is stored. Raises Refused with 403 unless the
-        visitor may update it, SignInFirst for guests, Failure if the visitor may not read it.
+        visitor may update the microcosm, SignInFirst for guests, Failure if the visitor may not read it.
         """
         visit.member()
         found = visit.api.document(f"/microcosms/{microcosm}", limit=5)

@@ -53,9 +53,9 @@ class ModerateView(View):
     """Page with all actions that the member may take on a conversation, event, poll or microcosm."""
 
     def get(self, visit: Visit, kinds: str, item: int) -> Answer:
-        """Show the actions on the thing with the id `item`. `kinds`: plural of its type, such as `events`. Raises
-        Refused with 403 if the member may take none, SignInFirst for guests, Failure if the member may not read the
-        thing.
+        """Show the actions on the thing with the id `item`. `kinds`: plural of the thing's type, such as `events`.
+        Raises Refused with 403 if the member may take none, SignInFirst for guests, Failure if the member may not read
+        the thing.
         """
         visit.member()
         return self._show(visit, kinds, item)

@@ -67,8 +67,8 @@ class OwnProfileView(View):
 
     def _upload(self, visit: Visit, me: dict[str, Any], picture: FileStorage) -> None:
         """Upload the file `picture`, made smaller to AVATAR_SIDE (512) pixels a side at most, and attach it to the
-        profile `me`, whose avatar it becomes. `me`: as `/whoami` shows it. Raises Failure if the API refuses the file,
-        and with 400 for a file that is no picture.
+        profile `me`, whose avatar it becomes. `me`: as `/whoami` shows the profile. Raises Failure if the API refuses
+        the file, and with 400 for a file that is no picture.
         """
         name, fit = picture.filename or "", {"maxWidth": AVATAR_SIDE, "maxHeight": AVATAR_SIDE}
         try:

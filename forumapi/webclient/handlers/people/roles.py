@@ -55,7 +55,8 @@ class RolesView(View):
     def post(self, visit: Visit, microcosm: int) -> Answer:
         """Create a role of the microcosm with the id `microcosm` and lead to the role; a refusal whose status is in
         FORM_REFUSALS (400, 403 and others) shows the form again with that status. Raises SignInFirst for guests and for
-        a sign-in older than 30 minutes, Failure for other refusals.
+        a sign-in older than 30 minutes, Failure for other refusals, and for any if the API does not show the member the
+        microcosm's roles.
         """
         visit.fresh_member()
         typed = _typed_role(visit)
@@ -118,7 +119,8 @@ class RoleView(View):
         """Store title and rights of the role with the id `role`, of the microcosm with the id `microcosm`, and lead
         back to the role; with `do` = "delete" delete the role and lead to the microcosm's roles. For title and rights,
         a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises
-        SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
+        SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals, and for any if the
+        API does not show the role to the member.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -189,7 +191,8 @@ class RoleMembersView(View):
         back to the role. `name` counts only if `profile` is empty: if no profile has exactly this name, in any letter
         case, show the role's page with profiles whose names begin so, 5 at most. A refusal whose status is in
         FORM_REFUSALS (400, 403 and others) shows the page with its reason. Raises SignInFirst for guests and for a
-        sign-in older than 30 minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals.
+        sign-in older than 30 minutes, Refused with 400 for a `profile` that is no number, Failure for other refusals,
+        and for any if the API does not show the role to the member.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}"
@@ -237,7 +240,8 @@ class CriteriaView(View):
         "remove" delete that one; then lead to the role. Any other `do` shows the form with the effect that it would
         have. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with that status.
         Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400 for a `criterion` that
-        is no number, and for "remove" without one, Failure for other refusals.
+        is no number, and for "remove" without one, Failure for other refusals, and for any if the API does not show the
+        role to the member.
         """
         visit.fresh_member()
         path = f"/microcosms/{microcosm}/roles/{role}/criteria"
@@ -287,7 +291,7 @@ class CriteriaView(View):
 
 
 def _number(text: str) -> int:
-    """Return the number that `text` is. Raises Refused with 400 unless it is 1 to 18 digits."""
+    """Return the number that `text` is. Raises Refused with 400 unless `text` is 1 to 18 digits."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise Refused(400)
     return int(text)

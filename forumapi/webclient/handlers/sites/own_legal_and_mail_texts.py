@@ -61,7 +61,7 @@ class MailTextsView(TextsView):
 
 class OwnLegalTextView(SettingsView):
     """Form of one legal text: HTML of the site's own, or a link to where it is kept; without either the platform's text
-    is in force. For terms and privacy it says whether members have to agree to the text, or to do so again.
+    is in force. For terms and privacy the form says whether members have to agree to the text, or to do so again.
     """
 
     title = marked("Legal text")
@@ -96,8 +96,8 @@ class OwnLegalTextView(SettingsView):
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the legal text that is in force, the one named in the URL, by the fields' names; `consent` is "none"
-        for a text without a version to agree to, else "". Raises Failure if the API refuses to show it, with status 404
-        for an unknown name.
+        for a text without a version to agree to, else "". Raises Failure if the API refuses to show the text, with
+        status 404 for an unknown name.
         """
         found: dict[str, Any] = visit.api.get(f"/site/legal/{url_values['name']}")
         # Of a text that asks nothing is chosen before the owner does.
@@ -141,7 +141,7 @@ class MailTextView(SettingsView):
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the mail template that is in force, the one named in the URL, by the fields' names. Raises Failure if
-        the API refuses to show it, with status 404 for an unknown name.
+        the API refuses to show the template, with status 404 for an unknown name.
         """
         found: dict[str, Any] = visit.api.get(f"/site/mail/{url_values['name']}")
         return found

@@ -61,7 +61,8 @@ class CommunityView(View):
 
     def get(self, visit: Visit, community: int) -> Answer:
         """Show title, address and description of the site with the id `community`; its owner sees the next steps too,
-        and if the site is read-only. Raises Refused with 404 on the host of a site, Failure for an unknown id.
+        and a note where the site is read-only. Raises Refused with 404 on the host of a site, Failure for an unknown
+        id.
         """
         _check_host(visit)
         found = visit.api.get(f"/sites/{community}")
@@ -84,8 +85,9 @@ class BeginCommunityView(View):
     def post(self, visit: Visit) -> Answer:
         """Create the site, owned by the visitor, and lead to its page; with `do` = "check" show the form, which says if
         the subdomain is free; so too, with 400, if the subdomain is taken, missing, or holds anything but ASCII letters
-        and digits; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form again with that
-        status. Raises Refused with 404 on the host of a site, SignInFirst for guests, Failure for other refusals.
+        and digits; a refusal to create the site whose status is in FORM_REFUSALS (400, 403 and others) shows the form
+        again with that status. Raises Refused with 404 on the host of a site, SignInFirst for guests, Failure for other
+        refusals.
         """
         _check_host(visit)
         visit.member()

@@ -64,8 +64,8 @@ class ActionsView(View):
 
 
 class ActView(View):
-    """Form of an action, whose kind is `do`. Sending it makes a dry run; the action is taken when the list of what it
-    would change is confirmed.
+    """Form of an action, whose kind is `do`. Sending the form makes a dry run; the action is taken when the list of
+    what it would change is confirmed.
     """
 
     def get(self, visit: Visit, do: str) -> Answer:
@@ -127,8 +127,8 @@ class ActionView(View):
     """Page of an action: as a plan, what it would change; once confirmed, its progress, its changes, and its undo."""
 
     def get(self, visit: Visit, action: int) -> Answer:
-        """Show the action with the id `action`. Raises SignInFirst for guests, Failure if the API does not show it to
-        the member.
+        """Show the action with the id `action`. Raises SignInFirst for guests, Failure if the API does not show the
+        action to the member.
         """
         visit.member()
         return self._show(visit, action)

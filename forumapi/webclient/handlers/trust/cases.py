@@ -53,8 +53,8 @@ class CaseView(View):
     """
 
     def get(self, visit: Visit, case: int) -> Answer:
-        """Show the case with the id `case`. Raises SignInFirst for guests, Failure if the API does not show it to the
-        member.
+        """Show the case with the id `case`. Raises SignInFirst for guests, Failure if the API does not show the case to
+        the member.
         """
         visit.member()
         return self._show(visit, case)

@@ -28,8 +28,8 @@ class ReportThingView(View):
     """Form by which somebody reports a comment, an item or a profile to moderators; guests give their address."""
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show the form to report the thing with the id `item`, and that thing. `things`: plural of its type, such as
-        `comments`. Raises Failure if the visitor may not read the thing.
+        """Show the form to report the thing with the id `item`, and that thing. `things`: plural of the thing's type,
+        such as `comments`. Raises Failure if the visitor may not read the thing.
         """
         return self._show(visit, things, item)
 

@@ -77,7 +77,9 @@ class RulesView(View):
 
 
 class RuleFormView(View):
-    """Form of a rule. Sending it makes a dry run; the rule is saved when the list of what it fits is confirmed."""
+    """Form of a rule. Sending the form makes a dry run; the rule is saved when the list of what it fits is
+    confirmed.
+    """
 
     def get(self, visit: Visit, rule: int = 0) -> Answer:
         """Show the form, filled with the rule with the id `rule`, or empty for 0, a new rule. Raises Refused for

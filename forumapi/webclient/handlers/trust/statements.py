@@ -118,8 +118,8 @@ class AppealView(View):
     """Page of an appeal: its messages, and for a moderator the form that decides it."""
 
     def get(self, visit: Visit, appeal: int) -> Answer:
-        """Show the appeal with the id `appeal`. Raises SignInFirst for guests, Failure if the API does not show it to
-        the member.
+        """Show the appeal with the id `appeal`. Raises SignInFirst for guests, Failure if the API does not show the
+        appeal to the member.
         """
         visit.member()
         return self._show(visit, appeal)
