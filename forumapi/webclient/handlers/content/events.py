@@ -52,7 +52,7 @@ class EventView(View):
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
         """Show the page of the event with the id `item`. `failure`: the API's refusal of the member's answer, whose
         reason the page shows and whose status it has; None without a refusal (status 200). Raises Failure if the
-        visitor may not read the event.
+        visitor may not read the event, and for an `offset` in the query that the API refuses.
         """
         found = visit.api.get(f"/events/{item}", offset=visit.query.get("offset"))
         attendees = visit.api.get(f"/events/{item}/attendees", status="attending")

@@ -35,7 +35,7 @@ class PollView(View):
     def show(self, visit: Visit, item: int, failure: Failure | None = None) -> Answer:
         """Show the page of the poll with the id `item`. `failure`: the API's refusal of the member's ballot, whose
         reason the page shows and whose status it has; None without a refusal (status 200). Raises Failure if the
-        visitor may not read the poll.
+        visitor may not read the poll, and for an `offset` in the query that the API refuses.
         """
         found = visit.api.get(f"/polls/{item}", offset=visit.query.get("offset"))
         return visit.page(

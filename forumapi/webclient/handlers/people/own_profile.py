@@ -29,9 +29,10 @@ class OwnProfileView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Store name, text and picture in this order, those that have changed, and lead to the profile. A refusal whose
-        status is in SHOWN (400, 401, 403 and others) shows the form with that status; what was stored before the
-        refusal stays stored. Raises SignInFirst for guests, Failure for other refusals.
+        """Store name, text and picture in this order, those that have changed, and lead to the profile; an empty name
+        and no picture leave the stored ones. A refusal whose status is in SHOWN (400, 401, 403 and others) shows the
+        form with that status; what was stored before the refusal stays stored. Raises SignInFirst for guests, Failure
+        for other refusals.
         """
         me = visit.member()
         try:

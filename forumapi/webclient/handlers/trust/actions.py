@@ -200,8 +200,8 @@ def _offered(visit: Visit) -> dict[str, Any] | None:
 
 def _body(do: str, typed: dict[str, str], picked: list[str]) -> dict[str, Any]:
     """Return the API's body for a dry run of the action `do`. `typed`: the form's fields by name; `picked`: ids, as
-    texts, of the comments that were ticked. Ids and addresses that can't be read are left out: the API refuses an
-    action on nothing.
+    texts, of the comments that were ticked. Ids and addresses that can't be read are left out, but an author (`by`) is
+    sent as 0: the API refuses an action on nothing.
     """
     body: dict[str, Any] = {
         "kind": do,
