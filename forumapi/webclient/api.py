@@ -164,8 +164,8 @@ class Api:
     def post(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """POST `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led
         to. `key`: Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are
-        not sent. Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has
-        yet to agree to a legal text.
+        not sent. Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst (with
+        `is_for_script` Failure) if the visitor has yet to agree to a legal text.
         """
         return self.write("POST", path, body, key=key, **query)
 
@@ -175,16 +175,16 @@ class Api:
         """PUT `body` as JSON, unless it is None, to `path` below /api/v1 and return the document that the write led to.
         `match`: entity tag that the document must still have, else Failure with 412, "" for any. `key`:
         Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
-        Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to
-        agree to a legal text.
+        Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst (with `is_for_script`
+        Failure) if the visitor has yet to agree to a legal text.
         """
         return self.write("PUT", path, body, key=key, match=match, **query)
 
     def patch(self, path: str, values: Mapping[str, bool], *, key: str = "") -> Document:
         """PATCH flags of the document at `path` below /api/v1 and return the changed document. `values`: new value by
         JSON path, such as `/meta/flags/deleted`. `key`: Idempotency-Key, not sent if it is "" or for a guest. Raises
-        Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to agree to a
-        legal text.
+        Failure from status 400 on and without an answer, Moved for 301, AgreeFirst (with `is_for_script` Failure) if
+        the visitor has yet to agree to a legal text.
         """
         body = [{"op": "replace", "path": one, "value": value} for one, value in values.items()]
         return self.write("PATCH", path, body, key=key)
@@ -192,8 +192,8 @@ class Api:
     def delete(self, path: str, body: Any = None, *, key: str = "", **query: Any) -> Document:
         """DELETE `path` below /api/v1, with `body` as JSON unless it is None, and return the answer. `key`:
         Idempotency-Key, not sent if it is "" or for a guest. `query`: parameters by name; None and "" are not sent.
-        Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to
-        agree to a legal text.
+        Raises Failure from status 400 on and without an answer, Moved for 301, AgreeFirst (with `is_for_script`
+        Failure) if the visitor has yet to agree to a legal text.
         """
         return self.write("DELETE", path, body, key=key, **query)
 
@@ -206,8 +206,8 @@ class Api:
 
         `key`: Idempotency-Key, not sent if it is "" or for a guest; `match`: entity tag that the document must still
         have, else Failure with 412, "" for any. `query`: parameters by name; None and "" are not sent. Raises Failure
-        from status 400 on and without an answer, Moved for 301, AgreeFirst if the visitor has yet to agree to a legal
-        text.
+        from status 400 on and without an answer, Moved for 301, AgreeFirst (with `is_for_script` Failure) if the
+        visitor has yet to agree to a legal text.
         """
         headers = {"Prefer": "return=representation"}
         if key and self.token:
@@ -232,8 +232,8 @@ class Api:
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
         sent, a list is sent as a repeated parameter. Raises Failure from status 400 on and without an answer, with 400
-        before sending if a header's value is not printable ASCII; Moved for 301, AgreeFirst if the visitor has yet to
-        agree to a legal text.
+        before sending if a header's value is not printable ASCII; Moved for 301, AgreeFirst (with `is_for_script`
+        Failure) if the visitor has yet to agree to a legal text.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True)
