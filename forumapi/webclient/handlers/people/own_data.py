@@ -82,7 +82,7 @@ class OwnDataFileView(View):
     """Download of a member's export."""
 
     def get(self, visit: Visit) -> Answer:
-        """Send the export as a ZIP file; one larger than MOST_BYTES (64 MB) redirects to the page, which refers to the
+        """Send the export as a ZIP file; one larger than MOST_BYTES (64 MiB) redirects to the page, which refers to the
         API. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Failure if there is no export or its
         file is not ready.
         """
