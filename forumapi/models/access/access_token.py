@@ -235,7 +235,8 @@ class AccessToken(NamedTuple):
 
     @staticmethod
     def delete_of_user(tx: Transaction, user_id: int) -> int:
-        """Delete every token and grant of a user; return the number of tokens."""
+        """Delete every token and grant of a user, and consents that no client has redeemed yet; return the number of
+        tokens."""
         count = tx.run(DELETE_OF_USER, user_id=user_id)
         end_grants(tx, user_id)
         return count

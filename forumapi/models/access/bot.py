@@ -131,7 +131,8 @@ REMOVE = Query(
 
 class Bot(NamedTuple):
     """Bot as its owner sees it. `name`: HTML-escaped; `prefix`: the first characters of its key's secret, None if it
-    has no key or the key has expired, and then `scopes` and `expires` are too; `last_used` None: never.
+    has no key or the key has expired, and then `scopes`, `expires` and `last_used` are too; `last_used` None beside a
+    `prefix`: never.
     """
 
     id: int

@@ -112,8 +112,8 @@ class DeviceCode(NamedTuple):
 
     @staticmethod
     def decide(tx: Transaction, site_id: int, user_code: str, user_id: int, *, grant: bool) -> bool:
-        """Grant (`grant` True) or deny, as the user `user_id`, the request with the code that a person typed; return
-        False if there is none, it has expired, or it was decided before.
+        """Grant (`grant` True) or deny, as the user `user_id`, the request with the code that a person typed, read as
+        by `find`; return False if there is none, it has expired, or it was decided before.
         """
         row = tx.row(
             DECIDE,

@@ -283,7 +283,7 @@ class Identity:
 
 
 def _named_version(text: str | None) -> tuple[str, int] | None:
-    """Split what consent.MISSING returns into the name and the version of a legal text."""
+    """Split what consent.MISSING returns into the name and the version of a legal text; return None for None."""
     if text is None:
         return None
     name, _, version = text.removeprefix(consent.PREFIX).partition(" ")

@@ -333,7 +333,7 @@ def secret_hash(secret: str) -> bytes:
 
 def active_profile(tx: Reader, site_id: int, user_id: int) -> tuple[int, str] | None:
     """Return (id, name) of the profile that the user has on this site; None without a profile here, or if the user is
-    banned here or on the whole platform. Nobody is banned from a site of their own.
+    banned here or on the whole platform; neither ban counts for the site's owner.
     """
     row = tx.row(ACTIVE_PROFILE, site_id=site_id, user_id=user_id)
     return (int(row[0]), str(row[1])) if row else None

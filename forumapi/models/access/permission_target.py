@@ -239,7 +239,7 @@ def is_open(tx: Reader, site_id: int, item_id: int) -> bool:
 
 def merged_into(tx: Reader, site_id: int, item_type: int, item_id: int) -> ItemRef | None:
     """Return the item into which this conversation was merged, directly or through further merges, and which has its
-    comments now; None for anything that was not merged, and if that item is gone.
+    comments now; None for anything that was not merged, and if that item's row is gone. The item may be hidden.
     """
     if item_type != itemtypes.CONVERSATION:
         return None

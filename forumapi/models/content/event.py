@@ -248,7 +248,9 @@ def wall_clock(text: str) -> datetime.datetime:
 
 @cache
 def zones() -> frozenset[str]:
-    """Return the names of all time zones that an event may have: those of the machine's time zone database."""
+    """Return the names of all time zones that an event may have: those of the machine's time zone database,
+    except localtime and Factory.
+    """
     # These two are what the machine is set to, not places.
     return frozenset(zoneinfo.available_timezones()) - {"localtime", "Factory"}
 

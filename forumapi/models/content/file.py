@@ -255,7 +255,8 @@ class StoredFile(NamedTuple):
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
     """Return the file with this hash as the site `site_id` knows it, with `is_mine` for the user `user_id` (0: none);
-    None if no site has a file with this hash, or a text with it is being redacted on this site.
+    None if no site has a file with this hash, or if a text with it is being redacted on this site and no other comment
+    or profile here has it.
     """
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None

@@ -381,7 +381,7 @@ def _cached(
     """Return the cached page for viewers who ignore the profiles `ignored`; None if there is none. `key`: key of the
     page in `pages`, without the ignored profiles, which are its last part.
 
-    The page of viewers who ignore nobody is returned if none of `ignored` wrote in the item.
+    The page of viewers who ignore nobody is returned if it is certain that none of `ignored` wrote in the item.
     """
     cached: CachedPage[ItemPage] | None
     if ignored:

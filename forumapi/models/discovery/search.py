@@ -319,7 +319,8 @@ def _alike(tx: Reader, site_id: int, words: Sequence[Word]) -> list[Word]:
     """Return alternatives to the words that were typed and are not negated: words of the site's texts one typing error
     away, each with the `group` of the typed word.
 
-    The alternatives to a word of a script without spaces are the results of search_query.forgiving.
+    There are at most MOST_ALIKE for each word. Those of a word of a script without spaces are instead the results of
+    search_query.forgiving; such words get none where the results would have more than MOST_LETTERS letters in all.
     """
     typed = [word for word in words if not word.is_negated]
     found: list[Word] = []
@@ -495,8 +496,8 @@ def _highlight(title: str | None, behind: str | None, runs: Sequence[str]) -> st
 
 
 def _mark(text: str, runs: Sequence[str]) -> str:
-    """Return the part of a text around the first match of one of `runs` (the beginning, without a match), with the
-    control characters _BEGIN and _END around each match.
+    """Return the part of a text around the first match of one of `runs` (the beginning, without a match), at most
+    _SHOWN_LETTERS characters, with the control characters _BEGIN and _END around each match.
     """
     pattern = re.compile(
         "|".join(map(re.escape, sorted(runs, key=len, reverse=True))), re.IGNORECASE

@@ -297,7 +297,7 @@ def parse(pairs: Pairs, now: datetime.datetime, *, is_owner: bool) -> ParsedSear
 
 def _split(q: str) -> tuple[list[str], list[_Sent]]:
     """Split `q` at single spaces; return the parts that are text, and the `key:value` pairs. A pair with an unknown
-    key, without a value or with a second colon is text.
+    key, without a value or with a second colon is text. Capitals in keys make no difference.
     """
     rest: list[str] = []
     fragments: list[_Sent] = []

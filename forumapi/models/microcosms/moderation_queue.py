@@ -115,8 +115,8 @@ class QueueEntry(NamedTuple):
 
 
 class ModerationQueue(NamedTuple):
-    """Page of the queue, oldest first. `counts`: numbers of entries of the whole queue by type, each of KINDS; `next`:
-    cursor of the next page, None on the last.
+    """Page of the queue of moderated items and comments that are not deleted, oldest first. `counts`: numbers of
+    entries of the whole queue by type, each of KINDS; `next`: cursor of the next page, None on the last.
     """
 
     counts: dict[int, int]
@@ -134,8 +134,9 @@ def queue(
     on_profiles: bool,
     shown: Collection[int],
 ) -> ModerationQueue:
-    """Read up to `limit` entries, oldest first, after the cursor `after` (None: from the beginning), in the microcosms
-    with the ids `moderated`, and on profiles if `on_profiles`; comments on deleted items are left out.
+    """Read up to `limit` moderated items and comments that are not deleted, oldest first, after the cursor `after`
+    (None: from the beginning), in the microcosms with the ids `moderated`, and on profiles if `on_profiles`; comments
+    on deleted items are left out.
 
     `shown`: types that may be shown; for a comment the type of its item or profile must be among them too.
     """
