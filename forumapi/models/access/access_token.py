@@ -256,7 +256,7 @@ def end_grants(tx: Transaction, user_id: int) -> None:
 
 def document(tx: Reader, site_id: int, secret: str) -> bytes | None:
     """Return the token with this secret as JSON (P-25), with `secret` in it, even if the token has expired; None if no
-    token that is good on this site has the secret.
+    token for this site or for all sites has the secret.
     """
     row = tx.row(FIND, token_hash=token_hash(secret), site_id=site_id)
     if row is None:

@@ -159,7 +159,7 @@ class Bot(NamedTuple):
         tx: Transaction, author: Author, name: str, scopes: Sequence[str], days: int
     ) -> tuple[int, str]:
         """Make a bot of the author's profile with a key of `scopes` for `days`; return its id and the key's secret.
-        `name`: a result of profile.checked_name; one that is taken gets a number appended. Raises Conflict if the
+        `name`: a result of profile.checked_name, changed as by Profile.insert if it is taken. Raises Conflict if the
         author has MOST_BOTS bots, Unavailable as Profile.insert does.
         """
         site_id, me = author[:2]
@@ -202,8 +202,8 @@ class Bot(NamedTuple):
 
     @staticmethod
     def remove(tx: Transaction, author: Author, id: int, *, is_site_owner: bool) -> bool:
-        """End the key of the author's bot `id`, or with `is_site_owner` of anybody's, and leave its profile without an
-        owner; return False if there is no such bot.
+        """End the key of the author's bot `id`, or with `is_site_owner` of anybody's, and leave the bot's profile
+        without an owner; return False if there is no such bot.
         """
         key = {"site_id": author.site_id, "id": id}
         user_id = tx.value(LOCK, me=author.profile_id, any_owner=is_site_owner, **key)

@@ -355,8 +355,8 @@ def checked_redirect_uris(given: Iterable[str]) -> list[str]:
     """Return the URIs in `given`, each once, in their order. Raises Invalid for more than MOST_URIS, and for a URI that
     is not allowed.
 
-    Allowed are https on any host, and http on loopback (RFC 8252); no URI has more than MOST_URI characters, one that a
-    page or header would escape, a fragment, a user, or dots that lead upwards.
+    Allowed are https on any host, and http on loopback (RFC 8252); no URI has more than MOST_URI characters, a
+    character that a page or header would escape, a fragment, a user, or dots that lead upwards.
     """
     found = list(dict.fromkeys(given))
     if len(found) > MOST_URIS:

@@ -211,9 +211,10 @@ class Fact(NamedTuple):
 def facts(
     tx: Reader, site_id: int, tree: Tree, named: Collection[ThingKey]
 ) -> dict[ThingKey, Fact]:
-    """Return the facts about the things `named` of a site, by these keys; things that do not exist are left out, of
-    attendees only those whose event does not exist, and so are things of other types than site, microcosm, item,
-    comment, profile, attendee, update and role. `tree`: the site's microcosms. One statement at most.
+    """Return the facts about the things `named` of a site, by these keys; things that do not exist are left out, but
+    an attendee of an event that exists has facts even without an answer. Things of other types than site, microcosm,
+    item, comment, profile, attendee, update and role are left out too. `tree`: the site's microcosms. One statement at
+    most.
     """
     found: dict[ThingKey, Fact] = {}
     asked = []

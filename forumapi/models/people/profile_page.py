@@ -63,13 +63,13 @@ FIND_MANY = Query(
 
 class ProfileDetail(NamedTuple):
     """Row of a profile, in the order of DETAIL_COLUMNS. `name` and `gender`: HTML-escaped; `is_visible` False: search
-    leaves the profile out; `avatar`: the column `avatar_url`; `email`: as entered for the viewer's own profile, else
-    the person key (text/email_address.py); `item_count`: number of the profile's visible conversations;
-    `unread_huddles`: number of huddles that this profile has not read; `send_email` and `send_sms` None: the viewer
-    does not follow the profile; `erasure_due` and `account_erasure_due`: when the erasure that the viewer asked for, of
-    this profile or of the whole account, is due, None for no such request and on other profiles; `is_bot`: the profile
-    is a program's, and `bot_owner_id` that of its owner, 0 for none; `bio`: columns of a CommentRow, of the profile's
-    comment about itself, with id 0 if there is none.
+    leaves the profile out; `avatar`: the column `avatar_url`; `email`: "" for a bot, else as entered for the viewer's
+    own profile, and for all others the person key (text/email_address.py); `item_count`: number of the profile's
+    visible conversations; `unread_huddles`: number of huddles that this profile has not read; `send_email` and
+    `send_sms` None: the viewer does not follow the profile; `erasure_due` and `account_erasure_due`: when the erasure
+    that the viewer asked for, of this profile or of the whole account, is due, None for no such request and on other
+    profiles; `is_bot`: the profile is a program's, and `bot_owner_id` that of its owner, 0 for none; `bio`: columns of
+    a CommentRow, of the profile's comment about itself, with id 0 if there is none.
     """
 
     id: int

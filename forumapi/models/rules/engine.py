@@ -81,10 +81,11 @@ class _Hit(NamedTuple):
 
 
 def act_at_writing(tx: Transaction, site: Site, tree: Tree, ref: ItemRef, kind: str) -> bool:
-    """Let the first active rule that hides things and fits act on a thing that `tx` has just written (`kind`: CREATED
+    """Let the oldest active rule that hides things and fits act on a thing that `tx` has just written (`kind`: CREATED
     or REPLACED of journal.py); return True if one did. No statement is run for a site without such a rule.
 
-    The thing must not be hidden. Comments in huddles fit no rule.
+    The thing must not be hidden. Comments in huddles fit no rule. Raises Conflict if the thing is in a microcosm that
+    `tree`, the site's, lacks.
     """
     for rule in hides_at_writing(site, ref.type, kind):
         if not matching.of_events(tx, site.id, rule.definition, tree, [ref.id]):

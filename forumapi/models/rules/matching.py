@@ -379,9 +379,10 @@ def check_loops(tx: Reader, site_id: int, definition: RuleDefinition) -> None:
 
 def of_the_past(tx: Reader, site_id: int, me: int, rule: RuleDefinition, tree: Tree) -> DryRun:
     """Return what the rule would have fitted in the last DAYS days, with authors judged by what they are now; for a
-    rule on edits the time of the last edit counts; deleted and hidden things too. Of more than MOST_EXAMINED things the
-    newest are examined. For a rule on reports: the things, except those of the profile `me`, whose case, open or
-    decided, has a report of these days and reports by as many people as the rule wants.
+    rule on edits the time of the last edit counts; deleted and hidden things too. Only the MOST_EXAMINED things that
+    were made last are looked at, also for edits. For a rule on reports: the things, except those of the profile `me`,
+    whose case, open or decided, has one of the last MOST_EXAMINED reports, made in these days, and reports by as many
+    people as the rule wants.
     """
     params = {"site_id": site_id, "days": DAYS, "most": MOST_EXAMINED, **_params(rule, tree)}
     is_on_comments = itemtypes.COMMENT in rule.on.takes
