@@ -230,8 +230,8 @@ class Session(OwnToken):
 
 
 def checked_name(text: str, most: int) -> str:
-    """Return `text` as the name of a token: without tags, line breaks and unprintable characters, and HTML-escaped.
-    Raises Invalid unless it then has 1 to `most` characters, counted before the escaping.
+    """Return `text` as the name of a token: trimmed, without tags, line breaks and unprintable characters, and
+    HTML-escaped. Raises Invalid unless it then has 1 to `most` characters, counted before the escaping.
     """
     name = short_text_cleaning.sentence(text, quiet=False)
     if not 1 <= short_text_cleaning.length(name) <= most:

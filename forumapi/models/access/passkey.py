@@ -198,8 +198,8 @@ def credential_ids(tx: Reader, user_id: int, rp_id: str) -> list[bytes]:
 
 
 def checked_name(text: str) -> str:
-    """Return `text` as the name of a passkey: without tags, line breaks and unprintable characters, and HTML-escaped.
-    Raises Invalid if that is blank, or has, with its escapes, more than MAX_NAME characters.
+    """Return `text` as the name of a passkey: trimmed, without tags, line breaks and unprintable characters, and
+    HTML-escaped. Raises Invalid if that is empty, or has, with its escapes, more than MAX_NAME characters.
     """
     name = short_text_cleaning.sentence(text, quiet=False)
     if not name:

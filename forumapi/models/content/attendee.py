@@ -418,7 +418,7 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
     """Unless the event is over, change the answers of those who have waited longest to yes while there is space; audit
-    and events name no actor for that, whoever `author` is. Recount the event's attendees in any case. The caller has
+    and events name no actor for that, whoever `author` is. Recount the answers yes in any case. The caller has
     locked the event and loaded its details.
     """
     key = {"site_id": author.site_id, "event_id": event.id}

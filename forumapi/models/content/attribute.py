@@ -134,9 +134,9 @@ def checked_key(key: object, field: str) -> str:
 
 
 def checked_value(value: object, field: str) -> Value:
-    """Return a sent value as it is stored: a string without tags, line breaks and unprintable characters, in small
-    letters if it is all in capitals, and HTML-escaped, or as a date if it is a calendar date of the form YYYY-MM-DD; a
-    number or boolean unchanged.
+    """Return a sent value as it is stored: a string trimmed, without tags, line breaks and unprintable characters, in
+    small letters if it is all in capitals, and HTML-escaped, or as a date if it is a calendar date of the form
+    YYYY-MM-DD; a number or boolean unchanged.
 
     Raises Invalid, which names `field`, for another type, and for a string that is then empty or over MAX_STRING
     characters, counted before the escaping.

@@ -272,11 +272,11 @@ class Item:
     def flag(
         self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str | None
     ) -> None:
-        """Set those flags of the locked item that `flags` has, by name: `is_sticky`, `is_open`, `is_deleted`,
+        """Set flags of the locked item to the values that `flags` has by name: `is_sticky`, `is_open`, `is_deleted`,
         `is_moderated`; others stay. If this hides or shows the item, the counters of its microcosm are adapted, and for
         a conversation those of its author.
 
-        `reason`: the edit reason; None: the item is not marked as edited.
+        `reason`: the edit reason, HTML-escaped by the caller; None: the item is not marked as edited.
         """
         was_visible = self.is_visible
         for name, value in flags.items():

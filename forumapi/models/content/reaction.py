@@ -155,8 +155,8 @@ class KindBody(Struct):
 
 
 def checked(sent: Sequence[KindBody]) -> list[ReactionKind]:
-    """Return the kinds of reactions that a site is to have, in the order sent, their texts without tags, line breaks
-    and unprintable characters, and HTML-escaped.
+    """Return the kinds of reactions that a site is to have, in the order sent, their texts trimmed, without tags,
+    line breaks and unprintable characters, and HTML-escaped.
 
     Raises Invalid with position and field for a name that is repeated or not 1 to 30 of a to z, 0 to 9, _ and -, and
     for a text that does not have 1 to MAX_TEXT characters, counted before the escaping; without them for more than

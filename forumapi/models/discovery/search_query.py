@@ -173,11 +173,11 @@ def is_unspaced(text: str) -> bool:
 @dataclass
 class ParsedSearch:
     """Checked search. `text`: its words; `in_title`: only titles are searched; `hashtags`: those among the words, with
-    their #; lists are in the order sent, without duplicates; `forum_ids`: ids of microcosms; `types`: names; `ids`: of
-    things; `following`: only what the caller follows; `attendee`: only events that the caller attends; `has`:
-    attachment alone; `emails`: from the site's owner only; `dates`, by key: (text as sent, moment); `author_id`: a
-    profile's, 0: not sent; `sort`: date, oldest or newest, "" if not sent; `ignored`: what was sent and could not be
-    understood, or has no effect.
+    their #; lists are in the order sent, without duplicates, and have MOST_VALUES entries at most, `hashtags` any
+    number; `forum_ids`: ids of microcosms; `types`: names; `ids`: of things; `following`: only what the caller follows;
+    `attendee`: only events that the caller attends; `has`: attachment alone; `emails`: from the site's owner only;
+    `dates`, by key: (text as sent, moment); `author_id`: a profile's, 0: not sent; `sort`: date, oldest or newest, ""
+    if not sent; `ignored`: what was sent and could not be understood, was one value too many, or has no effect.
     """
 
     text: str = ""

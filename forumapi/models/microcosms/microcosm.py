@@ -145,7 +145,7 @@ class Microcosm(NamedTuple):
         reason: str,
     ) -> None:
         """Store new columns of the microcosm, and place it below the microcosm `parent_id`, its present parent or
-        another (0: it is the root). `reason`: the edit reason.
+        another (0: it is the root). `reason`: the edit reason, HTML-escaped by the caller.
         """
         node = self.node
         version = tx.value(
@@ -161,7 +161,9 @@ class Microcosm(NamedTuple):
         _record(tx, author, journal.REPLACED, node.id, version, parent_id, moved_from)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Set those of the flags FLAGS that `flags` has, by name; others stay. `reason`: the edit reason."""
+        """Set flags of the microcosm to the values that `flags` has by name, each one of FLAGS; others stay. `reason`:
+        the edit reason, HTML-escaped by the caller.
+        """
         version = tx.value(
             FLAG,
             site_id=author.site_id,

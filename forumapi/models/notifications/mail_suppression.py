@@ -58,9 +58,10 @@ FIND = Query(
 
 
 class Suppression(NamedTuple):
-    """Suppression of an address, to which no mail about updates and no digest is sent; it holds for all spellings that
-    are one person's (same_person_key). `reason`: REFUSED or REPORTED, by the mail server at once or by a bounce later;
-    `detail`: the mail server's words; `created`: time of the suppression.
+    """Suppression of an address, to which no mail about updates, no digest, no invitation and no request to confirm a
+    guest's report is sent, but codes for signing in are; it holds for all spellings that are one person's
+    (same_person_key). `reason`: REFUSED or REPORTED, by the mail server at once or by a bounce later; `detail`: the
+    mail server's words; `created`: time of the suppression.
     """
 
     reason: str

@@ -167,9 +167,9 @@ class Profile(NamedTuple):
         uses_platform: bool = True,
         is_recorded: bool = True,
     ) -> int:
-        """Make the profile of a user on a site, as `name`, which is HTML-escaped, and return its id; if the user has
-        one here, return that one's. `ip`: the client address, for the audit; `is_recorded` False: the caller records
-        the new profile.
+        """Make the profile of a user on a site, and return its id; if the user has one here, return that one's.
+        `name`: HTML-escaped by the caller; `ip`: the client address, for the audit; `is_recorded` False: the caller
+        records the new profile.
 
         A name that is taken, or looks like another's, gets a number appended, or else is replaced by one made of the
         user's id; raises Unavailable if no such name is free. `uses_platform` False: only a provider that the site's
@@ -347,8 +347,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
 
 
 def checked_gender(text: str) -> str:
-    """Return `text` as a gender, without tags, line breaks and unprintable characters, and HTML-escaped; "" means none.
-    Raises Invalid beyond GENDER_MAX characters, counted before the escaping.
+    """Return `text` as a gender, trimmed, without tags, line breaks and unprintable characters, and HTML-escaped; ""
+    means none. Raises Invalid beyond GENDER_MAX characters, counted before the escaping.
     """
     gender = short_text_cleaning.sentence(text, quiet=False)
     if short_text_cleaning.length(gender) > GENDER_MAX:

@@ -34,9 +34,9 @@ VERSIONS = Query(
 def summary_document(
     site_id: int, profile_id: int, name: str, is_visible: bool, avatar: str, is_bot: bool = False
 ) -> dict[str, Any]:
-    """Return the summary of a profile as a dict for JSON (platform 4.2). `name`: HTML-escaped; `avatar`: the column
-    `avatar_url`; `is_bot` False leaves the member `isBot` out. The member `userId` is the profile's id; `own_user`
-    replaces it for the profile's own person.
+    """Return the summary of a profile as a dict for JSON (platform 4.2). `name`: HTML-escaped, as stored; `avatar`:
+    the column `avatar_url`; `is_bot` False leaves the member `isBot` out. The member `userId` is the profile's id;
+    `own_user` replaces it for the profile's own person.
     """
     return {
         "id": profile_id,

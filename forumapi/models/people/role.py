@@ -184,7 +184,8 @@ class Role(NamedTuple):
         *,
         window_s: int,
     ) -> int:
-        """Store a new role without members and return its id. `flags` holds all of FLAGS, by wire name.
+        """Store a new role, with neither criteria nor named profiles, and return its id. `title`: HTML-escaped by the
+        caller; `flags` holds all of FLAGS, by wire name.
 
         If the author made a role of the same title in the microcosm within `window_s` seconds, store nothing and return
         the id of that one (P-10).
@@ -206,12 +207,14 @@ class Role(NamedTuple):
         self, tx: Transaction, author: Author, title: str, flags: Mapping[str, bool], reason: str
     ) -> None:
         """Store a new title and new flags; `flags` holds all of FLAGS, by wire name. `title` and `reason`, the edit
-        reason, are HTML-escaped.
+        reason: HTML-escaped by the caller.
         """
         self._store(tx, author, journal.REPLACED, title, flags, reason)
 
     def flag(self, tx: Transaction, author: Author, flags: Mapping[str, bool], reason: str) -> None:
-        """Store new flags; `flags` holds all of FLAGS, by wire name, changed or not. `reason`: the edit reason."""
+        """Store new flags; `flags` holds all of FLAGS, by wire name, changed or not. `reason`: the edit reason,
+        HTML-escaped by the caller.
+        """
         self._store(tx, author, journal.PATCHED, self.title, flags, reason)
 
     def _store(

@@ -170,8 +170,8 @@ def document(
     reason: bytes = b"",
 ) -> bytes:
     """Render a role as JSON (platform 5.2). `people`: summaries of the role's author and editor by profile id; without
-    one the author is null, and the editor left out; `microcosm_title`: HTML-escaped, shown in the link to the
-    microcosm. All parameters from `permissions` on are JSON, and b"" leaves the member out.
+    one the author is null, and the editor left out; `microcosm_title`: HTML-escaped, as stored, shown in the link to
+    the microcosm. All parameters from `permissions` on are JSON, and b"" leaves the member out.
 
     `permissions`: for a role that stands alone; `members` and `losing`: for a role in a list; `reason`: for a role in
     the list of one profile's roles.
