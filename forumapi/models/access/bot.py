@@ -176,8 +176,8 @@ class Bot(NamedTuple):
     def renew_key(
         tx: Transaction, author: Author, id: int, scopes: Sequence[str], days: int
     ) -> str | None:
-        """End the key of the author's bot `id` and make another one; return its secret, None if the author has no such
-        bot.
+        """End the key of the author's bot `id` and make another one of `scopes` for `days`; return its secret, None if
+        the author has no such bot.
         """
         user_id = tx.value(
             LOCK, site_id=author.site_id, me=author.profile_id, id=id, any_owner=False

@@ -88,7 +88,8 @@ class OperatorApplication(NamedTuple):
     def insert(tx: Transaction, name: str, secret: str = "") -> tuple[int, str]:
         """Register an application; return its id and its secret, which is `secret` or, for "", a new one.
 
-        Raises Invalid for a blank name or one over MAX_NAME characters.
+        White space within `name` is stored as single spaces. Raises Invalid for a blank name or one over MAX_NAME
+        characters.
         """
         name = " ".join(name.split())
         if not 1 <= len(name) <= MAX_NAME:

@@ -182,8 +182,8 @@ class Ban(NamedTuple):
     ) -> int:
         """Store a ban of a user, or of all addresses of an e-mail domain, from a site (0: from the whole platform);
         return the ban's id. Either `user_id` or `domain`, a result of `checked_domain`, is given; `expires` None: it
-        never ends; `display_reason` is shown to the banned, `admin_reason` is not, both are stored as they are; `created_by`:
-        id of a profile, 0 for an operator.
+        never ends; `display_reason` is shown to the banned, `admin_reason` is not, and both are stored as they are;
+        `created_by`: id of a profile, 0 for an operator.
 
         A new ban of a domain replaces the old one; a new ban of a user stands beside old ones, unless `delete_of_user`
         is called before. Those concerned are marked, so that their roles are recomputed on their next request. Raises
