@@ -106,7 +106,8 @@ def lock(tx: Transaction, people: Sequence[GravatarRequest]) -> set[tuple[int, i
     """Lock those of the profiles `people` that still have no picture; return them as (site id, profile id). Takes the
     shared lock on the roles of their sites before.
 
-    A picture of a site's owner or creator changes the site's row too, which is locked after the roles and all profiles.
+    A picture of a site's owner or creator changes the site's row too, which `add` locks, after the roles and all
+    profiles.
     """
     for site_id in sorted({one.site_id for one in people}):
         role_recomputation.lock_roles_shared(tx, site_id)
