@@ -25,7 +25,8 @@ _REFUSED: Final = "This passkey is not known here, or its answer is no good; beg
 
 
 def domain(site: Site) -> str:
-    """Return the domain (RP ID) of passkeys on a site's pages: the site's own, if it has one, else the platform's.
+    """Return the domain (RP ID) of passkeys on a site's pages: the site's custom domain, if it has one, else the
+    platform's.
 
     Browsers refuse a domain without a dot, such as `localhost`: in place of such a platform's domain it is the site's
     host.

@@ -77,8 +77,9 @@ class LegacyMatch(NamedTuple):
 
 def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> LegacyMatch | None:
     """Return the thing at the address `url` of an old forum, readable or not; None if it is no address of an imported
-    forum whose addresses are switched on, or that of a thing that was not imported or of an erased person's profile; of
-    several such forums the one that was imported first. Costs two statements at most.
+    forum whose addresses are switched on, or that of a thing that was not imported or of an erased person's profile. If
+    several such forums have the thing, it is the one of the forum that was imported first. Costs two statements at
+    most.
 
     `rules`: how addresses are read, by the name of the forum software.
     """

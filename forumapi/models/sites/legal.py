@@ -237,7 +237,8 @@ def name_services(tx: Transaction, site_id: int, names: Sequence[str]) -> None:
 
 def _check_consent(document: str, consent: str, before: LegalText) -> None:
     """Check the wish `consent` for a new text of a document, of which `before` is in force. Raises Invalid, which names
-    the field.
+    the field, for a wish that is neither "" nor in CONSENTS, and as `LegalText.upsert` does, except for too many
+    versions.
     """
     if consent not in ("", *CONSENTS):
         raise Invalid("consent", f"must be one of {', '.join(CONSENTS)}", code=OUT_OF_RANGE)

@@ -128,13 +128,16 @@ def href(document: str, number: int) -> str:
 
 
 def note_asking(tx: Transaction, site_id: int) -> None:
-    """Store in the site's row if one of its texts asks for consent."""
+    """Set the flag of the site's row for texts that ask for consent: to true if one of the site's texts does, else to
+    false.
+    """
     tx.run(NOTE_ASKING, site_id=site_id)
 
 
 def changes(old: int, new: int, before: str, after: str) -> bytes:
     """Render, as JSON, the difference between the words of two texts, both HTML, as of the versions `old` (0: nothing)
-    and `new`. Tags are left out; a new line stands for the end of a paragraph.
+    and `new`: `from`, `to`, and `changes`, the segments of `difference.changes`, each with `op` and `text`. Tags are
+    left out; a new line stands for the end of a paragraph.
     """
     changed = difference.changes(_words(before), _words(after))
     return json_fragments.dumps(

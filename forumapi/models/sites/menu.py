@@ -93,8 +93,8 @@ class Menu(NamedTuple):
         return cls([MenuEntry.checked(f"[{place}]", entry) for place, entry in enumerate(entries)])
 
     def update(self, tx: Transaction, author: Author) -> None:
-        """Store this menu in place of that of the author's site; without entries, the site then has no menu. The site's
-        version is incremented; the audit has no entry of it.
+        """Store this menu in place of that of the author's site; without entries, the site then has no menu. Increments
+        the site's version, and journals the change in the event log alone, not in the audit.
         """
         version = tx.value(
             UPDATE,

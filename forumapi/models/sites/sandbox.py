@@ -179,7 +179,9 @@ def check_room(tx: Reader, most: int) -> None:
 
 
 def _counted(tx: Reader) -> tuple[int, int]:
-    """Return the number of sandboxes, and the seconds until the first of them ends, 0 or fewer if it has ended."""
+    """Return the number of sandboxes, and the seconds until the first of them ends: 0 or fewer if it has ended, 0
+    without sandboxes.
+    """
     row = tx.row(COUNT)
     assert row is not None, "an aggregate has a row"
     return row[0], row[1]

@@ -177,7 +177,7 @@ class _ContentWriter:
 
 
 def _next_week() -> EventDetails:
-    """Return the details of an event at ten in the morning, a week from today."""
+    """Return the details of an event at ten in the morning, a week from today, both in UTC."""
     now = datetime.datetime.now(datetime.UTC)
     begins = (now + datetime.timedelta(days=7)).replace(hour=10, minute=0, second=0, microsecond=0)
     return EventDetails(

@@ -470,8 +470,9 @@ class Site:
         below which no custom domain may be, "" to allow any; `ip`: the client address, for the audit, "" for none;
         `owner_name`: name of the owner's profile, "" for a suggested one.
 
-        Raises Invalid, which names the field, for a bad setting or a subdomain that is taken or reserved, and for a
-        user who owns `most` sites, deleted ones counted (0: any number); NotFound for an unknown user.
+        Raises Invalid, which names the field, for a bad setting or a subdomain that is taken or reserved; Invalid,
+        without a field, for a user who owns `most` sites, deleted ones counted (0: any number); NotFound for an unknown
+        user.
         """
         key = site_validation.check_key(site_validation.given(body.subdomainKey, ""))
         settings = site_validation.merged(
@@ -548,7 +549,7 @@ class LockedSite(NamedTuple):
         as the owner's. `platform_domain`: the platform's domain, at or below which no custom domain may be, "" to allow
         any; `ip`: the client address, for the audit, "" for none.
 
-        Raises Invalid, which names the field, also for deleting the root site.
+        Raises Invalid, which names the field, for a bad setting, and for deleting the root site.
         """
         hosts = [f"{self.key}.{platform_domain}"]
         if self.has_proof and self.settings.domain:

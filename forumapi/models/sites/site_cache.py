@@ -147,8 +147,8 @@ class SiteCache(PollingThread):
     # ---------------------------------------------------------------- look-up
 
     def cached(self, host: str) -> Site | None:
-        """Return the site of a Host header from memory, which may be outdated, of those that `by_host` returns; None if
-        it is not held, or the header is malformed.
+        """Return the site of a Host header if `by_host` has found it under this host and it is still held in memory,
+        perhaps outdated; else None, also for a malformed header.
         """
         return self._cached(_name(host))
 
@@ -225,8 +225,8 @@ class SiteCache(PollingThread):
         """Return the number of sites and the page `paging` of them, oldest first, read from the database; without the
         root site, sandboxes, and those that are deleted, suspended or in their export window.
 
-        `owner_user_id`: only those that this user owns, None for all; `words`: only those with this text, in whatever
-        case, in their title, "" for all; both narrow the number too.
+        `owner_user_id`: only those that this user owns, None for all; `words`: only those with this plain text, in
+        whatever case, in their title, "" for all; both narrow the number too.
         """
         total: int = tx.value(COUNT, user_id=owner_user_id, words=words)
         rows = tx.rows(

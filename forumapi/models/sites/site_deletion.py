@@ -358,8 +358,9 @@ class SiteDeletion(NamedTuple):
 
     @classmethod
     def lock(cls, tx: Transaction, but: Sequence[int] = ()) -> SiteDeletion | None:
-        """Lock the deletion that has begun first and is in the journal, and return it; None if there is none that no
-        other process works on. `but`: ids of deletions that are left out.
+        """Lock and return a deletion: of those that have begun, have not ended, are in the journal of erasures and are
+        not locked by another process, the one that began first; None if there is none. `but`: ids of deletions that are
+        left out.
         """
         row = tx.row(LOCK, but=list(but))
         return cls(*row) if row else None

@@ -145,9 +145,9 @@ EXPIRE = Query(
 class SiteExport(NamedTuple):
     """Export of a site, the latest. `state`: WAITING, RUNNING, DONE, FAILED or EXPIRED; `user_id` and `token_id`: user
     and token of the request for it; `started`: when a process last claimed it, `finished`: when it was done or failed,
-    None before; `documents` of `total` are written so far; `object`: name of the archive in the store, which is deleted
-    at `expires`; `size` in bytes; `sha256` of the archive, `hash` of the content; `reason`: why it failed, for the
-    site's owner.
+    None before; `documents` of `total` are written so far; `object`: name of the archive in the store, "" for none;
+    `expires`: when the archive is deleted; `size` of the archive, in bytes; `sha256` of the archive, `hash` of the
+    content; `reason`: why it failed, for the site's owner, "" if it did not.
     """
 
     user_id: int

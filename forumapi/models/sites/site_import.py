@@ -336,8 +336,8 @@ class ImportRequest(NamedTuple):
 
 
 def left_out(tx: Reader, site_id: int, limit: int, offset: int) -> list[dict[str, str]]:
-    """Return up to `limit` of the documents that the site's import left out, behind the first `offset`, by kind and old
-    id, as dicts with `kind`, old `id` and `reason`.
+    """Return up to `limit` of the documents that the site's import left out, sorted by kind and old id, behind the
+    first `offset`, as dicts with `kind`, old `id` and `reason`.
     """
     rows = tx.rows(LEFT_OUT, site_id=site_id, limit=limit, offset=offset)
     return [{"kind": kind, "id": id, "reason": reason} for kind, id, reason in rows]

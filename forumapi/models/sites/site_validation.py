@@ -266,7 +266,7 @@ def host_name(text: str) -> str:
 
 
 def check_domain(text: str, platform_domain: str) -> str:
-    """Return `text`, a custom domain, in lower case (P-16).
+    """Return `text`, a custom domain, in lower case and ASCII (P-16).
 
     Raises Invalid for what is no host name, and for `platform_domain`, the platform's own domain, and all below that.
     """

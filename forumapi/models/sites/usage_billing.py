@@ -75,8 +75,9 @@ class BilledHour(NamedTuple):
 
 
 def due(tx: Transaction, grace_s: int, limit: int) -> list[BilledHour]:
-    """Return the hours of all sites to send to the biller next, `limit` at most: ordered by hour, then by site id. An
-    hour is due `grace_s` seconds after its end. Hours that were over before the first call are never due.
+    """Return the next hours with usage to send to the biller, of all sites but sandboxes, `limit` at most: ordered by
+    hour, then by site id. An hour is due `grace_s` seconds after its end. Hours that were over before the first call
+    are never due.
     """
     tx.run(BEGIN)
     rows = tx.rows(DUE, grace_s=grace_s, limit=limit)

@@ -440,8 +440,8 @@ def of_site(
 
 
 def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[PlatformLink]:
-    """Return up to `limit` links of all sites with a code and an id below `before`, newest first; `host` and the
-    beginning as in `of_site`.
+    """Return up to `limit` links of all sites that have a code and an id below `before`, newest first; from the newest
+    with a number above all ids. `host`: as in `of_site`.
     """
     rows = tx.rows(OF_PLATFORM, host=host, before=before, limit=limit)
     return [PlatformLink(*row) for row in rows]

@@ -142,8 +142,8 @@ def remove_comments(tx: Transaction, site_id: int, ids: Sequence[int]) -> list[s
 
 def remove_items(tx: Transaction, site_id: int, ids: Sequence[int]) -> None:
     """Lock items by ascending id, and replace their titles, and the questions and choices (numbered) of polls among
-    them, by REMOVED; empty their edit reasons and the places of events among them, and delete the items' attributes.
-    Comments on the items stay.
+    them, by REMOVED; empty their edit reasons and the places of events among them, coordinates included, and delete the
+    items' attributes. Comments on the items stay.
     """
     if not ids:
         return

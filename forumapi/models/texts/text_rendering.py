@@ -87,8 +87,8 @@ def finish(
     """Finish a prepared comment for the place where it stands. `microcosm_id`: the place's id in `tree`, 0 for a
     profile, None for a huddle; `tree` is called only if the comment has links.
 
-    Links are shortened, and new ones stored, only where guests may read the place, since a short link leads everybody
-    to its address.
+    Links are shortened, and new ones stored, only on profiles and in microcosms that guests may read, since a short
+    link leads everybody to its address.
     """
     draft, names, base = prepared
     short: dict[str, short_link.ShortLink] = {}
@@ -203,8 +203,8 @@ def title(value: object, field: str, limit: int, *, quiet: bool = True) -> str:
     """Return `value` as a required line of text: without tags, line breaks and unprintable characters, and HTML-escaped
     (content 1.7). `quiet`: a text all in capitals is put into small letters.
 
-    Raises Invalid, which names `field`, if it is no string, empty or over `limit` characters, counted before the
-    escaping.
+    Raises Invalid, which names `field`, if it is no string, or if what is left is empty or over `limit` characters,
+    counted before the escaping.
     """
     if not isinstance(value, str):
         raise Invalid(field, "is required")

@@ -678,8 +678,9 @@ class Action:
     def _lock(
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], others: Collection[int]
     ) -> targets.LockedThings:
-        """Lock `refs`, things of the action, and the items with the ids `others`; return the targets by thing, without
-        those that are gone or moved meanwhile, and all locked items by id.
+        """Lock `refs`, things of the action, and the items with the ids `others`; return the targets by thing, and all
+        locked items by id. Things that are gone, and comments that a merge or split has moved meanwhile, have no
+        target.
         """
         return targets.lock_with(
             *(tx, site_id, refs, others, self.place_id), with_comments=self.does.moves_comments

@@ -297,9 +297,9 @@ def _activity(state: State) -> datetime.datetime:
 def _restore_edit(
     tx: Transaction, author: Author, target: ActionTarget, change: AppliedChange
 ) -> None:
-    """Restore the time, author and reason of the last edit that the item `target` had before `change`, a PATCH of v1,
-    which is an edit too; unless the item was edited since: then correct the records of the later changes, so that their
-    undo restores it.
+    """Give the item `target` back the time, author and reason of its last edit before `change`, a PATCH of v1, which
+    counts as an edit too. If the item was edited after `change`, put these values into the record of the later change
+    that has the edit of `change` as the one before it instead, so that its undo restores them.
     """
     named = {
         "site_id": author.site_id,
@@ -545,7 +545,9 @@ class SilenceKind(
 class BanKind(
     SilenceKind, name="ban", takes=_PEOPLE, decision="DECISION_PROVISION_PARTIAL_SUSPENSION"
 ):
-    """Kind that shuts people out of a microcosm and all below it, or, without a microcosm, out of the site."""
+    """Kind that shuts people out of a microcosm and all below it, or, without a microcosm, out of the site, until
+    `ends` or for good.
+    """
 
     is_ban = True
 

@@ -178,7 +178,7 @@ class CommentRelocation:
     """Moves of comments between the locked items `held`, planned by `move` and stored by `write`.
 
     Between the two calls the caller may set `is_deleted` and `merged_into` of the items, which are stored with the
-    moves. `new`: an item, beside `held`, that no counter counts yet; None for none.
+    moves. `new`: one more item for moves, not among `held`, that no counter counts yet; None for none.
     """
 
     def __init__(

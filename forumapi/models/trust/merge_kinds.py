@@ -180,7 +180,9 @@ def comment_states(
 
 
 class MergeKind(ActionKind, name="merge", takes=frozenset((itemtypes.CONVERSATION,))):
-    """Kind that moves all comments of conversations into another item, to which the conversations then lead on."""
+    """Kind that moves all comments of conversations into another item. The conversations are deleted, and their
+    addresses then lead on to that item.
+    """
 
     moves_comments = True
 

@@ -49,7 +49,9 @@ class GuestRequest(NamedTuple):
     text: str
 
     def insert(self, tx: Transaction, site_id: int) -> str:
-        """Store the request; return the secret that confirms it, which is sent by mail and not stored."""
+        """Store the request; return the secret that confirms it, which the caller sends by mail, and of which only a
+        hash is stored.
+        """
         secret = secrets.token_urlsafe(32)
         payload = {
             "email": self.email,

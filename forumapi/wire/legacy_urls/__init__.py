@@ -268,8 +268,8 @@ def _rule(data: dict[str, Any], where: str, needed: str) -> Rule:
 
 
 def load(folder: str = "") -> dict[str, RuleSet]:
-    """Return the rules by product: those of this package, and of the files `<product>.toml` in `folder`, which take
-    precedence.
+    """Return the rules by product: those of this package, and of the files `<product>.toml` in `folder`, each of which
+    takes the place of the package's rules for its product.
 
     `folder` "": none. Raises RulesError for a file that is malformed or not named after a product, and for a folder
     that can't be read.

@@ -62,8 +62,8 @@ class ApiKeys(Struct, kw_only=True):
 
 
 class Bot(Struct, kw_only=True):
-    """A bot of the caller: the profile of a program, with its key. `scopes` and `expires` are those of the key, and
-    `expires` is null once it has expired, or was ended.
+    """A bot of the caller: the profile of a program, with its key. `scopes` and `expires` are those of the key;
+    `expires` is null once the key has expired, or was ended.
     """
 
     id: Annotated[Id, Meta(description="Of its profile.")]

@@ -41,7 +41,7 @@ class Huddle(Struct, kw_only=True):
 class HuddleSummaryFlags(Struct, kw_only=True):
     """Flags of a huddle in a list: `unread`, for the caller.
 
-    In the list of watchers it is absent, so that `flags` is {}.
+    In the list of watchers `unread` is absent, so that `flags` is {}.
     """
 
     unread: bool | UnsetType = UNSET

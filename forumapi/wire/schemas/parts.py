@@ -151,9 +151,7 @@ class ConsentNeeded(Struct, kw_only=True):
 
 
 class ErrorDetail(Struct, kw_only=True):
-    """`data` of an answer that is an error (platform 1.6); those to a POST that signs in (auth, auth0) have null in its
-    place.
-    """
+    """`data` of an answer that is an error (platform 1.6); null in an error of a POST that signs in (auth, auth0)."""
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET

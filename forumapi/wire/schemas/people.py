@@ -155,8 +155,8 @@ class UserMeta(LinksMeta):
 
 class User(Struct, kw_only=True):
     """A user: one person across all sites (platform 4.1), as they see themselves. A site's owner sees of another user
-    less: the profile's id as `userId`, the key of their address as `email`, `gender`, and since when the profile
-    exists.
+    less: the profile's id as `userId`, the address in lower case, at Gmail without dots, as `email`, `gender`, and
+    since when the profile exists.
     """
 
     userId: Id

@@ -87,7 +87,7 @@ class Site(Struct, kw_only=True):
 
 
 class Sites(Struct, kw_only=True):
-    """The live sites of the platform, oldest first, without the platform's own (platform 2.3)."""
+    """The live sites of the platform, oldest first, without the platform's own and without sandboxes (platform 2.3)."""
 
     sites: Paged[Site]
     meta: LinksMeta
@@ -214,8 +214,9 @@ class SitePlan(Struct, kw_only=True):
 
 
 class Reserved(Struct, kw_only=True):
-    """Answer to the question if a subdomain is free: `reserved` is true if the platform reserves the subdomain, or a
-    live site has it (platform 2.3).
+    """Answer to the question if a subdomain is free: `reserved` is true if the platform reserves the subdomain, a site
+    has it, also a deleted or suspended one, or a site that had it was deleted for good less than 30 days ago (platform
+    2.3).
     """
 
     reserved: bool

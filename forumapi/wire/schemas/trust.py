@@ -163,10 +163,10 @@ class RoleRate(Struct, kw_only=True):
 
 class Checks(Struct, kw_only=True):
     """Checks that a site has turned on; a check is off with 0 (`maxLinks` with null alone), false or an empty list.
-    `firstPosts`: so many first things of an author are held; `maxLinks`: more links in a text hold it (0: one link
-    does); `domains`: links to these do; `perHour` and `rates`: more things of an author in an hour are held;
-    `sameText`: a text that is on so many other sites is held; `onFailure`: verdict on a text that a service could not
-    judge.
+    `firstPosts`: so many first things of an author are held; `maxLinks`: a text with more links is held (0: with any
+    link); `domains`: a text with links to these or their subdomains is held; `perHour`: more things of an author in an
+    hour are held, `rates` says otherwise for roles; `sameText`: a text that was written on so many other sites within a
+    day is held; `onFailure`: verdict on a text that a service could not judge.
     """
 
     firstPosts: Count
@@ -308,15 +308,17 @@ class ActionPage(KeysetPage[ActionSummary]):
 
 
 class Actions(Struct, kw_only=True):
-    """Actions of moderators, newest first, whose targets are all in microcosms that the caller moderates."""
+    """Actions of moderators, rules and operators, newest first, whose targets are all in microcosms that the caller
+    moderates; without those of others on the caller's own content.
+    """
 
     actions: ActionPage
     meta: LinksMeta
 
 
 class Action(Struct, kw_only=True):
-    """An action of a moderator with its first 250 targets, before all others those that it could not change or not
-    undo.
+    """An action of a moderator with its first 250 targets: first those that the action could not change or an undo
+    could not change back, then the others.
     """
 
     id: Id

@@ -37,8 +37,8 @@ UpdateTypeName = Literal[
 
 
 class UpdateFlags(Struct, kw_only=True):
-    """Flags of an update, of which there is one: `unread`, if the caller has not read the item that the update is
-    about.
+    """Flags of an update, of which there is one: `unread`, if the caller has not read all of the item that the update
+    is about or, of a decision, has not marked everything as read since.
     """
 
     unread: bool
