@@ -118,8 +118,8 @@ class Verified(NamedTuple):
     for, 0 for none.
 
     `is_platforms`: the proof counts on all sites; False, on this site alone: where the method runs on settings that the
-    site's owner stored, such as those of a provider, and for a passkey of the site's own domain. `has_second_factor`:
-    the method itself includes a second factor, so no code is asked for.
+    site's owner stored, such as those of a provider, and for a passkey of the site's custom domain.
+    `has_second_factor`: the method itself includes a second factor, so no code is asked for.
     """
 
     email: str

@@ -136,8 +136,9 @@ class EmailCodeBackend(Backend):
         link the one to which it was mailed.
 
         Raises Invalid for a malformed address (with a link the request needs none), and for a client's secret of the
-        browser that is too short or too long, or missing beside a link; TooMany after too many mails or tries;
-        Unauthorized for a wrong, used or expired code or link, and for a link in another browser than asked for it.
+        browser whose length is outside of BROWSER_LENGTHS, or that is missing beside a link; TooMany beyond a limit of
+        mails or tries, by e-mail address or by client address; Unauthorized for a wrong, used or expired code or link,
+        and for a link in another browser than asked for it.
         """
         given = attempt.sign_in
         if attempt.browser is not None and attempt.browser.link:
@@ -286,7 +287,7 @@ _REFUSED: Final = "This code is wrong, used or expired; ask for another"
 
 def _client_mark(given: SignIn) -> str:
     """Return the mark of a client's browser: a hash of the secret in the field `browser`. Raises Invalid for a secret
-    that is missing, too short or too long.
+    that is missing, or whose length is outside of BROWSER_LENGTHS.
     """
     secret = given.browser if isinstance(given.browser, str) else ""
     least, most = BROWSER_LENGTHS

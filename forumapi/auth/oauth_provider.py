@@ -307,7 +307,7 @@ def _sentence(error: OAuth2Error) -> str:
 
 def _check_request(request: Request) -> dict[str, Any]:
     """Check what oauthlib does not: the form of PKCE's challenge, that the challenge and its method are not sent twice,
-    and the length of `state`. Raises InvalidRequestError.
+    and that `state` has at most _MOST_STATE characters. Raises InvalidRequestError.
 
     Returns {}: nothing that oauthlib should add to the request.
     """

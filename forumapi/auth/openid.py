@@ -43,8 +43,8 @@ class RedirectBackend(Backend, is_abstract=True):
         """Store a new flow; return its secret and the URL of the provider's page.
 
         Without a redirect URI in the request the first of the setting `redirectUris` is taken, or the site's /login/ if
-        that setting is empty. Raises Invalid for a redirect URI that is not among those, TooMany for too many flows of
-        a client address, BadGateway if the provider fails.
+        that setting is empty. Raises Invalid for a redirect URI that is not among those, TooMany beyond
+        BEGINS_PER_CLIENT_ADDRESS, BadGateway if the provider fails.
         """
         sign_in_flow.count(attempt, sign_in_flow.BEGINS_PER_CLIENT_ADDRESS)
         redirect_uri = _redirect_uri(attempt)
@@ -70,8 +70,8 @@ class RedirectBackend(Backend, is_abstract=True):
     def verify(self, attempt: Attempt) -> Verified:
         """Use up the flow, exchange the code at the provider, and return the e-mail address that the provider verified.
 
-        Raises Unauthorized for an unknown flow, a missing or wrong code or an address that is not verified, TooMany for
-        too many tries of a client address, BadGateway if the provider fails.
+        Raises Unauthorized for an unknown flow, a missing or wrong code or an address that is not verified, TooMany
+        beyond STEPS_PER_CLIENT_ADDRESS, BadGateway if the provider fails.
         """
         given = attempt.sign_in
         flow, state, code = (

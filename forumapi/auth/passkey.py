@@ -52,7 +52,7 @@ class PasskeyBackend(Backend):
     def begin(self, attempt: Attempt) -> Begun:
         """Store a new flow with its challenge; return the flow's secret and the argument of
         `navigator.credentials.get`. No user is named: the device offers its passkeys for the site's domain. Raises
-        TooMany for too many flows of a client address.
+        TooMany beyond BEGINS_PER_CLIENT_ADDRESS.
         """
         from forumapi.auth import webauthn_ceremony
 
@@ -66,8 +66,8 @@ class PasskeyBackend(Backend):
 
     def verify(self, attempt: Attempt) -> Verified:
         """Use up the flow; return the e-mail address of the user whose passkey has signed the flow's challenge, with
-        `has_second_factor` True, and `is_platforms` False for passkeys of a site's own domain. Raises Unauthorized for
-        an unknown flow or passkey or a wrong answer, TooMany for too many tries of a client address.
+        `has_second_factor` True, and `is_platforms` False for passkeys of a site's custom domain. Raises Unauthorized
+        for an unknown flow or passkey or a wrong answer, TooMany beyond STEPS_PER_CLIENT_ADDRESS.
         """
         from forumapi.auth import webauthn_ceremony
 
@@ -120,9 +120,10 @@ def register(
     credential: dict[str, Any],
     name: str,
 ) -> int:
-    """Use up the flow of `offer` and store the passkey in `credential`, the browser's answer, under `name`; return the
-    id of its row. Raises Invalid for a flow that is unknown, too old or another user's, for an answer that does not fit
-    it, for a passkey that is registered already, and beyond the number that one user may have.
+    """Use up the flow of `offer` and store the passkey in `credential`, the browser's answer, under `name`, a result of
+    `checked_name`; return the id of its row. Raises Invalid for a flow that is unknown, too old or another user's, for
+    an answer that does not fit it, for a passkey that is registered already, and beyond MAX passkeys of one user
+    (models/access/passkey.py).
     """
     from forumapi.auth import webauthn_ceremony
 

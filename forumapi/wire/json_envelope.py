@@ -51,7 +51,9 @@ PLAIN: Final = EnvelopeSwitches()
 
 
 def check_callback(name: str) -> str:
-    """Return `name` if it is a safe JavaScript name for JSONP (P-06). Raises Invalid, code 2, for any other."""
+    """Return `name` if it is a safe JavaScript name for JSONP, of at most 100 characters (P-06). Raises Invalid, code
+    2, for any other.
+    """
     if not _CALLBACK.fullmatch(name):
         raise Invalid(
             "callback", "must be a JavaScript name of at most 100 characters", code=UNPARSABLE

@@ -59,9 +59,9 @@ _KEYS: Final = (
 def sample(tx: Transaction) -> int:
     """Store a sample of the platform's figures: new profiles, profiles that were active, new comments and
     conversations, all of the last 24 hours; the numbers of all profiles, and of those with a picture and a name that
-    they chose; the number of live sites other than the root site and sandboxes; and the number of live sites other than
-    the root site, sandboxes among them, that have a logo, a comment and a second profile. Return 1, or 0 if there is a
-    sample of this very moment.
+    they chose; and, of the sites other than the root site that are neither deleted, suspended nor in their export
+    window, the number without sandboxes, and the number, with sandboxes, of those that have a logo, a comment and a
+    second profile. Return 1, or 0 if there is a sample of this very moment.
     """
     return tx.run(SAMPLE)
 

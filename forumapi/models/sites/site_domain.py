@@ -188,7 +188,8 @@ class SiteDomain(NamedTuple):
         on, None for none, which the caller stores in the site's row.
 
         A wanted domain is served once it is proven, and until then `served` is; the served one named again is only
-        checked again; a released domain that was proven stays reserved for a while. The site's row must be locked.
+        checked again; a released domain that was proven stays reserved for REST (30 days). The site's row must be
+        locked.
         """
         tx.run(FORGET_CLAIMS, site_id=site_id, domain=wanted or "")
         if wanted:

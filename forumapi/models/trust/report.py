@@ -192,9 +192,9 @@ class Report:
         False, and store nothing, if the reporter has reported the thing before.
 
         `id` is set in both cases: to that of the new report, or of the earlier one; it stays 0 if the earlier one names
-        its reporter no more. The caller has locked the thing's row. Raises TooMany for a new report beyond those that
-        one reporter may send in a day; for a guest's also beyond those that all guests may send about the thing's open
-        case, or on the site in a day.
+        its reporter no more. The caller has locked the thing's row. Raises TooMany for a new report of a person who has
+        sent MOST_A_DAY in a day; for a guest's if the guest has sent MOST_BY_GUEST in a day, or all guests
+        MOST_ABOUT_CASE about the thing's open case or MOST_ON_SITE on the site in a day.
         """
         named = {
             "site_id": site_id,

@@ -105,8 +105,9 @@ class CommentMeta(Struct, kw_only=True):
 
 
 class Comment(Struct, kw_only=True):
-    """A comment that is read by itself, with the comment that it replies to, and the replies to it, oldest first
-    (content 7.4). `revisions`, `attachments`: numbers of those of the comment.
+    """A comment that is read by itself, with the comment that it replies to, and the first 250 replies to it, oldest
+    first, without hidden and deleted ones and replies by people whom the caller ignores (content 7.4). `revisions`,
+    `attachments`: numbers of those of the comment.
     """
 
     id: Id

@@ -146,7 +146,9 @@ class SiteSearch(Struct, kw_only=True):
 
 
 class Trending(Struct, kw_only=True):
-    """The items of a site with the highest scores of recent activity, highest first (discovery 9)."""
+    """The up to 25 items with the highest scores of recent activity, highest first, of those that the caller may read
+    and does not ignore (discovery 9).
+    """
 
     items: Paged[ConversationEntry | EventEntry | PollEntry]
     meta: LinksMeta

@@ -65,7 +65,9 @@ class HuddleSummary(Struct, kw_only=True):
 
 
 class Huddles(Struct, kw_only=True):
-    """The caller's huddles, those with the latest activity first (content 8.5)."""
+    """The caller's huddles, those with the latest activity first, without ignored ones and those begun by ignored
+    profiles (content 8.5).
+    """
 
     huddles: Paged[HuddleSummary]
     meta: LinksMeta

@@ -78,8 +78,8 @@ class MicrocosmMeta(EditableMeta[MicrocosmFlags]):
 
 
 class Microcosm(MicrocosmBase, kw_only=True):
-    """A microcosm with a page of its child microcosms and items: sticky ones first; of these, and of the others,
-    microcosms before items (content 2.4).
+    """A microcosm with a page of its child microcosms and items, polls left out: sticky ones first; of these, and of
+    the others, microcosms before items, and items with the latest activity first (content 2.4).
     """
 
     moderators: Annotated[

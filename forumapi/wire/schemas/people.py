@@ -70,7 +70,7 @@ class QuotationPage(KeysetPage[Quotation]):
 
 
 class Quotations(Struct, kw_only=True):
-    """The comments by others that quote the caller, newest first."""
+    """The comments by others that quote the caller and that the caller may read, newest first."""
 
     quotations: QuotationPage
     meta: LinksMeta

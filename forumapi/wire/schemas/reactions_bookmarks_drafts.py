@@ -43,7 +43,7 @@ class BookmarkPage(KeysetPage[Bookmark]):
 
 
 class Bookmarks(Struct, kw_only=True):
-    """The caller's bookmarks, last made first."""
+    """The caller's bookmarks, last made first, without those of items and comments that the caller may not read now."""
 
     bookmarks: BookmarkPage
     meta: LinksMeta

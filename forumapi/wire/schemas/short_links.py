@@ -26,7 +26,7 @@ class SiteLinkPage(KeysetPage[SiteLink]):
 
 
 class SiteLinks(Struct, kw_only=True):
-    """The links to other hosts in the comments of a site, newest comment first."""
+    """The links to other hosts in live comments on items that the caller may read, newest comment first."""
 
     links: SiteLinkPage
     meta: LinksMeta

@@ -87,7 +87,9 @@ class Site(Struct, kw_only=True):
 
 
 class Sites(Struct, kw_only=True):
-    """The live sites of the platform, oldest first, without the platform's own and without sandboxes (platform 2.3)."""
+    """The sites of the platform that are neither deleted, suspended nor in their export window, oldest first, without
+    sandboxes and the platform's own (platform 2.3).
+    """
 
     sites: Paged[Site]
     meta: LinksMeta
@@ -446,8 +448,8 @@ class ImportTouched(Struct, kw_only=True):
 
 
 class ImportUndoing(Struct, kw_only=True):
-    """The removal of an import: numbers of removed things; or, if others have used it, these uses, and nothing is
-    removed.
+    """The removal of an import: numbers of things that were removed, and that stay; and uses of the import by others,
+    in spite of which nothing is removed, unless the removal was to leave out what others have used.
     """
 
     isDone: Annotated[

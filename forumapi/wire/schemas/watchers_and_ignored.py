@@ -61,7 +61,9 @@ class WatchedEvent(WatchedObject[EventSummary], tag="event"):
 
 
 class Watchers(Struct, kw_only=True):
-    """The caller's watchers: first those that never had a notification, then those that had one latest."""
+    """The caller's watchers: first those that never had a notification, then those that had one latest; without
+    watchers of objects that were deleted or that the caller may no longer read.
+    """
 
     watchers: Paged[
         WatchedSite
@@ -109,7 +111,9 @@ class IgnoredPoll(IgnoredObject[PollSummary], tag="poll"):
 
 
 class Ignored(Struct, kw_only=True):
-    """The objects that the caller ignores, sorted by the number of their type, then by title or name."""
+    """The objects that the caller ignores, sorted by the number of their type, then by title or name; without those
+    that were deleted or that the caller may no longer read.
+    """
 
     ignored: Paged[
         IgnoredMicrocosm | IgnoredProfile | IgnoredConversation | IgnoredEvent | IgnoredPoll
