@@ -103,8 +103,8 @@ def find(tx: Reader, site_id: int, rules: Mapping[str, RuleSet], url: str) -> Le
 
 
 def comment_total(tx: Reader, site_id: int, id: int, ignored: list[int]) -> int:
-    """Return how many comments of the item `id` a viewer sees who ignores the profiles with the ids `ignored`; 0 if
-    there is no such item.
+    """Return how many comments of the item `id` are visible to a viewer who ignores the profiles with the ids
+    `ignored`; 0 if there is no such item.
     """
     return int(tx.value(COMMENTS, site_id=site_id, id=id, ignored=ignored) or 0)
 

@@ -61,8 +61,9 @@ class MenuEntry(NamedTuple):
     def checked(cls, place: str, entry: EntryBody) -> MenuEntry:
         """Return a sent entry as it is stored: its texts without tags, line breaks and unprintable characters, all
         HTML-escaped. Raises Invalid, which names `place`, the entry's place in the body such as [0], and the field, for
-        an address that is missing or not allowed, a text that is missing or over MAX_TEXT characters, and a title over
-        MAX_TITLE characters, both counted before the escaping.
+        an address that is missing or that `check_href` refuses, a text of which nothing or more than MAX_TEXT
+        characters are left, and a title of which more than MAX_TITLE characters are left, both counted before the
+        escaping.
         """
         href = check_href(f"{place}.href", given(entry.href, ""))
         text = short_text_cleaning.sentence(given(entry.text, ""), quiet=False)

@@ -246,7 +246,7 @@ class SiteCache(PollingThread):
 
     def moved_to(self, host: str, tx: Reader) -> str:
         """Return the address, without a slash at its end, to which the site of a Host header has moved on another
-        platform; "" if none has.
+        platform; "" if none has, or the header is malformed.
         """
         name = _name(host)
         return site_move.address_of(tx, name, self.domain) if name else ""
@@ -343,7 +343,7 @@ class SiteCache(PollingThread):
 
     def tree(self, site: Site, tx: Reader) -> Tree:
         """Return the site's tree of microcosms and roles, at least as new as `site.acl_version`; read from the database
-        if the held one is older.
+        if none is held, or only an older one.
         """
         tree = site.tree
         if tree is None or tree.acl_version < site.acl_version:

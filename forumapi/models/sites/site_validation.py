@@ -216,7 +216,7 @@ def merged(
 
 def check_title(text: str) -> str:
     """Return `text` as a site's title: without tags, line breaks and unprintable characters, and HTML-escaped. Raises
-    Invalid if it is blank or over MAX_TITLE characters, counted before the escaping.
+    Invalid if nothing is left, or more than MAX_TITLE characters, counted before the escaping.
     """
     title = short_text_cleaning.sentence(text, quiet=False)
     if not title:
@@ -228,7 +228,7 @@ def check_title(text: str) -> str:
 
 def check_description(text: str) -> str:
     """Return `text` as a site's description: without tags and unprintable characters, in small letters if it is all in
-    capitals, and HTML-escaped. Raises Invalid if it is blank.
+    capitals, and HTML-escaped. Raises Invalid if nothing is left.
     """
     description = short_text_cleaning.block(text)
     if not description:

@@ -166,8 +166,8 @@ def lock(
     the order: items by type and id, then all given profiles by id, existing or not, then comments by id. `place_id`:
     microcosm that a profile counts as being in, 0 outside of all; types other than TYPES raise ValueError.
 
-    Things that do not exist are left out, and so are comments in huddles and those that a merge or split has moved
-    meanwhile.
+    Comments and items that do not exist are left out, and so are comments in huddles and those that a merge or split
+    has moved meanwhile.
     """
     return lock_with(tx, site_id, refs, (), place_id).targets
 

@@ -55,7 +55,7 @@ class AgentLevels(Struct, kw_only=True):
 
 
 class ApiKeys(Struct, kw_only=True):
-    """The caller's API keys for this site, newest first."""
+    """The caller's unexpired API keys that are good on this site, newest first."""
 
     keys: Paged[ApiKey]
     meta: LinksMeta
@@ -103,7 +103,7 @@ class Session(Struct, kw_only=True):
 
 
 class Sessions(Struct, kw_only=True):
-    """The caller's sessions, newest first."""
+    """The caller's unexpired sessions, newest first."""
 
     sessions: Paged[Session]
     meta: LinksMeta

@@ -93,7 +93,7 @@ class CasePage(Struct, kw_only=True):
 
 
 class Cases(Struct, kw_only=True):
-    """Cases that the caller may decide."""
+    """Cases, open or decided, in microcosms that the caller moderates, without those about the caller's own content."""
 
     cases: CasePage
     meta: LinksMeta
@@ -190,8 +190,8 @@ class CaseNote(Struct, kw_only=True):
 
 
 class Case(Struct, kw_only=True):
-    """A case with its reports and notes, oldest first, and its actions; `shown`: comments of a huddle that reporters
-    show, `checks`: verdicts on the thing. Other keys as in CaseSummary.
+    """A case with its first 500 reports and first 500 notes, oldest first, and its actions; `shown`: comments of a
+    huddle that reporters show, `checks`: verdicts on the thing. Other keys as in CaseSummary.
     """
 
     id: Id
@@ -262,8 +262,8 @@ class NamedThing(Struct, kw_only=True):
 
 
 class ActionSummary(Struct, kw_only=True):
-    """An action of a moderator in a list. `total`: number of its targets; `ends`: of a silence or ban, absent if it is
-    for good.
+    """An action of a moderator, a rule or an operator, in a list. `total`: number of its targets; `ends`: of a silence
+    or ban, absent if it is for good.
     """
 
     id: Id
@@ -317,8 +317,8 @@ class Actions(Struct, kw_only=True):
 
 
 class Action(Struct, kw_only=True):
-    """An action of a moderator with its first 250 targets: first those that the action could not change or an undo
-    could not change back, then the others.
+    """An action of a moderator, a rule or an operator with its first 250 targets: first those that the action could not
+    change or an undo could not change back, then the others.
     """
 
     id: Id
