@@ -62,8 +62,8 @@ def complete(
     whose count of statements grows by those of a completed sign-in, None for none; `take_member`: called with the
     transaction before a new profile is made, to raise PlanLimit, SiteReadOnly, SiteSuspended or SiteClosing on a site
     that takes no newcomers; None: every site takes them. Raises these errors; Forbidden for a new address reported for
-    spam, TooMany for too many new users from one client address, SecondFactorNeeded for a person with a second factor
-    that `verified` lacks, ReadOnly or SiteMoved on a site that is being moved or has moved.
+    spam, TooMany beyond SIGN_UPS_PER_CLIENT_ADDRESS, SecondFactorNeeded for a person with a second factor that
+    `verified` lacks, ReadOnly or SiteMoved on a site that is being moved or has moved.
     """
     _check_new(database, config, site, verified.email, ip)
     with database.write() as tx:

@@ -160,7 +160,7 @@ class NewSandbox(NamedTuple):
     def admit(self, tx: Transaction, most: int) -> datetime.datetime:
         """Make the site a sandbox, and return the time at which it ends, LIFE_S seconds from now. Of two that are
         admitted at the same time the second waits for the end of the first one's transaction, so call it last. Raises
-        SandboxesFull if `most` sandboxes exist, after which the transaction may not be committed.
+        SandboxesFull if there are `most` sandboxes already, after which the transaction may not be committed.
         """
         tx.rows(LOCK)
         ends: datetime.datetime | None = tx.value(
@@ -188,7 +188,9 @@ def _counted(tx: Reader) -> tuple[int, int]:
 
 
 def begin_deletion(tx: Transaction) -> bool:
-    """Begin the deletion of the sandbox that ended first, without a mail at its end; return False if none was begun."""
+    """Begin the deletion of a sandbox that has ended, without a mail at its end: of those whose deletion has not begun
+    and whose site nobody has locked, the one that ended first; return False if there is none.
+    """
     site_id = tx.value(DUE)
     return site_id is not None and site_deletion.begin(tx, site_id, is_silent=True)
 

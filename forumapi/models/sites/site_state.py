@@ -192,7 +192,9 @@ def audit(tx: Transaction, author: Author, action: str = CHANGED) -> None:
 
 
 def check(site: Site | SiteLifeCycle) -> None:
-    """Check that nothing holds a site back. Raises SiteReadOnly, SiteSuspended or SiteClosing where something does."""
+    """Check that a site is in the state ACTIVE. Raises SiteReadOnly in the state READ_ONLY, SiteSuspended in SUSPENDED,
+    SiteClosing in EXPORT_WINDOW.
+    """
     if site.state == READ_ONLY:
         raise SiteReadOnly
     if site.state == SUSPENDED:
