@@ -81,7 +81,7 @@ class Update(Struct, kw_only=True):
 
 
 class Updates(Struct, kw_only=True):
-    """Updates of the caller, newest first."""
+    """The caller's updates, newest first; of new comments on one followed object the newest alone."""
 
     updates: Paged[Update]
     meta: LinksMeta
@@ -104,7 +104,9 @@ class UpdatePreference(Struct, kw_only=True):
 
 
 class PushSubscription(Struct, kw_only=True):
-    """A browser or app of the caller that receives web push; it is deleted once sending has failed for a week."""
+    """A browser or app of the caller that receives web push; it is deleted once sending has failed for a week, or the
+    push service says that it is gone.
+    """
 
     id: Id
     host: Annotated[str, Meta(description="The push service's; the whole endpoint is a secret.")]
