@@ -261,7 +261,7 @@ class TooLarge(ApiError):
 
 
 class RangeNotSatisfiable(ApiError):
-    """416: the requested range begins after the end of the file, or has no bytes. `size`: bytes of the file."""
+    """416: the requested range begins after the last byte of the file, or has no bytes. `size`: bytes of the file."""
 
     status = 416
     own_name = "range_not_satisfiable"

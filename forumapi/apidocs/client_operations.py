@@ -254,7 +254,9 @@ def _operation(document: Mapping[str, Any], path: str, verb: str, item: Schema) 
 
 
 def _names(path: str, id: str) -> tuple[str, str]:
-    """Return the group and the method for the operation with this id at the address `path`."""
+    """Return the group and the method for the operation with this id at the address `path`; outside of /api/v1 "pages"
+    and the id.
+    """
     below, _, rest = path.partition("/api/v1/")
     if below or not rest:
         return "pages", id

@@ -174,7 +174,8 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
     """Return the id of the user with the address `email` or, if that is None, of the user whose profile on the site has
-    the name or id `profile`; one of both must be given. Raises NotFound if there is no such user or profile.
+    the name `profile`, in any letter case, else the id `profile`; one of both must be given. Raises NotFound if there
+    is no such user or profile.
     """
     if email is not None:
         person = User.find_by_email(tx, email)
@@ -355,9 +356,9 @@ def set_sign_in(
     """Turn the sign-in method `name` on or off (`is_enabled`) for the site with the subdomain `key`, or, if that is
     None, for all sites without settings of their own, and store its settings; return True if they are complete.
 
-    `settings`: values by name, URLs separated by commas. Settings that are not given stay as they are stored there;
-    those of the platform are not copied to a site. `operator`: who runs the command, for the audit. Raises Invalid for
-    a bad value, NotFound for an unknown method and for a site that is unknown or not live.
+    `settings`: values by name, URLs separated by commas; "" clears a setting. Settings that are not given stay as they
+    are stored there; those of the platform are not copied to a site. `operator`: who runs the command, for the audit.
+    Raises Invalid for a bad value, NotFound for an unknown method and for a site that is unknown or not live.
     """
     backend = _backend(name, config)
     of = lock_site(tx, key or ROOT_KEY).site_id

@@ -108,8 +108,8 @@ def create(
     """Create a backup in a new folder below `target`; return the folder and its manifest.
 
     `url`: direct URL of the database. `files`: folder of the store; None if objects are stored elsewhere. `keep`:
-    number of newest backups that stay below `target`; 0: all. `progress` is called with a line at each step. A failure
-    leaves nothing behind. Raises BackupError, psycopg.Error, OSError.
+    number of newest backups, this one included, that stay below `target`; 0: all. `progress` is called with a line at
+    each step. A failure leaves nothing behind. Raises BackupError, psycopg.Error, OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = next(iter(listed(target)), None)

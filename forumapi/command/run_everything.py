@@ -384,8 +384,8 @@ class _Person:
 
 
 def invitation(config: Config, url: str) -> str:
-    """Return the text that is printed once the platform answers: addresses, tokens of the demo users, and a request to
-    try. In the embedded mode those tokens that are missing are made. `url`: the database's.
+    """Return the text that is printed once the platform answers: addresses and, in the embedded mode, tokens of the
+    demo users, made if they are missing, and a request to try with one. `url`: the database's.
     """
     lines = ["", "forumapi is running. Ctrl-C stops it.", ""]
     with psycopg.connect(url) as connection:

@@ -41,8 +41,9 @@ REMIND: Final = Query(
 
 
 def event_reminders(tx: Transaction, config: Config) -> str:
-    """Write to the event log a reminder of each calendar event that begins within `event_reminder_minutes`, and was
-    reminded of neither for this start nor within the last hour; return the result in words.
+    """Write to the event log a reminder of each upcoming calendar event, neither hidden nor deleted, that begins within
+    `event_reminder_minutes`, and was reminded of neither for this start nor within the last hour; return the result in
+    words.
     """
     found = tx.value(REMIND, minutes=config.event_reminder_minutes, kind=journal.REMINDED)
     return f"{found} events"

@@ -216,8 +216,8 @@ class Runner:
                 self.run_due(job)
 
     def plan(self) -> None:
-        """Compute each job's next due time from its last run: one missed since then is due now, one that failed may be
-        due earlier, for a retry; a job that never ran waits for its next due time.
+        """Compute each job's next due time from its last run: a job that missed a due time since then is due now, a job
+        whose last run failed may be due earlier, for a retry; a job that never ran waits for its next due time.
         """
         now = self._now()
         runs = self._last_runs(now)
@@ -230,7 +230,7 @@ class Runner:
 
     def run_pending(self) -> int:
         """Run once each job that is due or never ran, and return the number of failures; for an operator who calls it
-        from another scheduler than `forumapi cron`.
+        from another scheduler than `forumapi cron`. The runner can't be used after that.
 
         Raises LeadsElsewhereError while another process leads.
         """
@@ -256,7 +256,7 @@ class Runner:
 
     def run_due(self, job: Job) -> bool:
         """Run a job for its latest due time, in place of all that were missed before, and plan its next; return False
-        if it failed.
+        if it failed, else True, also if it was done before or is left to another process that leads by now.
         """
         now = self._now()
         latest = last_due(job, now)

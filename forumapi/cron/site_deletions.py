@@ -106,7 +106,7 @@ def _begin(database: Database) -> bool:
 
 def _announce(tx: Transaction, config: Config) -> None:
     """Queue a mail to the owner of each site that will be deleted within ANNOUNCED_DAYS, once, and record that in the
-    site's audit. Without outgoing mail nothing is queued.
+    site's audit; without outgoing mail, or an owner with an address, only the audit is written.
     """
     days = site_deletion.ANNOUNCED_DAYS
     for site_id, due, title, key, email in tx.rows(site_deletion.ANNOUNCE, days=days):

@@ -282,7 +282,7 @@ def start(
     progress: Callable[[str], None] = lambda text: None,
 ) -> Server:
     """Start PostgreSQL on the cluster in `data_dir`, which is made if absent, and return the server once it answers; a
-    server that already runs there is returned instead.
+    server that already runs there is returned as it is, whatever the other parameters.
 
     `throwaway`: fast, and data may be lost in a crash. `detached`: the server outlives this process; otherwise it ends
     with it, even if this process is killed. `max_connections`: most connections at a time; `socket_dir`: folder of the

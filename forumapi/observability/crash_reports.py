@@ -138,8 +138,8 @@ _MOST_LINKS: Final = 20
 
 
 def describe(error: BaseException) -> Crash:
-    """Return the report of an exception and of those that led to it (causes, contexts, members of groups); secrets and
-    e-mail addresses are removed from messages.
+    """Return the report of an exception and of those that led to it (causes, contexts, members of groups), _MOST_LINKS
+    in all at most; secrets and e-mail addresses are removed from messages.
     """
     links: list[ChainedException] = []
     seen: set[int] = set()

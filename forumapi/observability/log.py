@@ -166,7 +166,9 @@ class _SyslogTarget:
         self.close()
 
     def send(self, lines: Queue) -> None:
-        """Send the lines of the queue and remove them from it. Raises OSError; unsent lines stay in the queue."""
+        """Send the lines of the queue, each cut to _MOST bytes, and remove them from it. Raises OSError; unsent lines
+        stay in the queue.
+        """
         try:
             while lines:
                 if self._socket is None:

@@ -68,8 +68,8 @@ class Cursors:
         return name + self._mac(site_id, token_id, bound)
 
     def holder(self, site_id: int, proof: str, bound: bytes) -> int:
-        """Verify `proof`, which the method of this name has made; return the id of the token for which it was made, 0
-        if it is forged, of another site, or made with another `bound`.
+        """Verify `proof`, a text that the method `proof` has made; return the id of the token for which it was made, 0
+        if the text is forged, of another site, or made with another `bound`.
         """
         token_id = self.read(site_id, proof[:_LENGTH])
         if not token_id:

@@ -366,8 +366,9 @@ def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> boo
 def check_topics(
     reader: Reader, site_id: int, tree: Tree, caller: Caller, topics: Sequence[Topic]
 ) -> None:
-    """Check that the caller may follow all of these topics, of the site `site_id`. Raises Forbidden for the first that
-    they may not follow, also for one that does not exist, and for huddles and updates of a guest.
+    """Check that the caller may follow all of these topics, of the site `site_id`; the topic of the site is free to
+    everybody. Raises Forbidden for the first thing that they have no right or no scope to read, or that does not exist,
+    and for huddles and updates of a guest, or of a token whose scopes leave them out.
     """
     named = {topic: (topic.kind, topic.id, 0) for topic in topics if topic.kind > 0}
     found = live_event_queries.facts(reader, site_id, tree, list(named.values())) if named else {}

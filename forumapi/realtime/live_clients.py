@@ -66,7 +66,7 @@ class LiveConnection(Protocol):
     """Interface of a client's connection, of whichever transport. `push` never blocks."""
 
     def push(self, frame: Frame) -> None:
-        """Send a frame, or queue what the network does not accept now."""
+        """Send a frame, or queue what the network does not accept now; a client whose queue is full is disconnected."""
 
     def close(self, code: int, reason: str) -> None:
         """Have the connection closed after all pushed frames are sent, without waiting for that; with the WebSocket

@@ -241,7 +241,7 @@ class Live:
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
         """Add a client of a site, without subscriptions, and return it. `identity` must have been read within the last
-        minute; it is read again if no other client here has its token.
+        minute; unless it is a guest's, it is read again if no other client here has its token.
 
         Raises NotFound if the site is gone, Unavailable without a database; a caller who is signed out or banned by
         then is disconnected, and the client returned `is_over`.
@@ -314,8 +314,8 @@ class Live:
     # ---------------------------------------------------------------- following
 
     def follow(self, client: LiveClient, follows: Sequence[Follow], cursor: str | None) -> None:
-        """Subscribe a client to topics: it receives what it missed after `cursor` (None or "": nothing; not valid:
-        `resync`), then `subscribed`, then new events.
+        """Subscribe a client to topics, each in place of an earlier subscription to it: the client receives what it
+        missed after `cursor` (None or "": nothing; not valid: `resync`), then `subscribed`, then new events.
 
         Raises Forbidden, and subscribes to none, if one of the topics does not exist or the caller may not follow it;
         Unavailable without a database, after which the client may be disconnected (`away`).
@@ -462,7 +462,7 @@ class Live:
 
     def _announce_regained(self, listeners: SiteListeners, callers: Iterable[Caller]) -> None:
         """Send gaps to the clients of these callers, if they may read microcosms that they could not at the last poll:
-        in the topic of the site, and in those of the microcosms above.
+        in the topics of the site and of the microcosms directly above, if the client follows them.
         """
         for caller in callers:
             regained = caller.regained(listeners.tree, listeners.position)
@@ -626,7 +626,7 @@ class Live:
 
     def _advance(self, listeners: SiteListeners, head: int, reader: Reader) -> set[Topic]:
         """Deliver the events up to number `head` to the live listeners of a site, and move its position there; return
-        the topics of items that were moved.
+        the topics of things that were moved to another microcosm.
         """
         moved: set[Topic] = set()
         with listeners.lock:

@@ -55,12 +55,12 @@ def once(
     cursor: str,
     wait_s: float,
 ) -> tuple[list[bytes], str]:
-    """Return (frames, cursor): the frames of `follows` after `cursor`, MOST at most, each as JSON, and the cursor after
-    the last of them. Waits up to `wait_s` seconds for the first frame; [] and the present cursor if none comes. With
-    the cursor "" returns at once.
+    """Return (frames, cursor): the frames of `follows` after `cursor`, the first MOST at most, each as JSON, without
+    `subscribed` and heartbeats; and the cursor after the last of them. Waits up to `wait_s` seconds for the first
+    frame; [] and the present cursor if none comes. With the cursor "" waits for none.
 
-    A cursor that is not valid gives a `resync` frame. Raises Forbidden if the caller may not follow one of the topics,
-    NotFound if the site is gone, Unavailable.
+    A cursor that is not valid gives a `resync` frame, a disconnection meanwhile a `bye`. Raises Forbidden if the caller
+    may not follow one of the topics, NotFound if the site is gone, Unavailable.
     """
     waiting = _Waiting()
     client = waiting.client = live.join(site, identity, waiting)

@@ -138,8 +138,8 @@ class ResyncFrame(Struct, tag_field="type", tag="resync", kw_only=True):
 
 
 class PresenceFrame(Struct, tag_field="type", tag="presence", kw_only=True):
-    """Number of people who read a topic now and have subscribed to it with presence: profiles, each once, and
-    guests.
+    """Number of people who read a topic now and have subscribed to it with presence: profiles, each once (again for
+    each further server process that it is connected to), and connections of guests.
     """
 
     topic: Topic

@@ -176,8 +176,8 @@ def _push(listeners: SiteListeners, place: TopicKey, frame: Frame) -> None:
 
 def _push_typing(listeners: SiteListeners, place: TopicKey, name: str, people: set[int]) -> None:
     """Push the profile ids `people`, who type on the topic `place`, to its followers who want presence; to each at most
-    Presence.TYPISTS, without the follower and profiles that the follower ignores, and no frame if none is left. `name`:
-    the topic's name on the wire.
+    Presence.TYPISTS of them, those of the lowest ids, without the follower and profiles that the follower ignores, and
+    no frame if none is left. `name`: the topic's name on the wire.
     """
     frames: dict[frozenset[int], Frame] = {}
     for client, follow in list(listeners.index.followers(Topic(*place[1:])).items()):

@@ -296,6 +296,7 @@ def take(
 ) -> None:
     """Carry out a client's message: subscribe, unsubscribe or announce typing. Raises Invalid for a name of no topic,
     for a subscription to no topics or too many, and as `Live.follow` and `Live.typing` do; nothing is subscribed then.
+    `unsubscribed` confirms all topics of an unsubscription, those too that were not followed.
     """
     me = client.caller.principal.profile_id
     if isinstance(message, Typing):

@@ -14,11 +14,11 @@ _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 def byte_range(
     asked: str, condition: str, size: int, validators: Collection[str]
 ) -> tuple[int, int] | None:
-    """Return (first byte, length) of the range to send; None to send the whole.
+    """Return (first byte, length) of the range to send, cut at the end of the whole; None to send the whole.
 
-    `asked`: header Range, `condition`: header If-Range, "" for none; `size`: bytes of the whole, `validators`: its ETag
-    and Last-Modified. Several ranges, malformed ones, and any whose `condition` is not among `validators` count as
-    none. Raises RangeNotSatisfiable for a range beyond the end, or of no bytes.
+    `asked`: header Range, `condition`: header If-Range, each "" for none; `size`: bytes of the whole, `validators`: its
+    ETag and Last-Modified. Several ranges, malformed ones, and any whose `condition` is not among `validators` count as
+    none. Raises RangeNotSatisfiable for a range that begins beyond the last byte, or of no bytes.
     """
     match = _RANGE.fullmatch(asked.replace(" ", ""))
     if match is None or match.groups() == ("", ""):

@@ -187,8 +187,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
 
 def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Check that the request's site, which may be held back, serves the method `verb` of `handler`: each while it is
-    active, reads while it is read-only, else sign-in and what its owner needs; and in a sandbox none that reaches
+    """Check that the request's site serves the method `verb` of `handler`: while it is active, each; in any other
+    state, sign-in and what its owner needs and, while it is read-only, reads too; in a sandbox none that reaches
     outside of it. Raises SandboxRefused, SiteReadOnly, SiteSuspended, SiteClosing.
     """
     site = ctx.site

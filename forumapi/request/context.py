@@ -344,8 +344,8 @@ class Context:
 
     def period(self, default: datetime.timedelta) -> tuple[datetime.datetime, datetime.datetime]:
         """Return (since, until), the query parameters of these names, times with an offset, converted to UTC. An absent
-        `until` is now, an absent `since` is `default` before `until`. Raises Invalid for a bad time, and unless `since`
-        is before `until`.
+        or empty `until` is now, an absent or empty `since` is `default` before `until`. Raises Invalid for a bad time,
+        and unless `since` is before `until`.
         """
         until = self.instant("until") or datetime.datetime.now(datetime.UTC)
         try:
@@ -357,8 +357,8 @@ class Context:
         return since, until
 
     def number(self, name: str, default: int = 0) -> int:
-        """Return the query parameter `name` as a whole number, 0 or more; `default` when absent or empty. Raises
-        Invalid, code 3, for any other text.
+        """Return the query parameter `name` as a whole number, 0 or more, of up to 18 digits; `default` when absent or
+        empty. Raises Invalid, code 3, for any other text.
         """
         text = self.query.get(name, "")
         if not text:

@@ -194,9 +194,9 @@ def _write(
     """Answer a write, by the method `verb` of `handler`, which `operation` declares, in one transaction that is
     committed at the end: identify the caller, claim the idempotency key, run `_work`.
 
-    A repeated key is answered by `Handler.replay` without writing; a guest's key is ignored. Raises Invalid for a
-    malformed key, and for any key where the answer holds a secret; else the ApiError of the step that refuses the
-    write.
+    A repeated key is answered by `Handler.replay` without writing; a guest's well-formed key is ignored. Raises Invalid
+    for a malformed key, and for any key where the answer holds a secret, guests' keys included; else the ApiError of
+    the step that refuses the write.
     """
     key = ctx.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is not None:

@@ -89,7 +89,7 @@ def find_site(app: Services, ctx: Context) -> str:
 
     For a site that has moved to another platform, return its address there, without a slash at its end, and set
     nothing. A request for a host that is not in memory is counted by its address first. Raises NotFound for an unknown
-    host, Invalid for a front end's bad address, TooMany for an address that is at its limit.
+    host, Invalid for a malformed header Host or a front end's bad address, TooMany for an address that is at its limit.
     """
     host = ctx.environ.get("HTTP_HOST", "")
     found = app.sites.cached(host)
@@ -141,8 +141,8 @@ def redirect_moved(ctx: Context, method: str, address: str) -> Answered:
     """Answer a read with 301 to the same path of the site at `address`, on the platform to which it has moved, without
     an access token in its query. `method`: that is meant, after an override.
 
-    Raises SiteMoved for a write, and Unavailable where `address` has the host of this request, which leads here until
-    its DNS records lead to the other platform.
+    Raises Unavailable, for reads and writes, where `address` has the host of this request, which leads here until its
+    DNS records lead to the other platform; else SiteMoved for a write.
     """
     if urlsplit(address).netloc.lower() == ctx.environ.get("HTTP_HOST", "").lower():
         raise Unavailable("This site is being moved; its address will lead to it soon")

@@ -41,7 +41,7 @@ def hash_of(key: str) -> bytes:
 
 class Buckets:
     """Token buckets by key, of `per_minute` requests each; 0: no limit. `share`: number of processes that share the
-    limit, of which a bucket here has its part.
+    limit, of which a bucket here has its part, one request a minute at least.
 
     Beyond MOST_BYTES the bucket that was unused for longest is dropped; when its key comes again the bucket is full.
     """
@@ -89,7 +89,7 @@ class Buckets:
         self._full.pop(hash_of(key), None)
 
     def give_back(self, key: str) -> None:
-        """Undo one `take` of `key`: the bucket has the request again."""
+        """Undo one `take` of `key`: its bucket, if it has one, has the request again."""
         hash = hash_of(key)
         if self.limit and hash in self._full:
             self._full[hash] -= 1 / self._rate

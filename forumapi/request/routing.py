@@ -42,7 +42,7 @@ def _number(text: str) -> int:
 
 
 class NumberConverter(IntegerConverter):
-    """Converter of `<number:name>`: ASCII digits. Raises Invalid (400) for a number beyond 64 bits (platform 1.1)."""
+    """Converter of `<number:name>`: ASCII digits. Raises Invalid (400) for a number above 2**63 - 1 (platform 1.1)."""
 
     regex = "[0-9]+"
 

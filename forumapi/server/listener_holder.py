@@ -456,11 +456,12 @@ class Hold:
 
     def run(self) -> int:
         """Hold the sockets and keep a web process until a signal to stop, or until it can't be kept alive; return the
-        exit code of the last one, never 0 if it ended unasked. A first one that ends before it serves is not replaced.
+        exit code of the last web process, never 0 if it ended unasked. One that ends before any of its workers serves
+        is not replaced by another.
 
         Raises HoldError if another process holds on this data folder, an address can't be listened at, systemd has
-        opened one that the settings don't name, or the first web process can't be executed or does not serve within
-        START_S.
+        opened one that the settings don't name, or the first web process can't be executed; and if the first one, or
+        one that was started in place of one that ended, does not serve within START_S.
         """
         self.data.mkdir(parents=True, exist_ok=True)
         with _lock_path(self.data, self._kind).open("w") as lock:

@@ -48,7 +48,8 @@ def canonical(address: str) -> str:
 def same_person_key(address: str) -> str:
     """Return the key of the account that an address signs in to; addresses with the same key are one person (P-29).
 
-    It is the address in lower case; at Gmail without dots and without a `+` and what follows.
+    The key is the address in lower case, without white space at its ends; at gmail.com and googlemail.com, which count
+    as one, also without dots and without a `+` and what follows, unless the `+` comes first.
     """
     local, domain = _parts(address)
     if domain in ("gmail.com", "googlemail.com"):

@@ -43,7 +43,8 @@ def render(name: str, entries: Iterable[CalendarEvent]) -> bytes:
     """Return the iCalendar file of a calendar with these events, in their order; without events it has a time zone
     alone, since it may not be empty. `name`: the calendar's name, HTML-escaped as stored; the file has it unescaped.
 
-    Their times are in UTC, so that readers need no rules of time zones; the local time is in an event's description.
+    Times of events are in UTC, so that readers need no rules of time zones; the local time is in an event's
+    description.
     """
     # Imported on use: it costs 3 MB and 30 ms, and most processes never need it.
     from icalendar import Calendar, Timezone

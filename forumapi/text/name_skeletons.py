@@ -37,8 +37,8 @@ def _prototypes() -> dict[int, str]:
 
 
 def looks(name: str) -> list[str]:
-    """Return the skeletons, one or two, of a stored (HTML-escaped) profile name: of the name as written and, if that
-    has another skeleton, of the case-folded name. Two names look alike if they have a skeleton in common.
+    """Return the skeletons, one or two, sorted, of a stored (HTML-escaped) profile name: of the name as written and, if
+    that has another skeleton, of the case-folded name. Two names look alike if they have a skeleton in common.
     """
     plain = unicodedata.normalize("NFKC", unescape(name))
     return sorted({_skeleton(plain), _skeleton(plain.casefold())})

@@ -23,21 +23,21 @@ _ESCAPES = str.maketrans(
 
 def word(text: str, *, quiet: bool = True) -> str:
     """Clean a field of one word, and HTML-escape it: all white space, tags and characters that are not printable are
-    removed. `quiet`: a text all in capitals becomes lower case.
+    removed, and entities decoded. `quiet`: a text all in capitals becomes lower case.
     """
     return _clean(text, word_characters, quiet)
 
 
 def sentence(text: str, *, quiet: bool = True) -> str:
     """Clean a field of one line, and HTML-escape it: tags, characters that are not printable and white space other than
-    U+0020 are removed, and it is trimmed. `quiet`: a text all in capitals becomes lower case.
+    U+0020 are removed, entities decoded, and the text is trimmed. `quiet`: a text all in capitals becomes lower case.
     """
     return _clean(text, sentence_characters, quiet)
 
 
 def block(text: str, *, quiet: bool = True) -> str:
     """Clean a field of several lines, and HTML-escape it: tags and characters that are neither printable nor white
-    space are removed, and it is trimmed. `quiet`: a text all in capitals becomes lower case.
+    space are removed, entities decoded, and the text is trimmed. `quiet`: a text all in capitals becomes lower case.
     """
     return _clean(text, block_characters, quiet)
 

@@ -156,8 +156,9 @@ class Nesting:
 
 
 def nested(html: str, elements: Collection[str]) -> str:
-    """Return `html` with the tags of `elements` (names in lower case) correctly nested, and without all other tags; the
-    result has yet to be sanitised.
+    """Return `html` with the tags of `elements` (names in lower case) correctly nested, and without all other tags,
+    comments, and HIDDEN elements (script, style, iframe and such) with their content; the result has yet to be
+    sanitised.
     """
     nesting = Nesting()
     parts = []

@@ -178,7 +178,8 @@ def add_user_options(
 
 def find_site(tx: Any, args: argparse.Namespace) -> int:
     """Return the id of the site that --site names. Without --site return 0, for all sites, if --everywhere is given and
-    neither --profile nor --delete-posts; else raise CommandError. Raises NotFound for an unknown site.
+    neither --profile nor --delete-posts; else raise CommandError. Raises NotFound for a site that is unknown or not
+    live (`admin.site_id`).
     """
     from forumapi.command import admin
 

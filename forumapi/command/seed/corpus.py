@@ -122,9 +122,9 @@ class Corpus:
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
         """Return a title of at most 90 characters without markup for a conversation that begins with post `number` of
         the corpus, one of the thread's. The title is a sentence of the next few posts from there on: one that holds one
-        of the words (in lower case) if there is any, else a question if there is any, else the first one; sentences of
-        fewer than 15 characters do not count, and without others it is the thread's prompt or "Hello everybody". With
-        `words` () it is sometimes the thread's prompt. An emoji stands behind some titles.
+        of the words (in lower case) if there is any, a question first, else a question if there is any, else the first
+        one; sentences of fewer than 15 characters do not count, and without others it is the thread's prompt or "Hello
+        everybody". With `words` () it is sometimes the thread's prompt. An emoji stands behind some titles.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:

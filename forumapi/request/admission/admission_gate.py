@@ -99,9 +99,9 @@ class Admission:
 class AdmissionGate:
     """Gate of a worker, which each request passes before its work. Its settings, set by `apply`: `address_limit`: most
     requests in work of one guest address, 0 for any number; `queue`: how many members' requests of one site may wait,
-    and how many of its guests', of which a fifth may be of one address (any number if `address_limit` is 0); `wait_s`:
-    longest wait; `weights`: by subdomain key of a site, its weight beside other sites; a site that is not in it has the
-    weight that its request names.
+    and how many of its guests', of which a fifth, one at least, may be of one address (any number if `address_limit` is
+    0); `wait_s`: longest wait; `weights`: by subdomain key of a site, its weight beside other sites; a site that is not
+    in it has the weight that its request names.
     """
 
     def __init__(self) -> None:
@@ -153,9 +153,9 @@ class AdmissionGate:
         request; `is_member`: the request goes before the site's guests; `is_gone()` returns True if the client has hung
         up, None: nobody can tell.
 
-        Raises SiteBusy if the site's queue is full, or the turn has not come within `wait_s`; TooMany instead if it has
-        not come since the address was at its limit, and at once if as many requests of the address wait as may;
-        Unavailable for a client that has hung up.
+        Raises SiteBusy if as many of the site's members (or, for a guest's request, guests) wait as may, or the turn
+        has not come within `wait_s`; TooMany instead if it has not come since the address was at its limit, and at once
+        if as many requests of the address wait as may; Unavailable for a client that has hung up.
         """
         queue = self._queue
         with self._lock:
