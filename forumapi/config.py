@@ -1512,8 +1512,9 @@ def default_path(environ: Mapping[str, str]) -> Path:
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Load the settings file at `path` (None: the file that FORUMAPI_CONFIG names, else `etc/forumapi.toml` of the
-    package), overridden by variables FORUMAPI_*. Raises ConfigError, also if there is no such file.
+    """Load the settings file at `path` (None: the file that FORUMAPI_CONFIG in `environ` names, else
+    `etc/forumapi.toml` of the package), overridden by the variables FORUMAPI_* in `environ`. Raises ConfigError, also
+    if there is no such file.
     """
     path = path or default_path(environ)
     values: dict[str, Any] = {}

@@ -443,9 +443,9 @@ def _form(handler: type[Handler]) -> Schema:
 
 @functools.cache
 def recorded() -> dict[str, Schema]:
-    """Return the recorded exchanges by operation id, from examples.json. Each has `request` (method and address) and
-    `status`; `body`, as sent, if that is JSON; `form`, the fields of a body that was sent as a form; and `answer`, if
-    that is JSON.
+    """Return the recorded exchanges by operation id, from examples.json. An exchange has `request` (method and address)
+    and `status`; `body`, as sent, if that is JSON; `form`, the fields of a body that was sent as a form; and `answer`,
+    if that is JSON.
     """
     file = Path(__file__).with_name("examples.json")
     found: dict[str, Schema] = json.loads(file.read_bytes())

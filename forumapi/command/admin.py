@@ -192,8 +192,8 @@ def create_site(
     tx: Transaction, config: Config, key: str, title: str, description: str, owner: str
 ) -> int:
     """Create a site with the subdomain `key`, owned by the user with the e-mail address `owner`, who is created if
-    there is none; the address counts as proven from then on. Return the site's id. Raises Invalid, naming the field,
-    for a value that is not valid or a subdomain that is taken.
+    there is none; the address counts as proven from then on. `title`, `description`: as typed, not escaped. Return the
+    site's id. Raises Invalid, naming the field, for a value that is not valid or a subdomain that is taken or reserved.
     """
     person = User.find_or_create(tx, user.checked_email(owner), is_verified=True)
     body = SiteBody(subdomainKey=key, title=title, description=description)

@@ -14,6 +14,6 @@ def end_with_parent(sign: int = signal.SIGTERM) -> None:
     """Ask the kernel to send this process the signal `sign` when its parent ends; to be passed as `preexec_fn` of a
     child.
 
-    It is a single call into libc and takes no lock of Python's, so it is safe in a program with threads.
+    The function makes a single call into libc and takes no lock of Python's, so it is safe in a program with threads.
     """
     _LIBC.prctl(_PR_SET_PDEATHSIG, sign, 0, 0, 0)

@@ -175,7 +175,7 @@ class _Line(msgspec.Struct):
 
 
 def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
-    """Yield the entries of the journals at `paths`, each once, without the lines about retention periods
+    """Yield the entries of the journals at `paths` in order, equal ones once, without the lines about retention periods
     (cron/retention.py) and whole sites (cron/site_deletions.py).
 
     Raises OSError, and ValueError for a line that is no entry.

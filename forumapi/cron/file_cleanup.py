@@ -135,7 +135,7 @@ FORGET_STRAYS = Query(
 
 def unused_files(tx: Transaction, config: Config) -> str:
     """Delete the rows of files without attachment, avatar or link, `file_orphan_days` after their last upload (0:
-    never), MOST a run; return the result in words. Their objects become strays.
+    never), MOST a run; return the result in words. The files' objects become strays.
     """
     if not config.file_orphan_days:
         return "kept for good"
@@ -152,8 +152,8 @@ def stray_objects(tx: Transaction, config: Config) -> str:
 
 
 def drop_unused(tx: Transaction, hashes: Sequence[str]) -> None:
-    """Delete the rows of files, by hash, and of their thumbnails; the caller knows that nothing uses these files. Their
-    objects become strays.
+    """Delete the rows of files, by hash, and of their thumbnails; the caller knows that nothing uses these files. The
+    files' objects become strays.
     """
     for query in DROP_UNUSED if hashes else ():
         tx.run(query, hashes=list(hashes))
@@ -165,15 +165,16 @@ def linked(tx: Transaction, hashes: Sequence[str]) -> set[str]:
 
 
 def objects(tx: Transaction, hashes: Sequence[str]) -> list[str]:
-    """Return the names of the objects in the store of these files and of their thumbnails; a name is a hash. Each
-    once, in any order; [] for no hashes.
+    """Return the names of the objects in the store of these files and of their thumbnails, each name, a hash, once, in
+    any order; [] for no hashes.
     """
     return [row[0] for row in tx.rows(OBJECTS, hashes=list(hashes))] if hashes else []
 
 
 def delete_objects(tx: Transaction, config: Config, hashes: Sequence[str]) -> int:
     """Delete those of the objects, given by name, that are strays (table `file_strays`) from the store at once, except
-    those that a row names again; return the number deleted. None of them is a stray any more. Raises StorageError.
+    those that a row names again; return the number deleted. None of the given objects is a stray then. Raises
+    StorageError.
     """
     return _delete_strays(tx, config, tx.rows(STRAYS_OF, hashes=list(hashes)))
 

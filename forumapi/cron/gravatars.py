@@ -104,8 +104,8 @@ def _ask(
 
 
 def _fetch(out: Outbound, url: str) -> bytes | None:
-    """Fetch a picture; b"" if Gravatar has none or it is too large, None if the request failed (no answer, 429
-    or 5xx).
+    """Fetch a picture; b"" if the picture is too large, or Gravatar has none and so answers with a status other than
+    200, None if the request failed (no answer, 429 or 5xx).
     """
     try:
         got = out.fetch(url, max_bytes=MAX_BYTES)

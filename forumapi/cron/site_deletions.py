@@ -67,8 +67,8 @@ def site_deletions(tx: Transaction, config: Config) -> str:
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
     """Announce the ends of export windows by mail, forget custom domains of sites deleted over REST_DAYS ago, and
     delete the sites whose export window has ended and the sandboxes that have ended, until none is left or the
-    monotonic clock reaches `until` (None: no limit); return the number of sites that are gone. One that fails is logged
-    and left to the next run; raises DeletionFailedError after the others.
+    monotonic clock reaches `until` (None: no limit); return the number of sites that are gone. A deletion that fails is
+    logged and left to the next run; raises DeletionFailedError after the others.
     """
     with database.write() as tx:
         _announce(tx, config)
@@ -260,8 +260,8 @@ class _Run:
         return rows
 
     def _delete_objects(self, deletion: SiteDeletion) -> bool:
-        """Take up to MOST_OBJECTS of the site's objects, and delete those that no other site has from the store, with
-        their thumbnails; return False if none was left to take.
+        """Take up to MOST_OBJECTS of the site's objects, and delete from the store, with their thumbnails, those that
+        no other site has or names in a text; return False if none was left to take.
         """
         with self._database.write() as tx:
             hashes = [

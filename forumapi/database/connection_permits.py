@@ -19,8 +19,8 @@ NO_SITE: Final = 0
 class ConnectionPermits:
     """Permits to hold a connection, `size` of them. `wait_s`: how long a request waits for one.
 
-    One site may hold all of them, or after `bind` a part at most, so that another site's first request finds one while
-    all of the former's hang in PostgreSQL.
+    One site may hold all permits, or after `bind` a part at most, so that another site's first request finds one while
+    all requests of the former hang in PostgreSQL.
     """
 
     def __init__(self, size: int, wait_s: float) -> None:

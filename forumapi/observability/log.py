@@ -380,7 +380,7 @@ class _Handler(logging.Handler):
         self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record. One that can't be formatted is reported on stderr by logging, and nothing is raised."""
+        """Write a record. A record that can't be formatted is reported on stderr by logging, and nothing is raised."""
         try:
             self._say(record)
         except Exception:  # noqa: BLE001 - a wrong line must not become a wrong answer

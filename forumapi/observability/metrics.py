@@ -548,7 +548,7 @@ class Sample(NamedTuple):
 
 def gather() -> Iterator[Sample]:
     """Yield the sum of each series over the processes that share the memory, ended ones included, in the order in which
-    metrics are declared; a Gauge sums living processes alone. Platform gauges are left out.
+    metrics are declared, then of their names; a Gauge sums living processes alone. Platform gauges are left out.
     """
     regions: Iterable[tuple[Region, bool]] = [(_state.region, True)]
     if _state.shared is not None:

@@ -38,7 +38,8 @@ class Sentry:
     """Sender of crash reports to the service at `dsn`, in a thread that the first report starts. `environment`: kind of
     installation, such as `prod`, that each report names.
 
-    Its caller never waits: reports beyond WAITING queued ones are dropped, and so are those that can't be sent.
+    The caller of `take` never waits: reports beyond WAITING queued ones are dropped, and so are those that can't be
+    sent.
     """
 
     WAITING: Final = 20

@@ -224,8 +224,8 @@ def _alike(document: bytes) -> Callable[[Tree, ReadableMicrocosms], bytes]:
 
 
 def _missing(events: Sequence[LoggedEvent], after: int, upto: int) -> list[tuple[int, int]]:
-    """Return the ranges of event numbers after `after` and up to `upto` that `events` lacks, each as (number before it,
-    last number).
+    """Return the ranges of event numbers after `after` and up to `upto` that `events`, in ascending order, lacks, each
+    as (number before it, last number), in that order.
     """
     if len(events) == upto - after:
         return []

@@ -487,7 +487,7 @@ class Live:
         reader: Reader,
     ) -> None:
         """Send a client the stored events after `after` and up to `upto` of the topics in `follows` that it may see
-        now; a gap for events that are no longer stored, or too many.
+        now; a gap for events that are no longer stored, and for those before the newest `realtime_replay_events`.
         """
         listeners = client.listeners
         alone = Index()

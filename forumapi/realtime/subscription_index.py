@@ -37,8 +37,8 @@ class Index:
             self.add(client, follow)
 
     def followers(self, topic: Topic) -> dict[LiveClient, Follow]:
-        """Return the subscriptions to a topic, by client; {} for none. Not a copy: later changes of the index change it
-        too.
+        """Return the subscriptions to a topic, by client, as the dict in the index itself, which later changes of the
+        index change too; a new {} for none.
         """
         return self._by_topic.get(topic, {})
 

@@ -204,7 +204,8 @@ def _check_consent(
     app: Services, ctx: Context, handler: Handler, verb: str, text: str, version: int
 ) -> None:
     """Check that the method `verb` of `handler`, a write, serves members who have yet to agree to a legal text: signing
-    in and out, what only reads, and what the handler names. Raises ConsentRequired, which names the text.
+    in and out, what only reads, and what the handler names. Raises ConsentRequired, which names the text (`text`: its
+    name, `version`: the one in force).
     """
     if verb in handler.needs_no_consent or handler.signs_in or _only_reads(app, ctx, verb):
         return

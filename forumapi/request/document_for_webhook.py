@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes:
-    """Return the `data` of the answer to GET `path` (without query), as `identity` would get it on the site, but for
-    the id of their own user; without any side effect.
+    """Return the `data` of the answer to GET `path` (without query), as `identity` would get it on the site, except
+    that the id of their own user is not in it; without any side effect.
 
     Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as the request would; NotFound also for
     an answer that is no JSON document.

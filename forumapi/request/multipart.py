@@ -118,7 +118,8 @@ class _Receiver:
         """Read the body from `stream` to its end, of `limit` bytes at most, by `decoder`, a new one.
 
         Raises ValueError for a body that ends early or is malformed, RequestEntityTooLarge for too many or too long
-        parts, TooLarge, and Invalid for an empty file, too many files, and a field that is too long or not UTF-8.
+        parts, TooLarge beyond `limit` and for a file beyond its own, and Invalid for an empty file, too many files, and
+        a field that is too long or not UTF-8.
         """
         taken = 0
         while True:

@@ -352,7 +352,7 @@ class WebProcess:
 
 class Probe:
     """Prober of a web process on trial: a thread that requests a page each second, over as many connections as the
-    process has workers. One for each trial.
+    process has workers. Each trial has a prober of its own.
 
     `data`: folder of the socket's file; `host`: of the requested page, which `kind` names; `socket`: a listening Unix
     socket, for this user alone, that only that process serves; `wrong`: what is wrong with the last answers, "" for
@@ -456,8 +456,8 @@ class Hold:
 
     def run(self) -> int:
         """Hold the sockets and keep a web process until a signal to stop, or until it can't be kept alive; return the
-        exit code of the last web process, never 0 if it ended unasked. One that ends before any of its workers serves
-        is not replaced by another.
+        exit code of the last web process, never 0 if it ended unasked. A web process that ends before any of its
+        workers serves is not replaced by another.
 
         Raises HoldError if another process holds on this data folder, an address can't be listened at, systemd has
         opened one that the settings don't name, or the first web process can't be executed; and if the first one, or

@@ -595,8 +595,8 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 class _Extra:
     """Watchers, read marks and ignored things (`follows`, `marks`, `ignores`) beyond those that authors get for what
-    they wrote; the benchmark's members have exact numbers of them. Each is a list of (age in microseconds, the
-    profile's number in the shape, item type and id of the thing).
+    they wrote; the benchmark's members have exact numbers of them. Each of the three is a list of (age in microseconds,
+    the profile's number in the shape, item type and id of the thing).
     """
 
     def __init__(self, rng: Random, shape: Shape, ids: Stored, parts: _Parts) -> None:

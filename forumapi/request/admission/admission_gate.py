@@ -177,8 +177,8 @@ class AdmissionGate:
         return Admission(self, site, address)
 
     def _see(self, site_id: int) -> None:
-        """Note that a request of `site_id` came after one of another site: sites share the worker from now on. In a
-        process whose requests are threads they never do. The lock must be held.
+        """Note that a request of `site_id` came after one of another site: sites share the worker from now on, but
+        never in a process whose requests are threads. The lock must be held.
         """
         if self._last is not None and _is_gevent():
             self._changed = time.monotonic()
@@ -295,8 +295,8 @@ class AdmissionGate:
                 self._pump()
 
     def _pump(self) -> None:
-        """Begin waiting requests as long as fewer are in work than may begin at once; have further ones begin when the
-        worker has nothing to do. The lock must be held.
+        """Begin waiting requests as long as fewer than `_at_once` (as `_share` sets it) are in work; have further ones
+        begin when the worker has nothing to do. The lock must be held.
         """
         queue = self._queue
         while queue.running < self._at_once and self._begin_next():
@@ -347,7 +347,8 @@ class AdmissionGate:
 
     def sample_gauges(self) -> None:
         """Set the gauges to the present state, note if a site asks alone now, and let requests begin in place of those
-        that hang; once a minute, log the sites whose requests were refused. Called once a second.
+        that hang; once a minute, log the sites, _MOST_LOGGED at most, of which most requests were refused since. Called
+        once a second.
         """
         queue = self._queue
         if self._at_once is not math.inf:

@@ -109,8 +109,8 @@ class PlanLimits(PollingThread):
         return tuple(self._plans)
 
     def plan(self, site: Site) -> str:
-        """Return the name of the plan that limits a site, of a sandbox that of all sandboxes; "" for none, and for the
-        platform's own site.
+        """Return the name of the plan that limits a site: the site's own or, if the settings have no plan of that name,
+        the default one; of a sandbox that of all sandboxes. "" for none, and for the platform's own site.
         """
         if site.is_sandbox:
             return sandbox.PLAN
