@@ -256,7 +256,8 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
     user reads.
 
     The user's comments in huddles, where no action reaches, are deleted at once and for good, and the user leaves all
-    huddles of the site. (0, 0) for a user without a profile there.
+    huddles of the site. (0, 0) for a user without a profile there. Raises Conflict for a comment that is being moved
+    elsewhere at the same time.
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)

@@ -45,7 +45,7 @@ def gravatars(tx: Transaction, config: Config) -> str:
     words.
 
     Members are taken by site in order of id. A member whose request failed is tried again by the next run, unless
-    Gravatar has answered for a later member in this one.
+    Gravatar has answered for a later member in this one. Raises StorageError.
     """
     people = gravatar.due(tx, MOST) if config.gravatar_url else []
     if not people:

@@ -395,7 +395,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     dead letters of webhooks (P-21). Hash the addresses in audit entries older than `audit_address_days`. Return the
     result in words.
 
-    The entries themselves are deleted by the job `audit_heads`.
+    Audit entries themselves are deleted by the job `audit_heads`.
     """
     tokens = AccessToken.delete_expired(tx) + tx.run(FORGET_REFRESH)
     known_network_limit.forget_old(tx)

@@ -261,7 +261,7 @@ class _Run:
 
     def _delete_objects(self, deletion: SiteDeletion) -> bool:
         """Take up to MOST_OBJECTS of the site's objects, and delete from the store, with their thumbnails, those that
-        no other site has or names in a text; return False if none was left to take.
+        no other site has or names in a text; return False if none was left to take. Raises StorageError.
         """
         with self._database.write() as tx:
             hashes = [

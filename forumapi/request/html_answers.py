@@ -30,7 +30,7 @@ def page(
 
     `headers`: further headers of the answer. `script`: name (without .js) of a script in that folder to include, "" for
     none. `targets`: origins that forms may lead to besides the page's own, `connects_to`: sources that the script may
-    connect to, each with spaces between.
+    connect to, each a list with spaces between, "" for none.
     """
     body = html_pages.page(template, Markup(ctx.site.title), script=script, **values)
     policy = html_pages.headers(targets, script=script, connects_to=connects_to)
@@ -38,7 +38,9 @@ def page(
 
 
 def message(ctx: Context, heading: str, text: str, *, status: int = 200) -> RawResponse:
-    """Answer with an HTML page of a heading and a sentence (`text`), without forms. `heading`, `text`: plain text."""
+    """Answer with an HTML page of a heading and a sentence (`text`), without forms. `heading`, `text`: plain text,
+    which the page escapes.
+    """
     return page(ctx, "message", status=status, heading=heading, text=text)
 
 

@@ -36,9 +36,9 @@ def apply(
     asks for; without the header, and for a result without the envelope, `answer`, into which the method's `result` was
     converted.
 
-    `return=minimal`: 204, unless the answer holds a secret. `return=representation`: the document that the write made
-    or changed, read anew; `answer` if there is none, or if reading it fails or is refused, which raises nothing here.
-    The header Preference-Applied says that the wish was met.
+    `return=minimal`: 204, or `answer` if its data holds a secret. `return=representation`: the document that the write
+    made or changed, read anew; `answer` if that has data itself, if there is no document, or if reading it fails or is
+    refused, which raises nothing here. The header Preference-Applied says that the wish was met.
     """
     form = preferred(ctx.environ.get("HTTP_PREFER", ""))
     if not form or not isinstance(result, Data | Page | Done | Found):

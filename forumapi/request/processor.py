@@ -101,8 +101,9 @@ def respond(app: Services, environ: dict[str, Any]) -> Answer:
 
 
 def _answer(app: Services, ctx: Context, handler: Handler, method: str) -> Answered:
-    """Answer a request whose handler is known: count it for the rate limit, then read or write. Raises MethodNotAllowed
-    for a method that the handler lacks, and the ApiError of any step that refuses the request.
+    """Answer a request whose handler is known: count it for the rate limit, then read or write; OPTIONS is counted by
+    the address and answered at once. Raises MethodNotAllowed for a method that the handler lacks, and the ApiError of
+    any step that refuses the request.
     """
     if method == "OPTIONS":
         caller.count_address(app, ctx)
@@ -140,7 +141,8 @@ def _receive(
     """Receive the body of a write, then write. `verb`: the method to run, a key of `Handler.operations`.
 
     Files are received before the transaction, after the caller was identified; another body is read whole, unless
-    `Handler.receive` reads it. Sign-ins by way of a front end are counted for the front end before that (TooMany).
+    `Handler.receive` reads it. A sign-in by way of a front end is counted for the front end before its body is read
+    (TooMany). Raises the ApiError of the step that refuses the write.
     """
     if not (handler.receives_files and verb == "POST"):
         if ctx.front_end and handler.signs_in:

@@ -14,13 +14,15 @@ _BIGINT: Final = 2**63 - 1
 
 
 def prose(text: str) -> Markup:
-    """Render a text as HTML paragraphs; `code` and **bold** are its only markup."""
+    """Render a text as HTML paragraphs; `code` and **bold** are its only markup, all else is escaped."""
     paragraphs = filter(None, map(str.strip, text.split("\n\n")))
     return Markup("\n").join(Markup("<p>{}</p>").format(inline(one)) for one in paragraphs)
 
 
 def inline(text: str) -> Markup:
-    """Render a line of text as HTML; `code` and **bold** are its only markup; addresses of these pages are links."""
+    """Render a line of text as HTML; `code` and **bold** are its only markup, all else is escaped; an address of these
+    pages, written as `code`, becomes a link.
+    """
     inner = re.sub(r"`(/api/v1/docs[^`]*)`", r'<a href="\1">\1</a>', str(escape(text)))
     inner = re.sub(r"`([^`]+)`", r"<code>\1</code>", inner)
     return Markup(re.sub(r"\*\*([^*]+)\*\*", r"<strong>\1</strong>", inner))

@@ -276,8 +276,8 @@ class PlanLimits(PollingThread):
             self._notices[site_id, limit] = notice
 
     def poll(self) -> None:
-        """Queue the notices that are due, and read again what those sites use whose limits were asked for lately; what
-        the others use is forgotten. Raises Unavailable.
+        """Queue the notices that are due, and read again what those sites use whose limits were asked for since the
+        last poll; what the others use is forgotten. Raises Unavailable.
         """
         asked, self._asked = self._asked, set()
         for site_id in [id for id in self._uses if id not in asked]:
