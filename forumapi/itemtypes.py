@@ -99,7 +99,7 @@ class ItemRef(NamedTuple):
 
     @property
     def href(self) -> str:
-        """Return the address of the thing in the API, without scheme and host, such as "/api/v1/polls/3". Raises
+        """Return the address of the thing in the API, as the function `href` does, such as "/api/v1/polls/3". Raises
         KeyError for an unknown number of a type.
         """
         return href(self.type, self.id)
@@ -114,6 +114,7 @@ def name_of(item_type_id: int) -> str:
 
 def href(item_type_id: int, item_id: int) -> str:
     """Return the address of an item (or other thing with an item type, or record of RECORDS) in the API, without scheme
-    and host, such as "/api/v1/polls/3". Raises KeyError for an unknown number of a type.
+    and host, such as "/api/v1/polls/3"; of an attachment, which has none, "attachments/3". Raises KeyError for an
+    unknown number of a type.
     """
     return f"{_NAMED[item_type_id].path}/{item_id}"

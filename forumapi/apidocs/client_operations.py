@@ -186,7 +186,9 @@ def camel(name: str) -> str:
 
 
 def closure_names(schemas: Iterable[Schema | None]) -> list[str]:
-    """Return the names, sorted, of the components that the schemas refer to directly, None to nothing."""
+    """Return the names, sorted, of the components that the schemas refer to directly; a None among them counts for
+    none.
+    """
     return sorted(
         {
             name

@@ -71,7 +71,9 @@ class ConnectionPermits:
             raise Unavailable("Too many requests are waiting for the database")
 
     def give(self, site_id: int) -> None:
-        """Give a permit back that was taken for the site `site_id`; the waiting request whose turn it is gets it."""
+        """Give a permit back that was taken for the site `site_id`; if requests wait, the one whose turn it is gets it,
+        unless all who wait are at their bound.
+        """
         with self._lock:
             held = self._held[site_id] - 1
             if held:

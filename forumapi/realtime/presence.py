@@ -83,8 +83,8 @@ class Presence:
             self._heard.setdefault((site_id, kind, id), set()).update(people)
 
     def tick(self, sites: Iterable[SiteListeners]) -> None:
-        """Count this process's readers on `sites`, send changed counts and who types to the other processes, and push
-        the sums to clients. Raises Unavailable.
+        """Count this process's readers on `sites`, send changed counts (all counts every REPEAT_S) and who types to the
+        other processes, and push changed sums to clients. Raises Unavailable.
         """
         by_site = {listeners.site.id: listeners for listeners in sites}
         own = {

@@ -135,7 +135,7 @@ class Store:
             self._drop_indexes()
 
     def value(self, query: LiteralString | sql.Composed, **params: object) -> Any:
-        """Return the first column of a query's first row; None without a row."""
+        """Return the first column of a query's first row; None without a row, and for NULL."""
         row = self._cursor.execute(query, params).fetchone()
         return None if row is None else row[0]
 
