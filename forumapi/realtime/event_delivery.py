@@ -199,8 +199,8 @@ def event_members(event: LoggedEvent, fact: Fact, *, is_gone: bool) -> dict[str,
 
 
 def _href(item_type: int, id: int) -> str:
-    """Return the address of a thing in its site's API: of a site that of the resource `site`; of an update, which has
-    no address of its own, that of the list of updates.
+    """Return the address of a thing in its site's API: of a site /api/v1/site; of an update, which has no address of
+    its own, that of the list of updates.
     """
     return _SHOWN_AT.get(item_type) or itemtypes.href(item_type, id)
 
