@@ -8,9 +8,11 @@ from random import Random
 from typing import Final
 
 from forumapi.command import admin
+from forumapi.command.seed import demonstration_items
 from forumapi.command.seed import simulated_activity as shapes
 from forumapi.command.seed.bulk_loader import Bar, Progress
 from forumapi.command.seed.corpus import SEED, Corpus
+from forumapi.command.seed.demonstration_items import DemoComment, DemoItems
 from forumapi.command.seed.rendered_texts import Texts
 from forumapi.command.seed.simulated_activity import (
     DAY,
@@ -26,6 +28,7 @@ from forumapi.command.seed.sized_data_set import filling
 from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
 from forumapi.database.connections import Database
+from forumapi.models.sites.site_cache import SiteCache
 
 ROOT_OWNER: Final = "owner@bikes.test"
 CAST: Final = ("owner", "moderator", "member", "banned", "newcomer")
@@ -42,6 +45,7 @@ class _Demo:
     description: str
     words: tuple[str, ...]  # what its conversations are about, lower case
     places: tuple[Place, ...]
+    items: DemoItems
 
 
 _DEMOS: Final = {
@@ -62,6 +66,33 @@ _DEMOS: Final = {
             Place("Long distance", "Two hundred kilometres and more.", 2),
             Place(PRIVATE, "For those who run the place.", 4),
             Place("Brevets", "Cards, controls, time limits.", 9),
+        ),
+        DemoItems(
+            place="This weekend",
+            event="Along the canal and back",
+            meeting="The old bridge",
+            event_lines=(
+                DemoComment(
+                    "moderator", "Sixty flat kilometres, one stop. **Nobody is left behind.**"
+                ),
+                DemoComment("member", "If it stays dry I am in. Bring lights, the tunnel is dark."),
+                DemoComment("owner", "I have a spare tube for everybody who forgets theirs."),
+            ),
+            poll="The stop on our ride",
+            question="Where do we stop?",
+            choices=("The mill with the cake", "The ferry with the view", "The pub with the chips"),
+            poll_lines=(
+                DemoComment("member", "All three are open. The ferry takes cash only."),
+                DemoComment("moderator", "Cake, obviously."),
+            ),
+            talk="Before the ride",
+            talk_lines=(
+                DemoComment(
+                    "owner", "Who takes the back of the group? Only the three of us read this."
+                ),
+                DemoComment("moderator", "I do, and I have the pump."),
+                DemoComment("member", "Then I lead, slowly."),
+            ),
         ),
     ),
     "trains": _Demo(
@@ -91,6 +122,33 @@ _DEMOS: Final = {
             Place(PRIVATE, "For those who run the place.", 4),
             Place("Sleeper reviews", "Every berth we have slept in.", 5),
         ),
+        DemoItems(
+            place="Journeys",
+            event="A day on the rack railway",
+            meeting="The clock in the main hall",
+            event_lines=(
+                DemoComment("moderator", "First train up, last train down. **Sit on the left.**"),
+                DemoComment("member", "I come if I get the day off. Is the summit still closed?"),
+                DemoComment(
+                    "owner", "Open since Monday. I bring the timetable of 1934 to compare."
+                ),
+            ),
+            poll="How we come home",
+            question="Which way back?",
+            choices=("Over the pass", "Through the tunnel", "By the lake, and late"),
+            poll_lines=(
+                DemoComment("member", "The lake line has a dining car, for now."),
+                DemoComment("moderator", "The pass, as long as it is light."),
+            ),
+            talk="Group ticket",
+            talk_lines=(
+                DemoComment(
+                    "owner", "Who buys the ticket for all? Only the three of us read this."
+                ),
+                DemoComment("moderator", "I do, on the day before."),
+                DemoComment("member", "Then I collect the money."),
+            ),
+        ),
     ),
 }
 
@@ -99,7 +157,10 @@ def demo(database_url: str, config: Config, progress: Progress) -> None:
     """Create the sites `bikes` and `trains` in a migrated database, within a few seconds.
 
     The people of CAST (owner, moderator, member, banned, newcomer) are on each site, with addresses such as
-    `owner@bikes.test`; the newcomer has written nothing. The user `owner@bikes.test` owns the platform's own site too.
+    `owner@bikes.test`; the newcomer has written nothing. Each site has an event with answers, a poll with votes, and
+    huddles in which all of CAST but the banned are (`demonstration_items.write`). The user `owner@bikes.test` owns the
+    platform's own site too.
+
     Each line for `progress` replaces the previous one. Raises SeedError if one of the sites exists already, or the
     package of the texts is missing.
     """
@@ -113,7 +174,12 @@ def demo(database_url: str, config: Config, progress: Progress) -> None:
             SiteWriter(store, texts, shape, bar, []).write()
     database = Database(database_url, size=1)
     try:
+        sites = SiteCache(database, config.platform_domain)
         with database.write() as tx:
+            for key, scene in _DEMOS.items():
+                site = sites.by_id(admin.site_id(tx, key), tx)
+                assert site is not None, "it was stored just now"
+                demonstration_items.write(tx, site, scene.items, short_links=config.short_links)
             admin.set_owner(tx, "root", ROOT_OWNER)
             maintenance_jobs.site_statistics(tx, config)
     finally:

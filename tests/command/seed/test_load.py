@@ -281,3 +281,37 @@ def test_the_demo_site_belongs_to_its_owner(demonstration):
         "  JOIN microcosms m ON m.site_id = s.site_id AND m.microcosm_id = s.root_microcosm_id"
         " ORDER BY 1",
     ) == [("bikes", "owner", None, "Forums"), ("trains", "owner", None, "Forums")]
+
+
+@pytest.mark.parametrize("key", ["bikes", "trains"])
+def test_the_demo_has_an_event_a_poll_and_a_huddle_for_each_person(demonstration, key):
+    events = rows(
+        demonstration,
+        "SELECT e.when_utc > now(), e.rsvp_attending, count(*) FILTER (WHERE a.state_id = 1)::int, i.comment_count > 0"
+        "  FROM sites s JOIN items i USING (site_id) JOIN events e USING (site_id, item_id)"
+        "  JOIN attendees a USING (site_id, item_id)"
+        " WHERE s.subdomain_key = %s GROUP BY e.site_id, e.item_id, i.site_id, i.item_id",
+        key,
+    )
+    polls = rows(
+        demonstration,
+        "SELECT p.voter_count, array_agg(c.vote_count ORDER BY c.sequence)"
+        "  FROM sites s JOIN polls p USING (site_id) JOIN poll_choices c USING (site_id, item_id)"
+        " WHERE s.subdomain_key = %s GROUP BY p.site_id, p.item_id",
+        key,
+    )
+    huddles = rows(
+        demonstration,
+        "SELECT i.title = 'Welcome', array_agg(p.profile_name ORDER BY p.profile_name), i.comment_count"
+        "  FROM sites s JOIN items i USING (site_id) JOIN huddle_participants h USING (site_id, item_id)"
+        "  JOIN profiles p USING (site_id, profile_id)"
+        " WHERE s.subdomain_key = %s GROUP BY i.site_id, i.item_id ORDER BY 1",
+        key,
+    )
+
+    assert events == [(True, 7, 7, True)]
+    assert polls == [(9, [5, 3, 1])]
+    assert huddles == [
+        (False, ["member", "moderator", "owner"], 3),
+        (True, ["moderator", "newcomer"], 1),
+    ]
