@@ -116,7 +116,7 @@ def test_the_owner_edits_a_legal_text(hand: Hand, site: Site) -> None:
 @step("owner bans a person and lifts the ban")
 def test_the_owner_bans_and_lifts(hand: Hand, site: Site) -> None:
     enter(hand, site, "bans")
-    hand.fill("Number of the profile, as in its address", str(site.member.id))
+    hand.fill("Name of the person", f"@{site.member.name.upper()}")
     hand.fill("Reason, shown to them", "Please calm down")
 
     hand.press("Ban", within="main")
@@ -126,6 +126,27 @@ def test_the_owner_bans_and_lifts(hand: Hand, site: Site) -> None:
     hand.press("Lift", within="main")
     hand.gone("Please calm down")
     hand.see_no(site.member.name)
+
+
+def test_a_ban_names_a_person_by_name_or_number(
+    site: Site, make: Factory, visitor: Visitor
+) -> None:
+    owner = visitor.of(site, site.owner)
+    other = make.person(make.site(), "elsewhere")
+
+    for typed in ("nobody", site.member.name[:-1], other.name):
+        page = owner.post("/admin/bans/", {"profile": typed, "reason": "Kept & shown"})
+        assert page.status == 400, typed
+        assert f"Nobody here is called “{typed}”." in page.find(".failed").text()
+        assert page.field("/admin/bans/", "profile") == typed
+        assert page.field("/admin/bans/", "reason") == "Kept & shown"
+    # Numbers of other sites' people are nobody's here.
+    assert owner.post("/admin/bans/", {"profile": str(other.id)}).status == 404
+    assert owner.post("/admin/bans/", {"profile": str(site.newcomer.id)}).status == 303
+    assert owner.post("/admin/bans/", {"profile": f" {site.member.name} "}).status == 303
+
+    listed = owner.get("/admin/bans/").main
+    assert site.newcomer.name in listed and site.member.name in listed
 
 
 @step("owner chooses sign-in methods")

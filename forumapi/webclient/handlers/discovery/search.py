@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 
 from forumapi.webclient.api import Failure
-from forumapi.webclient.template_environment import plain
+from forumapi.webclient.handlers.people.people import profile_named
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -40,7 +40,7 @@ class SearchView(View):
         author = visit.query.get("author", "").strip()
         unknown = ""
         if author and "authorId" not in asked:
-            found = _profile_named(visit, author)
+            found = profile_named(visit, author)
             if found:
                 asked["authorId"] = str(found)
             else:
@@ -127,15 +127,6 @@ def _asked(visit: Visit) -> dict[str, Any]:
     if not set(asked) - {"sort", "limit", "offset"}:
         return {}
     return asked
-
-
-def _profile_named(visit: Visit, name: str) -> int:
-    """Return the id of the profile of this name in any letter case, with or without a leading @ or +; 0 if there is
-    none.
-    """
-    found = visit.api.get("/profiles", q=name, limit=5)["profiles"]["items"]
-    sought = name.lstrip("@+").casefold()
-    return next((one["id"] for one in found if plain(one["profileName"]).casefold() == sought), 0)
 
 
 def _name_of(visit: Visit, profile: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.people.people import profile_named
 from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
@@ -15,26 +16,30 @@ class BansView(View):
 
     def get(self, visit: Visit) -> Answer:
         """List the site's bans, newest first, from the query's `offset` on; the query parameter `profile`, a profile's
-        id, is filled into the form. Raises Refused for members who do not own the site, SignInFirst for guests and for
-        a sign-in older than 30 minutes.
+        name or id, is filled into the form. Raises Refused for members who do not own the site, SignInFirst for guests
+        and for a sign-in older than 30 minutes.
         """
         owner(visit)
-        return self._show(visit, {"profileId": visit.query.get("profile", "")})
+        return self._show(visit, {"profile": visit.query.get("profile", "")})
 
     def post(self, visit: Visit) -> Answer:
-        """Ban the profile whose id is the field `profileId`, or the e-mail domain `domain`, until `expires` (UTC;
-        for good if that is empty), with the texts `reason` and `note`, and lead to the list; a refusal whose status
-        is 404 or in FORM_REFUSALS (400, 403 and others) shows the form again with that status. Raises Refused for
-        members who do not own the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for
-        other refusals.
+        """Ban the profile of the name in the field `profile`, or whose id stands there, or the e-mail domain `domain`,
+        until `expires` (UTC; for good if that is empty), with the texts `reason` and `note`, and lead to the list. A
+        name that nobody has shows the form again with 400; so does a refusal whose status is 404 or in FORM_REFUSALS
+        (400, 403 and others), with that status. Raises Refused for members who do not own the site, SignInFirst for
+        guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         typed = {
-            name: visit.field(name) for name in ("profileId", "domain", "reason", "note", "expires")
+            name: visit.field(name) for name in ("profile", "domain", "reason", "note", "expires")
         }
         body: dict[str, Any] = {"reason": typed["reason"], "note": typed["note"]}
-        if typed["profileId"].strip().isdecimal():
-            body["profileId"] = int(typed["profileId"])
+        name = typed["profile"].strip()
+        if name:
+            # No profile's name is of digits alone.
+            body["profileId"] = int(name) if _is_id(name) else profile_named(visit, name)
+            if not body["profileId"]:
+                return self._show(visit, typed, unknown=name)
         if typed["domain"].strip():
             body["domain"] = typed["domain"].strip()
         if typed["expires"]:
@@ -47,15 +52,30 @@ class BansView(View):
             return self._show(visit, typed, failure)
         return visit.redirect("/admin/bans/")
 
-    def _show(self, visit: Visit, typed: dict[str, str], failure: Failure | None = None) -> Answer:
+    def _show(
+        self,
+        visit: Visit,
+        typed: dict[str, str],
+        failure: Failure | None = None,
+        *,
+        unknown: str = "",
+    ) -> Answer:
+        """Show the list and the form. `typed`: the form's fields by name; `unknown`: the typed name, if no profile has
+        it, else "".
+        """
         found = visit.api.get("/bans", offset=visit.query.get("offset"))
         return visit.page(
             "admin_bans.html",
-            status=failure.status if failure else 200,
+            status=failure.status if failure else 400 if unknown else 200,
             bans=found["bans"],
             typed=typed,
             failure=failure,
+            unknown=unknown,
         )
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class LiftBanView(View):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forumapi.webclient.api import Failure
+from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -86,3 +87,12 @@ class ProfileRolesView(View):
 def _is_true(text: str | None) -> bool:
     """Return True for the texts that the API reads as true, such as "1" and "true"; False for None."""
     return text in ("1", "t", "T", "TRUE", "true", "True")
+
+
+def profile_named(visit: Visit, name: str) -> int:
+    """Return the id of the profile of this name in any letter case, with or without a leading @ or +; 0 if there is
+    none.
+    """
+    found = visit.api.get("/profiles", q=name, limit=5)["profiles"]["items"]
+    sought = name.lstrip("@+").casefold()
+    return next((one["id"] for one in found if plain(one["profileName"]).casefold() == sought), 0)
