@@ -186,7 +186,12 @@ def test_an_author_closes_their_own(make: Factory, bikes: Site, visitor: Visitor
     conversation = make.conversation(bikes)
     path = f"/conversations/{conversation.id}/"
     author = visitor.of(bikes, bikes.member)
-    assert "Close or open" in author.get(path).main
+
+    def offered() -> list[str]:
+        found = author.get(path).tree.css(f'main .acts [href="{path}moderate/"]')
+        return [one.text() for one in found]
+
+    assert offered() == ["Close", "Delete"]
     page = author.get(f"{path}moderate/")
     assert "Pin" not in page.find("form .deeds").text()
     # Nothing waits for who moderates nothing.
@@ -198,6 +203,8 @@ def test_an_author_closes_their_own(make: Factory, bikes: Site, visitor: Visitor
     refused = author.post(f"{path}moderate/", {"do": "pin"})
 
     assert "Closed" in author.get(path).main
+    # Members of this site may close what is their own, not open it again.
+    assert offered() == ["Delete"]
     assert refused.status == 403 and 'class="failed"' in refused.text
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.factories import Factory, Site, Thing
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
+from tests.webclient.visitor import Visitor
 
 
 def _page(thing: Thing) -> str:
@@ -41,7 +42,7 @@ def test_a_member_bookmarks_a_conversation(hand: Hand, bikes: Site, make: Factor
     hand.go(bikes, _page(conversation))
 
     hand.press("Bookmark", within=".acts")
-    hand.find(".acts [aria-pressed=true]")
+    hand.find('.acts [formaction$="/bookmark/"][value="0"]')
     hand.go(bikes, "/bookmarks/")
     hand.press("Worth a second look")
 
@@ -55,13 +56,34 @@ def test_a_member_takes_the_bookmark_off(hand: Hand, bikes: Site, make: Factory)
     hand.sign_in(bikes, reader)
     hand.go(bikes, _page(comment))
     hand.press("Bookmark", within=f"#comment{comment.id}")
-    hand.find(f"#comment{comment.id} [aria-pressed=true]")
+    hand.find(f'#comment{comment.id} [formaction$="/bookmark/"][value="0"]')
     hand.go(bikes, "/bookmarks/")
 
     hand.press("Take off: No longer of interest")
 
     hand.see("There is no bookmark.")
     assert hand.path == "bookmarks/"
+
+
+def test_a_button_says_what_it_does_next(visitor: Visitor, bikes: Site, make: Factory) -> None:
+    conversation = make.conversation(bikes)
+    path = _page(conversation)
+    place = f"/comments/{make.comment(conversation).id}/"
+    reader = visitor.of(bikes, make.person(bikes))
+
+    def press(address: str, name: str) -> list[str]:
+        found = f'main [formaction="{address}"][name="{name}"]'
+        button = reader.get(path).find(found)
+        done = reader.post(address, {name: button.attributes["value"] or "", "back": path})
+        assert done.status == 303, done.text
+        return [button.text(), reader.get(path).find(found).text()]
+
+    assert press(f"{path}follow/", "on") == ["Follow", "Stop following"]
+    mails = [*press(f"{path}follow/", "mail"), *press(f"{path}follow/", "mail")]
+    assert set(mails) == {"Mail me", "Stop mailing me"} and mails[0] == mails[3] != mails[1]
+    for address in (path, place):
+        assert press(f"{address}bookmark/", "on") == ["Bookmark", "Remove bookmark"]
+        assert press(f"{address}bookmark/", "on") == ["Remove bookmark", "Bookmark"]
 
 
 @step("member follows and stops following")
