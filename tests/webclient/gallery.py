@@ -56,6 +56,7 @@ SCENES: Final[dict[str, Scene]] = {
     "conversations.html": Scene("guest", "/conversations/", "All conversations"),
     "conversation.html": Scene("member", "/conversations/{conversation}/", "Conversation"),
     "trending.html": Scene("guest", "/trending/", "What is hot"),
+    "today.html": Scene("member", "/today/", "Today"),
     "search.html": Scene("member", "/search/?q=comment", "Search"),
     "legal.html": Scene("guest", "/legal/privacy/", "Privacy"),
     "legal_versions.html": Scene("guest", "/legal/terms/versions/", "Versions of the terms"),

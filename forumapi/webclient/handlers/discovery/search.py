@@ -1,4 +1,4 @@
-"""Pages of search: form with results, completions of what is typed, and the redirect of an old address."""
+"""Pages of search: form with results, completions of what is typed, and what was written within a day."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from forumapi.webclient.visit import Answer, Visit
 
 # Types that the form offers, in its order.
 TYPES: Final = ("conversation", "event", "poll", "comment", "huddle", "microcosm", "profile")
+# Types of what is listed by its latest activity.
+DATED: Final = ("conversation", "event", "poll")
 # Keys of a search that the API knows and that may repeat; every other key counts once.
 REPEATED: Final = ("type", "id", "forumId", "email", "has")
 KEYS: Final = (
@@ -93,18 +95,14 @@ class SuggestionsView(View):
 
 
 class TodayView(View):
-    """Redirect from the address at which Microcosm's own web front end listed what was written within a day, to a
-    search.
-    """
+    """Page of what was written within a day."""
 
     def get(self, visit: Visit) -> Answer:
-        """Redirect permanently to a search for conversations, events, profiles and huddles of the last day, with the
-        parameters of the address added.
+        """List the conversations, events and polls with activity in the last 24 hours that the visitor may read, the
+        latest first, from the query's `offset` on.
         """
-        keys = [("type", one) for one in ("conversation", "event", "profile", "huddle")]
-        return visit.redirect(
-            f"/search/?{urlencode([*keys, ('since', '-1'), *_pairs(visit)])}", status=301
-        )
+        found = visit.listed("/search", type=DATED, since="-1", sort="date")
+        return visit.page("today.html", list=found["results"], kinds=DATED)
 
 
 def _pairs(visit: Visit) -> list[tuple[str, str]]:
