@@ -16,6 +16,8 @@ from forumapi.webclient.template_environment import environment, plain
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from werkzeug.datastructures import FileStorage
+
     from forumapi.webclient.visit import Visit
 
 # As the API has them: they are told before the API is asked.
@@ -277,6 +279,23 @@ def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[s
         "POST", "/files", raw=body, query=fit, headers=headers
     ).data[0]
     return found
+
+
+def store_picture(visit: Visit, picture: FileStorage, side: int) -> dict[str, Any]:
+    """Upload the file `picture` of a sent form, made smaller to `side` pixels in width and height at most; return it as
+    the API shows it. Raises Failure if the API refuses the file, and with 400 for a file that is no picture, with a
+    translated text that says why.
+    """
+    name = picture.filename or ""
+    try:
+        made = store(visit, name, picture.read(), picture.mimetype, maxWidth=side, maxHeight=side)
+    except Failure as failure:
+        said = file_problem(visit, name, failure)
+        raise Failure(failure.status, 0, said) if said else failure from None
+    if "width" not in made:
+        text = visit.language.gettext("That is no picture: choose a JPEG, PNG, GIF or WebP file.")
+        raise Failure(400, 0, text)
+    return made
 
 
 def file_problem(visit: Visit, name: str, failure: Failure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.config import PLAN_LIMITS
 from forumapi.models.access.totp import Totp
@@ -14,7 +15,8 @@ from tests.api import Api
 from tests.factories import Factory, Site
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
-from tests.webclient.visitor import Visitor
+from tests.webclient.test_own_profile import picture
+from tests.webclient.visitor import Page, Visitor
 
 
 @pytest.fixture
@@ -487,6 +489,32 @@ def test_overviews_have_every_page_once_below_headings(visitor: Visitor, bikes: 
         one.attributes["href"] for one in owner.get("/admin/").tree.css("main .rows a")
     } == pages
     assert set(HEADINGS) <= {name for name, _ in PAGES}
+
+
+def test_an_owner_uploads_the_logo(visitor: Visitor, site: Site) -> None:
+    owner = visitor.of(site, site.owner)
+    form = {"title": "Ours & theirs", "description": "A site", "linkColor": "#4082C3"}
+
+    def send(name: str, data: bytes, address: str = "") -> Page:
+        texts = [*form.items(), ("logoUrl", address)]
+        body, kind = encode_multipart_formdata([*texts, ("logo", (name, data, "image/png"))])
+        headers = {"Origin": f"http://{owner.host}", "Content-Type": kind}
+        return owner.request("POST", "/admin/site/", body, headers)
+
+    refused = send("logo.png", b"No picture")
+    assert refused.status == 400 and "can’t be shown" in refused.find(".failed").text()
+    assert refused.find("#title").attributes["value"] == "Ours & theirs"
+    assert send("logo.txt", b"A text").status == 400
+    assert owner.get("/events/").find(".bar .name").text() != "Ours & theirs"
+
+    assert send("logo.png", picture(), "/static/other.png").status == 303
+    logo = visitor.of(site).get("/events/").find(".bar .name img").attributes["src"] or ""
+    assert owner.get("/admin/site/").find("#logoUrl").attributes["value"] == logo
+    shown = visitor.of(site).get(logo)
+    assert (shown.status, shown.headers["content-type"]) == (200, "image/png")
+    # Without another picture the address that the form shows stays.
+    assert send("", b"", logo).status == 303
+    assert owner.get("/events/").find(".bar .name img").attributes["src"] == logo
 
 
 def test_a_logo_of_the_platforms_files_stands_for_the_title(visitor: Visitor, site: Site) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.template_environment import plain
-from forumapi.webclient.text_form import file_problem, once, store
+from forumapi.webclient.text_form import once, store_picture
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -71,17 +71,7 @@ class OwnProfileView(View):
         profile `me`, whose avatar it becomes. `me`: as `/whoami` shows the profile. Raises Failure if the API refuses
         the file, and with 400 for a file that is no picture.
         """
-        name, fit = picture.filename or "", {"maxWidth": AVATAR_SIDE, "maxHeight": AVATAR_SIDE}
-        try:
-            made = store(visit, name, picture.read(), picture.mimetype, **fit)
-        except Failure as failure:
-            said = file_problem(visit, name, failure)
-            raise Failure(failure.status, 0, said) if said else failure from None
-        if "width" not in made:
-            text = visit.language.gettext(
-                "That is no picture: choose a JPEG, PNG, GIF or WebP file."
-            )
-            raise Failure(400, 0, text)
+        made = store_picture(visit, picture, AVATAR_SIDE)
         body = {"fileHash": made["fileHash"], "fileName": made["fileName"]}
         visit.api.post(f"/profiles/{me['id']}/attachments", body)
 

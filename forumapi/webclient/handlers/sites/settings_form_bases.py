@@ -12,9 +12,9 @@ from forumapi.webclient.visit import Answer, Refused, Visit
 
 class FormField(NamedTuple):
     """Field of a form: name, label, and kind: text (one line), area (several lines), lines (several lines of code),
-    check (a box), choice (one of `choices`, (value, label) each) or secret (typed unseen). `hint`: sentence below the
-    field, "" for none; `limit`: most characters of a text, 0 for no limit. Labels and hint are English; the template
-    translates them.
+    check (a box), choice (one of `choices`, (value, label) each), secret (typed unseen) or picture (a file, which the
+    class's `store` takes from the visit; its class has `takes_files`). `hint`: sentence below the field, "" for none;
+    `limit`: most characters of a text, 0 for no limit. Labels and hint are English; the template translates them.
     """
 
     name: str
@@ -49,8 +49,9 @@ class SettingsView(View):
         raise NotImplementedError
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
-        """Store `typed`, the sent values by the fields' names: bool for the kind "check", else str. Raises Failure if
-        the API refuses them. `url_values`: variable parts of the form's URL by name.
+        """Store `typed`, the sent values by the fields' names, without those of the kind "picture": bool for the kind
+        "check", else str. Raises Failure if the API refuses them. `url_values`: variable parts of the form's URL by
+        name.
         """
         raise NotImplementedError
 
@@ -90,6 +91,7 @@ class SettingsView(View):
         typed = {
             one.name: bool(visit.field(one.name)) if one.kind == "check" else visit.field(one.name)
             for one in self.fields(visit, url_values)
+            if one.kind != "picture"
         }
         try:
             self.store(visit, url_values, typed)

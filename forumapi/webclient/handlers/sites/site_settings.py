@@ -7,11 +7,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from forumapi.webclient import site_colours
+from forumapi.webclient.api import PREFIX
 from forumapi.webclient.handlers.sites.administration import marked
 from forumapi.webclient.handlers.sites.settings_form_bases import FormField, RowsView, SettingsView
 from forumapi.webclient.template_environment import plain
+from forumapi.webclient.text_form import store_picture
 from forumapi.webclient.visit import Visit
 
+# Pixels that a side of the site's logo has at most.
+LOGO_SIDE: Final = 512
 # Levels of agents, and what each lets them do.
 AGENT_LEVELS: Final = (
     ("off", marked("Nothing")),
@@ -26,11 +30,12 @@ class SiteView(SettingsView):
     and each microcosm names its moderators.
     """
 
+    takes_files = True
     title = marked("Title, description, look")
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the form's fields in their order: title, description, colour, logo, domain, and the boxes
-        `membersCreateMicrocosms` and `namesModerators`. `url_values`: {} here.
+        """Return the form's fields in their order: title, description, colour, logo as a file and as an address,
+        domain, and the boxes `membersCreateMicrocosms` and `namesModerators`. `url_values`: {} here.
         """
         return [
             FormField("title", marked("Title"), limit=50),
@@ -44,11 +49,17 @@ class SiteView(SettingsView):
                 ),
             ),
             FormField(
+                "logo",
+                marked("Logo"),
+                "picture",
+                marked("A picture, shown in place of the title at the head of each page."),
+            ),
+            FormField(
                 "logoUrl",
-                marked("Address of the logo"),
+                marked("Or the address of the logo"),
                 "text",
                 marked(
-                    "Begins with /api/v1/files/, as that of an attached picture. Without one the title is shown."
+                    "Begins with /api/v1/files/, as that of an attached picture. With neither, the title is shown."
                 ),
             ),
             FormField(
@@ -73,11 +84,16 @@ class SiteView(SettingsView):
 
     def store(self, visit: Visit, url_values: dict[str, Any], typed: dict[str, Any]) -> None:
         """Store `typed`, the sent values by the fields' names: first those of the site, the domain only if it has
-        changed, then `membersCreateMicrocosms`. `url_values`: {} here. Raises Failure, after which the site may be
-        stored without `membersCreateMicrocosms`.
+        changed, then `membersCreateMicrocosms`. A picture in the field `logo` is uploaded before, made smaller to
+        LOGO_SIDE (512) pixels a side at most, and its address wins over the typed one. `url_values`: {} here. Raises
+        Failure, after which the site may be stored without `membersCreateMicrocosms`.
         """
         makes = "membersCreateMicrocosms"
         body = {name: value for name, value in typed.items() if name != makes}
+        logo = visit.files.get("logo") if visit.files is not None else None
+        if logo is not None and logo.filename:
+            stored = store_picture(visit, logo, LOGO_SIDE)
+            body["logoUrl"] = f"{PREFIX}/files/{stored['fileHash']}.{stored['fileExt']}"
         if body["domain"] == visit.site.get("domain", ""):
             del body["domain"]
         visit.api.put("/site", body)
