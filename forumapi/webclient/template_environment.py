@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from functools import lru_cache
 from html import unescape
@@ -23,6 +23,8 @@ plain = page_metadata.plain
 _FRAME: Final = re.compile(r'<iframe [^>]*?src="([^"]*)"[^>]*></iframe>')
 _PICTURE: Final = re.compile(r"<img ([^>]*)>")
 _SRC: Final = re.compile(r'(?:^|\s)src="([^"]*)"')
+_SIZED: Final = re.compile(r"(?:^|\s)(?:width|height)=")
+_FILE: Final = re.compile(rf"{PREFIX}/files/([0-9a-f]{{40}})(?:\.[^?]*)?")
 _ELSEWHERE: Final = 'rel="nofollow noopener noreferrer" target="_blank"'
 # Marks of programs and systems, the telling ones first: each also names those that it descends from.
 _BROWSERS: Final = (
@@ -154,6 +156,8 @@ def _nothing(name: str) -> ChainableUndefined:
     return ChainableUndefined(name=name)
 
 
+# CSS pixels that a picture below a comment is high at most; style sheets have the same.
+_MOST_HIGH: Final = 384
 # Characters of a text whose escaped form is kept: names, addresses and times stand on a page dozens of times.
 _KEPT: Final = 100
 
@@ -216,6 +220,7 @@ def environment(code: str) -> Environment:
     made.filters["xml"] = page_metadata.xml
     made.filters["plain"] = plain
     made.filters["content"] = content
+    made.filters["size"] = size
     made.filters["marked"] = marked
     made.filters["marked_in"] = marked_in
     made.filters["page"] = _page
@@ -277,10 +282,11 @@ def device(user_agent: str) -> str:
     return ", ".join(name for name in known if name)
 
 
-def content(html: Any) -> Markup:
+def content(html: Any, files: Any = ()) -> Markup:
     """Mark HTML that the API has sanitised as safe for a template. Embedded frames become links, and so do pictures
     whose source is anything but a path of this host, even a whole URL on it; pictures without a source are removed.
-    None is "".
+    None is "". `files`: attachments as the API shows them, whose pictures get their width and height in the text, so
+    that it does not jump when they come.
 
     So no third party learns who reads a page. Code blocks can be reached by the keyboard.
     """
@@ -291,8 +297,25 @@ def content(html: Any) -> Markup:
         # It scrolls, and so has to be reached by the keyboard.
         text = text.replace("<pre>", '<pre tabindex="0">')
     if "<img" in text:
-        text = _PICTURE.sub(_link_picture, text)
+        sizes = {
+            one["fileHash"]: f' width="{one["width"]}" height="{one["height"]}"'
+            for one in files or ()
+            if "width" in one
+        }
+        text = _PICTURE.sub(lambda found: _link_picture(found, sizes), text)
     return Markup(text)
+
+
+def size(file: Any) -> Markup:
+    """Return the attributes width and height, with a space before each, for an attached picture as the API shows it: in
+    CSS pixels, made smaller in proportion to _MOST_HIGH (384) of height at most; "" if the API does not know the size.
+    """
+    if "width" not in file:
+        return Markup("")
+    width, height = file["width"], file["height"]
+    if height > _MOST_HIGH:
+        width, height = max(1, round(width * _MOST_HIGH / height)), _MOST_HIGH
+    return Markup(f' width="{width:d}" height="{height:d}"')
 
 
 def marked(text: Any) -> Markup:
@@ -323,13 +346,15 @@ def _link_frame(found: re.Match[str]) -> str:
     return f'<span class="elsewhere"><a href="{source}" {_ELSEWHERE}>▶ {host}</a></span>'
 
 
-def _link_picture(found: re.Match[str]) -> str:
+def _link_picture(found: re.Match[str], sizes: Mapping[str, str]) -> str:
+    """Return the element in place of a picture's. `sizes`: attributes width and height by the hash of a file."""
     source = _SRC.search(found[1])
     if source is None:
         return ""
     address = source[1]
     if address.startswith("/") and not address.startswith(("//", "/\\")):
-        return f'<img loading="lazy" {found[1]}>'
+        file = None if _SIZED.search(found[1]) else _FILE.fullmatch(address)
+        return f'<img loading="lazy"{sizes.get(file[1], "") if file else ""} {found[1]}>'
     alt = _ALT.search(found[1])
     label = (alt[1] if alt else "") or address
     return f'<a class="elsewhere" href="{address}" {_ELSEWHERE}>{label}</a>'

@@ -46,6 +46,26 @@ def test_a_file_hangs_on_a_comment(api: Api, make: Factory, bikes: Site, comment
     assert got["meta"]["permissions"]["update"] is True
 
 
+def test_a_picture_says_how_large_it_is(
+    api: Api, make: Factory, bikes: Site, comment: Thing
+) -> None:
+    picture, text = make.file(bikes.member), make.file(bikes.member)
+    make.sql(
+        "UPDATE files SET width = 640, height = 480 WHERE file_hash = %(hash)s RETURNING 1",
+        hash=picture,
+    )
+    for hash in (picture, text):
+        attach(api, comment, hash, by=bikes.member)
+
+    def sizes(found: list[dict[str, Any]]) -> list[tuple[Any, Any]]:
+        return [(one.get("width"), one.get("height")) for one in found]
+
+    listed = api.get(f"{comment.path}/attachments", by=bikes.member).data["attachments"]["items"]
+    shown = api.get(comment.path, by=bikes.member).data["meta"]["attachments"]
+    assert sizes(listed) == sizes(shown) == [(640, 480), (None, None)]
+    assert "width" not in listed[1]
+
+
 def test_the_comment_counts_them_and_its_version_moves(
     api: Api, make: Factory, bikes: Site, comment: Thing
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import trending
+from forumapi.webclient.template_environment import content, size
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.files.pictures import upload
@@ -351,10 +352,38 @@ def test_an_attached_picture_is_seen(
     picture = first.css_first("a > img")
     assert picture is not None
     assert picture.attributes["alt"] == '"bike.png'
+    assert (picture.attributes["width"], picture.attributes["height"]) == ("40", "30")
     assert backstage.get(picture.attributes["src"] or "", site=bikes).status == 200
     # The second one's words show it already: there it is named.
     assert second.css_first("img") is None
     assert second.text().strip() == '"bike.png'
+    in_words = page.find(".text img").attributes
+    assert (in_words["width"], in_words["height"]) == ("40", "30")
+
+
+def test_a_picture_keeps_its_place_as_high_as_the_style_sheet_lets_it() -> None:
+    hash = "5d1c0a9e4b7f2c3d8e6f1a0b9c8d7e6f5a4b3c2d"
+
+    def sized(width: int, height: int) -> str:
+        return str(size({"fileHash": hash, "width": width, "height": height}))
+
+    assert sized(640, 384) == ' width="640" height="384"'
+    assert sized(640, 768) == ' width="320" height="384"'
+    assert sized(1, 9_999) == ' width="1" height="384"'
+    assert str(size({"fileHash": hash})) == ""
+    known = [{"fileHash": hash, "width": 30, "height": 9_000}, {"fileHash": "0" * 40}]
+    for source, attributes in (
+        (f"/api/v1/files/{hash}.png", ' width="30" height="9000"'),
+        (f"/api/v1/files/{hash}", ' width="30" height="9000"'),
+        (f"/api/v1/files/{hash}.png?maxWidth=9", ""),
+        (f"/api/v1/files/{'0' * 40}.png", ""),
+        ("/static/a.png", ""),
+    ):
+        shown = f'<img loading="lazy"{attributes} class="ip" src="{source}" alt="">'
+        assert str(content(f'<img class="ip" src="{source}" alt="">', known)) == shown, source
+    # What its author has said counts.
+    said = f'<img class="ip" src="/api/v1/files/{hash}.png" width="9" alt="">'
+    assert str(content(said, known)) == said.replace("<img ", '<img loading="lazy" ')
 
 
 @step("legal text is read")

@@ -26,7 +26,7 @@ PAGE = Query(
     """
     SELECT (SELECT count(*) FROM attachments n
              WHERE n.site_id = %(site_id)s AND n.item_type_id = %(item_type)s AND n.item_id = %(item_id)s),
-           a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.file_ext, a.created
+           a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.file_ext, f.width, f.height, a.created
       FROM (SELECT 1) AS one
       LEFT JOIN (
             SELECT x.attachment_id, x.profile_id, x.file_hash, x.file_name, x.file_ext, x.created
@@ -34,6 +34,7 @@ PAGE = Query(
              WHERE x.site_id = %(site_id)s AND x.item_type_id = %(item_type)s AND x.item_id = %(item_id)s
              ORDER BY x.created, x.attachment_id
              LIMIT %(limit)s OFFSET %(offset)s) a ON true
+      LEFT JOIN files f ON f.file_hash = a.file_hash
      ORDER BY a.created, a.attachment_id""",
 )
 
@@ -160,11 +161,13 @@ MOST_SHOWN: Final = 25
 OF_COMMENT: Final = f"""
            CASE WHEN c.attachments > 0 THEN
                 (SELECT json_agg(json_build_array(a.attachment_id, a.profile_id, a.file_hash, a.file_name, a.file_ext,
-                                                  a.created) ORDER BY a.created, a.attachment_id)::text
+                                                  f.width, f.height, a.created)
+                                 ORDER BY a.created, a.attachment_id)::text
                    FROM (SELECT x.* FROM attachments x
                           WHERE x.site_id = c.site_id AND x.item_type_id = {itemtypes.COMMENT}
                             AND x.item_id = c.comment_id
-                          ORDER BY x.created, x.attachment_id LIMIT {MOST_SHOWN}) a) END"""
+                          ORDER BY x.created, x.attachment_id LIMIT {MOST_SHOWN}) a
+                   JOIN files f ON f.file_hash = a.file_hash) END"""
 
 
 def of_comment(shown: str) -> list[dict[str, Any]]:
@@ -178,14 +181,16 @@ def of_comment(shown: str) -> list[dict[str, Any]]:
 
 
 def document(row: Row) -> dict[str, Any]:
-    """Render a row of AttachmentPage as a dict for JSON (content 10.5)."""
-    _, profile_id, hash, name, ext, created = row
+    """Render a row of AttachmentPage as a dict for JSON (content 10.5); only a picture has `width` and `height`."""
+    _, profile_id, hash, name, ext, width, height, created = row
     link = {"rel": "related", "href": file_href(hash, ext), "title": "File resource"}
+    size = {"width": width, "height": height} if width and height else {}
     return {
         "profileId": profile_id,
         "fileHash": hash,
         "fileName": name,
         "fileExt": ext,
+        **size,
         "created": json_fragments.format_time(created),
         "meta": {"links": [link]},
     }

@@ -133,8 +133,8 @@ _MARKDOWN: Final = 7
 _RENDERER: Final = 13
 _MICROCOSM: Final = 14
 
-SUMMARY: Final = Kind("comment/5", _load_summaries)
-DETAIL: Final = Kind("comment.detail/5", _load_details)
+SUMMARY: Final = Kind("comment/6", _load_summaries)
+DETAIL: Final = Kind("comment.detail/6", _load_details)
 
 
 # ---------------------------------------------------------------- rows of page statements

@@ -28,12 +28,14 @@ class AttachmentMeta(LinksMeta):
 
 
 class Attachment(Struct, kw_only=True):
-    """A file that is attached to a comment or profile (content 10.5)."""
+    """A file that is attached to a comment or profile (content 10.5). `width` and `height`: of a picture, in pixels."""
 
     profileId: Annotated[Id, Meta(description="Who attached it.")]
     fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]
     fileName: str
     fileExt: str
+    width: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
     created: Time
     meta: AttachmentMeta
 
