@@ -100,6 +100,30 @@ def test_nobody_reports_their_own(make: Factory, bikes: Site, visitor: Visitor) 
     assert refused.status == 400 and 'class="failed"' in refused.text
 
 
+def test_a_guest_is_offered_to_answer_before_to_report(make: Factory, visitor: Visitor) -> None:
+    site = make.site()
+    talk = make.conversation(site)
+    comment = make.comment(talk)
+    guest, path = visitor.of(site), f"/conversations/{talk.id}/"
+    links = guest.get(path).tree.css(f"#comment{comment.id} .actions a")
+    assert [one.text() for one in links] == ["Reply", "Report"]
+
+    asked = guest.get(links[0].attributes["href"] or "")
+    answered = f"{path}?offset=0&reply={comment.id}#write"
+    assert asked.field("/login/", "next") == answered
+    sent = {"step": "development", "email": site.member.email, "next": answered}
+    assert guest.post("/login/", sent).location == answered
+    form = guest.get(answered.partition("#")[0])
+    assert form.field("/comments/create/", "inReplyTo") == str(comment.id)
+    # Nobody but moderators answers where it is closed.
+    make.sql(
+        "UPDATE items SET is_open = false, version = version + 1 WHERE item_id = %(id)s RETURNING 1",
+        id=talk.id,
+    )
+    links = visitor.of(site).get(path).tree.css(f"#comment{comment.id} .actions a")
+    assert [one.text() for one in links] == ["Report"]
+
+
 @pytest.mark.parametrize("form", [{}, {"kind": "explode"}, {"kind": "spam", "text": "x" * 2_001}])
 def test_a_report_that_lacks_something_comes_back(
     make: Factory, bikes: Site, visitor: Visitor, form: dict[str, str]
