@@ -8,6 +8,7 @@ from urllib3.filepost import encode_multipart_formdata
 from forumapi.config import PLAN_LIMITS
 from forumapi.models.access.totp import Totp
 from forumapi.models.sites.site_state import STATES
+from forumapi.webclient.handlers.access import sign_in_methods
 from forumapi.webclient.handlers.sites import crawl_policy, operated_site, usage
 from forumapi.webclient.handlers.sites.administration import HEADINGS, PAGES
 from forumapi.wire.known_crawlers import CRAWLERS
@@ -154,16 +155,39 @@ def test_a_ban_names_a_person_by_name_or_number(
 @step("owner chooses sign-in methods")
 def test_the_owner_chooses_sign_in_methods(hand: Hand, site: Site) -> None:
     enter(hand, site, "sign-in")
-    hand.press("OpenID Connect", within="main")
-    hand.fill("issuer", "https://id.example.org")
-    hand.fill("clientId", "forum")
-    hand.fill("clientSecret", "of two")
+    hand.press("Account at a service of your choice (OpenID Connect)", within="main")
+    hand.fill("Address of the service (issuer)", "https://id.example.org")
+    hand.fill("This site’s name there (client ID)", "forum")
+    hand.fill("This site’s password there (client secret)", "of two")
 
     hand.press("Save")
 
     hand.see("Saved.")
     assert hand.find("#clientSecret").get_attribute("value") == "", "a secret is never shown"
     assert hand.find("#issuer").get_attribute("value") == "https://id.example.org"
+
+
+def test_ways_to_sign_in_are_said_in_plain_words(
+    site: Site, visitor: Visitor, api_there: Api
+) -> None:
+    owner = visitor.of(site, site.owner)
+    shown = owner.get("/admin/sign-in/").main
+    for words in sign_in_methods.METHODS.values():
+        assert words.name in shown and words.about in shown
+    # A provider is called by its name.
+    assert "GitHub" in shown and "People use the account that they have there." in shown
+    for method in api_there.get("/api/v1/site/auth", by=site.owner).data["methods"]:
+        page = owner.get(f"/admin/sign-in/{method['method']}/")
+        fields = {one["name"] for one in method["fields"]}
+        assert fields <= set(sign_in_methods.SETTINGS), method["method"]
+        labels = {one.attributes["for"]: one.text() for one in page.tree.css("main label")}
+        assert all(labels[name] != name for name in fields)
+    settings = {"issuer": "https://id.example", "clientId": "a", "clientSecret": "b"}
+    put = api_there.put("/api/v1/site/auth/openid", {"settings": settings}, by=site.owner)
+    assert put.status == 302, put.body
+
+    guest = visitor.of(site).get("/login/").main
+    assert "Sign in with an account elsewhere" in guest and "OpenID" not in guest
 
 
 @step("owner chooses the reactions")

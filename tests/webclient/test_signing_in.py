@@ -358,7 +358,7 @@ def test_a_member_adds_a_passkey_and_signs_in_with_it(
     hand.press("Sign out")
     hand.see("Sign in")
     hand.go(home, "/login/?next=/account/passkeys/")
-    hand.press("Sign in with a passkey")
+    hand.press("Sign in with a finger, a face or a PIN")
 
     hand.see(f"Phone {hand.mode}")
     hand.press(f"Remove Phone {hand.mode}")

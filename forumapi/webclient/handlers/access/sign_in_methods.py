@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import marked, owner
@@ -10,6 +10,77 @@ from forumapi.webclient.handlers.sites.settings_form_bases import FormField, Set
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
+
+
+class InWords(NamedTuple):
+    """Sign-in method or setting of one in plain words, for those who do not know the trade's: a name, which has the
+    trade's term in brackets, and a sentence. Both are English; templates translate them.
+    """
+
+    name: str
+    about: str
+
+
+# By the API's names. A provider's own name needs no other words, and what is not here is shown as the API says it.
+METHODS: Final = {
+    "email-code": InWords(
+        marked("Code by e-mail"),
+        marked("People type in a code that comes by e-mail. Nobody needs a password."),
+    ),
+    "passkey": InWords(
+        marked("Finger, face or PIN (passkey)"),
+        marked("People use what unlocks their phone or computer, once they have set that up here."),
+    ),
+    "openid": InWords(
+        marked("Account at a service of your choice (OpenID Connect)"),
+        marked(
+            "People use the account that they have at a company, a university or an association."
+        ),
+    ),
+    "assertion": InWords(
+        marked("A service that vouches for addresses (assertion)"),
+        marked("Another service says whose e-mail address it is. Old programs sign in like that."),
+    ),
+    "development": InWords(
+        marked("Without any proof (development)"),
+        marked("Anybody signs in as anybody. That is for trying things out, and for nothing else."),
+    ),
+}
+SETTINGS: Final = {
+    "issuer": InWords(
+        marked("Address of the service (issuer)"), marked("To the letter as the service says it.")
+    ),
+    "clientId": InWords(
+        marked("This site’s name there (client ID)"),
+        marked("The service gives it to you when you register this site there."),
+    ),
+    "clientSecret": InWords(
+        marked("This site’s password there (client secret)"),
+        marked("The service gives it to you too. It is stored, and never shown again."),
+    ),
+    "redirectUris": InWords(
+        marked("Pages that people come back to, one a line (redirect URIs)"),
+        marked("As you registered them there; with none it is /login/ of this site."),
+    ),
+    "title": InWords(marked("Name on the button"), marked("People read it behind “Sign in with”.")),
+    "tenant": InWords(
+        marked("Whose accounts count (tenant)"),
+        marked("The ID of a directory, or organizations, or consumers; empty: all of them."),
+    ),
+    "authority": InWords(
+        marked("Address of a national cloud (authority)"),
+        marked("Empty for https://login.microsoftonline.com."),
+    ),
+    "domain": InWords(
+        marked("Host name that the service gave you (tenant)"),
+        marked("Without https:// and without slashes."),
+    ),
+    "url": InWords(marked("Address of your own server (URL)"), marked("Empty for the usual one.")),
+    "apiUrl": InWords(
+        marked("Address of your own server’s interface (API)"),
+        marked("Empty for https://api.github.com."),
+    ),
+}
 
 
 class SignInMethodsView(View):
@@ -20,7 +91,7 @@ class SignInMethodsView(View):
         site, SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
-        return visit.page("admin_sign_in.html", found=visit.api.get("/site/auth"), failure=None)
+        return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
         """Store whether people who moderate need a second factor: the box `secondFactor`; lead back to the page. A
@@ -34,11 +105,17 @@ class SignInMethodsView(View):
         except Failure as failure:
             if failure.status not in FORM_REFUSALS:
                 raise
-            found = visit.api.get("/site/auth")
-            return visit.page(
-                "admin_sign_in.html", status=failure.status, found=found, failure=failure
-            )
+            return self._show(visit, failure)
         return visit.redirect("/admin/sign-in/")
+
+    def _show(self, visit: Visit, failure: Failure | None = None) -> Answer:
+        return visit.page(
+            "admin_sign_in.html",
+            status=failure.status if failure else 200,
+            found=visit.api.get("/site/auth"),
+            in_words=METHODS,
+            failure=failure,
+        )
 
 
 class SignInMethodView(SettingsView):
@@ -51,26 +128,27 @@ class SignInMethodView(SettingsView):
         return found
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the page's title: the name, as plain text, by which people know the sign-in method in the URL. Raises
-        Failure if the API refuses to show the method, with status 404 for an unknown one.
+        """Return the page's title: the translated name in METHODS of the sign-in method in the URL, else the name, as
+        plain text, that the API has for it. Raises Failure if the API refuses to show the method, with status 404 for
+        an unknown one.
         """
-        return str(plain(self._found(visit, url_values)["title"]))
+        found = self._found(visit, url_values)
+        known = METHODS.get(found["method"])
+        return visit.language.gettext(known.name) if known else str(plain(found["title"]))
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
-        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL. Raises Failure if
-        the API refuses to show the method, with status 404 for an unknown one.
+        """Return the box `enabled`, then a field for each setting of the sign-in method in the URL, in the words of
+        SETTINGS, else as the API says it. Raises Failure if the API refuses to show the method, with status 404 for an
+        unknown one.
         """
         found = self._found(visit, url_values)
         kinds = {"secret": "secret", "urls": "area"}
-        return [
-            FormField("enabled", marked("It is used"), "check"),
-            *(
-                FormField(
-                    one["name"], one["name"], kinds.get(one["kind"], "text"), one["description"]
-                )
-                for one in found["fields"]
-            ),
-        ]
+        fields = [FormField("enabled", marked("It is used"), "check")]
+        for one in found["fields"]:
+            name = one["name"]
+            said = SETTINGS.get(name) or InWords(name, one["description"])
+            fields.append(FormField(name, said.name, kinds.get(one["kind"], "text"), said.about))
+        return fields
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return `enabled`, and the settings of the sign-in method in the URL by the fields' names, a list of URLs as
