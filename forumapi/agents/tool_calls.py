@@ -121,8 +121,8 @@ def _check_enum(name: str, value: Any, schema: Mapping[str, Any]) -> None:
 
 def _query(given: dict[str, Any], known: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Take limit and cursor out of the arguments `given`, if they are there and the tool has them, and return them as
-    (name, value) of the query. `known`: schemas of the tool's arguments by name. Raises BadArguments for a text that
-    has not the form of a cursor.
+    (name, value) of the query. `known`: schemas of the tool's arguments by name. Raises BadArguments for a cursor that
+    is no text or has not the form of one.
     """
     query = []
     if "limit" in known and (limit := given.pop("limit", None)) is not None:

@@ -212,8 +212,8 @@ class ContentCheck(NamedTuple):
         """Return the text with all that checks are told about it, and the id of its microcosm, 0 for none; None for a
         text that is gone, deleted or hidden. `site_url`: address of the site, for checks.
 
-        Stores the text's hash in the check's row, by which the text counts for `sites_with_text` of other sites from
-        then on, even if it is deleted or hidden by now.
+        Stores the text's hash in the check's row, if there is one; by it the text counts for `sites_with_text` of other
+        sites from then on, even if it is deleted or hidden by now.
         """
         row = tx.row(
             FACTS,

@@ -78,8 +78,8 @@ class CheckWorker(PollingThread):
     def work(self) -> bool:
         """Check the text that has been due for longest, with all checks of its site, in transactions of its own, and
         hide the text if one of them holds it, or gives no verdict where the site's `onFailure` is HOLD; return False if
-        no text is due. A text by a moderator of its place passes without checks. Blocks while services are asked,
-        without a database connection.
+        no text is due. A text by a moderator of its place passes without checks. From its lease MOST_ATTEMPTS + 1 on no
+        check is run: none gives a verdict. Blocks while services are asked, without a database connection.
         """
         with self._database.write() as tx:
             claimed = ContentCheck.claim(tx)

@@ -531,8 +531,8 @@ class _EventDispatch:
 
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update about a new attendee for the followers of the calendar event `item` who may read the event,
-        and queue mail and web push to those of them who want it and do not ignore the event; nothing if the attendee
-        has not said yes. `event`: that of the log, about the attendee.
+        and queue mail and web push to those of them, other than the attendee, who want it and do not ignore the event;
+        nothing if the attendee has not said yes. `event`: that of the log, about the attendee.
         """
         who = event.item_id
         if not self._coming(item, [who]):

@@ -322,8 +322,8 @@ def _later(message: DueMessage, error: str) -> PushOutcome:
 
 def document(site: Site, tree: Tree, context: MessageContext) -> dict[str, Any]:
     """Return the JSON object of the web push message about `context` (docs/api/updates.md), before its encoding; the
-    keys `title`, `by` and `text` are left out if guests may not read what the message is about. `tree`: the microcosms
-    of `site`.
+    keys `title`, `by` and `text`, plain texts of which the first and last are cut, are left out if guests may not read
+    what the message is about. `tree`: the microcosms of `site`.
     """
     parent = context.item or (itemtypes.PROFILE, context.on_profile[0], ())
     made: dict[str, Any] = {

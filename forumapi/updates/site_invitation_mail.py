@@ -78,8 +78,8 @@ def send(
     left out.
 
     `owner_user_id`: user who invites, the site's owner, to count against their limit; `front_end`: name of the front
-    end that sent the request, with a limit of its own, "" for none. Raises TooMany if the owner, the site or the front
-    end has reached its limit, Invalid if there are more people than such a limit.
+    end that sent the request, with a limit of its own, "" for none. Raises TooMany if these are more people than the
+    owner, the site or the front end may invite today still, Invalid if they are more than it may on a whole day.
     """
     if not people:
         return

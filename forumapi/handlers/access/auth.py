@@ -187,10 +187,10 @@ class Auth0Handler(Handler):
         """Exchange Auth0's `Code`, or Auth0's `AccessToken` with its `TokenType`, for an access token that is good on
         this site.
 
-        400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty. 401 for a wrong
-        `ClientSecret`, if Auth0 refuses, does not call the address verified or issued `AccessToken` to another client,
-        and for people with a second factor; 403 for newcomers to a site whose plan or state lets none in; 502 if Auth0
-        fails.
+        400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty, and for a body with
+        neither `Code` nor `AccessToken` and `TokenType`. 401 for a wrong `ClientSecret`, if Auth0 refuses, does not
+        call the address verified or issued `AccessToken` to another client, and for people with a second factor; 403
+        for newcomers to a site whose plan or state lets none in; 502 if Auth0 fails.
         """
         tenant = auth0_v1_exchange.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")

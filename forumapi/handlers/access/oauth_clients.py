@@ -84,7 +84,8 @@ class ClientHandler(Handler):
     def put(self, ctx: Context, sent: ClientBody) -> Result:
         """Change the client; keys that are not sent stay as they are.
 
-        Grants with a scope that the client may no longer ask for end at once. Answers 302 to the client.
+        Grants with a scope that the client may no longer ask for end at once. 400 for a bad name, scope or redirect
+        URI, and if neither a redirect URI nor the device flow would be left. Answers 302 to the client.
         """
         client = _lock(ctx)
         client.update(ctx.writer, _settings(ctx, sent, client))

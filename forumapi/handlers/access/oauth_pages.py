@@ -106,8 +106,9 @@ class PageHandler(Handler):
         return self.shown(ctx, me, cookie)
 
     def act(self, ctx: Context, form: Form) -> Result:
-        """Answer to a posted form: with the next step of signing in or, for a signed-in person, with `done`; 403 for
-        the banned. A person who is not signed in gets the first form of signing in.
+        """Answer to a posted form: with the next step of signing in (the same form again, with the refusal's status, if
+        a step is refused) or, for a signed-in person, with `done`; 403 for the banned. A person who is not signed in
+        gets the first form of signing in.
 
         400 without the page session's cookie, and if the form's CSRF key does not fit it. The step `leave` signs the
         person out of the page and redirects to it, `again` shows the first form of signing in.

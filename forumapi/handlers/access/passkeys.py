@@ -52,9 +52,9 @@ class PasskeysHandler(Handler):
     def post(self, ctx: Context, sent: PasskeyBody) -> Result:
         """Register the credential that `navigator.credentials.create` returned as a passkey called `name`.
 
-        The caller is notified by mail. 400 for a `flow` that is unknown or expired, for a `credential` that does not
-        answer it or is registered already, and beyond the 20 passkeys that one person may have. Answers 302 to the
-        passkey.
+        The caller is notified by mail. 400 for a `name` that is blank or too long, for a `flow` that is unknown or
+        expired, for a `credential` that does not answer it or is registered already, and beyond the 20 passkeys that
+        one person may have. Answers 302 to the passkey.
         """
         tx = ctx.writer
         owner = AccountChangeUser.lock(tx, ctx.identity)
@@ -99,7 +99,9 @@ class PasskeyHandler(Handler):
 
     @needs(LOGIN, body=PasskeyBody, status=302)
     def put(self, ctx: Context, sent: PasskeyBody) -> Result:
-        """Rename the passkey to `name`; without `name` it keeps the old one. Answers 302 to the passkey."""
+        """Rename the passkey to `name`, 400 if that is blank or too long; without `name` it keeps the old one. Answers
+        302 to the passkey.
+        """
         owner = AccountChangeUser.lock(ctx.writer, ctx.identity)
         passkey = Passkey.find(ctx.writer, owner.user_id, ctx.args["passkey"])
         passkey.update(ctx.writer, owner.user_id, checked_name(given(sent.name, passkey.name)))

@@ -41,7 +41,7 @@ class AuthMethodsHandler(Handler):
     @needs(ANYONE, answer=schemas.SignInMethods)
     def get(self, ctx: Context) -> Result:
         """The methods that are enabled and fully configured, sorted by `method`: `method` (the name to send), `title`
-        to show, and `kind`, the form of the sign-in, such as `code` or `redirect`. None in a sandbox.
+        to show, and `kind`, the form of the sign-in, such as `code` or `redirect`. In a sandbox the list is empty.
         """
         shown = [
             {

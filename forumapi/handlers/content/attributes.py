@@ -128,10 +128,10 @@ class AttributesHandler(Handler):
 
     @needs(REMOVE, body=list[KeyBody])
     def delete(self, ctx: Context, sent: list[KeyBody]) -> Result:
-        """Remove the attributes with the sent keys, at most 100; keys that are not there are skipped.
+        """Remove the attributes with the sent keys; keys that are not there are skipped.
 
-        403 for keys of a profile that the site's owner alone may write. An object that is hidden from the caller is
-        left as it is: 200.
+        400 for more than 100 keys. 403 for keys of a profile that the site's owner alone may write. An object that is
+        hidden from the caller is left as it is: 200.
         """
         carrier_lookup.check(ctx)
         _check_batch(sent)

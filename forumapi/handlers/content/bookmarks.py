@@ -57,8 +57,8 @@ class BookmarkHandler(Handler):
 
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
-        """The caller's bookmark of the comment or item; 404 if there is no bookmark, 403 for guests and for a token
-        without the scope to read such a thing, or what the comment is on.
+        """The caller's bookmark of the comment or item; 404 if there is no bookmark. 403 for guests, and for a token
+        that lacks the scope to read things of its type or, of a comment, of the type that the comment is on.
         """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)

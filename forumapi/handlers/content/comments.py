@@ -173,8 +173,8 @@ class CommentHandler(Handler):
 
     @needs(UPDATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
-        """Set the comment's flags `deleted` and `moderated`; moderators may set both, others with the right to delete
-        it may set `deleted` to true.
+        """Set the comment's flags `deleted` and `moderated`. Moderators may set each to true or false; others with the
+        right to delete the comment may only set `deleted` to true, else 403.
 
         By operations `replace` of RFC 6902: 501 for others, 400 for another flag. A change by a moderator, except in a
         huddle, is recorded as an action of moderation.
@@ -336,7 +336,7 @@ class CommentsHandler(Handler):
         """Write a comment on an item or profile, perhaps in reply to another comment.
 
         The same text there, sent again by its author within minutes, leads to the comment that exists. `inReplyTo` is
-        ignored unless it names a visible comment there.
+        ignored unless it names a visible comment there. 400 for a text that is blank or too long.
 
         On a profile write that profile and the site's owner alone. 403 for an item that the caller may not read, and
         for an item or profile that never existed, which is 404 for the site's owner. For all but moderators also 403

@@ -82,7 +82,9 @@ class DraftHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Draft)
     def get(self, ctx: Context) -> Result:
-        """The caller's draft for this place, with its version; 404 if there is none."""
+        """The caller's draft for this place, with its version; 404 if there is none, and for a huddle if the token
+        lacks the scope of huddles.
+        """
         is_seen = ctx.identity.principal.sees_huddles or ctx.args["item"].type != itemtypes.HUDDLE
         draft = Draft.find(ctx.reader, ctx.author, ctx.args["item"]) if is_seen else None
         if draft is None:

@@ -252,9 +252,10 @@ class ItemHandler(Handler):
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the item's flags `sticky`, `open`, `deleted` and `moderated`.
 
-        Moderators may set all; others with the right to delete it may set `deleted` to true, and its author `open`,
-        with the rights `openOwn` and `closeOwn`. By operations `replace` of RFC 6902: 501 for others, 400 for another
-        flag. A change by a moderator is recorded as an action of moderation.
+        Moderators may set each to true or false; others with the right to delete the item may set `deleted` to true,
+        and its author `open` to true with the right `openOwn`, to false with `closeOwn`; else 403. By operations
+        `replace` of RFC 6902: 501 for others, 400 for another flag. A change by a moderator is recorded as an action of
+        moderation.
         """
         changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)
@@ -270,7 +271,9 @@ class ItemHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the item: it and its comments are hidden from all but moderators; 200 also if it is deleted."""
+        """Delete the item: it and its comments are hidden from all but moderators; 200 also if it is deleted
+        already.
+        """
         required(ctx, Item).delete(ctx.writer, ctx.author)
         return Done()
 

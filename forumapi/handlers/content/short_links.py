@@ -40,7 +40,7 @@ class OutHandler(Handler):
         """Redirect (307) to the URL behind the short link, and count that it was followed.
 
         403 if the URL is blocked or leads into a private network, 404 for an unknown code; 429 after too many unknown
-        codes.
+        codes from one client address.
         """
         config = ctx.app.config
         misses = Limit("link-miss", config.link_misses_per_address, 600)

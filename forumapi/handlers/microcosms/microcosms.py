@@ -162,8 +162,8 @@ def _item_types(sent: MicrocosmBody) -> tuple[int, ...] | None:
 
 
 def _logo_url(sent: MicrocosmBody) -> str | None:
-    """Return the address of the logo that the body sets: None leaves the logo as it is, "" removes it. Raises Invalid
-    for an unsuitable address.
+    """Return the address of the logo that the body sets: None, also for a blank one, leaves the logo as it is, ""
+    removes it. Raises Invalid for an unsuitable address.
     """
     if body.given(sent.removeLogo, False):
         return ""
@@ -296,9 +296,9 @@ class MicrocosmHandler(Handler):
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set the microcosm's flags `sticky`, `open`, `deleted` and `moderated`.
 
-        Moderators may set all, others with the right to delete it may set `deleted` to true. The last two hide
-        everything below it as well; 400 if they are to be set on the root. By operations `replace` of RFC 6902: 501 for
-        others, 400 for another flag.
+        Moderators may set each to true or false; others with the right to delete the microcosm may only set `deleted`
+        to true, else 403. `deleted` and `moderated` hide everything below it as well; 400 if one of them is to be true
+        on the root. By operations `replace` of RFC 6902: 501 for others, 400 for another flag.
         """
         changes = patch.changes(sent, _PATHS)
         for change in changes:
@@ -314,7 +314,7 @@ class MicrocosmHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Delete the microcosm: it and everything below it are hidden from all but moderators; 200 also if it is
-        deleted, 400 for the root.
+        deleted already, 400 for the root.
         """
         microcosm = _lock(ctx)
         if microcosm.is_root:

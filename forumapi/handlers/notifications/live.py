@@ -172,13 +172,13 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames of each `topic` in the query after `cursor` as soon as there is any, or none after `wait` (25 when
-        left out) seconds; and the cursor to go on with.
+        """The frames of each `topic` in the query after `cursor` as soon as there is any, or none once `wait` seconds
+        (by default 25) are over; and the cursor to go on with.
 
-        Without `cursor` the answer comes at once, with the cursor of now; one in `Last-Event-ID` takes precedence. 400
-        for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may not follow, and
-        beyond the live connections of the site's plan; 429 beyond those that one user or network may have, 503 beyond
-        those of the worker.
+        A cursor in `Last-Event-ID` wins over `cursor`; without either the answer comes at once, with the cursor of now
+        and no frames. 400 for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may
+        not follow, and beyond the live connections of the site's plan; 429 beyond those that one user or network may
+        have, 503 beyond those of the worker.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)

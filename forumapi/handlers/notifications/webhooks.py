@@ -223,8 +223,8 @@ class WebhookReplayHandler(Handler):
         With `everything` all events of that range are sent again, as far back as the event log goes.
 
         Those about huddles in which the caller does not take part are left out, and those about reports, cases and
-        appeals that concern what the caller wrote. 400 while the webhook is disabled; 404 if `id` is no dead letter of
-        it.
+        appeals that concern what the caller wrote. 400 while the webhook is disabled and, without `id`, for a missing
+        or bad cursor; 404 if `id` is no dead letter of it.
         """
         webhook = _lock(ctx)
         if not webhook.is_enabled:

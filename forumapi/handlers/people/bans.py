@@ -55,7 +55,8 @@ class BansHandler(Handler):
     def post(self, ctx: Context, sent: BanBody) -> Result:
         """Ban a profile or an e-mail domain from the next request on; an earlier ban of the same one is replaced.
 
-        400 for the owner's own profile, 404 for a profile that does not exist. Answers 302 to the ban.
+        400 for neither or both, and for the owner's own profile; 404 for a profile that does not exist. Answers 302 to
+        the ban.
         """
         tx, site_id = ctx.writer, ctx.site.id
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None

@@ -74,8 +74,8 @@ class BotsHandler(Handler):
         `scopes` that expires after `days`.
 
         The key's secret is in this answer and in no later one. 403 where members may not make bots, unless the caller
-        owns the site; 400 for a bad name, for no scope or one that bots may not have, and for `days` out of range; 409
-        for a caller who has 5 bots.
+        owns the site, and beyond the members of the site's plan; 400 for a bad name, for no scope or one that bots may
+        not have, and for `days` out of range; 409 for a caller who has 5 bots.
         """
         if not _may_make(ctx):
             raise Forbidden("Members make no bots here", code=NO_CREATE)

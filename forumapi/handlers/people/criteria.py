@@ -138,9 +138,9 @@ class CriteriaHandler(Handler):
         """Add a criterion to the role, whose members are then recomputed.
 
         400 if the role has as many as the platform allows, 403 for one on e-mail addresses from anybody but the site's
-        owner. Answers 302 to the criterion. With `dryRun` nothing is stored: the answer, 200, says who would join the
-        role and leave it. 502 if the criterion is stored, but rights that profiles lose by it could not be taken away
-        at once.
+        owner. Answers 302 to the criterion. With `dryRun`, 400 if the request has an idempotency key, nothing is
+        stored: the answer, 200, says who would join the role and leave it. 502 if the criterion is stored, but rights
+        that profiles lose by it could not be taken away at once.
         """
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
@@ -188,8 +188,8 @@ class CriterionHandler(Handler):
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
         """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed.
 
-        Answers 302 to the criterion. With `dryRun` nothing is stored: the answer, 200, says who would join the role and
-        leave it. 502 as for the POST of a criterion.
+        Answers 302 to the criterion. `dryRun` as for the POST of a criterion: nothing is stored, and the answer, 200,
+        says who would join the role and leave it. 502 as for that POST.
         """
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)

@@ -134,7 +134,7 @@ class Examiner:
 
     def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
         """Return the results of a site's checks, at most CACHE_S seconds old, by the key in the answer; waits while
-        another thread examines the site. `domains`: as in the function `examine`.
+        another thread examines the site, or one that shares its lock. `domains`: as in the function `examine`.
         """
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)
@@ -157,7 +157,8 @@ class StatusHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The result for each of domain, background, logo and analytics id of the site; up to a minute old.
 
-        403 unless the caller's user owns the site, 404 for an unknown one; 400 for the root site, which has no status.
+        403 unless the caller's user owns the site; 404 for an unknown one and, for all but its owner, for one that is
+        deleted, suspended or in its export window; 400 for the root site, which has no status.
         """
         found = find_named(ctx)
         check_owner(ctx, found.id, found.owner_user_id)

@@ -62,8 +62,8 @@ _MAX_LISTED: Final = 50
 
 
 class ImportTaskBody(Struct):
-    """Body of PUT /site/import. `task`: run, verify, undo or switch; `untouched`, for undo: remove only what nobody has
-    used since, else all; `on`, for switch: old addresses on, as when absent, or off.
+    """Body of PUT /site/import. `task`: run, verify, undo or switch; `untouched`, for undo: true removes only what
+    nobody has used since, false, as when absent, all; `on`, for switch: old addresses on, as when absent, or off.
     """
 
     task: Annotated[str, closed(_TASKS)] | UnsetType = UNSET

@@ -58,8 +58,9 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
         """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it.
 
         With `consent`: "ask", each member has to agree to this version of the text before their next write;
-        "correction", it is a new version, and earlier consents stay good; "none", it asks for no consent. It is
-        required where the text before asks. 400 for both and for neither of the texts. Answers 302 to the document.
+        "correction", it is a new version, and earlier consents stay good; "none", as when absent, it asks for no
+        consent. Where the text before asks for consent, `consent` is required. 400 for both and for neither of `html`
+        and `link`. Answers 302 to the document.
         """
         name = _document(ctx)
         html, link = legal.checked(given(sent.html, None), given(sent.link, None))

@@ -39,7 +39,7 @@ class OwnMenuHandler(Handler):
 
     @needs(OWNER, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
-        """Replace this site's menu: 1 to 10 links."""
+        """Replace this site's menu: 1 to 10 links, 400 for another number and for a bad link."""
         return _update(ctx, Menu.checked(sent))
 
     @needs(OWNER)
@@ -66,7 +66,9 @@ class MenuHandler(Handler):
 
     @needs(LOGIN, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
-        """Replace the site's menu: 1 to 10 links; 403 unless the caller's user owns the site."""
+        """Replace the site's menu: 1 to 10 links, 400 for another number and for a bad link; 403 unless the caller's
+        user owns the site.
+        """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
         return _update(ctx, Menu.checked(sent))

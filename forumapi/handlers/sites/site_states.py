@@ -133,7 +133,7 @@ def _is_operator(ctx: Context) -> bool:
 def _check_proof(ctx: Context, code: str) -> None:
     """Check that the caller has signed in within the last ten minutes and, with a second factor, has sent its `code`,
     which is used up. The request's transaction is ended and each try of a code committed, so that a wrong one counts
-    too. Raises Forbidden, Invalid, TooMany.
+    too. Raises Forbidden for an older sign-in, Invalid for a missing or wrong code, TooMany after too many tries.
     """
     session = FreshSignIn.find(ctx.reader, ctx.identity)
     session.check()

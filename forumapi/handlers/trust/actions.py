@@ -156,7 +156,8 @@ class ActionsHandler(Handler):
 
         Up to 250 targets are changed before the answer, more in the background. To carry the action out also decides
         the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has its lease. For a
-        ticket 409 if it is used or too old, 404 if it is another caller's. 403 for callers who moderate nothing.
+        ticket 409 if it is used or too old, 404 if it is another caller's. 403 for callers who moderate nothing, and
+        for targets that the caller does not moderate.
         """
         moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):

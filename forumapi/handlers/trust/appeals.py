@@ -169,9 +169,10 @@ class AppealDecisionHandler(Handler):
     def post(self, ctx: Context, sent: AppealDecisionBody) -> Result:
         """Grant the appeal, which undoes the action on the content of the profile that made it, or refuse it.
 
-        A `redact` is not undone: its grant is recorded alone. The text becomes a message of the appeal. 403 for the
-        profile that appeals, and for the moderator who took the action if another may decide; 409 once the appeal is
-        decided, and for a grant if the action is no longer the caller's to moderate. Answers 302 to the appeal.
+        A `redact` is not undone: its grant is recorded alone. The text becomes a message of the appeal. 403 for callers
+        who moderate nothing, for the profile that appeals, and for the moderator who took the action if another may
+        decide; 404 for an appeal that the caller may not see; 409 once the appeal is decided, and for a grant if the
+        action is no longer the caller's to moderate. Answers 302 to the appeal.
         """
         moderation_reach.required(ctx)
         found, moderated = _locked(ctx)

@@ -57,9 +57,9 @@ class MailedReportHandler(MailedLinkHandler):
 
     @needs(ANYONE, body=GuestStepBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: GuestStepBody) -> Result:
-        """Confirm the report, so that moderators see it from now on. With `forget`, delete name and address instead; a
-        report that is not confirmed goes with them. If guests may not see the object any more, nothing is reported, and
-        the page says so.
+        """Confirm the report, so that moderators see it from now on; a confirmed one is shown again. With `forget`,
+        delete name and address instead; a report that is not confirmed goes with them. If guests may not see the object
+        any more, nothing is reported, and the page says so.
 
         400 for a code that is wrong, used or too old; 429, and the code stays good, if moderators have enough reports.
         """
