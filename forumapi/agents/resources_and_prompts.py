@@ -96,8 +96,9 @@ def templates(origin: str) -> list[dict[str, Any]]:
 
 def read(ctx: Context, uri: str) -> dict[str, Any]:
     """Return the content of the resource at `uri`, its whole address with scheme and host, as MCP's `resources/read`
-    has it; the content is the JSON of the structured content of the tool that reads such a thing. Raises ProtocolError
-    for an address that is no resource here, for one whose tool the token does not see, and where the API refuses.
+    has it; the content is the JSON of the structured content of the tool that reads things of its type. Raises
+    ProtocolError for an address that is no resource here, for one whose tool the token does not see, and where the API
+    refuses.
     """
     path = uri.removeprefix(ctx.site.origin) if uri.startswith(f"{ctx.site.origin}/") else ""
     found = _PATH.fullmatch(path)

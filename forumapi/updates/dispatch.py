@@ -365,9 +365,9 @@ class _EventDispatch:
         items: dict[int, LiveItem],
         comments: dict[int, LiveComment],
     ) -> None:
-        """Mark what these events have made and what is not among the live `items` and `comments`, by id, so that people
-        are notified of it when it is shown; take the mark from the live comments, and from those live items that these
-        events patch.
+        """Mark the items and comments that these events have made and that are not live (`items` and `comments`: the
+        live ones by id), so that people are notified of them when they are shown; take the mark from the live comments,
+        and from those live items that these events patch.
         """
         made = [event for event in events if event.kind == journal.CREATED]
         hidden = _ids(made, itemtypes.IN_MICROCOSM) - items.keys()
@@ -384,8 +384,9 @@ class _EventDispatch:
     # ------------------------------------------------------------ comments
 
     def _written(self, comments: dict[int, LiveComment], event: LoggedEvent, id: int) -> None:
-        """Notify people of the comment `id`, if it is among the live `comments`, by id: of its mentions by its first
-        event, and of everything else by its creation, or by the event that shows it after it was hidden since then.
+        """Notify people of the comment `id`, if it is among the live `comments`, by id: of mentions not notified yet by
+        the first event about it in this batch, and of everything else by its creation, or by the event that shows it
+        after it was hidden since then.
         """
         found = comments.get(id)
         if found is None:

@@ -91,7 +91,8 @@ def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> st
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
     """Return the headers of a delivery's request with the body `body`, sent at `timestamp` (seconds since 1970). For a
-    day after a change of the webhook's secret they have two signatures, by the new secret and by the old one.
+    day after a change of the webhook's secret that keeps the old one they have two signatures, by the new secret and by
+    the old one.
     """
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (

@@ -42,7 +42,8 @@ class AgentLevelsHandler(Handler):
 
     @needs(LOGIN, body=AgentLevelBody, status=302)
     def put(self, ctx: Context, sent: AgentLevelBody) -> Result:
-        """Set what agents may do in the caller's name, whatever their tokens allow: with the next message on.
+        """Set what agents may do at most in the caller's name, from their next message on and whatever their tokens
+        allow; a lower level of the site stays in force.
 
         400 for another level than `off`, `read`, `draft` and `write`. Answers 302 to the levels.
         """

@@ -44,7 +44,8 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 class Form(Struct):
     """Body of every form of this module's pages; a form sends the fields that it has. `step`: the button that was
     pressed; `code`: the one that was mailed, or one of the second factor, for the sign-in `flow` that waits for it;
-    `scopes`: those that the page showed, with spaces between; `huddles`: `yes` if their box is ticked.
+    `scopes`: those that the page showed, with spaces between; `huddles`: `yes` if the box for reading huddles is
+    ticked.
     """
 
     csrf: str | UnsetType = UNSET

@@ -22,6 +22,8 @@ class HuddlesConfirmedHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Let sign-ins through the site owner's provider open the caller's huddles, for good: nothing takes that back.
         403 for a token that came from that provider: the caller must sign in by the method used before.
+
+        Answers 200 with `data` null.
         """
         if ctx.identity.is_of_site:
             raise Forbidden(

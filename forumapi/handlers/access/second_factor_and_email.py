@@ -190,7 +190,7 @@ class EmailAddressHandler(Handler):
 
         The answer does not show whether the address is another person's, who gets a mail without a code. 400 for what
         is no address and for the address that the caller has already, 429 after too many codes, 501 where no mail is
-        sent.
+        sent. Answers 200 with `data` null.
         """
         app = ctx.app
         owner = AccountChangeUser.find(ctx.reader, ctx.identity)
@@ -225,6 +225,7 @@ class EmailAddressHandler(Handler):
 
         All other sessions, keys and grants of the caller end, and the old address is notified. 400 for a code that is
         wrong, used or expired; 409 if the address is another person's by now, 429 after too many tries of either code.
+        Answers 200 with `data` null.
         """
         user_id = AccountChangeUser.find(ctx.reader, ctx.identity).user_id
         ctx.end_writer()
@@ -262,7 +263,7 @@ def notify(
     ctx: Context, owner: AccountChangeUser, text: str, tx: Transaction | None = None
 ) -> None:
     """Queue a mail to the owner of an account, if mail is configured, so that a change by somebody else is noticed.
-    `text`: what has changed, in words: the mail's subject, which its body repeats.
+    `text`: what has changed, as plain text: the mail's subject, which its body repeats.
 
     `tx`: transaction of the change; None: the request's.
     """

@@ -122,7 +122,8 @@ class AttachmentsHandler(CarrierHandler):
     def post(self, ctx: Context, sent: AttachmentBody) -> Result:
         """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar.
 
-        Nothing changes if the comment has the file already; on a profile such a file becomes the avatar again. 400 for
+        Nothing changes if a comment has the file already; on a profile a file that it has already becomes the avatar
+        again. 400 for
         a hash of which no file is stored, or of a file that the caller may not see. Answers 302 to the list of
         attachments.
         """

@@ -152,7 +152,7 @@ class AttendeesHandler(Handler):
         the event. 403 for a yes for another profile and, unless the caller is the event's owner, a moderator or the
         site's owner, for any answer for another. 404 for an unknown profile. 400 for a yes without `waiting` once all
         spaces are taken, for no answers and for more than 1,000, for an event that is over, and for a closed one unless
-        the caller moderates it.
+        the caller moderates it. Answers 200 with `data` null.
         """
         if not sent:
             raise Invalid("body", "must have at least one answer")

@@ -112,6 +112,7 @@ class AttributesHandler(Handler):
 
         If a key is sent twice, its last value is stored. 400 for more than 100 at once, and if the object then had more
         attributes than this installation allows. 403 for keys of a profile that the site's owner alone may write.
+        Answers 200 with `data` null.
         """
         carrier_lookup.check(ctx)
         _check_batch(sent)

@@ -167,9 +167,9 @@ class HuddlesHandler(Handler):
     def post(self, ctx: Context, sent: HuddleBody) -> Result:
         """Begin a huddle of the caller and the profiles in `participants`.
 
-        Profiles that ignore the caller are silently left out. The same title again within 5 seconds leads to the huddle
-        that exists, unless the caller has left that. 404 for an unknown profile, 400 for more than 100 participants,
-        the caller and the profiles that are left out counted.
+        Profiles that ignore the caller are silently left out. The same title, sent again by the caller within 5 seconds
+        with whatever participants, leads to the huddle that exists, unless the caller has left that. 404 for an unknown
+        profile, 400 for more than 100 participants, the caller and the profiles that are left out counted.
 
         403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet. Answers 302 to the huddle.
         """

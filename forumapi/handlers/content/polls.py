@@ -69,9 +69,9 @@ class PollHandler(ItemHandler):
     def put(self, ctx: Context, sent: PollBody) -> Result:
         """Change the poll, or move it to another microcosm; keys that are not sent stay, meta.editReason is required.
 
-        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes. 400 if the poll is
-        to allow one choice only and somebody has voted for several, and if `named` is to change and anybody has voted.
-        Answers 302 to the poll.
+        If `choices` is sent, a stored choice whose id is not among them is removed, with its votes, and one that is
+        sent without an id is new; 400 for an id of no choice of this poll. 400 if the poll is to allow one choice only
+        and somebody has voted for several, and if `named` is to change and anybody has voted. Answers 302 to the poll.
         """
         poll = item_base.required(ctx, Poll)
         change = item_base.change(ctx, sent)

@@ -35,6 +35,8 @@ class ReactionKindsHandler(Handler):
     def put(self, ctx: Context, sent: list[KindBody]) -> Result:
         """Replace the site's kinds by the sent ones, in their order; an empty list turns reactions off. Reactions that
         were given stay stored. 400 for more than 20, for a name that is repeated or unsuitable, and for a bad text.
+
+        Answers 200 with `data` null.
         """
         _set(ctx, reaction.checked(sent))
         return Done()

@@ -166,9 +166,9 @@ class SuggestionsHandler(Handler):
         """Up to ten words, of texts that the caller may read, that begin like the last word of `q`, most frequent
         first.
 
-        Words whose beginning differs by one typing error come after them. None at all if that word has fewer than two
-        characters, or if `q` ends with a space or sign; some may be missing if the look-up takes longer than half a
-        second.
+        Words whose beginning differs by one typing error come after them. There are none if the last word has fewer
+        than two characters, or if `q` ends with a space or sign; some may be missing if the look-up takes longer than
+        half a second.
         """
         typed = search_query.last_word(ctx.query.get("q", ""))
         found: list[str] = []

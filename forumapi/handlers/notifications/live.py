@@ -172,11 +172,11 @@ class LivePollHandler(Handler):
         params=(*_WHAT, Param("wait", int, "Seconds to wait for something to tell, 0 to 60.")),
     )
     def get(self, ctx: Context) -> Result:
-        """The frames of each `topic` in the query after `cursor` as soon as there is any, or none once `wait` seconds
-        (by default 25) are over; and the cursor to go on with.
+        """The frames of each `topic` in the query after `cursor`, 500 at most, as soon as there is any, or none once
+        `wait` seconds (by default 25) are over; and the cursor to go on with.
 
-        A cursor in `Last-Event-ID` wins over `cursor`; without either the answer comes at once, with the cursor of now
-        and no frames. 400 for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may
+        A cursor in `Last-Event-ID` wins over `cursor`; without either the answer comes at once, with the cursor of now.
+        400 for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may
         not follow, and beyond the live connections of the site's plan; 429 beyond those that one user or network may
         have, 503 beyond those of the worker.
         """
@@ -371,9 +371,9 @@ class TicketsHandler(Handler):
     def post(self, ctx: Context, sent: TicketBody) -> Result:
         """A ticket with which the caller opens one live connection within half a minute, as `?ticket=`.
 
-        It is good for pages of the origin `origin`, by default that of the request; with `topics`, for the stream of
-        these topics alone. 400 for an `origin` that is no origin, for a bad topic, and for an empty or too long list
-        `topics`.
+        The ticket is good for pages of the origin `origin`, by default that of the request; with `topics`, for the
+        stream of these topics alone. 400 for an `origin` that is no origin, for a bad topic, and for an empty or too
+        long list `topics`.
         """
         origin = _origin(ctx)
         if isinstance(sent.origin, str):

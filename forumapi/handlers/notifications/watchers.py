@@ -277,7 +277,10 @@ class WatchersBatchHandler(Handler):
 
     @needs(LOGIN, body=list[WatchBody])
     def put(self, ctx: Context, sent: list[WatchBody]) -> Result:
-        """Follow up to 100 objects; 404, and none is followed, if the caller may not read one of them."""
+        """Follow up to 100 objects; 404, and none is followed, if the caller may not read one of them.
+
+        Answers 200 with `data` null.
+        """
         things, seeds = [], []
         for entry, place in _several(sent):
             thing = _named(entry.itemType, entry.itemId, place)

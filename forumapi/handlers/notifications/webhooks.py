@@ -115,8 +115,9 @@ class WebhookHandler(Handler):
 
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context, sent: WebhookBody) -> Result:
-        """Change the webhook; keys that are not sent stay. `enabled` true starts a webhook again that was switched off,
-        with the events from now on; false makes dead letters of its waiting deliveries.
+        """Change the webhook, and end its pause after failures; keys that are not sent stay. `enabled` true starts a
+        webhook again that was switched off, with the events from now on; false makes dead letters of its waiting
+        deliveries.
 
         Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
         registered it; if that is another profile than before, its deliveries about huddles are deleted. 400 for a new
@@ -167,7 +168,7 @@ class WebhookPingHandler(Handler):
         """Queue a test delivery to the webhook, which is sent within a second or two, also while the webhook is
         disabled; nothing is queued while one waits.
 
-        Its outcome is listed among the webhook's deliveries.
+        Its outcome is listed among the webhook's deliveries. Answers 200 with `data` null.
         """
         webhook = _lock(ctx)
         webhook.deliveries.ping(ctx.writer)
@@ -217,8 +218,9 @@ class WebhookReplayHandler(Handler):
 
     @needs(OWNER, body=ReplayBody, answer=schemas.WebhookReplay)
     def post(self, ctx: Context, sent: ReplayBody) -> Result:
-        """Queue the dead letter `id` again, or all dead letters from the cursor `first` to `last`, both included; the
-        data has their number, and in `next`, null if all are queued, the cursor to go on from.
+        """Queue the dead letter `id` again, or all dead letters from the cursor `first` to `last`, both included, the
+        first 10,000 at most; the data has their number, and in `next`, null if all are queued, the cursor to go on
+        from.
 
         With `everything` all events of that range are sent again, as far back as the event log goes.
 

@@ -47,7 +47,8 @@ class ConsentHandler(Handler):
 
     @needs(LOGIN, body=ConsentBody, status=302)
     def put(self, ctx: Context, sent: ConsentBody) -> Result:
-        """Agree to the text's version in force, `version`; again, it changes nothing. It needs a token without scopes.
+        """Agree to the text's version in force, `version`; again, it changes nothing. The request needs a token without
+        scopes.
 
         404 for a text that asks for no consent, 409 for any other version. Answers 302 to all consents.
         """

@@ -83,8 +83,8 @@ def check_own(ctx: Context) -> None:
 
 def _notify(ctx: Context, person: FreshSignIn, text: str) -> None:
     """Record a request of erasure in the audit, and, if mail is configured, queue a mail to the person concerned, since
-    somebody else may have made the request with the person's session. `text`: what is going to be erased, in words: the
-    mail's subject, which its body repeats.
+    somebody else may have made the request with the person's session. `text`: what is going to be erased, as plain
+    text: the mail's subject, which its body repeats.
     """
     journal.record(ctx.writer, ctx.author, journal.PATCHED, itemtypes.AUTH, ctx.identity.profile_id)
     if not outbox.is_possible(ctx.app.config):
@@ -214,7 +214,7 @@ class QuotationsHandler(Handler):
     @needs(ANYONE, answer=schemas.Quotations, params=(Param("before", int, "Older than this id."),))
     def get(self, ctx: Context) -> Result:
         """Replies by others, with quoted lines, to comments of the caller's, newest first: their ids and times, not
-        their texts; only those that the caller may read, to callers who are banned those that guests may read.
+        their texts; only those that the caller may read, and for banned callers only those that guests may read.
         """
         check_own(ctx)
         limit = ctx.paging.limit

@@ -88,7 +88,8 @@ class IgnoredHandler(Handler):
     def put(self, ctx: Context, sent: IgnoreBody) -> Result:
         """Ignore an object that the caller may read, else 404; nothing changes if it is ignored already.
 
-        400 for the caller's own profile, and beyond the 1,000 objects that one profile may ignore.
+        400 for the caller's own profile, and beyond the 1,000 objects that one profile may ignore. Answers 200 with
+        `data` null.
         """
         _insert(ctx, [_named(sent)])
         return Done()
@@ -109,6 +110,8 @@ class IgnoredBatchHandler(Handler):
     def put(self, ctx: Context, sent: list[IgnoreBody]) -> Result:
         """Ignore up to 100 objects. None is ignored, and the answer is 404, if the caller may not read one of them, or
         400, if one is the caller's own profile or the caller would ignore more than 1,000.
+
+        Answers 200 with `data` null.
         """
         _insert(ctx, _several(sent), place="body")
         return Done()

@@ -47,8 +47,8 @@ class PersonalExportHandler(Handler):
         """Begin an export of the caller's data in the background, which replaces a finished one; one that is being made
         goes on.
 
-        It needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five that the user has begun
-        within a day, on any sites.
+        The request needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five that the user has
+        begun within a day, on any sites.
         """
         check_own(ctx)
         person = FreshSignIn.find(ctx.writer, ctx.identity)

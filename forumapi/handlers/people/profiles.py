@@ -234,8 +234,8 @@ class ProfileHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Request that the caller's own profile be erased in 30 days; until then the request can be withdrawn.
 
-        With `words=remove` what the profile has written is erased too; 400 where the site keeps it. It needs a sign-in
-        within the last ten minutes, else 403 with code 26. 409 for the site's owner, 403 for another's profile. The
+        With `words=remove` what the profile has written is erased too; 400 where the site keeps it. A sign-in within
+        the last ten minutes is needed, else 403 with code 26. 409 for the site's owner, 403 for another's profile. The
         answer is the request.
         """
         return erasures.request(ctx)
@@ -393,7 +393,7 @@ class ProfileReadHandler(Handler):
         """Mark an object as read up to now: an item, or a microcosm with all below it; 404 if the caller may not read
         it.
 
-        `huddle` with the id 0 is all huddles, `site` everything but huddles.
+        `huddle` with the id 0 is all huddles, `site` everything but huddles. Answers 200 with `data` null.
         """
         _mark(ctx, [_readable(sent)])
         return Done()
@@ -408,7 +408,10 @@ class ProfileReadBatchHandler(Handler):
 
     @needs(LOGIN, body=list[ReadBody])
     def put(self, ctx: Context, sent: list[ReadBody]) -> Result:
-        """Mark up to 100 objects as read; 404, and none is marked, if the caller may not read one of them."""
+        """Mark up to 100 objects as read; 404, and none is marked, if the caller may not read one of them.
+
+        Answers 200 with `data` null.
+        """
         if not 1 <= len(sent) <= read_mark.MOST_AT_ONCE:
             text = f"must name 1 to {read_mark.MOST_AT_ONCE} things"
             raise Invalid("body", text, code=OUT_OF_RANGE)

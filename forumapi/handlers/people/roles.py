@@ -410,7 +410,8 @@ class RoleProfilesHandler(Handler):
     def put(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Name further profiles in the role: all that are sent, or none and 404 if one of them does not exist.
 
-        502 if they are stored, but rights that they lose by it could not be taken away at once.
+        502 if they are stored, but rights that they lose by it could not be taken away at once. Answers 200 with `data`
+        null.
         """
         profile_ids = ids(sent)
         role = lock(ctx)

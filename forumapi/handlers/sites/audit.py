@@ -55,7 +55,8 @@ class AuditHandler(SiteSettingHandler):
         """The entries that fit the query, newest first; none about huddles, or about how people sign in.
 
         `actor`: only what this profile did; `subject`: only what was done to this profile or its objects; `itemType`
-        with `itemId`: only what was done to this object; `since` (inclusive), `until` (exclusive): times.
+        with `itemId`: only what was done to this object, 400 for one of the two alone; `since` (inclusive), `until`
+        (exclusive): times.
         """
         ctx.check_paging()
         limit = ctx.paging.limit

@@ -59,9 +59,9 @@ class SiteExportHandler(SiteSettingHandler):
     def post(self, ctx: Context, sent: ExportBody) -> Result:
         """Begin an export in the background, which replaces the one before.
 
-        It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one, else 400. 409 while an export is under way, 429 after five within a day. The owner gets a mail
-        that it was begun. Answers 302 to the export.
+        The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
+        of owners who have one, else 400. 409 while an export is under way, 429 after five within a day. The owner gets
+        a mail that it was begun. Answers 302 to the export.
         """
         session = FreshSignIn.find(ctx.reader, ctx.identity)
         session.check()
@@ -104,8 +104,8 @@ class ExportArchiveHandler(SiteSettingHandler):
         """The archive, a ZIP file, whole or one range; 404 while the export is not done, 416 for a range beyond the
         end.
 
-        It needs the session that began the export, or one of the same owner with a sign-in within the last ten minutes,
-        else 403 with code 26.
+        The request needs the session that began the export, or one of the same owner with a sign-in within the last ten
+        minutes, else 403 with code 26.
         """
         found = _own(ctx)
         if found.state != DONE:

@@ -148,10 +148,10 @@ class SiteImportHandler(SiteSettingHandler):
     def post(self, ctx: Context) -> Result:
         """Upload a dump as a form, and begin its plan in the background; nothing is loaded by that.
 
-        It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one, else 400. The dump takes the place of the one before; an import with the same title goes on with
-        the new dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within a
-        day, or as many as the site's plan allows. The owner gets a mail. The answer is 202.
+        The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
+        of owners who have one, else 400. The dump takes the place of the one before; an import with the same title goes
+        on with the new dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20
+        within a day, or as many as the site's plan allows. The owner gets a mail. The answer is 202.
         """
         request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)
@@ -172,9 +172,9 @@ class SiteImportHandler(SiteSettingHandler):
         `undo` removes what was loaded. `switch` lets the old forum's addresses lead to what was loaded, at once; with
         `on` false they lead nowhere.
 
-        It needs the session that uploaded the dump, or one with a sign-in within the last ten minutes, else 403 with
-        code 26; `undo` needs the latter. 404 if there is no import; 409 while a task is under way, for a task before
-        the one that it needs, and to load or compare once the upload is gone; else 202.
+        The request needs the session that uploaded the dump, or one with a sign-in within the last ten minutes, else
+        403 with code 26; `undo` needs such a sign-in in any case. 404 if there is no import; 409 while a task is under
+        way, for a task before the one that it needs, and to load or compare once the upload is gone; else 202.
         """
         task = given(sent.task, "")
         if task not in _TASKS:

@@ -39,7 +39,10 @@ class OwnMenuHandler(Handler):
 
     @needs(OWNER, body=list[EntryBody])
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
-        """Replace this site's menu: 1 to 10 links, 400 for another number and for a bad link."""
+        """Replace this site's menu: 1 to 10 links, 400 for another number and for a bad link.
+
+        Answers 200 with `data` null.
+        """
         return _update(ctx, Menu.checked(sent))
 
     @needs(OWNER)
@@ -68,6 +71,8 @@ class MenuHandler(Handler):
     def put(self, ctx: Context, sent: list[EntryBody]) -> Result:
         """Replace the site's menu: 1 to 10 links, 400 for another number and for a bad link; 403 unless the caller's
         user owns the site.
+
+        Answers 200 with `data` null.
         """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)

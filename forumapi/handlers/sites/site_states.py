@@ -63,9 +63,9 @@ class SiteDeletionHandler(SiteSettingHandler):
         """Close the site, and delete it with all that it holds in 30 days. Until then its owner can export it and take
         this back.
 
-        It needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor of owners
-        who have one, else 400. The owner gets a mail now, a week before the deletion, and after it. Answers 302 to the
-        deletion.
+        The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
+        of owners who have one, else 400. The owner gets a mail now, a week before the deletion, and after it. Answers
+        302 to the deletion.
         """
         author = ctx.author
         _check_proof(ctx, given(sent.secondFactor, ""))

@@ -172,7 +172,7 @@ class AppealDecisionHandler(Handler):
         A `redact` is not undone: its grant is recorded alone. The text becomes a message of the appeal. 403 for callers
         who moderate nothing, for the profile that appeals, and for the moderator who took the action if another may
         decide; 404 for an appeal that the caller may not see; 409 once the appeal is decided, and for a grant if the
-        action is no longer the caller's to moderate. Answers 302 to the appeal.
+        action is no longer the caller's to moderate; 429 if the appeal has 100 messages. Answers 302 to the appeal.
         """
         moderation_reach.required(ctx)
         found, moderated = _locked(ctx)

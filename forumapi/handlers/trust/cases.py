@@ -188,7 +188,10 @@ class CaseLeaseHandler(Handler):
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Take the lease for 15 minutes from now, or prolong it; 409 if another has it or the case is decided."""
+        """Take the lease for 15 minutes from now, or prolong it; 409 if another has it or the case is decided.
+
+        Answers 200 with `data` null.
+        """
         locked(ctx, ctx.args["case"]).take(ctx.writer, ctx.site.id, ctx.identity.profile_id)
         return Done()
 
@@ -212,8 +215,9 @@ class CaseAssignmentHandler(Handler):
 
     @needs(LOGIN, body=AssignmentBody)
     def put(self, ctx: Context, sent: AssignmentBody) -> Result:
-        """Assign the case to a profile that may decide it, else 400; others may still take it. 409 once it is
-        decided.
+        """Assign the case to a profile that may decide it, else 400; others may still take it. 409 once it is decided.
+
+        Answers 200 with `data` null.
         """
         case = locked(ctx, ctx.args["case"])
         to = body.given(sent.profileId, 0)

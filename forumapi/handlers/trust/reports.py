@@ -62,7 +62,7 @@ class ReportBody(Body):
 
     `kind`: one of the site's kinds, `other` when absent; `category`: of the Digital Services Act, by default that of
     the kind. A report of the kind `illegal` requires a `text`, and `goodFaith` to be true. `shownIds`: ids of comments
-    to show to moderators, in the huddle of the comment that is reported.
+    to show to moderators, at most 10, in the huddle of the comment that is reported.
     """
 
     itemType: Annotated[str, closed_types(REPORTABLE)] | UnsetType = UNSET
@@ -249,7 +249,7 @@ class GuestReportsHandler(Handler):
         403 for callers who are signed in, and for an object that guests may not read, 404 for a hidden one; 501 where
         no mail is sent; 400 for a report of something illegal without a name, except about child abuse; 429 beyond 5
         reports of one address or 20 of one network in a day. An address from which mail bounced gets none; the answer
-        is the same.
+        is the same. Answers 200 with `data` null.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")
@@ -307,7 +307,7 @@ class ReportKindsHandler(Handler):
     def put(self, ctx: Context, sent: list[ReportKindBody]) -> Result:
         """Replace the site's kinds, at most 30, among which `illegal` must be.
 
-        400 for more, without it, and for a kind that is named twice.
+        400 for more, without it, and for a kind that is named twice. Answers 200 with `data` null.
         """
         given = [
             {

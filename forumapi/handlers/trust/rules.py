@@ -55,7 +55,7 @@ class ModerationRuleBody(Body):
     """Rule as its owner sends it to a dry run. `ruleId`: the stored rule that this one is to replace; absent for a new
     rule. `mode`: shadow (the default), it is only recorded, or active.
 
-    It acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
+    The rule acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
     `microcosmIds`; what is absent restricts nothing. `hasLink`: texts with a link alone, or if false without;
     `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must have
     reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted;
@@ -127,7 +127,8 @@ class ModerationRuleDryRunHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
     def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
-        """Try a rule on what its `event` stands for in the last 30 days, changing nothing.
+        """Try a rule on what was written, changed, reported or joined in the last 30 days, as its `event` says; nothing
+        is changed.
 
         The data have the number and examples of what it would fit, and a ticket, good once within 15 minutes, which
         saves exactly this rule. 400 for a rule that would act on its own effects.
