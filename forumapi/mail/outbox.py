@@ -553,7 +553,9 @@ def _not_now(mail: Mail, error: str) -> SendOutcome:
 
 
 def _deliver(transport: Transport, mail: Mail, message: Message) -> SendOutcome:
-    """Send one mail; return its outcome, also for a failure. Raises ServerUnavailableError."""
+    """Send `message`, the leased mail `mail` ready to be encoded; return its outcome, also for a failure. Raises
+    ServerUnavailableError.
+    """
     try:
         transport.deliver(message)
     except UndeliverableError as error:

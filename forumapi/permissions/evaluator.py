@@ -447,7 +447,8 @@ def effective(
 ) -> PermissionSet:
     """Return the permission set of `principal` on `target` (platform 5.4, steps 1 to 9).
 
-    `members_create_microcosms`: the site lets every member create microcosms.
+    `tree`: the microcosms and roles of the site. `members_create_microcosms`: the site lets every member create
+    microcosms.
     """
     kind = target.item_type
     if not principal.sees_huddles and target.is_participant:

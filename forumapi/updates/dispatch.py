@@ -692,8 +692,8 @@ class _EventDispatch:
         among: Collection[int] | None = None,
     ) -> Iterator[list[Recipient]]:
         """Yield the followers of any of `watched`, (type, id) each, the nearest thing first, who may read `target`: in
-        batches, which may be empty, by profile id, each follower once. `everybody` False: only those to whom a mail is
-        due; `among`: only these profiles, None for all.
+        batches, which may be empty, by profile id, each follower once. `everybody` False: only those to whom a mail
+        about `subject` is due; `among`: only these profiles, None for all.
         """
         for some in recipients.watchers(
             self._tx,

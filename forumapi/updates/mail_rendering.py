@@ -182,7 +182,8 @@ class EmailWriter:
 
     def _body(self, tx: Reader, site: Site, tree: Tree, context: MessageContext) -> str:
         """Return the HTML of the comment that a mail quotes, with links in place of frames; HTML that another version
-        of the renderer made is first rendered anew and stored (C-36).
+        of the renderer made is first rendered anew and stored (C-36). `context`: the mail's; `tree`: the microcosms of
+        `site`, the mail's site.
         """
         made: str = context.html or ""
         if context.renderer != RENDERER_VERSION:

@@ -232,8 +232,8 @@ def watchers(
     """Yield the followers of any of `watched`, each once, by profile id, in batches of MOST at most. `watched`: things
     as (type, id), the nearest to the subject first; who follows several is notified by the watcher of the first.
 
-    `everybody` False: only those to whom a mail is due. `among`: only these profiles, None for all. Rights are not
-    checked; roles that are due to change with time are recomputed first.
+    `everybody` False: only those to whom a mail about `subject` is due. `among`: only these profiles, None for all.
+    `state`: the site's. Rights are not checked; roles that are due to change with time are recomputed first.
     """
     after = 0
     while among is None or among:
@@ -293,7 +293,8 @@ def people(
     profile_ids: Sequence[int],
 ) -> list[Recipient]:
     """Return these profiles as recipients of an update about `subject`, in ascending order of profile id; ids of no
-    profile are left out. Rights are not checked; roles that are due to change with time are recomputed first.
+    profile are left out. `state`: the site's. Rights are not checked; roles that are due to change with time are
+    recomputed first.
     """
     params = _params(site_id, subject) | {"profile_ids": list(profile_ids)}
     rows = tx.rows(PEOPLE, **params)

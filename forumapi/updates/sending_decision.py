@@ -61,7 +61,9 @@ def is_public(context: MessageContext, tree: Tree) -> bool:
 
 
 def _places(context: MessageContext, tree: Tree) -> list[permission_target.PermissionTarget]:
-    """Return the permission targets of all that a mail shows; [] if one of these things does not exist."""
+    """Return the permission targets of all that the mail or message of `context` shows; [] if one of these things does
+    not exist. `tree`: as for `objection`.
+    """
     if context.type == NEW_USER:
         target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
         return [permission_target.PermissionTarget(target, bool(context.actor_id))]
@@ -85,8 +87,8 @@ def _is_closed(principal: Principal, place: permission_target.PermissionTarget, 
 
 
 def _ignores(context: MessageContext, tree: Tree) -> bool:
-    """Return True if the reader ignores the actor, the item, the profile that was commented on, or a microcosm above
-    the item (U-08).
+    """Return True if the reader of the mail or message of `context` ignores the actor, the item, the profile that was
+    commented on, or a microcosm above the item (U-08). `tree`: as for `objection`.
     """
     if not context.ignored:
         return False

@@ -123,9 +123,8 @@ class AttachmentsHandler(CarrierHandler):
         """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar.
 
         Nothing changes if a comment has the file already; on a profile a file that it has already becomes the avatar
-        again. 400 for
-        a hash of which no file is stored, or of a file that the caller may not see. Answers 302 to the list of
-        attachments.
+        again. 400 for a hash of which no file is stored, or of a file that the caller may not see. Answers 302 to the
+        list of attachments.
         """
         hash = given(sent.fileHash, "")
         if not hash:

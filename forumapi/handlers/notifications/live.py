@@ -176,9 +176,9 @@ class LivePollHandler(Handler):
         `wait` seconds (by default 25) are over; and the cursor to go on with.
 
         A cursor in `Last-Event-ID` wins over `cursor`; without either the answer comes at once, with the cursor of now.
-        400 for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may
-        not follow, and beyond the live connections of the site's plan; 429 beyond those that one user or network may
-        have, 503 beyond those of the worker.
+        400 for a `wait` above 60, for a bad topic, and without one; 403 for a topic that the caller may not follow, and
+        beyond the live connections of the site's plan; 429 beyond those that one user or network may have, 503 beyond
+        those of the worker.
         """
         follows, cursor = _wanted(ctx)
         wait_s = ctx.number("wait", 25)

@@ -100,8 +100,8 @@ class UserHandler(Handler):
     everybody for a user without a profile here.
 
     The id in the address: if it is the id of the caller's own user, it means the caller, whatever profile has that id
-    too; any other is the id of a profile on this site, and means its user. DELETE accepts the id of the
-    caller's user alone.
+    too; any other is the id of a profile on this site, and means its user. DELETE accepts the id of the caller's user
+    alone.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT,DELETE"
