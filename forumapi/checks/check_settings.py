@@ -170,6 +170,8 @@ def put(tx: Transaction, author: Author, settings: CheckSettings) -> None:
 
 
 def delete(tx: Transaction, author: Author) -> None:
-    """Turn all checks of the author's site off; nothing happens if none is on. `author`: who does so, for the audit."""
+    """Delete the checks' settings of the author's site, which turns all checks off; nothing happens if none are stored.
+    `author`: who does so, for the audit.
+    """
     if tx.run(DELETE, site_id=author.site_id):
         journal.record_site(tx, author)

@@ -123,8 +123,8 @@ def pause_s(failures: int) -> float:
 
 
 class DeliveryOutcome(NamedTuple):
-    """Outcome of one try of a delivery. `status`: HTTP status, 0 if no response came; `error`: why it failed, "" for
-    success.
+    """Outcome of one try of a delivery. `status`: HTTP status, 0 if no response came, or one that is too long; `error`:
+    why it failed, "" for success.
     """
 
     status: int

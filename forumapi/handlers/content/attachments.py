@@ -98,7 +98,11 @@ class AttachmentsHandler(CarrierHandler):
 
     @needs(READ, answer=schemas.Attachments, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The attachments of the comment or profile, oldest first; 404 if there is no such comment or profile."""
+        """The attachments of the comment or profile, oldest first.
+
+        404 for a profile that does not exist and for a hidden comment; 403 for a comment that the caller may not read,
+        or that never existed, but for the site's owner 404.
+        """
         _required(ctx)
         at = ctx.paging
         attachments = attachment.page(ctx.reader, ctx.site.id, ctx.args["item"], at)
@@ -123,8 +127,9 @@ class AttachmentsHandler(CarrierHandler):
         """Attach an uploaded file to the comment or profile; on a profile it becomes the avatar.
 
         Nothing changes if a comment has the file already; on a profile a file that it has already becomes the avatar
-        again. 400 for a hash of which no file is stored, or of a file that the caller may not see. Answers 302 to the
-        list of attachments.
+        again. 400 for a comment or profile that does not exist, that the caller may not read, or that is hidden from
+        the caller, and for a hash of which no file is stored, or of a file that the caller may not see; 403 for callers
+        who may not change the comment or profile. Answers 302 to the list of attachments.
         """
         hash = given(sent.fileHash, "")
         if not hash:

@@ -169,7 +169,8 @@ class HuddlesHandler(Handler):
 
         Profiles that ignore the caller are silently left out. The same title, sent again by the caller within 5 seconds
         with whatever participants, leads to the huddle that exists, unless the caller has left that. 404 for an unknown
-        profile, 400 for more than 100 participants, the caller and the profiles that are left out counted.
+        profile, 400 for a bad title and for more than 100 participants, the caller and the profiles that are left out
+        counted.
 
         403 for a caller whose sign-in, by the site owner's provider, opens no huddles yet. Answers 302 to the huddle.
         """

@@ -211,8 +211,8 @@ class MicrocosmsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The root microcosm with a page of its child microcosms and items.
 
-        Sticky ones stand first. Among these, and among the others, microcosms stand before items, and items with the
-        latest activity first. Polls are left out.
+        Sticky ones stand first. Among these, and among the others, microcosms, in the order of the tree, stand before
+        items, of which the latest active are first. Polls are left out.
         """
         return show(ctx)
 
@@ -266,8 +266,8 @@ class MicrocosmHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The microcosm with a page of its child microcosms and items.
 
-        Sticky ones stand first. Among these, and among the others, microcosms stand before items, and items with the
-        latest activity first. Polls are left out.
+        Sticky ones stand first. Among these, and among the others, microcosms, in the order of the tree, stand before
+        items, of which the latest active are first. Polls are left out.
         """
         return show(ctx)
 

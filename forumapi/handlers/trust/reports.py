@@ -307,7 +307,8 @@ class ReportKindsHandler(Handler):
     def put(self, ctx: Context, sent: list[ReportKindBody]) -> Result:
         """Replace the site's kinds, at most 30, among which `illegal` must be.
 
-        400 for more, without it, and for a kind that is named twice. Answers 200 with `data` null.
+        400 for more, without it, for a kind that is named twice, and for a bad kind, title or category. Answers 200
+        with `data` null.
         """
         given = [
             {
