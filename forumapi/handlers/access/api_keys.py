@@ -47,7 +47,9 @@ class KeysHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKeys, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's unexpired API keys that are good on this site, newest first, without their secrets."""
+        """The caller's unexpired API keys for this site and, if the token of the request is good on all sites, those
+        that are good on all sites; newest first, without their secrets.
+        """
         keys, total = ApiKey.page(ctx.reader, ctx.site.id, ctx.identity, ctx.paging)
         items = dumps([key.document() for key in keys])
         paging.check(total, ctx.paging)
@@ -94,7 +96,7 @@ class KeyHandler(Handler):
 
     @needs(LOGIN, answer=schemas.ApiKey)
     def get(self, ctx: Context) -> Result:
-        """The API key without its secret; 404 unless it is an unexpired key of the caller that is good on this site."""
+        """The API key without its secret; 404 unless it is one of the keys that GET /keys lists."""
         key = ApiKey.find(ctx.reader, ctx.site.id, ctx.identity, ctx.args["key_id"])
         return Data(dumps(known(key, "key").document()))
 

@@ -29,7 +29,9 @@ class BookmarksHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's bookmarks, last made first, without comments and items that the caller may not read now."""
+        """The caller's bookmarks, last made first, without comments and items that the caller may not read now, and
+        without hidden and deleted ones.
+        """
         ctx.check_paging()
         limit = ctx.paging.limit
         bookmarks = Bookmark.page(

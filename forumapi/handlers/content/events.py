@@ -98,8 +98,8 @@ class EventsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: EventBody) -> Result:
         """Announce an event in a microcosm.
 
-        One of the same title, time and place there, by the same author within minutes, is not announced again: the
-        answer leads to it. Answers 302 to the event.
+        An event that equals one there, not deleted, which the same author announced within minutes, in all but the
+        duration, is not announced again: the answer leads to the earlier one. Answers 302 to the event.
         """
         details = checked(sent, EventDetails())
         return item_base.create(

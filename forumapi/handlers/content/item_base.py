@@ -316,8 +316,9 @@ def create(
     and checks may hide it at once; redirect to it. `model` makes the item, from its type, its microcosm's id and its
     title.
 
-    An equal item (in title, of an event also in time and place, of a poll in question) of the same author, made within
-    minutes, is redirected to instead. Raises Invalid for a bad title, and the errors of `check_place`.
+    An equal item (in title, of an event also in all else but the duration, of a poll in question) of the same author,
+    made there within minutes and not deleted, is redirected to instead. Raises Invalid for a bad title, and the errors
+    of `check_place`.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text_rendering.title(

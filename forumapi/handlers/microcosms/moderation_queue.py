@@ -27,7 +27,7 @@ class ModerationHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """Items and comments that are flagged `moderated` and not deleted, in microcosms that the caller moderates,
-        oldest first; for the site's owner also comments on profiles.
+        oldest first, without comments on deleted items; for the site's owner also comments on profiles.
 
         403 for callers who moderate nothing.
         """

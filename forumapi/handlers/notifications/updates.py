@@ -47,7 +47,9 @@ class UpdatesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's updates, newest first; of new comments on the same followed object only the newest is listed.
+        """The caller's updates, newest first; of new comments on the same followed object only the newest is listed, of
+        new items those of the last month; of replies, mentions and updates about events together, and of decisions of
+        each type, the latest 1,000.
 
         `unread`: those about something that the caller has not read; `updateType`: those of this type, 400 for an
         unknown one.

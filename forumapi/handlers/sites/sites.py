@@ -166,8 +166,8 @@ class OwnSiteHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; keys that are not sent stay as they are.
 
-        `meta.flags.deleted` true deletes it, until its owner restores it on the platform's host. Answers 302 to the
-        site.
+        Another custom domain counts once it is proven. `meta.flags.deleted` true deletes the site, until its owner
+        restores it on the platform's host. Answers 302 to the site.
         """
         _check_sandbox(ctx, sent)
         _change(ctx, sent)
@@ -219,8 +219,9 @@ class SitesHandler(Handler):
     def post(self, ctx: Context, sent: SiteBody) -> Result:
         """Make a site that the caller's user owns, with a root microcosm and three roles.
 
-        400 for a bad setting, and for a user who owns as many as the platform allows. A mail is sent to
-        `new_site_email` if that is set. Answers 302 to the site.
+        A custom domain counts once it is proven. 400 for a bad setting, and for a user who owns as many sites, deleted
+        ones counted, as the platform allows. A mail is sent to `new_site_email` if that is set. Answers 302 to the
+        site.
         """
         _check_token(ctx, sent)
         site_id = Site.insert(
@@ -269,8 +270,9 @@ class SiteHandler(Handler):
     def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; keys that are not sent stay as they are.
 
-        `meta.flags.deleted` true deletes it, false restores it. 403 unless the caller's user owns it, and while its
-        state holds it back; 404 as for GET. Answers 302 to the site.
+        Another custom domain counts once it is proven. `meta.flags.deleted` true deletes the site, false restores it.
+        403 unless the caller's user owns it, and while its state holds it back; 404 as for GET. Answers 302 to the
+        site.
         """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)
