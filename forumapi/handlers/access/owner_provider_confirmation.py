@@ -51,7 +51,7 @@ class HuddlesPageHandler(MailedLinkHandler):
     @needs(ANYONE, media_type=html_pages.TYPE, params=(_CODE,))
     def post(self, ctx: Context) -> Result:
         """Let sign-ins through the site owner's provider open the huddles of the profile that the mail was sent to, for
-        good.
+        good; an HTML page says so.
 
         400, as a page, for a code that is forged or too old.
         """

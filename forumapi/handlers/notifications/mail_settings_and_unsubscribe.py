@@ -113,9 +113,10 @@ class UnsubscribeHandler(MailedLinkHandler):
     )
     def post(self, ctx: Context) -> Result:
         """End the kind of mail that the link's code names, for the profile that it names; invitations end for that
-        profile's address on all sites.
+        profile's address on all sites. An HTML page says so.
 
-        Needs no token, ignores the body, and may be repeated. 400 for a code that this site has not signed.
+        The request needs no token, may be repeated, and has a body that is ignored. 400 for a code that this site has
+        not signed.
         """
         found = _read(ctx)
         if found is None:

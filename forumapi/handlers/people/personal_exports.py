@@ -45,7 +45,7 @@ class PersonalExportHandler(Handler):
     @needs(ANYONE, answer=schemas.PersonalExport)
     def post(self, ctx: Context) -> Result:
         """Begin an export of the caller's data in the background, which replaces a finished one; one that is being made
-        goes on.
+        goes on. The answer is the export, as by GET.
 
         The request needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five that the user has
         begun within a day, on any sites.

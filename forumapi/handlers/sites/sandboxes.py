@@ -32,8 +32,8 @@ class SandboxesHandler(Handler):
 
     @needs(ANYONE, answer=schemas.Sandbox)
     def post(self, ctx: Context) -> Result:
-        """Make a sandbox: a site with some content, and four people with an access token each. The site is deleted 24
-        hours later.
+        """Make a sandbox: a site with some content, and four people with an access token each; the answer has the
+        site's address and the tokens. The site is deleted 24 hours later.
 
         404 where the platform has no sandboxes; 429 after as many from one address within a day as
         `sandboxes_per_client_address` allows; 503 while as many exist as `max_sandboxes` allows.

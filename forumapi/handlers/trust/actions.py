@@ -154,10 +154,10 @@ class ActionsHandler(Handler):
         """Carry an action out; with `dryRun` only list its targets, with a `ticket` that carries out exactly that when
         the caller sends it within 15 minutes.
 
-        Up to 250 targets are changed before the answer, more in the background. To carry the action out also decides
-        the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has its lease. For a
-        ticket 409 if it is used or too old, 404 if it is another caller's. 403 for callers who moderate nothing, and
-        for targets that the caller does not moderate.
+        The answer is the action; up to 250 targets are changed before it, more in the background. To carry the action
+        out also decides the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has
+        its lease. For a ticket 409 if it is used or too old, 404 if it is another caller's. 403 for callers who
+        moderate nothing, and for targets that the caller does not moderate.
         """
         moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):
@@ -490,7 +490,7 @@ class ActionUndoHandler(Handler):
     @needs(LOGIN, answer=schemas.Action)
     def post(self, ctx: Context) -> Result:
         """Undo the action, within 30 days: each target gets back what the action changed, in the background if there
-        are more than 250.
+        are more than 250. The answer is the action.
 
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
         again; 409 if there are none, after the 30 days, and for an action that is final or under way; 404 for one that

@@ -61,8 +61,9 @@ class MailedReportHandler(MailedLinkHandler):
         delete name and address instead; a report that is not confirmed goes with them. If guests may not see the object
         any more, nothing is reported, and the page says so.
 
-        400 for a code that is wrong, used or too old; 429, and the code stays good, if the guest has made too many
-        reports in a day, or if moderators have enough reports of guests on the object, or in a day.
+        The answer is an HTML page. 400 for a code that is wrong, used or too old; 429, and the code stays good, if the
+        guest has made too many reports in a day, or if moderators have enough reports of guests on the object, or in a
+        day.
         """
         code, site_id, tx = ctx.query.get("code", ""), ctx.site.id, ctx.writer
         made = _made(ctx, code)
