@@ -93,8 +93,8 @@ class DraftHandler(Handler):
 
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
-        """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version, or
-        none, is stored.
+        """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version is
+        stored, or none though one was sent.
 
         413 beyond 256 KiB, 400 for a new draft of a caller who has 200. Answers 302 to the draft.
         """
