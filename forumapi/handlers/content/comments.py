@@ -335,8 +335,9 @@ class CommentsHandler(Handler):
     def post(self, ctx: Context, sent: CommentBody) -> Result:
         """Write a comment on an item or profile, perhaps in reply to another comment.
 
-        The same text there, sent again by its author within minutes, leads to the comment that exists. `inReplyTo` is
-        ignored unless it names a visible comment there. 400 for a text that is blank or too long.
+        The same text there, sent again by its author within five minutes, or the time that this installation sets,
+        leads to the comment that exists. `inReplyTo` is ignored unless it names a visible comment there. 400 for a text
+        that is blank or too long.
 
         On a profile write that profile and the site's owner alone. 403 for an item that the caller may not read, and
         for an item or profile that never existed, which is 404 for the site's owner. For all but moderators also 403

@@ -56,7 +56,7 @@ class ConversationsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: ConversationBody) -> Result:
         """Begin a conversation in a microcosm.
 
-        One of the same title there, not deleted, by the same author within minutes, is not begun again: the answer
-        leads to it. Answers 302 to the conversation.
+        One of the same title there, not deleted, begun by the same author within the last five minutes, or the time
+        that this installation sets, is not begun again: the answer leads to it. Answers 302 to the conversation.
         """
         return item_base.create(ctx, sent, self.item_type)

@@ -98,8 +98,9 @@ class EventsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: EventBody) -> Result:
         """Announce an event in a microcosm.
 
-        An event that equals one there, not deleted, which the same author announced within minutes, in all but the
-        duration, is not announced again: the answer leads to the earlier one. Answers 302 to the event.
+        If the same author announced an event there within the last five minutes, or the time that this installation
+        sets, which is not deleted and equals this one in all but the duration, the answer leads to that one, and no
+        other is announced. Answers 302 to the event.
         """
         details = checked(sent, EventDetails())
         return item_base.create(

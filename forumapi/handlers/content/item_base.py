@@ -317,8 +317,8 @@ def create(
     title.
 
     An equal item (in title, of an event also in all else but the duration, of a poll in question) of the same author,
-    made there within minutes and not deleted, is redirected to instead. Raises Invalid for a bad title, and the errors
-    of `check_place`.
+    made there in the last `duplicate_window_s` (a setting) and not deleted, is redirected to instead. Raises Invalid
+    for a bad title, and the errors of `check_place`.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text_rendering.title(

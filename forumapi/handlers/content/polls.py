@@ -100,8 +100,8 @@ class PollsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: PollBody) -> Result:
         """Begin a poll in a microcosm.
 
-        One of the same title and question there, not deleted, by the same author within minutes, is not begun again:
-        the answer leads to it. Answers 302 to the poll.
+        One of the same title and question there, not deleted, begun by the same author within the last five minutes, or
+        the time that this installation sets, is not begun again: the answer leads to it. Answers 302 to the poll.
         """
         details = checked(sent, PollDetails(), is_new=True)
         return item_base.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))

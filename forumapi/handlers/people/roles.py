@@ -211,8 +211,8 @@ class RolesHandler(Handler):
     def post(self, ctx: Context, sent: RoleBody) -> Result:
         """Make a role in the microcosm or, without one in the address, in the root.
 
-        A role of the same title that the caller made within minutes is not made again: the answer leads to it. Answers
-        302 to the role.
+        A role of the same title that the caller made there within the last five minutes, or the time that this
+        installation sets, is not made again: the answer leads to it. Answers 302 to the role.
         """
         title = _title(sent)
         flags = _flags(sent, dict.fromkeys(FLAGS, False))
