@@ -97,7 +97,7 @@ class Thumbnails:
         stored now if there is none yet; the thumbnail may be the image itself.
 
         `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError if
-        the store lacks the image, StorageError, Unavailable.
+        the store lacks the image, StorageError if the store fails, Unavailable after too long a wait for a turn.
         """
         made = self._known(hash, box)
         if made is None:
@@ -157,7 +157,7 @@ class Thumbnails:
 @contextlib.contextmanager
 def scratch(storage: Storage) -> Iterator[Path]:
     """Yield a new temporary folder in the store's scratch folder, removed afterwards with its files. Raises
-    StorageError.
+    StorageError if it can't be made.
     """
     folder = storage.scratch / secrets.token_hex(12)
     try:

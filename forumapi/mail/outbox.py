@@ -504,7 +504,8 @@ class Sender(PollingThread):
         self, ids: Sequence[int], outcomes: list[SendOutcome]
     ) -> Mapping[int, Written | Dropped]:
         """Render mails by id, all at once; return the results by id. If that fails, render each by itself; one that
-        fails alone is dead, is not among the results, and its outcome is appended to `outcomes`. Raises ApiError.
+        fails alone is dead, is not among the results, and its outcome is appended to `outcomes`. Raises the
+        ApiErrors of rendering, such as that for a database out of reach.
         """
         if not ids:
             return {}
@@ -553,8 +554,8 @@ def _not_now(mail: Mail, error: str) -> SendOutcome:
 
 
 def _deliver(transport: Transport, mail: Mail, message: Message) -> SendOutcome:
-    """Send `message`, the leased mail `mail` ready to be encoded; return its outcome, also for a failure. Raises
-    ServerUnavailableError.
+    """Send `message`, the leased mail `mail` ready to be encoded; return its outcome, also for a failure of this mail
+    alone. Raises ServerUnavailableError if the mail server can't be reached or refuses the log-in.
     """
     try:
         transport.deliver(message)

@@ -236,7 +236,7 @@ class Outbound:
 
     def cname(self, name: str) -> str:
         """Look up the CNAME of `name`; return it in lower case without a dot at its end, "" for none. Raises
-        OutboundError for an unknown name, UnansweredError.
+        OutboundError for an unknown name, UnansweredError if no name server answers.
         """
         for record in self._records(name, "CNAME"):
             return str(record.target.to_text(omit_final_dot=True)).lower()
@@ -244,7 +244,7 @@ class Outbound:
 
     def texts(self, name: str) -> list[str]:
         """Look up the TXT records of `name`, in the order of the answer; [] for none. Raises OutboundError for an
-        unknown name, UnansweredError.
+        unknown name, UnansweredError if no name server answers.
         """
         return [
             b"".join(record.strings).decode("ascii", "replace")
@@ -253,21 +253,22 @@ class Outbound:
 
     def names(self, address: Address) -> list[str]:
         """Look up the host names of an address (PTR records), in lower case without a dot at their end, in the order of
-        the answer; [] for none. Raises OutboundError if DNS has no entry at all for the address, UnansweredError.
+        the answer; [] if DNS knows the address without a name. Raises OutboundError if DNS does not know the address,
+        UnansweredError if no name server answers.
         """
         found = self._records(f"{address.reverse_pointer}.", "PTR")
         return [str(record.target.to_text(omit_final_dot=True)).lower() for record in found]
 
     def addresses(self, name: str) -> list[Address]:
         """Look up the addresses of the host `name`, IPv4 before IPv6; [] for none. Raises OutboundError for an unknown
-        name, UnansweredError.
+        name, UnansweredError if no name server answers.
         """
         found = [*self._records(name, "A"), *self._records(name, "AAAA")]
         return [ipaddress.ip_address(str(record.address)) for record in found]
 
     def _records(self, name: str, kind: str) -> list[Any]:
         """Look up the DNS records of `name` of the type `kind`, such as "TXT", in the order of the answer; [] if
-        the name has none. Raises OutboundError for an unknown name, UnansweredError.
+        the name has none. Raises OutboundError for an unknown name, UnansweredError if no name server answers.
         """
         # Imported here: it takes half a second, and few requests need it.
         import dns.exception

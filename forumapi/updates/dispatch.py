@@ -188,8 +188,8 @@ class LiveComment(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """Return the comment as a target for the evaluator, for somebody who does not participate in the huddle that
-        the comment is in.
+        """Return the comment as a target for the evaluator; that of a comment in a huddle holds for those alone who do
+        not participate in the huddle.
         """
         return Target(
             itemtypes.COMMENT,

@@ -36,7 +36,8 @@ class BrokenError(Exception):
 
 def stripped(data: bytes, kind: str) -> bytes:
     """Return the file's bytes without metadata; `data` itself if there is no metadata in it. `kind`: its format, jpeg,
-    png, webp or gif, which is not checked against the first bytes. Raises BrokenError.
+    png, webp or gif, which is not checked against the first bytes. Raises BrokenError for a file that violates that
+    format.
     """
     try:
         made = _STRIPPERS[kind](data)

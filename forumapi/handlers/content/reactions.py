@@ -62,8 +62,8 @@ class ReactionsHandler(Handler):
 
     @needs(READ, answer=schemas.Reactions)
     def get(self, ctx: Context) -> Result:
-        """All kinds of reactions that the site offers, in the site's order, each with its number here; `own` is true
-        for those that the caller gave.
+        """All kinds of reactions that the site offers, in the site's order, each with the number of people who gave it
+        here; `own` is true for those that the caller gave.
         """
         carrier_lookup.check(ctx)
         reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)

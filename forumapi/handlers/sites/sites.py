@@ -76,9 +76,7 @@ def _rendered(ctx: Context, found: Site) -> bytes:
 
 def check_owner(ctx: Context, site_id: int, owner_user_id: int) -> None:
     """Check that the caller's user is `owner_user_id`, the owner of the site `site_id`, and has a second factor if that
-    site demands one.
-
-    Raises Forbidden.
+    site demands one. Raises Forbidden if either fails.
     """
     if not is_users(ctx, owner_user_id):
         raise Forbidden("Only the owner of the site may do this", code=NEEDS_OWNER)
