@@ -96,8 +96,9 @@ class Thumbnails:
         """Return hash (name in the store) and size in bytes of the thumbnail of a stored image within `box`, made and
         stored now if there is none yet; the thumbnail may be the image itself.
 
-        `hash`, `kind`, `size`, `who`: as in `later`. Raises Invalid for an image that can't be scaled, MissingError if
-        the store lacks the image, StorageError if the store fails, Unavailable after too long a wait for a turn.
+        `hash`, `kind`, `size`: name in the store, format and bytes of the image; `who`: key of the caller whose turn of
+        the image worker is taken. Raises Invalid for an image that can't be scaled, MissingError if the store lacks the
+        image, StorageError if the store fails, Unavailable after too long a wait for a turn.
         """
         made = self._known(hash, box)
         if made is None:

@@ -243,8 +243,9 @@ def queue_notice(
     """Queue a mail that is not about an update, made of a template of `templates/mail/notices`, unless the outbox has
     one with this `cause`, sent or not.
 
-    `template`: as in `notice`; `cause`, `recipient`, `subject`, `site_id`: as in `queue`; `values`: for the template,
-    all plain text.
+    `template`: its file's name without the ending; `values`: for the template, all plain text. `cause`: text that names
+    the one event that the mail is sent for; `recipient`: address; `subject`: may be HTML-escaped; `site_id`: None for
+    the platform.
     """
     text, html = notice(template, subject, **values)
     queue(

@@ -258,7 +258,8 @@ class Tree:
         self, role_ids: tuple[int, ...] | None, *, is_limited: bool = False
     ) -> RolePermissions:
         """Return the permissions of a caller in the roles `role_ids`, pseudo roles included, and in all roles that
-        include users; with None, those of a guest. Computed once and cached. `is_limited` as in Principal.
+        include users; with None, those of a guest. Computed once and cached. `is_limited`: the caller lacks the second
+        factor that the site demands of moderators, so that moderator roles do not count.
         """
         key = (role_ids, is_limited)
         found = self._access.get(key)

@@ -266,8 +266,9 @@ def _concerns(event: LoggedEvent) -> bool:
 
 
 class _EventDispatch:
-    """Dispatch of one batch of events of the site `site_id`, inside the transaction `tx`. `queue` and `push`: functions
-    that queue mails and web push, as in Dispatch; `state` and `tree`: state and microcosms of the site.
+    """Dispatch of one batch of events of the site `site_id`, inside the transaction `tx`. The function
+    `queue(tx, site_id, requests)` queues mails, and `push`, called in the same way, messages of web push; `state` and
+    `tree`: state and microcosms of the site.
     """
 
     def __init__(

@@ -62,7 +62,7 @@ def is_public(context: MessageContext, tree: Tree) -> bool:
 
 def _places(context: MessageContext, tree: Tree) -> list[permission_target.PermissionTarget]:
     """Return the permission targets of all that the mail or message of `context` shows; [] if one of these things does
-    not exist. `tree`: as for `objection`.
+    not exist. `tree`: the microcosms of the context's site.
     """
     if context.type == NEW_USER:
         target = Target(itemtypes.PROFILE, context.actor_id, owner_ids=(context.actor_id,))
@@ -88,7 +88,7 @@ def _is_closed(principal: Principal, place: permission_target.PermissionTarget, 
 
 def _ignores(context: MessageContext, tree: Tree) -> bool:
     """Return True if the reader of the mail or message of `context` ignores the actor, the item, the profile that was
-    commented on, or a microcosm above the item (U-08). `tree`: as for `objection`.
+    commented on, or a microcosm above the item (U-08). `tree`: the microcosms of the context's site.
     """
     if not context.ignored:
         return False

@@ -50,8 +50,8 @@ class LocalStorage:
             raise StorageError(f"{self.folder}: {error}") from error
 
     def read(self, name: str, start: int, length: int) -> Iterator[bytes]:
-        """Yield `length` bytes of the object `name` from `start` on, fewer if it ends before, in chunks; `start` and
-        `length` as in `Storage.read`. Raises MissingError before the first chunk, StorageError.
+        """Yield `length` bytes, 1 or more, of the object `name` from the position `start` within it (0: its first byte)
+        on, fewer if it ends before, in chunks of any size. Raises MissingError before the first chunk, StorageError.
         """
         try:
             handle = self.path(name).open("rb", buffering=0)

@@ -92,7 +92,7 @@ class PageHandler(Handler):
 
     def done(self, ctx: Context, me: Identity, cookie: str, form: Form) -> Result:
         """Act on `form`, by which the signed-in person `me`, who is not banned, pressed a button of the page; answer
-        with what comes next. `cookie`: as in `shown`.
+        with what comes next. `cookie`: value of the page session's cookie, by which the person is signed in.
         """
         raise NotImplementedError
 
@@ -327,7 +327,8 @@ def _consent(
     tokens are `for_agents`, reading huddles, if it is among these, has a box of its own.
 
     `where`: sentence on what happens after the answer; `user_code`: code of the device, "" for a client that is none;
-    `cookie`, `targets`: as for `_page`.
+    `cookie`: value of the page session's cookie, which the answer sets again; `targets`: origins, beside the page's
+    own, that its form may lead to, with spaces between.
     """
     asks_huddles = for_agents and tools.HUDDLES in granted
     listed = [scope for scope in granted if not (for_agents and scope.startswith("huddles:"))]

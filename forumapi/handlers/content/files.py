@@ -298,8 +298,9 @@ def _download(
     """Return the file `hash` for sending: the original or, if the query names a size, its thumbnail, made now if there
     is none.
 
-    `stored`: the file's row; `is_public`, `kept_until`: as in Download, in which `kept_until` becomes 0 for more than
-    SMALL bytes. Raises Invalid for a size that is not offered, or of a file that is no picture.
+    `stored`: the file's row; `is_public`: everybody may read it; `kept_until`: Unix time until which a proxy may answer
+    others without asking, 0 for never, which it becomes in the result for more than SMALL bytes. Raises Invalid for a
+    size that is not offered, or of a file that is no picture.
     """
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))

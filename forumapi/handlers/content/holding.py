@@ -10,8 +10,8 @@ from forumapi.request.context import Context
 
 
 def is_possible(ctx: Context, item_type: int, kind: str) -> bool:
-    """Return True if `hold` may hide a thing of this type that the caller creates or changes (`kind`, as in `hold`),
-    and so has to be called then. No statement is run.
+    """Return True if `hold` may hide a thing of this type that the caller creates or changes (`kind`: CREATED or
+    REPLACED of journal.py), and so has to be called then. No statement is run.
     """
     if engine.hides_at_writing(ctx.site, item_type, kind):
         return True

@@ -110,7 +110,8 @@ def _lock_roles(ctx: Context, *, moves_rights: bool = False) -> None:
 
 
 def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
-    """Lock the site's roles and the role in the address, which is returned; `moves_rights` as for `_lock_roles`.
+    """Lock the site's roles and the role in the address, which is returned. `moves_rights`: the rights that a role
+    gives may change.
 
     Raises the errors of `_lock_roles`, NotFound for a missing role, and PreconditionFailed if If-Match names another
     version.
@@ -422,8 +423,8 @@ class RoleProfilesHandler(Handler):
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Take the sent profiles out of those that the role names; an empty list takes out all of them.
 
-        Ids that the role does not name are passed over, and who meets the role's criteria stays a member. 502 as for
-        PUT.
+        Ids that the role does not name are passed over, and who meets the role's criteria stays a member. 502 if that
+        is stored, but rights that profiles lose by it could not be taken away at once.
         """
         profile_ids = ids(sent)
         role = lock(ctx)
@@ -470,7 +471,8 @@ class RoleProfileHandler(Handler):
     def put(self, ctx: Context) -> Result:
         """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile.
 
-        502 as for the PUT of several. Answers 302 to the profile in the role.
+        502 if that is stored, but rights that the profile loses by it could not be taken away at once. Answers 302 to
+        the profile in the role.
         """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.add_profiles(ctx.writer, ctx.author, [profile_id]))
@@ -480,7 +482,8 @@ class RoleProfileHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Name the profile in the role no longer; 200 also if it is not named in it.
 
-        Who meets the role's criteria stays a member. 502 as for the PUT of several.
+        Who meets the role's criteria stays a member. 502 if that is stored, but rights that the profile loses by it
+        could not be taken away at once.
         """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))

@@ -62,8 +62,9 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
     """Check that a HEAD request to the address `url`, sent by `outbound`, is answered with a status below 400; a
-    relative `url` is taken on the site's host, "" is not set. The result is as in `check_domain`, with the address as
-    `value`.
+    relative `url` is taken on the site's host, "" is not set.
+
+    The result is a dict for JSON: `set`, `valid`, `error` ("" if valid or not set) and `value` (the address).
     """
     if not url:
         return _health(False)
@@ -77,8 +78,8 @@ def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
 
 
 def check_analytics(site: Site) -> Health:
-    """Check that the site's analytics id begins with UA- or G-; no request is sent. The result is as in `check_domain`,
-    with the id as `value`.
+    """Check that the site's analytics id begins with UA- or G-; no request is sent. The result is a dict for JSON:
+    `set`, `valid`, `error` ("" if valid or not set) and `value` (the id).
     """
     name = site.ga_web_property_id
     if not name:
@@ -90,7 +91,7 @@ def check_analytics(site: Site) -> Health:
 
 def examine(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> dict[str, Health]:
     """Run all checks of a site, the slow ones in parallel, and return their results by the key in the answer, such as
-    `domainHealth`. `domains`: the site's custom domains, as in `check_domain`.
+    `domainHealth`. `domains`: the site's custom domains, of which the last is checked.
 
     Takes at most half a second more than the time limit of one request of `outbound`; a check that has not ended by
     then has the error "No answer in time".
@@ -134,7 +135,8 @@ class Examiner:
 
     def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
         """Return the results of a site's checks, at most CACHE_S seconds old, by the key in the answer; waits while
-        another thread examines the site, or one that shares its lock. `domains`: as in the function `examine`.
+        another thread examines the site, or one that shares its lock. `domains`: the site's custom domains, of which
+        the last is checked.
         """
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)

@@ -269,8 +269,8 @@ class SiteHandler(Handler):
         """Change the site; keys that are not sent stay as they are.
 
         Another custom domain counts once it is proven. `meta.flags.deleted` true deletes the site, false restores it.
-        403 unless the caller's user owns it, and while its state holds it back; 404 as for GET. Answers 302 to the
-        site.
+        403 unless the caller's user owns it, and while its state holds it back; 404 for an unknown site and, unless the
+        caller's user owns it, for one that is deleted, suspended or in its export window. Answers 302 to the site.
         """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)

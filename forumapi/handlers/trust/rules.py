@@ -59,7 +59,8 @@ class ModerationRuleBody(Body):
     `microcosmIds`; what is absent restricts nothing. `hasLink`: texts with a link alone, or if false without;
     `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must have
     reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted;
-    `toMicrocosmId`: where it moves things. `ground` to `reason`: the reasons that authors are told, as for actions.
+    `toMicrocosmId`: where it moves things. `ground`, `terms` (as when absent) or `illegal`, `category` of the Digital
+    Services Act, `rule` and `reason`: the reasons that authors are told.
     """
 
     ruleId: int | UnsetType = UNSET
