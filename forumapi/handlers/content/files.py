@@ -133,10 +133,10 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
     """Determine the type of a received file; return its row to be, and the path of the bytes to store: those that were
     received, or new ones in `folder`.
 
-    A picture is made smaller if it exceeds `width` or `height` in pixels (0: no limit), and loses its metadata. Raises
-    Invalid, code 21, for a picture in a format that is not taken (such as HEIC or TIFF) and for a file that its sender
-    calls GIF, JPEG, PNG or WebP and that is none; and the errors of `image_worker.make` for a picture that is damaged
-    or too large. Any other file, an SVG too, is stored as received.
+    A picture is made smaller if it exceeds `width` or `height` in pixels (0: no limit), and loses its metadata. Any
+    other file, an SVG too, is stored as received. Raises Invalid, code 21, for a picture that is damaged, too large or
+    in a format that is not taken (such as HEIC or TIFF), and for a file that its sender calls GIF, JPEG, PNG or WebP
+    and that is none; Unavailable after too long a wait for the image worker.
     """
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)

@@ -217,7 +217,8 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
     """Return the title, microcosm and edit reason of the located item after a PUT; writes nothing (content 1.3).
 
     Members that were not sent stay as they are. Raises NotFound if no item was located, Invalid for a bad title or edit
-    reason and, for another microcosm than the item's, the errors of `check_place`.
+    reason. For another microcosm than the item's, raises NotFound, Forbidden or Invalid, by `check_place`, if the
+    caller may not put the item there.
     """
     item = required(ctx, Item)
     reason = edit_reason(sent.meta)
@@ -318,7 +319,7 @@ def create(
 
     An equal item (in title, of an event also in all else but the duration, of a poll in question) of the same author,
     made there in the last `duplicate_window_s` (a setting) and not deleted, is redirected to instead. Raises Invalid
-    for a bad title, and the errors of `check_place`.
+    for a bad title; NotFound, Forbidden or Invalid, by `check_place`, if the caller may not put the item there.
     """
     microcosm_id = body.given(sent.microcosmId, 0)
     title = text_rendering.title(

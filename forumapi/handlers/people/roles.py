@@ -113,8 +113,8 @@ def lock(ctx: Context, *, moves_rights: bool = False) -> Role:
     """Lock the site's roles and the role in the address, which is returned. `moves_rights`: the rights that a role
     gives may change.
 
-    Raises the errors of `_lock_roles`, NotFound for a missing role, and PreconditionFailed if If-Match names another
-    version.
+    Raises Forbidden unless the caller may manage these roles, NotFound for a missing microcosm or role, Unavailable if
+    the lock is not free within five seconds, and PreconditionFailed if If-Match names another version of the role.
     """
     _lock_roles(ctx, moves_rights=moves_rights)
     found = known(Role.lock(ctx.writer, ctx.site.id, microcosm_id(ctx), role_id(ctx)), "role")

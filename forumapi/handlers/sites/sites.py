@@ -88,7 +88,9 @@ def find_for_operators(ctx: Context) -> Site:
     """Return the site that the address names, on the platform's host, for its owner and the platform's operators, also
     one that is deleted, suspended or in its export window.
 
-    Raises NotFound for an unknown site; for others than operators, the errors of `find_named` and `check_owner`.
+    Raises NotFound for an unknown site. For callers who are neither its owner nor operators raises NotFound if it is
+    deleted, suspended or in its export window, else Forbidden; Forbidden also for an owner, no operator, without the
+    second factor that the site demands.
     """
     if ctx.identity.user_id not in ctx.app.config.admin_user_ids:
         found = find_named(ctx)
