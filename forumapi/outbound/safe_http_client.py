@@ -104,7 +104,7 @@ class Outbound:
 
     def head(self, url: str) -> int:
         """Send HEAD to `url`, follow at most MAX_REDIRECTS redirects, and return the last answer's status. Raises
-        OutboundError, also for more redirects.
+        OutboundError for an address that is not allowed, without an answer in time, and for more redirects.
         """
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
@@ -125,7 +125,8 @@ class Outbound:
         """Send GET to `url` or, with a `body`, POST; return the answer, of whatever status. Redirects are not followed.
         `headers`: of the request, beside this client's own or in their place; None for none.
 
-        Raises OutboundError, and TooLongError if the answer has more than `max_bytes`.
+        Raises OutboundError for an address that is not allowed and without a whole answer in time, TooLongError for an
+        answer of more than `max_bytes`.
         """
         deadline = time.monotonic() + self.timeout_s
         method = "GET" if body is None else "POST"

@@ -202,7 +202,9 @@ class SiteImportHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Stop the task that is under way, and delete the upload; 200 also if there is none. What was loaded stays."""
+        """Stop the task that is under way, and delete the upload; 200 also if there is no task or upload. What was
+        loaded stays.
+        """
         SiteImport.cancel(ctx.writer, ctx.site.id)
         SiteImport.drop(ctx.writer, ctx.site.id)
         return Done()
