@@ -60,8 +60,10 @@ def answer(
     body: bytes = b"",
 ) -> dict[str, Any]:
     """Send one request to the REST API and return its answer as the result of a tool, also a refusal. A GET that is
-    answered with 301, since moderators merged the thing into another, goes on to that other one. `verb`: HTTP method;
-    the other parameters as those of `in_process_call.call`, `headers` None: no further ones.
+    answered with 301, since moderators merged the thing into another, goes on to that other one.
+
+    `verb`: HTTP method; `path` is not percent-encoded, `query` is; `headers`: by the names that WSGI gives them, None
+    for none; `body`: b"" for none.
     """
     reply = in_process_call.call(ctx, verb, path, query, dict(headers or {}), body)
     location = reply.headers.get("location", "")
@@ -77,9 +79,9 @@ def answer(
 def _request(
     ctx: Context, tool: Tool, arguments: Mapping[str, Any]
 ) -> tuple[str, str, dict[str, str], bytes]:
-    """Return path, query, headers and body of the tool's request, as `in_process_call.call` takes them; the body is
-    JSON, b"" for none. `arguments`: values by name, of which None counts as absent. Raises BadArguments for an unknown
-    or missing argument, and for a value that can't be sent.
+    """Return path (not percent-encoded), query (percent-encoded), headers (by the names that WSGI gives them) and body
+    of the tool's request; the body is JSON, b"" for none. `arguments`: values by name, of which None counts as absent.
+    Raises BadArguments for an unknown or missing argument, and for a value that can't be sent.
     """
     schema = tools.input_schema(ctx.app.site_routes, tool.name)
     known = schema["properties"]

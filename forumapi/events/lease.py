@@ -133,7 +133,7 @@ class Lease:
 
     def take(self) -> bool:
         """Take the lease if no process holds it, after ending the transactions of the term before, and renew it in a
-        thread from then on; return True if this process holds it now. Raises psycopg.Error.
+        thread from then on; return True if this process holds it now. Raises psycopg.Error if the database fails.
         """
         if self.holds():
             return True

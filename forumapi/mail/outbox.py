@@ -389,7 +389,7 @@ class Sender(PollingThread):
         self._secret = b""
 
     def poll(self) -> None:
-        """Send all mails that are due, as `drain` does."""
+        """Send mails that are due, until none is left, the mail server is unavailable or the thread stops."""
         self.drain()
 
     def drain(self) -> int:
@@ -413,7 +413,7 @@ class Sender(PollingThread):
 
     def flush(self) -> int:
         """Send one batch of mails that are due, BATCH at most; return how many were taken from the outbox, sent or not.
-        Raises as `drain` does.
+        Raises Unavailable if the database can't be reached.
         """
         transport = Transport(self._config())
         try:

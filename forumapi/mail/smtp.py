@@ -152,8 +152,9 @@ class Transport:
 
     def deliver(self, message: Message) -> None:
         """Send one mail to the server, if one is set and `is_allowed` permits it; else write it into the folder of the
-        embedded mode. Raises UndeliverableError, also if neither is possible; ServerUnavailableError; OSError or
-        smtplib.SMTPException for a failure that may pass.
+        embedded mode. Raises UndeliverableError for a failure for good, also if neither is possible;
+        ServerUnavailableError if the server can't be reached or refuses the log-in; OSError or smtplib.SMTPException
+        for any other failure that may pass.
         """
         config = self.config
         for address in (message.recipient, message.sender[1]):
@@ -240,8 +241,8 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 def connect(url: str) -> smtplib.SMTP:
     """Connect to the server at `smtp://[user:password@]host[:port]` (with STARTTLS if the server offers it) or
-    `smtps://…`, and log in if a user is named; the port is 25, or 465 with smtps, if none is named. Raises OSError,
-    smtplib.SMTPException.
+    `smtps://…`, and log in if a user is named; the port is 25, or 465 with smtps, if none is named. Raises OSError or
+    smtplib.SMTPException if either fails.
     """
     parts = urlsplit(url)
     host = parts.hostname or "localhost"

@@ -33,7 +33,7 @@ class Geocoder(Protocol):
     def find(self, place: str) -> dict[str, Any]:
         """Return the best match for the name of a place as Nominatim answers it, with the keys `lat` and `lon` (texts),
         `boundingbox` (south, north, west, east, as texts) and `display_name`; {} for none. Blocks while a service is
-        asked. Raises GeocoderError.
+        asked. Raises GeocoderError if that fails.
         """
 
 

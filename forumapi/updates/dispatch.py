@@ -385,9 +385,11 @@ class _EventDispatch:
     # ------------------------------------------------------------ comments
 
     def _written(self, comments: dict[int, LiveComment], event: LoggedEvent, id: int) -> None:
-        """Notify people of the comment `id`, if it is among the live `comments`, by id: of mentions not notified yet by
-        the first event about it in this batch, and of everything else by its creation, or by the event that shows it
-        after it was hidden since then.
+        """Notify people of the comment `id` of `comments`, the live ones by id, because of `event`; nothing happens if
+        the comment is not among them.
+
+        Those whom it mentions and who were not notified of that yet are notified now; all others if `event` is its
+        creation, or shows a comment that was hidden until now. `comments` then notes both as done.
         """
         found = comments.get(id)
         if found is None:

@@ -109,8 +109,9 @@ class _Child:
         self._lines = self._socket.makefile("rwb")
 
     def ask(self, asked: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Send the request `asked` to the process and return its answer: what `answer` of worker_main.py takes and
-        returns. Raises OSError (TimeoutError after `time_limit_s`), or EOFError if the process ended.
+        """Send the request `asked`, the parameters of `image_processing.make` by name, to the process and return its
+        answer: the fields of a ProcessedImage, or `refused`, the reason. Raises OSError (TimeoutError after
+        `time_limit_s`), or EOFError if the process ended.
         """
         self.left -= 1
         self._socket.settimeout(time_limit_s)

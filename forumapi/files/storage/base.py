@@ -60,7 +60,7 @@ class Storage(Protocol):
         """
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into the file `target`, which is overwritten. Raises MissingError."""
+        """Copy an object into the file `target`, which is overwritten. Raises MissingError if it does not exist."""
 
     def delete(self, name: str) -> None:
         """Remove an object; nothing happens if it does not exist."""

@@ -62,7 +62,9 @@ class LocalStorage:
         return _pieces(handle, start, length)
 
     def fetch(self, name: str, target: Path) -> None:
-        """Copy an object into the file `target`, which is overwritten. Raises MissingError, StorageError."""
+        """Copy an object into the file `target`, which is overwritten. Raises MissingError if it does not exist,
+        StorageError if the store fails.
+        """
         try:
             offload(shutil.copyfile, self.path(name), target)
         except FileNotFoundError:

@@ -136,7 +136,9 @@ class S3Storage:
             body.close()
 
     def fetch(self, name: str, target: Path) -> None:
-        """Download an object into the file `target`, which is overwritten. Raises MissingError, StorageError."""
+        """Download an object into the file `target`, which is overwritten. Raises MissingError if it does not exist,
+        StorageError if the store fails.
+        """
         try:
             self._client.download_file(self.bucket, name, str(target), Config=self._transfer)
         except (*_FAILURES, boto3.exceptions.Boto3Error) as error:
@@ -169,8 +171,8 @@ class S3Storage:
         return signed
 
     def check(self) -> str:
-        """Check access to the bucket; return a description of the store for the log. Raises StorageError with
-        advice.
+        """Check access to the bucket; return a description of the store for the log. Raises StorageError, with advice,
+        if access fails.
         """
         try:
             self._client.head_bucket(Bucket=self.bucket)

@@ -162,7 +162,7 @@ class PageHandler(Handler):
 
         A person with a second factor gets the form for its code instead, which posts to `url`. `cookie`: value of the
         page session's cookie as sent; the secret of the person's token takes its place. `form`: as posted, to be shown
-        again. Raises ApiError as `sign_in.complete` does, except for the second factor.
+        again. Raises an ApiError if the sign-in is refused, such as that of a newcomer where none is let in.
         """
         app, site = ctx.app, ctx.site
         agent = ctx.environ.get("HTTP_USER_AGENT", "")
@@ -295,8 +295,8 @@ def _page(
     """Answer with a page made of the template named `template` and of `values`, its variables. Its forms post to `url`;
     "": the page's own address.
 
-    `cookie`: value of the page session's cookie, which the answer sets again. `more`: further headers. `targets`: as
-    the method `targets` returns them.
+    `cookie`: value of the page session's cookie, which the answer sets again. `more`: further headers. `targets`:
+    origins, beside the page's own, that its forms may lead to, with spaces between.
     """
     action = url or _own_url(ctx)
     return html_answers.page(
@@ -393,7 +393,8 @@ class AuthorizeHandler(PageHandler):
         """Act on a form of the consent page: sign in, consent or refuse.
 
         Consent and refusal redirect to the client; the page is shown again instead if the client may ask for more
-        scopes by now than it showed. Faulty requests are answered as by GET.
+        scopes by now than it showed. A faulty request redirects to the client with an error; if its client or redirect
+        URI is wrong, a page with status 400 says so.
         """
         return self._refusal(ctx) or self.act(ctx, sent)
 

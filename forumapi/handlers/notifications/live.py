@@ -229,7 +229,8 @@ def _wanted(ctx: Context) -> tuple[list[Follow], str]:
 def _handshake(ctx: Context) -> str:
     """Check a WebSocket handshake and return the value of its answer's header Sec-WebSocket-Accept.
 
-    Raises UpgradeRequired, Invalid for a bad key, Forbidden for a page of another origin than `_is_ours` accepts.
+    Raises UpgradeRequired for a request that is no handshake of version 13, Invalid for a bad key, Forbidden for a page
+    of an origin that is neither the site's, the platform's, nor one of `realtime_origins`.
     """
     environ = ctx.environ
     if not websocket.is_upgrade(environ):
@@ -283,7 +284,7 @@ def ticket(ctx: Context) -> str:
 
 def asked(ctx: Context, stream: str) -> IdentityQuery:
     """Return the statement that identifies the caller by the request's token or ticket. `stream`: name of the stream
-    that is asked for, as `named_stream` makes it, or `socket` for a WebSocket.
+    that is asked for, made by `named_stream`, or `socket` for a WebSocket.
 
     Running the statement uses up a ticket that is for this page's origin, and for `stream` or no stream in particular;
     any other ticket stays, and identifies nobody.
@@ -328,7 +329,9 @@ def _origin(ctx: Context) -> str:
 
 
 def _stream(ctx: Context) -> str:
-    """Return the name of the stream that the query asks for, as `named_stream` makes it."""
+    """Return the name of the stream that the query asks for: its topics, sorted and each once, then `documents` or
+    `events`, with spaces between.
+    """
     texts = [value for key, value in ctx.pairs if key == "topic"]
     return named_stream(
         texts, documents=ctx.query.get("documents", "").lower() in ("1", "t", "true")

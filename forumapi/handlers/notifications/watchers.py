@@ -186,7 +186,10 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def put(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow an object, in all respects like POST."""
+        """Follow an object, unless it is followed already; the data is true if mail is sent about it.
+
+        The same as POST: 404 if the caller may not read it, 400 for a type that can't be followed.
+        """
         return self.post(ctx, sent)
 
     def replay(self, ctx: Context, done: Finished) -> Result:

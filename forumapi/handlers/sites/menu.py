@@ -54,7 +54,7 @@ class OwnMenuHandler(Handler):
 class MenuHandler(Handler):
     """The menu of a site that the address names, on the platform's host.
 
-    A write is 403 while the site's state holds it back, and 404 where GET is.
+    A write is 403 while the site's state holds it back, and 404 for a site for which GET is 404.
     """
 
     def locate(self, ctx: Context) -> Located | None:

@@ -45,7 +45,9 @@ def lock_own(ctx: Context) -> LocatedSite:
 
 
 def lock_versioned(ctx: Context) -> LocatedSite:
-    """Lock the site of this host as `lock_own` does, and locate it with its version, for a change of its document."""
+    """Lock the site of this host until the transaction ends, and locate it with its version, for a change of its
+    document. Raises NotFound for a deleted site.
+    """
     locked = Site.lock(ctx.writer, ctx.site.id)
     if locked is None or locked.is_deleted:
         raise no_site()

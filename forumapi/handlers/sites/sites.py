@@ -128,7 +128,7 @@ def _check_sandbox(ctx: Context, sent: SiteBody) -> None:
 
 def _change(ctx: Context, sent: SiteBody) -> None:
     """Update the located site, which is locked, by the body. Raises Invalid, which names the field, for a bad setting
-    and for the deletion of the root site; InsufficientScope as `_check_token` does.
+    and for the deletion of the root site; InsufficientScope if a token with scopes would set another Auth0 tenant.
     """
     locked = ctx.located_as(LocatedSite).locked
     _check_token(ctx, sent, locked.settings)

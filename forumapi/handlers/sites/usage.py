@@ -30,8 +30,8 @@ MOST_DAYS: Final = {"hour": 31, "day": 400, "month": 800}
 
 
 def _site_of(ctx: Context) -> int:
-    """Return the id of the site that the address names, for its owner and operators. Raises Forbidden for anybody else,
-    NotFound as `find_for_operators` does.
+    """Return the id of the site that the address names, for its owner and operators. Raises Forbidden for anybody else;
+    NotFound for an unknown site and, for anybody else, for one that is deleted, suspended or in its export window.
     """
     site_id: int = find_for_operators(ctx).id
     return site_id
@@ -55,7 +55,7 @@ def _usage(ctx: Context, site_id: int) -> SiteUsage:
 
 def _shown(ctx: Context, site_id: int) -> Data:
     """Return the usage of a site between `since` and `until` of the query, and the bytes that the site's files take
-    now. Raises Invalid as `_usage`.
+    now. Raises Invalid for a bad `period` or time, and for a time that is too long for the period.
     """
     found = _usage(ctx, site_id).document()
     stored, _ = file.usage(ctx.reader, site_id, 0)
@@ -63,7 +63,9 @@ def _shown(ctx: Context, site_id: int) -> Data:
 
 
 def _csv(ctx: Context, site_id: int) -> RawResponse:
-    """Return the usage of a site between `since` and `until` of the query, as CSV. Raises Invalid as `_usage`."""
+    """Return the usage of a site between `since` and `until` of the query, as CSV. Raises Invalid for a bad `period` or
+    time, and for a time that is too long for the period.
+    """
     headers = (
         ("Content-Disposition", "attachment; filename=usage.csv"),
         ("Cache-Control", "no-cache, max-age=0"),

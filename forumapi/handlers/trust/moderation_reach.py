@@ -20,8 +20,8 @@ def find(ctx: Context) -> list[int]:
 
 
 def required(ctx: Context) -> list[int]:
-    """Return what the caller moderates, as `find` returns it, never []. Raises Forbidden for callers who moderate
-    nothing.
+    """Return the ids of the live microcosms that the caller moderates and, before them, OUTSIDE for the site's owner;
+    never []. Raises Forbidden for callers who moderate nothing.
     """
     found = find(ctx)
     if not found:
@@ -30,7 +30,9 @@ def required(ctx: Context) -> list[int]:
 
 
 def of_profile(ctx: Context, profile_id: int) -> list[int]:
-    """Return what another profile moderates now, as `find` returns it; [] for no such profile."""
+    """Return the ids of the live microcosms that another profile moderates now and, before them, OUTSIDE for the site's
+    owner; [] for none, and for no such profile.
+    """
     found = identity.of_profile(ctx.reader, ctx.site.id, profile_id)
     if found is None:
         return []
