@@ -61,7 +61,7 @@ class DeviceBody(Struct):
 
 def provider(ctx: Context, described: OAuthClient | None = None) -> OAuthProvider:
     """Make the OAuth provider of the request's site, which reads and writes in the request's transaction. `described`:
-    as in OAuthProvider.
+    the client of an authorization request, if its id is the URL of a document.
     """
     app = ctx.app
     return OAuthProvider(ctx.reader, ctx.site, app.config, app.scopes, ctx.ip, described)

@@ -394,7 +394,7 @@ class AuthorizeHandler(PageHandler):
 
         Consent and refusal redirect to the client; the page is shown again instead if the client may ask for more
         scopes by now than it showed. A faulty request redirects to the client with an error; if its client or redirect
-        URI is wrong, a page with status 400 says so.
+        URI is wrong, a page with status 400 says so, and one with 429 if too many clients' documents are fetched.
         """
         return self._refusal(ctx) or self.act(ctx, sent)
 
