@@ -114,8 +114,8 @@ class BotKeyHandler(Handler):
     @needs(LOGIN, body=BotKeyBody, answer=schemas.Bot)
     def put(self, ctx: Context, sent: BotKeyBody) -> Result:
         """Make another key for the bot, with `scopes` and `days`, in place of the one that it has, if any, which is
-        refused from the next request on. The secret is in this answer and in no later one. 404 unless it is a bot of the
-        caller; 400 for no scope or one that bots may not have, and for `days` out of range.
+        refused from the next request on. The secret is in this answer and in no later one. 404 unless it is a bot of
+        the caller; 400 for no scope or one that bots may not have, and for `days` out of range.
         """
         id: int = ctx.args["bot"]
         scopes, days = _key(ctx, sent)
