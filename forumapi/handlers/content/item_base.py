@@ -272,7 +272,7 @@ class ItemHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the item: it and its comments are hidden from all but moderators; 200 also if it is deleted already."""
+        """Delete the item: it and its comments are hidden from all but moderators; 200 also if it is deleted."""
         required(ctx, Item).delete(ctx.writer, ctx.author)
         return Done()
 
