@@ -8,7 +8,7 @@ from typing import Final
 
 from werkzeug.routing import Map, Rule
 
-from forumapi.webclient.handlers.access import account, sign_in, sign_in_methods
+from forumapi.webclient.handlers.access import account, bots, sign_in, sign_in_methods
 from forumapi.webclient.handlers.content import (
     comments,
     conversations,
@@ -210,6 +210,8 @@ ROUTES: Final[dict[str, type[View]]] = {
     "/account/": account.AccountView,
     "/account/address/": account.AddressView,
     "/account/agents/": account.OwnAgentLevelView,
+    "/account/bots/": bots.BotsView,
+    "/account/bots/<int:bot>/": bots.BotView,
     "/account/data/": own_data.OwnDataView,
     "/account/data/delete/": own_data.DeleteOwnView,
     "/account/data/file/": own_data.OwnDataFileView,

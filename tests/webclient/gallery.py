@@ -161,6 +161,8 @@ SCENES: Final[dict[str, Scene]] = {
     "delete_own.html": Scene("member", "/account/data/delete/", "Delete my profile or account"),
     "grants.html": Scene("member", "/account/programs/", "Programs"),
     "agents.html": Scene("member", "/account/agents/", "Agents"),
+    "bots.html": Scene("member", "/account/bots/", "Bots"),
+    "bot.html": Scene("member", "/account/bots/{bot}/", "Rides"),
     # Huddles and updates
     "huddles.html": Scene("owner", "/huddles/", "Messages"),
     "huddle.html": Scene("owner", "/huddles/{huddle}/", "Huddle"),
@@ -437,6 +439,12 @@ def _furnish(stage: Stage, make: Factory, api: Api, issuer: str) -> None:
     stage.guarded = guarded
     key = {"name": "Mine", "scopes": ["conversations:read"], "days": 30}
     assert api.post("/api/v1/keys", key, by=site.member).status == 200
+    put("site/options", {"membersMakeBots": True}, site.owner)
+    bot = api.post(
+        "/api/v1/bots", {"profileName": "Rides", "scopes": ["profile:read"]}, by=site.member
+    )
+    assert bot.status == 200, bot.body
+    ids["bot"] = str(bot.data["id"])
     back = f"http://{site.host}:{stage.port}/login/"
     settings = {
         "issuer": issuer,

@@ -148,6 +148,7 @@ def test_a_member_sets_how_far_agents_may_go(
 
 FRESH = (
     "/account/agents/",
+    "/account/bots/",
     "/account/keys/",
     "/account/address/",
     "/account/factor/",

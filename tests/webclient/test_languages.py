@@ -27,7 +27,7 @@ _ATTRIBUTES: Final = ("aria-label", "placeholder", "title", "alt")
 # What people called things, in tests/factories.py, tests/webclient/gallery.py and the demonstration.
 _NAMES: Final = (
     r"[\w-]+:(read|write)|site\w+\.forum\.test|[\w.]*\.forum\.test"
-    r"|Site site\w+|A site for tests|A place of its own|A place|Forums|Moderators|Spam|Reader|Mine|Backup|Club"
+    r"|Site site\w+|A site for tests|A place of its own|A place|Forums|Moderators|Spam|Reader|Mine|Rides|Backup|Club"
     r"|(Conversation|Event|Poll|Huddle|Microcosm)\s+\d+"
     r"|Comment number \d+|Some words.*|Red|Green|Blue|Which one\\?|Too much is said of it|Regulars|Half|Another name"
     r"|The platform's own site"

@@ -4,6 +4,7 @@ options.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -35,6 +36,26 @@ def id_field(visit: Visit, name: str = "id") -> int:
     if not text.isdecimal() or len(text) > 18:
         raise Refused(400)
     return int(text)
+
+
+def days_field(visit: Visit) -> int:
+    """Return the form's field `days` as a number; 0, which the API refuses, for anything else."""
+    text = visit.field("days")
+    return int(text) if text.isdecimal() and len(text) < 6 else 0
+
+
+def described_scopes(
+    visit: Visit, only: Collection[str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Return the API's descriptions of scopes by the two parts of their names, thing and kind, in the API's order.
+    `only`: scopes to which they are limited; None for all.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for one in visit.api.get("/oauth/scopes"):
+        thing, _, kind = one["scope"].partition(":")
+        if only is None or one["scope"] in only:
+            found.setdefault(thing, {})[kind] = one["description"]
+    return found
 
 
 class AccountView(View):
@@ -92,11 +113,10 @@ class KeysView(View):
             visit.api.delete(f"/keys/{id_field(visit)}")
             return visit.redirect("/account/keys/")
         chosen = visit.form.getlist("scope") if visit.form is not None else []
-        days = visit.field("days")
         body = {
             "name": visit.field("name"),
             "scopes": chosen,
-            "days": int(days) if days.isdecimal() and len(days) < 6 else 0,
+            "days": days_field(visit),
             "forAgents": bool(visit.field("forAgents")),
         }
         try:
@@ -105,21 +125,18 @@ class KeysView(View):
             if failure.status not in SHOWN:
                 raise
             return self._show(visit, failure=failure, chosen=chosen)
-        return with_no_store(visit.page("key.html", key=made))
+        page = visit.page("key.html", key=made, name=made["name"], place="/account/keys/")
+        return with_no_store(page)
 
     def _show(
         self, visit: Visit, *, failure: Failure | None = None, chosen: list[str] | None = None
     ) -> Answer:
         keys = visit.api.get("/keys", limit=MOST_KEYS)["keys"]
-        scopes: dict[str, dict[str, str]] = {}
-        for one in visit.api.get("/oauth/scopes"):
-            thing, _, part = one["scope"].partition(":")
-            scopes.setdefault(thing, {})[part] = one["description"]
         return visit.page(
             "keys.html",
             status=failure.status if failure else 200,
             list=keys,
-            scopes=scopes,
+            scopes=described_scopes(visit),
             chosen=chosen or [],
             days=KEY_DAYS,
             failure=failure,

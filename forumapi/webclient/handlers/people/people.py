@@ -40,7 +40,8 @@ class ProfileView(View):
     def get(self, visit: Visit, profile: int) -> Answer:
         """Show the profile with the id `profile`, with the WRITTEN (10) newest of its items and comments that the
         visitor may read; `comment_id` in the query shows the comment with that id as well, if the visitor may read it.
-        Raises Failure if the visitor may not see the profile.
+        A bot's profile names its owner, unless the visitor may not see the owner's. Raises Failure if the visitor may
+        not see the profile.
         """
         found = visit.api.get(f"/profiles/{profile}")
         wanted = visit.query.get("comment_id", "")
@@ -55,7 +56,29 @@ class ProfileView(View):
             sort="date",
             limit=WRITTEN,
         )
-        return visit.page("profile.html", profile=found, written=written["results"], pinned=pinned)
+        return visit.page(
+            "profile.html",
+            profile=found,
+            owner=self._owner(visit, found),
+            written=written["results"],
+            pinned=pinned,
+        )
+
+    @staticmethod
+    def _owner(visit: Visit, found: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the profile of the owner of the bot `found`; None for a person, for a bot without an owner, and if the
+        visitor may not see the owner's profile.
+        """
+        link = next((one for one in found["meta"]["links"] if one["rel"] == "botOwner"), None)
+        if link is None:
+            return None
+        try:
+            owner: dict[str, Any] = visit.api.get(link["href"].removeprefix("/api/v1"))
+        except Failure as failure:
+            if failure.status not in (403, 404):
+                raise
+            return None
+        return owner
 
     @staticmethod
     def _comment(visit: Visit, comment: str) -> dict[str, Any] | None:
