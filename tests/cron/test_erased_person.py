@@ -158,6 +158,8 @@ ROWS: Final = """
     INSERT INTO sanctions (site_id, profile_id, microcosm_id, is_ban) VALUES (%(site)s, %(me)s, %(root)s, false);
     INSERT INTO legal_versions (site_id, name, version, body, asks_again) VALUES (%(site)s, 'terms', 1, 'x', true);
     INSERT INTO consents (site_id, profile_id, name, version) VALUES (%(site)s, %(me)s, 'terms', 1);
+    INSERT INTO withdrawn_consents (site_id, profile_id, name, version, given)
+    VALUES (%(site)s, %(me)s, 'terms', 1, now() - interval '1 day');
     UPDATE sites SET created_by = %(me)s WHERE site_id = %(site)s;
     UPDATE microcosms SET created_by = %(me)s, edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s;
     UPDATE roles SET edited_by = %(me)s, edit_reason = %(text)s WHERE site_id = %(site)s"""

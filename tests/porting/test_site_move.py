@@ -45,7 +45,7 @@ CARRIED = sorted(
     legal_versions link_uses menus microcosm_counts microcosm_deltas microcosms poll_ballots poll_choices polls
     profile_counters profile_options profiles reactions read_marks reports role_profiles role_settlings roles
     rule_hits rule_plans rule_versions rules sanctions site_gravatar site_offers site_options site_settings
-    site_stats site_templates statements update_options updates watchers
+    site_stats site_templates statements update_options updates watchers withdrawn_consents
     """.split()  # noqa: SIM905
 )
 

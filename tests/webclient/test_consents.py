@@ -147,6 +147,32 @@ def test_an_owner_chooses_for_a_text_that_asks(
     assert member.post("/logout/").status == 303
 
 
+def test_a_member_withdraws_where_they_read_what_they_agreed_to(
+    owner: Visitor, member: Visitor, make: Factory, site: Site
+) -> None:
+    thing = make.conversation(site)
+    publish(owner, "<p>First</p>", "ask")
+    assert "Withdraw my agreement" not in member.get(AGREE).main
+    member.post(AGREE, hidden(member.get(AGREE), AGREE))
+    assert comment(member, thing, "Words").status == 303
+
+    page = member.get("/account/data/")
+    assert page.find('button[value="withdraw"]').text() == "Withdraw my agreement to the terms"
+    fields = {**hidden(page, AGREE), "do": "withdraw"}
+    assert member.post(AGREE, fields).location == "/account/data/"
+    page = member.get("/account/data/")
+    assert "withdrawn on" in page.main
+    assert "Withdraw my agreement" not in page.main
+    assert comment(member, thing, "More words").status == 403
+
+    # The page of the text has the button too, and another site is led to by nobody.
+    member.post(AGREE, hidden(member.get(AGREE), AGREE))
+    assert "Withdraw my agreement" in member.get(AGREE).main
+    fields = {**fields, "next": "https://elsewhere.example/"}
+    assert member.post(AGREE, fields).location == "/"
+    assert "Until you agree, you can read here, but not write." in member.get(AGREE).main
+
+
 def test_a_script_is_told_and_never_led(
     owner: Visitor, member: Visitor, make: Factory, site: Site
 ) -> None:

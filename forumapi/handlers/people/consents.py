@@ -8,9 +8,10 @@ from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import WRONG_TYPE, Conflict, Invalid, NotFound
 from forumapi.models.privacy.consent import AskedText, Consent
+from forumapi.models.sites import legal_version
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
-from forumapi.request.handler_results import Data, Found, Result
+from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.schemas import people as schemas
@@ -30,18 +31,19 @@ class ConsentsHandler(Handler):
     @needs(LOGIN, answer=schemas.Consents)
     def get(self, ctx: Context) -> Result:
         """The legal texts that ask for consent, by name, each with the newest version that the caller has agreed to;
-        and all consents of the caller, newest first.
+        and all consents of the caller, newest first, those that were withdrawn by themselves.
         """
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
         texts = [one.document() for one in AskedText.find_all(tx, site_id, me)]
         consents = [one.document() for one in Consent.find_all(tx, site_id, me)]
-        return Data(dumps({"texts": texts, "given": consents}))
+        withdrawn = [one.document() for one in Consent.find_withdrawn(tx, site_id, me)]
+        return Data(dumps({"texts": texts, "given": consents, "withdrawn": withdrawn}))
 
 
 class ConsentHandler(Handler):
     """Consent of the caller to the legal text in the address."""
 
-    needs_no_consent = ("PUT",)
+    needs_no_consent = ("PUT", "DELETE")
     leads_to: ClassVar = {"PUT": PATH}
     required_keys: ClassVar = {"PUT": ("version",)}
 
@@ -64,3 +66,15 @@ class ConsentHandler(Handler):
             raise Conflict(f"Version {text.version} is in force: read that, and agree to it")
         Consent.insert(tx, site_id, me, text.text, version)
         return Found(PATH)
+
+    @needs(LOGIN)
+    def delete(self, ctx: Context) -> Result:
+        """Withdraw the caller's consents to all versions of the text; while it asks for consent, the caller's next
+        writes are refused as before they agreed. It needs a token without scopes. 200 also if there is no consent; 404
+        for a document that never asks for one.
+        """
+        document = ctx.args["document"]
+        if document not in legal_version.ASKING:
+            raise NotFound("There is no such text that asks for consent")
+        Consent.withdraw(ctx.writer, ctx.site.id, ctx.identity.profile_id, document)
+        return Done()

@@ -1,7 +1,7 @@
 """Consents of profiles to versions of a site's legal texts (platform 6.1).
 
-The identity statement reads which text a profile has yet to agree to, with each request, so a consent and a new version
-are effective on the next request.
+The identity statement reads which text a profile has yet to agree to, with each request, so a consent, its withdrawal
+and a new version are effective on the next request.
 """
 
 from __future__ import annotations
@@ -60,6 +60,26 @@ INSERT = Query(
         ON CONFLICT DO NOTHING""",
 )
 
+WITHDRAW = Query(
+    "consent.withdraw",
+    """
+    WITH taken AS (
+        DELETE FROM consents c
+         WHERE c.site_id = %(site_id)s AND c.profile_id = %(profile_id)s AND c.name = %(document)s
+     RETURNING c.site_id, c.profile_id, c.name, c.version, c.given)
+    INSERT INTO withdrawn_consents (site_id, profile_id, name, version, given)
+    SELECT t.site_id, t.profile_id, t.name, t.version, t.given FROM taken t""",
+)
+
+FIND_WITHDRAWN = Query(
+    "consent.find_withdrawn",
+    """
+    SELECT c.name, c.version, c.given, c.withdrawn
+      FROM withdrawn_consents c
+     WHERE c.site_id = %(site_id)s AND c.profile_id = %(profile_id)s
+     ORDER BY c.withdrawn DESC, c.name, c.version DESC, c.given DESC""",
+)
+
 
 class AskedText(NamedTuple):
     """Legal text that asks for consent. `text`: its name, such as terms; `version`: its number; `since`: first version
@@ -92,16 +112,25 @@ class AskedText(NamedTuple):
 
 
 class Consent(NamedTuple):
-    """Consent of a profile to a version of a legal text of its site, named `text`, and when it was given."""
+    """Consent of a profile to a version of a legal text of its site, named `text`: when it was `given`, and when it was
+    `withdrawn`, None for one in force.
+    """
 
     text: str
     version: int
     given: datetime.datetime
+    withdrawn: datetime.datetime | None = None
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[Consent]:
-        """Return all consents of the profile, newest first."""
+        """Return the consents of the profile that are in force, newest first."""
         return [cls(*row) for row in tx.rows(FIND_ALL, site_id=site_id, profile_id=profile_id)]
+
+    @classmethod
+    def find_withdrawn(cls, tx: Reader, site_id: int, profile_id: int) -> list[Consent]:
+        """Return the consents that the profile has withdrawn, the last withdrawn first."""
+        rows = tx.rows(FIND_WITHDRAWN, site_id=site_id, profile_id=profile_id)
+        return [cls(*row) for row in rows]
 
     @staticmethod
     def insert(tx: Transaction, site_id: int, profile_id: int, text: str, version: int) -> None:
@@ -110,11 +139,21 @@ class Consent(NamedTuple):
         """
         tx.run(INSERT, site_id=site_id, profile_id=profile_id, document=text, version=version)
 
+    @staticmethod
+    def withdraw(tx: Transaction, site_id: int, profile_id: int, text: str) -> None:
+        """Withdraw the profile's consents to all versions of a text, which are kept as withdrawn; nothing changes if
+        there are none. The record is no entry of the audit, as that of a consent.
+        """
+        tx.run(WITHDRAW, site_id=site_id, profile_id=profile_id, document=text)
+
     def document(self) -> dict[str, Any]:
-        """Return the consent as a dict for JSON."""
-        return {
+        """Return the consent as a dict for JSON, with `withdrawn` only if it was."""
+        data = {
             "text": self.text,
             "version": self.version,
             "given": json_fragments.format_time(self.given),
             "href": legal_version.href(self.text, self.version),
         }
+        if self.withdrawn is not None:
+            data["withdrawn"] = json_fragments.format_time(self.withdrawn)
+        return data

@@ -375,6 +375,7 @@ OWN_ROWS: Final = (
     _own("updates"),
     _own("update_options"),
     _own("consents"),
+    _own("withdrawn_consents"),
     _own("push_subscriptions"),
     _own("push_messages", "%(profile_id)s IN (t.profile_id, t.by_profile_id)"),
     _own("drafts"),

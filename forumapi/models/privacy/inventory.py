@@ -300,6 +300,12 @@ PERSON_TABLES: Final = (
         Export(_MINE, "t.name, t.version, t.given"),
         plain="name",
     ),
+    PersonTable(
+        "withdrawn_consents",
+        (Line("profile_id", DELETED, "as the consents in force"),),
+        Export(_MINE, "t.name, t.version, t.given, t.withdrawn"),
+        plain="name",
+    ),
     # ---------------------------------------------------------------- what the person set up to read
     PersonTable(
         "watchers",

@@ -231,16 +231,22 @@ class AskedText(Struct, kw_only=True):
 
 
 class Consent(Struct, kw_only=True):
-    """A consent that the caller gave to a version of a legal text."""
+    """A consent that the caller gave to a version of a legal text. `withdrawn`: when they withdrew it; absent while it
+    is in force.
+    """
 
     text: Annotated[str, Meta(description="The text's name, such as terms.")]
     version: Annotated[int, Meta(ge=1)]
     given: Time
     href: Annotated[str, Meta(description="The version, as it was.")]
+    withdrawn: Time | UnsetType = UNSET
 
 
 class Consents(Struct, kw_only=True):
-    """The legal texts of the site that ask for consent, by name, and the caller's consents, newest first."""
+    """The legal texts of the site that ask for consent, by name, and the caller's consents, newest first: those in
+    force, and those that were withdrawn.
+    """
 
     texts: list[AskedText]
     given: list[Consent]
+    withdrawn: list[Consent]

@@ -17,6 +17,7 @@ CONSENT = "/api/v1/consents/terms"
 # Writes of members who have not agreed, beside signing in and what only reads.
 ALWAYS = {
     "DELETE /api/v1/auth/<token>",
+    "DELETE /api/v1/consents/<document>",
     "DELETE /api/v1/keys/<number:key_id>",
     "DELETE /api/v1/oauth/grants/<number:grant_id>",
     "DELETE /api/v1/profiles/<profile:item>",
@@ -233,12 +234,70 @@ def test_only_people_themselves_agree(api: Api, make: Factory) -> None:
     limited = {"Authorization": f"Bearer {key}"}
     refused = api.put(CONSENT, {"version": 2}, site=site, headers=limited)
     assert (refused.status, refused.data["code"]) == (403, "insufficient_scope")
+    refused = api.delete(CONSENT, site=site, headers=limited)
+    assert (refused.status, refused.data["code"]) == (403, "insufficient_scope")
+
+
+def test_a_withdrawn_consent_is_asked_for_again(api: Api, make: Factory) -> None:
+    site = make.site()
+    member, newcomer = site.member, site.newcomer
+    publish(api, site, "x", "ask")
+    publish(api, site, "y", "ask", "privacy")
+    for person in (member, newcomer):
+        for name in ("terms", "privacy"):
+            assert agree(api, person, 1, name).status == 302
+    publish(api, site, "z", "correction")
+    assert agree(api, member, 2).status == 302
+    assert say(api, make, member).status == 302
+
+    assert api.delete(CONSENT, by=member).status == 200
+    # Both versions, at once, and nobody else's; the other text is as it was.
+    refused = say(api, make, member)
+    assert (refused.status, refused.data["consent"]["text"]) == (403, "terms")
+    assert api.get("/api/v1/microcosms", by=member).status == 200
+    assert say(api, make, newcomer).status == 302
+    found = api.get("/api/v1/consents", by=member).data
+    assert [(one["text"], one["version"]) for one in found["given"]] == [("privacy", 1)]
+    assert [(one["text"], one["version"]) for one in found["withdrawn"]] == [
+        ("terms", 2),
+        ("terms", 1),
+    ]
+    assert all(one["given"] < one["withdrawn"] for one in found["withdrawn"])
+    assert [(one["text"], one["needed"]) for one in found["texts"]] == [
+        ("privacy", False),
+        ("terms", True),
+    ]
+    # A second time it changes nothing, and the other text can be withdrawn while this one is needed.
+    assert api.delete(CONSENT, by=member).status == 200
+    assert api.get("/api/v1/consents", by=member).data == found
+    assert api.delete("/api/v1/consents/privacy", by=member).status == 200
+    assert say(api, make, member).data["consent"]["text"] == "privacy"
+
+    # Who agrees again writes again, and the record keeps each time.
+    assert agree(api, member, 1, "privacy").status == 302
+    assert agree(api, member, 2).status == 302
+    assert say(api, make, member).status == 302
+    assert api.delete(CONSENT, by=member).status == 200
+    kept = api.get("/api/v1/consents", by=member).data["withdrawn"]
+    assert [one["version"] for one in kept if one["text"] == "terms"] == [2, 2, 1]
+    # Where the text asks no more, nothing is refused.
+    publish(api, site, "free", "none")
+    assert say(api, make, member).status == 302
+    assert api.delete(CONSENT, by=newcomer).status == 200
+    assert api.get("/api/v1/consents", by=newcomer).data["withdrawn"][0]["text"] == "terms"
+
+    assert api.delete("/api/v1/consents/cookies", by=member).status == 404
+    assert api.delete(CONSENT, site=site).status == 403
+    other = make.site()
+    assert api.delete(CONSENT, by=other.member).status == 200
 
 
 def test_a_consent_holds_no_address_of_a_machine(api: Api, make: Factory) -> None:
     site = make.site()
     publish(api, site, "x", "ask")
     before = make.sql("SELECT count(*) FROM audit_log WHERE site_id = %(id)s", id=site.id)
+    agree(api, site.member, 1)
+    api.delete(CONSENT, by=site.member)
     agree(api, site.member, 1)
 
     assert make.sql("SELECT count(*) FROM audit_log WHERE site_id = %(id)s", id=site.id) == before

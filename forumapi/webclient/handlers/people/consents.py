@@ -1,4 +1,4 @@
-"""Page on which members agree to a legal text of the site: what changed in it, the text, and the button."""
+"""Page on which members agree to a legal text of the site, or withdraw that: what changed, the text and the buttons."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ class AgreeView(View):
     def post(self, visit: Visit, name: str) -> Answer:
         """Agree to the field `version`, then ask for the next text that is needed, or lead to `next`, or to the form
         that waits. If the API refuses the version with 400, 404 or 409 (not in force any more), show the page again
-        with that status, or go on as after the consent if the text asks for none. Raises SignInFirst for guests.
+        with that status, or go on as after the consent if the text asks for none. With `do` = "withdraw" withdraw the
+        consent, and lead to `next`. Raises SignInFirst for guests.
         """
         visit.member()
+        if visit.field("do") == "withdraw":
+            visit.api.delete(f"/consents/{name}")
+            return visit.redirect(_next(visit))
         try:
             visit.api.put(f"/consents/{name}", {"version": visit.number("version")})
         except Failure as failure:

@@ -72,7 +72,7 @@ class OwnDataView(View):
             "own_data.html",
             status=failure.status if failure else 200,
             copy=copy,
-            consents=(visit.api.find("/consents") or {}).get("given", []),
+            consents={"given": [], "withdrawn": []} | (visit.api.find("/consents") or {}),
             is_large=copy is not None and copy.get("bytes", 0) > MOST_BYTES,
             failure=failure,
         )
