@@ -136,7 +136,7 @@ from forumapi.handlers.notifications.webhooks import (
 )
 from forumapi.handlers.people.bans import BanHandler, BansHandler
 from forumapi.handlers.people.bots import BotHandler, BotKeyHandler, BotsHandler
-from forumapi.handlers.people.consents import ConsentHandler, ConsentsHandler
+from forumapi.handlers.people.consents import ConsentHandler, ConsentsHandler, SiteConsentsHandler
 from forumapi.handlers.people.criteria import CriteriaHandler, CriterionHandler
 from forumapi.handlers.people.erasures import (
     AccountErasureHandler,
@@ -496,6 +496,7 @@ SITE: dict[str, type[Handler]] = {
     "/api/v1/site/auth/<method>": SiteAuthMethodHandler,
     "/api/v1/site/avatars": SiteAvatarsHandler,
     "/api/v1/site/checks": ChecksHandler,
+    "/api/v1/site/consents": SiteConsentsHandler,
     "/api/v1/site/crawling": CrawlingHandler,
     "/api/v1/site/deletion": SiteDeletionHandler,
     "/api/v1/site/export": SiteExportHandler,

@@ -173,6 +173,19 @@ def test_a_member_withdraws_where_they_read_what_they_agreed_to(
     assert "Until you agree, you can read here, but not write." in member.get(AGREE).main
 
 
+def test_the_owner_reads_how_many_agreed(owner: Visitor, member: Visitor) -> None:
+    assert "How many agreed" not in owner.get("/admin/legal/").main
+    publish(owner, "<p>First</p>", "ask")
+    member.post(AGREE, hidden(member.get(AGREE), AGREE))
+    publish(owner, "<p>Second</p>", "correction")
+
+    page = owner.get("/admin/legal/")
+    cells = [[cell.text() for cell in row.css(".number")] for row in page.tree.css("tbody tr")]
+    assert cells == [["0", "0"], ["1", "0"]]
+    assert "Terms · 2" in page.main
+    assert "How many agreed" not in owner.get("/admin/mail/").main
+
+
 def test_a_script_is_told_and_never_led(
     owner: Visitor, member: Visitor, make: Factory, site: Site
 ) -> None:

@@ -1,4 +1,4 @@
-"""Consents of the caller to legal texts of the site. Wire: docs/api/legal.md."""
+"""Consents of the caller to legal texts of the site, and their numbers for its owner. Wire: docs/api/legal.md."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import WRONG_TYPE, Conflict, Invalid, NotFound
-from forumapi.models.privacy.consent import AskedText, Consent
+from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
+from forumapi.models.privacy.consent import AskedText, Consent, ConsentCount
 from forumapi.models.sites import legal_version
 from forumapi.request.context import Context
-from forumapi.request.handler import LOGIN, Handler, needs
+from forumapi.request.handler import LOGIN, OWNER, Handler, needs
 from forumapi.request.handler_results import Data, Done, Found, Result
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
@@ -78,3 +79,17 @@ class ConsentHandler(Handler):
             raise NotFound("There is no such text that asks for consent")
         Consent.withdraw(ctx.writer, ctx.site.id, ctx.identity.profile_id, document)
         return Done()
+
+
+class SiteConsentsHandler(SiteSettingHandler):
+    """Numbers of members who have agreed to the site's legal texts."""
+
+    allow = "OPTIONS,HEAD,GET"
+
+    @needs(OWNER, answer=schemas.ConsentCounts)
+    def get(self, ctx: Context) -> Result:
+        """For each version of each text that has ever asked for consent, how many people have agreed to it, and how
+        many have withdrawn that; by name of the text, newest version first. It names nobody.
+        """
+        counts = ConsentCount.find_all(ctx.reader, ctx.site.id)
+        return Data(dumps({"versions": [one.document() for one in counts]}))

@@ -80,6 +80,23 @@ FIND_WITHDRAWN = Query(
      ORDER BY c.withdrawn DESC, c.name, c.version DESC, c.given DESC""",
 )
 
+# Whoever agreed to a version again after a withdrawal has agreed to it.
+COUNT = Query(
+    "consent.count",
+    """
+    SELECT v.name, v.version, v.published,
+           (SELECT count(*) FROM consents c
+             WHERE c.site_id = v.site_id AND c.name = v.name AND c.version = v.version),
+           (SELECT count(DISTINCT w.profile_id) FROM withdrawn_consents w
+             WHERE w.site_id = v.site_id AND w.name = v.name AND w.version = v.version
+               AND NOT EXISTS (SELECT FROM consents c
+                                WHERE c.site_id = w.site_id AND c.profile_id = w.profile_id
+                                  AND c.name = w.name AND c.version = w.version))
+      FROM legal_versions v
+     WHERE v.site_id = %(site_id)s
+     ORDER BY v.name, v.version DESC""",
+)
+
 
 class AskedText(NamedTuple):
     """Legal text that asks for consent. `text`: its name, such as terms; `version`: its number; `since`: first version
@@ -157,3 +174,33 @@ class Consent(NamedTuple):
         if self.withdrawn is not None:
             data["withdrawn"] = json_fragments.format_time(self.withdrawn)
         return data
+
+
+class ConsentCount(NamedTuple):
+    """Number of profiles that have agreed to a version of the legal text named `text`, and of those that have withdrawn
+    that and not agreed again. One profile counts at each version that it agreed to.
+    """
+
+    text: str
+    version: int
+    published: datetime.datetime
+    agreed: int
+    withdrawn: int
+
+    @classmethod
+    def find_all(cls, tx: Reader, site_id: int) -> list[ConsentCount]:
+        """Return the numbers for all versions of the site's texts, by name, newest version first; [] if none of them
+        has ever asked for consent.
+        """
+        return [cls(*row) for row in tx.rows(COUNT, site_id=site_id)]
+
+    def document(self) -> dict[str, Any]:
+        """Return the numbers as a dict for JSON."""
+        return {
+            "text": self.text,
+            "version": self.version,
+            "published": json_fragments.format_time(self.published),
+            "agreed": self.agreed,
+            "withdrawn": self.withdrawn,
+            "href": legal_version.href(self.text, self.version),
+        }

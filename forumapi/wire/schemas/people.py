@@ -250,3 +250,22 @@ class Consents(Struct, kw_only=True):
     texts: list[AskedText]
     given: list[Consent]
     withdrawn: list[Consent]
+
+
+class ConsentCount(Struct, kw_only=True):
+    """Numbers of people who have agreed to a version of a legal text, and of those who have withdrawn that and not
+    agreed again.
+    """
+
+    text: Annotated[str, Meta(description="The text's name, such as terms.")]
+    version: Annotated[int, Meta(ge=1)]
+    published: Time
+    agreed: Count
+    withdrawn: Count
+    href: Annotated[str, Meta(description="The version, as it was.")]
+
+
+class ConsentCounts(Struct, kw_only=True):
+    """Numbers of consents to all versions of the site's legal texts, by name of the text, newest version first."""
+
+    versions: list[ConsentCount]

@@ -292,6 +292,46 @@ def test_a_withdrawn_consent_is_asked_for_again(api: Api, make: Factory) -> None
     assert api.delete(CONSENT, by=other.member).status == 200
 
 
+def test_the_owner_reads_how_many_agreed_to_each_version(api: Api, make: Factory) -> None:
+    site, other = make.site(), make.site()
+    path = "/api/v1/site/consents"
+    assert api.get(path, by=site.owner).data == {"versions": []}
+    publish(api, site, "x", "ask")
+    publish(api, other, "x", "ask")
+    people = [site.member, site.newcomer, site.moderator]
+    for person in people:
+        assert agree(api, person, 1).status == 302
+    publish(api, site, "y", "correction")
+    publish(api, site, "z", "ask", "privacy")
+    assert agree(api, site.member, 2).status == 302
+    assert agree(api, site.member, 1, "privacy").status == 302
+    assert agree(api, other.member, 1).status == 302
+
+    def counted() -> list[tuple[str, int, int, int]]:
+        answer = api.get(path, by=site.owner)
+        assert not [person.name for person in people if person.name in answer.body.decode()]
+        return [
+            (one["text"], one["version"], one["agreed"], one["withdrawn"])
+            for one in answer.data["versions"]
+        ]
+
+    assert counted() == [("privacy", 1, 1, 0), ("terms", 2, 1, 0), ("terms", 1, 3, 0)]
+    api.delete(CONSENT, by=site.member)
+    api.delete(CONSENT, by=site.newcomer)
+    assert counted() == [("privacy", 1, 1, 0), ("terms", 2, 0, 1), ("terms", 1, 1, 2)]
+    # Who comes back and goes again is one person.
+    for _ in range(2):
+        assert agree(api, site.newcomer, 2).status == 302
+        assert counted()[1] == ("terms", 2, 1, 1)
+        api.delete(CONSENT, by=site.newcomer)
+    assert counted() == [("privacy", 1, 1, 0), ("terms", 2, 0, 2), ("terms", 1, 1, 2)]
+
+    assert api.get(path, by=site.owner).statements == 2
+    for person in (site.moderator, site.member):
+        assert api.get(path, by=person).status == 403
+    assert api.get(path, site=site).status == 403
+
+
 def test_a_consent_holds_no_address_of_a_machine(api: Api, make: Factory) -> None:
     site = make.site()
     publish(api, site, "x", "ask")

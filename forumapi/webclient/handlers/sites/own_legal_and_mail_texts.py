@@ -44,13 +44,25 @@ class TextsView(View):
             heading=visit.language.gettext(self.title),
             texts=found,
             path=f"/admin/{self.kind}/",
+            consents=self.consents(visit),
         )
+
+    def consents(self, visit: Visit) -> list[dict[str, Any]]:
+        """Return how many people have agreed to each version of the texts, as the API counts them; [] for texts that
+        ask for no consent.
+        """
+        return []
 
 
 class OwnLegalTextsView(TextsView):
     """List of the site's legal texts, for the owner to edit."""
 
     kind, key, title = "legal", "documents", marked("Legal texts")
+
+    def consents(self, visit: Visit) -> list[dict[str, Any]]:
+        """Return how many people have agreed to each version of terms and privacy text. Raises Failure."""
+        found: list[dict[str, Any]] = visit.api.get("/site/consents")["versions"]
+        return found
 
 
 class MailTextsView(TextsView):
