@@ -84,7 +84,8 @@ _STORE: Final = f"""
      WHERE a.site_id = %(site_id)s AND a.action_id = %(action_id)s
  RETURNING a.total, a.microcosm_ids"""
 
-# Things by their ids, as far as the actor moderates them. A comment in a huddle has an item without microcosm.
+# Things by their ids, as far as the actor moderates them. A comment in a huddle has an item without microcosm: only the
+# reported one counts as outside of all.
 PLAN_IDS = Query(
     "action.plan_ids",
     f"""
@@ -96,16 +97,28 @@ PLAN_IDS = Query(
           JOIN items i ON i.site_id = %(site_id)s AND i.item_id = a.id AND i.item_type_id = a.type
          WHERE i.microcosm_id = ANY(%(moderated)s::bigint[])
          UNION ALL
-        SELECT a.type, a.id, CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END, c.created_by
+        SELECT a.type, a.id, p.id, c.created_by
           FROM asked a
           JOIN comments c ON c.site_id = %(site_id)s AND c.comment_id = a.id AND a.type = {itemtypes.COMMENT}
           LEFT JOIN items i ON i.site_id = c.site_id AND i.item_id = c.item_id
-         WHERE CASE WHEN c.item_id IS NULL THEN 0 ELSE i.microcosm_id END = ANY(%(moderated)s::bigint[])
+         CROSS JOIN LATERAL (SELECT CASE WHEN c.item_id IS NULL
+                                              OR i.item_type_id = {itemtypes.HUDDLE} AND a.id = %(reported_id)s
+                                         THEN 0 ELSE i.microcosm_id END AS id) p
+         WHERE p.id = ANY(%(moderated)s::bigint[])
          UNION ALL
         SELECT a.type, a.id, %(place_id)s::bigint, p.profile_id
           FROM asked a
           JOIN profiles p ON p.site_id = %(site_id)s AND p.profile_id = a.id AND a.type = {itemtypes.PROFILE}),
     {_STORE}""",
+)
+
+# The comment that an action's case is about.
+REPORTED = Query(
+    "action.reported",
+    f"""
+    SELECT k.item_id
+      FROM cases k
+     WHERE k.site_id = %(site_id)s AND k.case_id = %(case_id)s AND k.item_type_id = {itemtypes.COMMENT}""",
 )
 
 # SQL: a thing is not redacted yet, or the action is not a redaction.
@@ -483,7 +496,8 @@ class Action:
     ) -> bool:
         """Store the things `refs` as the plan, in the order of their types in targets.TYPES, then of their ids; return
         False if one of them does not exist, or is in none of the microcosms `moderated` (0: outside of all): the plan
-        is then without it. A profile needs to exist only.
+        is then without it. A profile needs to exist only. A comment in a huddle counts as outside of all if the action
+        is final and on the comment's case, and else as in no microcosm that anybody moderates.
         """
         self._plan(
             tx,
@@ -492,6 +506,7 @@ class Action:
             item_types=[ref.type for ref in refs],
             item_ids=[ref.id for ref in refs],
             moderated=moderated,
+            reported_id=self._reported_id(tx, site_id),
         )
         return self.total == len(set(refs))
 
@@ -683,8 +698,18 @@ class Action:
         target.
         """
         return targets.lock_with(
-            *(tx, site_id, refs, others, self.place_id), with_comments=self.does.moves_comments
+            *(tx, site_id, refs, others, self.place_id),
+            with_comments=self.does.moves_comments,
+            reported_id=self._reported_id(tx, site_id),
         )
+
+    def _reported_id(self, tx: Transaction, site_id: int) -> int:
+        """Return the id of the comment that the case of a final action is about, which may be in a huddle; 0 if the
+        case is about no comment, and for all other actions.
+        """
+        if not self.does.final or not self.case_id:
+            return 0
+        return tx.value(REPORTED, site_id=site_id, case_id=self.case_id) or 0
 
     def _options(
         self, allowed: Collection[int], items: Mapping[int, targets.HeldItem]

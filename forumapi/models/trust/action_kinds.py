@@ -419,7 +419,9 @@ class RedactKind(
     decision="DECISION_VISIBILITY_CONTENT_REMOVED",
     final=True,
 ):
-    """Kind that deletes things and removes their texts for good, because of a law. Nothing restores them."""
+    """Kind that deletes things and removes their texts for good, because of a law. Nothing restores them. It is the one
+    kind that is done to a comment in a huddle, the one that a case is about.
+    """
 
     def apply(
         self,
@@ -437,7 +439,12 @@ class RedactKind(
                 changes.append(None)
                 continue
             before = {"is_deleted": target.thing.is_deleted}
-            batch.flag(target, "is_deleted", True)
+            if target.comment is not None and target.is_in_huddle:
+                # As if its author did: each participant has a count of unread huddles.
+                hidden = target.comment.is_moderated
+                target.comment.flag(tx, author, is_deleted=True, is_moderated=hidden)
+            else:
+                batch.flag(target, "is_deleted", True)
             changes.append(AppliedChange(before, {"is_deleted": True, REDACTED: True}))
         batch.write(journal.PATCHED)
         return changes

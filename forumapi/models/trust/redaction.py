@@ -70,13 +70,14 @@ DROP_DRAFTS = Query(
             OR d.place_type_id = ANY(%(item_types)s::smallint[]) AND d.place_id = ANY(%(item_ids)s::bigint[])
                AND d.writes_type_id = d.place_type_id)""",
 )
-# Archives that were made before hold the text. Whoever asked for one asks again.
+# Archives that were made before hold the text, those of whoever took part when it is in a huddle. Whoever asked for one
+# asks again.
 DROP_EXPORTS = Query(
     "redaction.drop_exports",
     """
     WITH personal AS (
         DELETE FROM personal_exports p
-         WHERE p.site_id = %(site_id)s AND p.profile_id = ANY(%(author_ids)s::bigint[])
+         WHERE p.site_id = %(site_id)s AND (%(is_in_huddle)s::boolean OR p.profile_id = ANY(%(author_ids)s::bigint[]))
      RETURNING p.object),
     whole AS (
         DELETE FROM site_exports s WHERE s.site_id = %(site_id)s
@@ -154,8 +155,9 @@ def redacted(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> s
 
 def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> None:
     """Remove the texts of the locked comments and items `held` from every table that keeps them or copies of them;
-    delete drafts of edits of them, mail about them, the authors' personal exports, the site's export, and the upload of
-    its import, whose task is cancelled. Files and cached documents of the comments are queued, for `waiting`.
+    delete drafts of edits of them, mail about them, the authors' personal exports (everybody's if one of them is in a
+    huddle), the site's export, and the upload of its import, whose task is cancelled. Files and cached documents of the
+    comments are queued, for `waiting`.
 
     From the commit on the site answers for such a file that there is none, unless the file hangs on something else
     there, until it is known whether another text links to it.
@@ -170,7 +172,12 @@ def remove(tx: Transaction, site_id: int, held: Collection[ActionTarget]) -> Non
     text_removal.remove_items(tx, site_id, item_ids)
     tx.run(DROP_MAIL, site_id=site_id, **things)
     tx.run(DROP_DRAFTS, site_id=site_id, **things)
-    tx.run(DROP_EXPORTS, site_id=site_id, author_ids=sorted({one.author_id for one in held}))
+    tx.run(
+        DROP_EXPORTS,
+        site_id=site_id,
+        author_ids=sorted({one.author_id for one in held}),
+        is_in_huddle=any(one.is_in_huddle for one in held),
+    )
 
 
 def waiting(tx: Transaction, most: int) -> list[Row]:

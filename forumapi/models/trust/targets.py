@@ -32,7 +32,8 @@ PLACES: Final = Query(
     "SELECT m.microcosm_id FROM microcosms m WHERE m.site_id = %(site_id)s",
     unrestricted="for operators, who act everywhere",
 )
-# Huddles are never locked: nobody moderates them, and waiting would reveal that they exist.
+# Huddles are not locked, but for the redaction of a reported comment: nobody moderates them, and waiting would reveal
+# that they exist.
 PARENTS: Final = Query(
     "targets.parents",
     """
@@ -45,7 +46,8 @@ LOCK_ITEMS: Final = Query(
     f"""
     SELECT {item.COLUMNS.strip()}, i.last_activity, coalesce(i.merged_into, 0)
       FROM items i
-     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[]) AND i.microcosm_id IS NOT NULL
+     WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
+       AND (i.microcosm_id IS NOT NULL OR i.item_id = ANY(%(huddle_ids)s::bigint[]))
      ORDER BY i.item_id
        FOR NO KEY UPDATE""",
 )
@@ -140,6 +142,11 @@ class ActionTarget:
         return self.item is not None and self.parent is not None and self.parent.merged_into > 0
 
     @property
+    def is_in_huddle(self) -> bool:
+        """Return True for a comment in a huddle."""
+        return self.comment is not None and self.comment.parent.is_huddle
+
+    @property
     def parent_ref(self) -> tuple[int, int] | None:
         """Return (type, id) of the item or profile that a comment is on; None for an item or profile."""
         return self.comment.parent[:2] if self.comment else None
@@ -167,7 +174,7 @@ def lock(
     microcosm that a profile counts as being in, 0 outside of all; types other than TYPES raise ValueError.
 
     Comments and items that do not exist are left out, and so are comments in huddles and those that a merge or split
-    has moved meanwhile.
+    has moved meanwhile. `lock_with` alone can lock a comment in a huddle.
     """
     return lock_with(tx, site_id, refs, (), place_id).targets
 
@@ -180,10 +187,11 @@ def lock_with(
     place_id: int = 0,
     *,
     with_comments: bool = False,
+    reported_id: int = 0,
 ) -> LockedThings:
     """Lock what `lock` locks, and the items with the ids `others`, all items in the order of their ids; return the
     targets as `lock` does, and every locked item. `place_id`: as in `lock`; `with_comments`: lock all comments of all
-    these items too.
+    these items too; `reported_id`: a comment that is locked and returned in a huddle too, 0 for none.
     """
     comment_ids = sorted(ref.id for ref in refs if ref.type == itemtypes.COMMENT)
     parents: dict[int, tuple[int, int]] = {}
@@ -192,7 +200,8 @@ def lock_with(
         parents = {row[0]: (row[1], row[2]) for row in rows}
     item_ids = {ref.id for ref in refs if ref.type in ITEMS}
     item_ids |= {item_id for item_id, _ in parents.values() if item_id} | set(others)
-    items = _items(tx, site_id, item_ids)
+    huddle_id = parents.get(reported_id, (0, 0))[0]
+    items = _items(tx, site_id, item_ids, [huddle_id])
     if with_comments and items:
         tx.rows(LOCK_ALL_COMMENTS, site_id=site_id, item_ids=sorted(items))
     found: dict[ItemRef, ActionTarget] = {}
@@ -205,7 +214,8 @@ def lock_with(
                 )
         elif ref.type == itemtypes.PROFILE:
             found[ref] = ActionTarget(ref, ref.id, place_id)
-    for row in tx.rows(LOCK_COMMENTS, site_id=site_id, ids=_lockable(parents, items)):
+    ids = _lockable(parents, items, reported_id)
+    for row in tx.rows(LOCK_COMMENTS, site_id=site_id, ids=ids):
         item_id, on_profile_id = parents[row[0]]
         if row[-1] != item_id:
             continue
@@ -234,13 +244,23 @@ def places(tx: Reader, site_id: int) -> list[int]:
     return [0, *(row[0] for row in tx.rows(PLACES, site_id=site_id))]
 
 
-def _items(tx: Transaction, site_id: int, ids: Collection[int]) -> dict[int, HeldItem]:
+def _items(
+    tx: Transaction, site_id: int, ids: Collection[int], huddle_ids: Sequence[int]
+) -> dict[int, HeldItem]:
     if not ids:
         return {}
-    rows = tx.rows(LOCK_ITEMS, site_id=site_id, ids=sorted(ids))
+    rows = tx.rows(LOCK_ITEMS, site_id=site_id, ids=sorted(ids), huddle_ids=huddle_ids)
     held = [HeldItem(Item(*row[:-2]), row[-2], merged_into=row[-1]) for row in rows]
     return {one.item.id: one for one in held}
 
 
-def _lockable(parents: dict[int, tuple[int, int]], items: dict[int, HeldItem]) -> list[int]:
-    return sorted(id for id, (item_id, _) in parents.items() if not item_id or item_id in items)
+def _lockable(
+    parents: dict[int, tuple[int, int]], items: dict[int, HeldItem], reported_id: int
+) -> list[int]:
+    """Return the ids of the comments on profiles and on locked items, ascending; in a huddle only `reported_id`."""
+    return sorted(
+        id
+        for id, (item_id, _) in parents.items()
+        if not item_id
+        or (item_id in items and (items[item_id].item.microcosm_id or id == reported_id))
+    )
