@@ -129,7 +129,7 @@ def test_addresses_audit_and_mail_go_and_the_chain_stays_valid(
 ) -> None:
     other = make.site()
     act(make, site.member, journal.CREATED, itemtypes.CONVERSATION, *range(1, 9))
-    age(make, site, 40, left(make, "audit_log", site) - 4)
+    age(make, database_url, site, 40, left(make, "audit_log", site) - 4)
     for one in (site, other):
         make.sql(
             """INSERT INTO mail_outbox (site_id, cause, recipient, subject, text_body, state, sent)

@@ -63,8 +63,10 @@ def act(make: Factory, by: Person, kind: str, item_type: int, *ids: int, **detai
         journal.record_many(tx, author, kind, item_type, ids, detail=detail)
 
 
-def age(make: Factory, site: Site, days: int, upto: int) -> None:
+def age(make: Factory, url: str, site: Site, days: int, upto: int) -> None:
     """Have the first entries, up to a number, be older, chain and all: as if time had passed."""
+    # No web process of other tests is at them meanwhile.
+    chain(make, url, site)
     by = datetime.timedelta(days=days)
     rows = make.sql(
         "SELECT audit_id FROM audit_log WHERE site_id = %(id)s ORDER BY audit_id LIMIT %(upto)s",
@@ -76,7 +78,7 @@ def age(make: Factory, site: Site, days: int, upto: int) -> None:
         by=f"{by.days} days",
         ids=[row[0] for row in rows],
     )
-    # A web process of other tests may have read the events before: they are read anew.
+    # The events are read anew.
     make.sql(
         """WITH entries AS (DELETE FROM audit_entries WHERE site_id = %(id)s),
                 heads AS (DELETE FROM audit_heads WHERE site_id = %(id)s)

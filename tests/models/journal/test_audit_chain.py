@@ -121,7 +121,7 @@ def test_retention_leaves_a_signed_checkpoint_and_the_rest_is_still_proven(
         Config(environment="development"), audit_key=KEY, data_dir=str(tmp_path)
     )
     make.comments(make.conversation(site), 10)
-    age(make, site, 91, 6)
+    age(make, database_url, site, 91, 6)
     chain(make, database_url, site)
     before = verify(make, site)
 

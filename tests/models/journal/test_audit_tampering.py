@@ -327,7 +327,7 @@ def audited(make: Factory, database_url: str) -> tuple[Site, Head]:
     site = make.site()
     chat = make.conversation(site, by=site.newcomer)
     make.comments(chat, 8, by=site.member)
-    age(make, site, 100, 5)
+    age(make, database_url, site, 100, 5)
     chain(make, database_url, site)
     sign(make, site)
     with make.database.write() as tx:
