@@ -185,6 +185,16 @@ def test_another_takes_over_within_five_seconds() -> None:
     assert lease.TTL_S + lease.TRY_S < TAKES_OVER_S
 
 
+def test_a_lease_is_given_back_before_its_connection_is_seen_to_be_gone(url, made):
+    held = lease.Lease("given back", url)
+    assert held.take()
+
+    held.release()
+
+    rows = made.sql("SELECT expires = '-infinity' FROM leases WHERE name = 'given back'")
+    assert rows == [(True,)]
+
+
 @pytest.mark.wide
 def test_nothing_begins_in_a_turn_that_is_over(url, made):
     first, second = lease.Lease("cron", url), lease.Lease("cron", url)
