@@ -186,12 +186,12 @@ def test_another_takes_over_within_five_seconds() -> None:
 
 
 def test_a_lease_is_given_back_before_its_connection_is_seen_to_be_gone(url, made):
-    held = lease.Lease("given back", url)
+    held = lease.Lease("cron", url)
     assert held.take()
 
     held.release()
 
-    rows = made.sql("SELECT expires = '-infinity' FROM leases WHERE name = 'given back'")
+    rows = made.sql("SELECT expires = '-infinity' FROM leases WHERE name = 'cron'")
     assert rows == [(True,)]
 
 
