@@ -290,8 +290,9 @@ class Chromium(NamedTuple):
 
 def chromium_programs() -> Chromium | None:
     """Return where Debian's Chromium and its driver are, if all are installed."""
-    names = ("chromium-headless-shell", "chromium", "chromedriver")
-    headless, whole, driver = (shutil.which(name) for name in names)
+    whole, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    # Not the script of that name in /usr/bin: the browser that it starts would outlive it.
+    headless = shutil.which("chromium-headless-shell", path="/usr/lib/chromium")
     return Chromium(headless, whole, driver) if headless and whole and driver else None
 
 
