@@ -24,6 +24,7 @@ NARROWEST = 320
 VALUES: dict[str, Any] = {
     "action": "/oauth/authorize?client_id=1",
     "asks_huddles": True,
+    "client_host": f"{'long.name.' * 4}example.org",
     "client_name": Markup("Reader &amp; Companion for Everything That Is New"),
     "csrf": "0123456789abcdef",
     "date": "30 November 2026",
