@@ -229,6 +229,7 @@ class TemplateForm(NamedTuple):
         action = re.sub(r"{{\s*kind\s*}}", "conversation", self.action)
         action = re.sub(r"{{\s*things\s*}}", "comments", action)
         action = re.sub(r"{{\s*do\s*}}", "hide", action)
+        action = re.sub(r"(?<=^/legal/){{\s*name\s*}}", "terms", action)
         action = re.sub(r"{{\s*one.placeType\s*}}", "conversation", action)
         action = re.sub(r"{%.*?%}", "", action)
         action = re.sub(r"(?<=.){{.*?}}", "1", action)
