@@ -72,6 +72,8 @@ def begin_server(
         "rate_limit_address_per_minute": "0",
         "crawl_budget_per_minute": "0",
         "comment_rate_per_minute": "0",
+        # A browser keeps its idle connections, some of each test's site.
+        "connections_per_address": "0",
         "log_level": "warning",
         "access_log": "false",
         **settings,

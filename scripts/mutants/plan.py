@@ -291,6 +291,10 @@ TESTS: Final = (
     ("forumapi/models/people/gravatar.py", "tests/cron/test_gravatars.py"),
     ("forumapi/models/people/email_change.py", "tests/auth/test_email_change.py"),
     ("forumapi/models/notifications/mail_suppression.py", "tests/updates/test_sending.py"),
+    (
+        "forumapi/models/notifications/moderation_record.py",
+        "tests/webhooks/test_moderation.py",
+    ),
     ("forumapi/models/people/ignore*.py", "tests/handlers/people/test_ignored.py"),
     (
         "forumapi/models/access/fresh_sign_in.py",

@@ -98,8 +98,8 @@ ROWS: Final = """
            convert_to(repeat('x', 65), 'UTF8'), convert_to(repeat('x', 16), 'UTF8')
       FROM access_tokens WHERE user_id = %(user)s;
     INSERT INTO push_messages (site_id, subscription_id, profile_id, cause, update_type_id, item_type_id, item_id,
-                               by_profile_id, last_error)
-    VALUES (%(site)s, 7711, %(me)s, 'k1', 2, 4, %(comment)s, %(other)s, %(text)s);
+                               by_profile_id, last_error, not_before)
+    VALUES (%(site)s, 7711, %(me)s, 'k1', 2, 4, %(comment)s, %(other)s, %(text)s, now() + interval '1 day');
     INSERT INTO idempotency_keys (site_id, profile_id, method, path, key, body_hash)
     VALUES (%(site)s, %(me)s, 'POST', '/x', %(text)s, 'x');
     UPDATE events SET place = %(text)s WHERE item_id = %(event)s;

@@ -84,8 +84,6 @@ class ConsentHandler(Handler):
 class SiteConsentsHandler(SiteSettingHandler):
     """Numbers of members who have agreed to the site's legal texts."""
 
-    allow = "OPTIONS,HEAD,GET"
-
     @needs(OWNER, answer=schemas.ConsentCounts)
     def get(self, ctx: Context) -> Result:
         """For each version of each text that has ever asked for consent, how many people have agreed to it, and how
