@@ -12,6 +12,7 @@ from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.template_environment import environment, plain
+from forumapi.webclient.typed_number import typed_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -240,7 +241,7 @@ class Writing:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 19 else 0
+    return typed_number(text, 0)
 
 
 def _text(value: Any) -> str:

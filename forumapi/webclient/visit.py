@@ -16,6 +16,7 @@ from forumapi.webclient.api import Api, Failure
 from forumapi.webclient.session import GUEST, SESSION_DAYS, WebSession
 from forumapi.webclient.text_form import Writing, comment_form
 from forumapi.webclient.transport import Visitor
+from forumapi.webclient.typed_number import typed_number
 
 if TYPE_CHECKING:
     from werkzeug.datastructures import FileStorage, MultiDict
@@ -360,8 +361,7 @@ class Visit:
         """Return the field `name` of the sent form as an integer from 0 on; 0 if the field is missing or holds anything
         else, also more than 18 digits.
         """
-        text = self.field(name)
-        return int(text) if text.isdecimal() and len(text) < 19 else 0
+        return typed_number(self.field(name), 0)
 
     @cached_property
     def new_key(self) -> str:

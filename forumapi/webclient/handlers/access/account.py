@@ -13,6 +13,7 @@ from markupsafe import Markup
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.sign_in import json_object, passkey_flow, passkey_options
 from forumapi.webclient.handlers.sites.site_settings import AGENT_LEVELS
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -32,16 +33,15 @@ def id_field(visit: Visit, name: str = "id") -> int:
     """Return the form's field `name` as an id. Raises Refused with 400 unless the field is a number of at most 18
     digits.
     """
-    text = visit.field(name)
-    if not text.isdecimal() or len(text) > 18:
+    id = typed_number(visit.field(name))
+    if id is None:
         raise Refused(400)
-    return int(text)
+    return id
 
 
 def days_field(visit: Visit) -> int:
     """Return the form's field `days` as a number; 0, which the API refuses, for anything else."""
-    text = visit.field("days")
-    return int(text) if text.isdecimal() and len(text) < 6 else 0
+    return typed_number(visit.field("days"), 0, most_digits=5)
 
 
 def described_scopes(

@@ -12,6 +12,7 @@ from forumapi.webclient.handlers.access.account import SHOWN
 from forumapi.webclient.handlers.content.comments import in_context
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.text_form import Writing, once
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -95,7 +96,7 @@ class BeginHuddleView(View):
         visit.member()
         people = People()
         wanted = visit.query.get("to", "")
-        if wanted.isdecimal() and len(wanted) < 19:
+        if typed_number(wanted) is not None:
             found = visit.api.get(f"/profiles/{wanted}")
             people.chosen[found["id"]] = plain(found["profileName"])
         return self._show(visit, people)
@@ -241,8 +242,8 @@ class People:
         picked = [value for name, value in sent if name.partition(".")[0] == "person"]
         for text in picked[:100]:
             id, _, name = text.partition(" ")
-            if id.isdecimal() and len(id) < 19:
-                made.chosen[int(id)] = name[:100]
+            if (known := typed_number(id)) is not None:
+                made.chosen[known] = name[:100]
         names = dict.fromkeys(
             name.lstrip("@+")
             for name in re.split(r"[\s,;]+", visit.field("to"))

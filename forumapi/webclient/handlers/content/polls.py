@@ -8,6 +8,7 @@ from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
 from forumapi.webclient.template_environment import plain
 from forumapi.webclient.text_form import Writing
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -59,7 +60,7 @@ class VoteView(View):
         """
         visit.member()
         chosen = visit.form.getlist("choice") if visit.form is not None else []
-        body = [{"id": int(one)} for one in chosen if one.isascii() and one.isdigit()]
+        body = [{"id": id} for one in chosen if (id := typed_number(one)) is not None]
         try:
             visit.api.put(f"/polls/{item}/votes", body)
         except Failure as failure:
@@ -124,9 +125,9 @@ class EditPollView(EditItemView):
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []
         for place, text in enumerate(writing.fields["choice"]):
-            id = ids[place] if place < len(ids) else ""
+            id = typed_number(ids[place]) if place < len(ids) else None
             if text.strip():
-                known = {"id": int(id)} if id.isdecimal() and len(id) < 19 else {}
+                known = {} if id is None else {"id": id}
                 choices.append({**known, "choice": text})
         return {**_body(writing), "choices": choices}
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.text_form import once
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -69,5 +70,4 @@ class RevisionsView(View):
         )
 
     def _chosen(self, visit: Visit, name: str, default: int) -> int:
-        text = visit.query.get(name, "")
-        return int(text) if text.isdecimal() and len(text) < 10 else default
+        return typed_number(visit.query.get(name, ""), default, most_digits=9)

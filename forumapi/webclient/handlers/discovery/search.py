@@ -11,6 +11,7 @@ import msgspec
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.people.people import profile_named
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -131,10 +132,11 @@ def _name_of(visit: Visit, profile: str) -> str:
     """Return the name of the profile whose id stands in the text `profile`; the text itself if it is no id of a profile
     that the visitor may see.
     """
-    if not profile.isdecimal():
+    id = typed_number(profile)
+    if id is None:
         return profile
     try:
-        found = visit.api.get(f"/profiles/{int(profile)}")
+        found = visit.api.get(f"/profiles/{id}")
     except Failure as failure:
         if failure.status not in (403, 404):
             raise

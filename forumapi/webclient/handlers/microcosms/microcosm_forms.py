@@ -9,6 +9,7 @@ from urllib3.filepost import encode_multipart_formdata
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.handlers.microcosms.moderation import creatable, possible
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -146,9 +147,9 @@ def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, An
         "itemTypes": types,
     }
     if parent := typed["parent"]:
-        if not (parent.isascii() and parent.isdigit() and len(parent) < 19):
+        body["parentId"] = typed_number(parent)
+        if body["parentId"] is None:
             raise Refused(400)
-        body["parentId"] = int(parent)
     if typed["removeLogo"]:
         body["removeLogo"] = True
     logo = visit.files.get("logo") if visit.files is not None else None

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import edit_reason
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit, is_own_path
 
@@ -76,10 +77,10 @@ class ModerateView(View):
         path = f"/{kinds}/{item}"
         try:
             if do == "move" and kinds != "microcosms":
-                place = visit.field("place")
-                if not (place.isascii() and place.isdigit()):
+                place = typed_number(visit.field("place"))
+                if place is None:
                     raise Refused(400)
-                body = {"microcosmId": int(place), "meta": {"editReason": edit_reason(visit)}}
+                body = {"microcosmId": place, "meta": {"editReason": edit_reason(visit)}}
                 visit.api.put(path, body, key=visit.field("key"))
             else:
                 _set_flag(visit, path, do)
@@ -199,7 +200,7 @@ def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
             if gone.status not in (403, 404):
                 raise
             # Who may delete here without being a moderator sees the thing no more.
-            is_id = place.isascii() and place.isdigit()
+            is_id = typed_number(place) is not None
             return visit.redirect(f"/microcosms/{place}/" if is_id else "/")
         return visit.redirect(f"{path}/moderate/")
     return visit.redirect(f"{path}/")

@@ -8,6 +8,7 @@ from typing import Final
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.handlers.access.account import SHOWN, id_field
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -118,7 +119,8 @@ def _chosen(visit: Visit, name: str) -> set[int]:
     one to three digits is left out.
     """
     texts = visit.form.getlist(name) if visit.form is not None else []
-    return {int(text) for text in texts if text.isdecimal() and len(text) < 4}
+    found = {typed_number(text, most_digits=3) for text in texts}
+    return {number for number in found if number is not None}
 
 
 @lru_cache(1)

@@ -7,6 +7,7 @@ from typing import Any
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.people.people import profile_named
 from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -37,7 +38,8 @@ class BansView(View):
         name = typed["profile"].strip()
         if name:
             # No profile's name is of digits alone.
-            body["profileId"] = int(name) if _is_id(name) else profile_named(visit, name)
+            id = typed_number(name)
+            body["profileId"] = profile_named(visit, name) if id is None else id
             if not body["profileId"]:
                 return self._show(visit, typed, unknown=name)
         if typed["domain"].strip():
@@ -72,10 +74,6 @@ class BansView(View):
             failure=failure,
             unknown=unknown,
         )
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < 19
 
 
 class LiftBanView(View):

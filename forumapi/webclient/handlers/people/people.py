@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.template_environment import plain
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -44,10 +45,10 @@ class ProfileView(View):
         not see the profile.
         """
         found = visit.api.get(f"/profiles/{profile}")
-        wanted = visit.query.get("comment_id", "")
+        wanted = typed_number(visit.query.get("comment_id", ""))
         biography = found["profileComment"]
         pinned: dict[str, Any] | None = None
-        if wanted.isdecimal() and (biography is None or int(wanted) != biography["id"]):
+        if wanted is not None and (biography is None or wanted != biography["id"]):
             pinned = self._comment(visit, wanted)
         written = visit.api.get(
             "/search",
@@ -81,7 +82,7 @@ class ProfileView(View):
         return owner
 
     @staticmethod
-    def _comment(visit: Visit, comment: str) -> dict[str, Any] | None:
+    def _comment(visit: Visit, comment: int) -> dict[str, Any] | None:
         try:
             found: dict[str, Any] = visit.api.get(f"/comments/{comment}")
         except Failure as failure:

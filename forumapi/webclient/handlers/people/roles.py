@@ -8,6 +8,7 @@ from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.handlers.sites.administration import owner
 from forumapi.webclient.template_environment import plain
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -96,12 +97,14 @@ class OwnRolesView(View):
     """Redirect to the page of the site's default roles, which are the root microcosm's; for the owner of the site."""
 
     def get(self, visit: Visit) -> Answer:
-        """Redirect to the page of the root microcosm's roles. Raises Refused for members who do not own the site,
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Redirect to the page of the root microcosm's roles. Raises Refused for members who do not own the site, and
+        with 404 while the root microcosm is deleted; SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         owner(visit)
-        root = visit.api.get("/microcosms/tree")[0]
-        return visit.redirect(f"/microcosms/{root['id']}/roles/")
+        tree = visit.api.get("/microcosms/tree")
+        if not tree:
+            raise Refused(404)
+        return visit.redirect(f"/microcosms/{tree[0]['id']}/roles/")
 
 
 class RoleView(View):
@@ -292,9 +295,10 @@ class CriteriaView(View):
 
 def _number(text: str) -> int:
     """Return the number that `text` is. Raises Refused with 400 unless `text` is 1 to 18 digits."""
-    if not (text.isascii() and text.isdigit() and len(text) < 19):
+    number = typed_number(text)
+    if number is None:
         raise Refused(400)
-    return int(text)
+    return number
 
 
 def _typed_role(visit: Visit) -> dict[str, str]:
@@ -319,9 +323,8 @@ def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
                 value = int(number)
             elif abs(number) < 2**53:
                 value = number
-    group = typed["group"]
     body = {
-        "orGroup": int(group) if group.isascii() and group.isdigit() and len(group) < 10 else 0,
+        "orGroup": typed_number(typed["group"], 0, most_digits=9),
         "predicate": typed["predicate"],
         "value": value,
     }

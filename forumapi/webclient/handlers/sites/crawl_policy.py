@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import marked, owner
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -47,14 +48,14 @@ class CrawlPolicyView(View):
         """
         owner(visit)
         text = visit.field("perMinute").strip()
-        is_number = not text or (text.isdecimal() and len(text) < 10)
+        number = typed_number(text or "0", most_digits=9)
         names = ("trainers", "engines")
         chosen = [one for name in names for one in visit.form.getlist(name)] if visit.form else []
         # What is no number goes as it is: the API says what is wrong with it.
         policy = {
             "refused": chosen,
             "trainAi": visit.field("trainAi"),
-            "perMinute": int(text or 0) if is_number else text,
+            "perMinute": text if number is None else number,
         }
         try:
             visit.api.put(_POLICY, policy)

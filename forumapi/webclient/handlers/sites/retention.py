@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import marked, owner
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -48,7 +49,7 @@ class RetentionView(View):
         typed = {kind: visit.field(kind).strip() for kind, _ in _KINDS}
         # What is no number goes as it is: the API says what is wrong with it.
         sent = {
-            kind: int(text or 0) if not text or (text.isdecimal() and len(text) < 10) else text
+            kind: text if (days := typed_number(text or "0", most_digits=9)) is None else days
             for kind, text in typed.items()
         }
         try:

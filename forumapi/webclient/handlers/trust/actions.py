@@ -9,6 +9,7 @@ from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.microcosms.moderation import BATCH
 from forumapi.webclient.handlers.trust import keyset_lists
 from forumapi.webclient.handlers.trust.cases import history
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
 
@@ -212,8 +213,8 @@ def _body(do: str, typed: dict[str, str], picked: list[str]) -> dict[str, Any]:
         "category": typed["category"],
         "rule": typed["rule"],
     }
-    if typed["case"].isdecimal():
-        body["caseId"] = int(typed["case"][:18])
+    if (case := typed_number(typed["case"])) is not None:
+        body["caseId"] = case
     if do == "split":
         body["title"] = typed["title"]
     if do == "merge" and (into := _NAMED.search(typed["into"])):

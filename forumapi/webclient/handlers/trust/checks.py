@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -59,11 +60,13 @@ class ChecksView(View):
 
 def site_roles(visit: Visit, others: list[int]) -> list[dict[str, Any]]:
     """Return `id` and `title` of the site's default roles, 250 at most, then of the roles with the ids `others`, as far
-    as they are not among the former, by id and with the title "". Roles of single microcosms come in by `others` alone.
+    as they are not among the former, by id and with the title "". Roles of single microcosms come in by `others` alone,
+    and so do all while the root microcosm, which has the default roles, is deleted.
     """
-    root = visit.api.get("/microcosms/tree")[0]["id"]
-    found = visit.api.get(f"/microcosms/{root}/roles", limit=250)["roles"]["items"]
-    roles = [{"id": one["id"], "title": one["title"]} for one in found]
+    roles = []
+    if tree := visit.api.get("/microcosms/tree"):
+        found = visit.api.get(f"/microcosms/{tree[0]['id']}/roles", limit=250)["roles"]["items"]
+        roles = [{"id": one["id"], "title": one["title"]} for one in found]
     known = {one["id"] for one in roles}
     return roles + [{"id": id, "title": ""} for id in sorted({*others} - known)]
 
@@ -72,10 +75,7 @@ def number(text: str) -> int:
     """Return the number in a text, 0 for an empty one, and -1, which the API refuses, for anything else and for more
     than 9 digits.
     """
-    typed = text.strip()
-    if not typed:
-        return 0
-    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 10 else -1
+    return typed_number(text.strip() or "0", -1, most_digits=9)
 
 
 def _typed(visit: Visit) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.trust import keyset_lists
+from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Visit
 
@@ -125,7 +126,7 @@ def _shown_ids(visit: Visit) -> list[int]:
     that are no numbers are left out.
     """
     sent = visit.form.getlist("shownIds") if visit.form is not None else []
-    return [int(one) for one in sent if one.isascii() and one.isdigit() and len(one) < 19]
+    return [id for one in sent if (id := typed_number(one)) is not None]
 
 
 def _others_in_huddle(visit: Visit, comment: dict[str, Any]) -> list[dict[str, Any]]:
