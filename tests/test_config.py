@@ -261,6 +261,16 @@ def test_setting_a_bad_value_writes_nothing(file):
     assert list(file.parent.iterdir()) == [file]
 
 
+@pytest.mark.parametrize("depth", [150, 2000])
+def test_a_file_with_deeply_nested_values_is_named(file, depth):
+    file.write_text(f"workers = {'[' * depth}{']' * depth}\n")
+
+    with pytest.raises(ConfigError, match="nested"):
+        config.set_value(file, "workers", "1")
+    with pytest.raises(ConfigError):
+        config.load(file, {})
+
+
 def test_a_list_is_set_with_commas(file):
     file.write_text("")
     config.set_value(file, "trusted_proxies", "10.0.0.0/8, 127.0.0.1")

@@ -399,6 +399,22 @@ def test_a_process_that_ends_while_it_checks_loses_nothing(box: Postbox, site: S
     assert is_held(box, site.newcomer, said)
 
 
+def test_after_many_leases_services_alone_are_left_out(
+    box: Postbox, site: Site, service: Service
+) -> None:
+    put(box, site, firstPosts=1, stopForumSpam=True)
+    said = write(box, site.member, box.make.conversation(site, by=site.owner), "Hello")
+    _read(box)
+    box.stage.sql(
+        "UPDATE content_checks SET attempts = %(n)s WHERE site_id = %(s)s",
+        s=site.id,
+        n=check_queue.MOST_ATTEMPTS,
+    )
+    work(box, service)
+    assert is_held(box, site.newcomer, said)
+    assert service.asked == []
+
+
 @pytest.mark.parametrize(
     ("sent", "field"),
     [

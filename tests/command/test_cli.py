@@ -319,6 +319,15 @@ def test_a_token_is_limited_to_scopes(forumapi, api, bikes):
     assert (made["kind"], made["scopes"]) == ("key", "comments:read conversations:read")
     code, _, err = forumapi(*words, "everything")
     assert (code, "there is no scope everything" in err) == (1, True)
+    for name in ("", "x" * 1000):
+        code, _, err = forumapi("token", "create", "--email", bikes.member.email, "--name", name)
+        assert (code, "name" in err) == (1, True)
+
+
+def test_a_period_before_the_calendar_is_refused(forumapi, bikes):
+    words = ("site", "usage", bikes.key, "--until", "0001-01-02T00:00:00Z")
+    code, _, err = forumapi(*words)
+    assert (code, "--since" in err) == (1, True), err
 
 
 @pytest.mark.wide
@@ -361,7 +370,13 @@ def test_a_ban_is_made_listed_and_lifted(forumapi, make: Factory):
     bans = json.loads(forumapi("ban", "list", "--site", site.key, "--json")[1])
     found = next(ban for ban in bans if ban["profile_name"] == "newcomer")
     assert (found["display_reason"], found["site_id"]) == ("Cool down", site.id)
-    assert forumapi("ban", "lift", *who)[1] == "1 bans lifted\n"
+    assert forumapi("ban", "add", *who, "--reason", "<b>A & B</b>", "--note", "1 < 2")[0] == 0
+    bans = json.loads(forumapi("ban", "list", "--site", site.key, "--json")[1])
+    reasons = [ban["display_reason"] for ban in bans if ban["profile_name"] == "newcomer"]
+    assert "A &amp; B" in reasons
+    code, _, err = forumapi("ban", "add", *who, "--reason", "x" * 10_000)
+    assert (code, "reason" in err) == (1, True)
+    assert forumapi("ban", "lift", *who)[1] == "2 bans lifted\n"
     assert forumapi("ban", "lift", *who)[0] == 1
 
 

@@ -138,7 +138,7 @@ def test_the_first_run_bills_nothing_of_before(
 
 def test_without_a_biller_nothing_is_sent_and_a_bad_secret_is_named(database: Database) -> None:
     assert run(database, Config(environment="embedded")) == "no biller"
-    for secret in ("", "short", "whsec_c2hvcnQ=", "whsec_?"):
+    for secret in ("", "short", "whsec_c2hvcnQ=", "whsec_?", "whsec_ü"):
         wrong = Config(
             environment="embedded", billing_url="http://127.0.0.1:9/", billing_secret=secret
         )

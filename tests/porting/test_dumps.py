@@ -256,6 +256,16 @@ def test_no_time_is_beyond_the_calendar_after_days(days: int) -> None:
     assert row_values.days_after(None, days) is None
 
 
+def test_bytes_that_are_none_are_named_by_row_and_column(tmp_path: Path) -> None:
+    for bytes in ("xc00002zz", "xc0000"):
+        text = POSTGRES.replace("xc0000201", bytes)
+        with (
+            pytest.raises(DumpError, match="row 1 of x_posts, column ip"),
+            _opened(tmp_path, text) as dump,
+        ):
+            _rows(dump)
+
+
 def test_a_table_with_a_column_twice_is_named(tmp_path: Path) -> None:
     path = tmp_path / "dump.sql"
     path.write_text("CREATE TABLE `p_users` (\n `id` int(8),\n `ID` int(8)\n);\n")

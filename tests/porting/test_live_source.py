@@ -60,6 +60,16 @@ def test_nothing_can_be_written(loaded: str) -> None:
     source.close()
 
 
+def test_numbers_that_are_none_are_texts(loaded: str, database_url: str) -> None:
+    schema = loaded.rpartition("%3D")[2]
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {schema}.odd (a numeric, b numeric)".encode())
+        connection.execute(f"INSERT INTO {schema}.odd VALUES ('Infinity', 'NaN')".encode())
+    source = LiveSource(loaded, ["odd"], marker="odd")
+    assert [tuple(row.values()) for row in source.rows("odd", ["a", "b"])] == [("Infinity", "NaN")]
+    source.close()
+
+
 def test_what_is_no_board_is_refused(loaded: str) -> None:
     with pytest.raises(DumpError, match="no table …privmsgs_to"):
         open_reader("phpbb", loaded)

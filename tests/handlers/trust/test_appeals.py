@@ -116,6 +116,25 @@ def test_who_acted_decides_where_there_is_nobody_else(api: Api, make: Factory, s
 
 
 @pytest.mark.wide
+def test_on_a_site_without_an_owner_who_acted_decides(api: Api, make: Factory, site: Site) -> None:
+    hide(api, site.moderator, make.comment(make.conversation(site)))
+    path = appeal(api, site.member)
+    assert decide(api, path, site.moderator, "refused").status == 403
+    make.sql(
+        """UPDATE sites SET owned_by = NULL, version = version + 1, acl_version = acl_version + 1
+            WHERE site_id = %(s)s RETURNING 1""",
+        s=site.id,
+    )
+    make.sql(
+        "UPDATE microcosms SET owned_by = %(m)s, created_by = %(m)s WHERE site_id = %(s)s RETURNING 1",
+        s=site.id,
+        m=site.moderator.id,
+    )
+    make.settle(site)
+    assert decide(api, path, site.moderator, "refused").status == 302
+
+
+@pytest.mark.wide
 def test_who_moderates_all_places_is_found_among_many_moderators_of_one(
     api: Api, make: Factory, site: Site
 ) -> None:
