@@ -1566,6 +1566,8 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not a text in UTF-8") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: a value is nested too deep") from None
     except tomllib.TOMLDecodeError as error:
         last = f"at line {text.count(chr(10)) + 1}, at the end"
         raise ConfigError(f"{path}: {str(error).replace('at end of document', last)}") from None
@@ -1628,7 +1630,11 @@ def set_value(path: Path, name: str, text: str) -> Config:
     Raises ConfigError, and leaves the file unchanged, if there is no such setting, the value or the file is invalid, or
     the file can't be written.
     """
-    document = tomlkit.parse(_read(path)[0])
+    text_before = _read(path)[0]
+    try:
+        document = tomlkit.parse(text_before)
+    except tomlkit.exceptions.TOMLKitError as error:
+        raise ConfigError(f"{path}: {error}") from None
     if (current := RENAMED.get(name, name)) != name:
         log.logger.warning("%s is the old name of the setting %s", name, current)
     for before, after in RENAMED.items():

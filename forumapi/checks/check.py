@@ -56,9 +56,12 @@ PASSED: Final = CheckVerdict(PASS)
 
 
 class TextCheck(ABC):
-    """Base class of checks of one text at a time. `name`: of the check, stored with each of its verdicts."""
+    """Base class of checks of one text at a time. `name`: of the check, stored with each of its verdicts;
+    `asks_service`: `judge` sends a request over the network.
+    """
 
     name: ClassVar[str] = ""
+    asks_service: ClassVar[bool] = False
 
     @abstractmethod
     def judge(self, text: CheckedText) -> CheckVerdict:

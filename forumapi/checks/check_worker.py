@@ -79,7 +79,8 @@ class CheckWorker(PollingThread):
         """Check the text that has been due for longest, with all checks of its site, in transactions of its own, and
         hide the text if one of them holds it, or gives no verdict where the site's `onFailure` is HOLD; return False if
         no text is due. A text by a moderator of its place passes without checks. From its lease MOST_ATTEMPTS + 1 on no
-        check is run: none gives a verdict. Blocks while services are asked, without a database connection.
+        service is asked, and the checks that would ask one give no verdict. Blocks while services are asked, without a
+        database connection.
         """
         with self._database.write() as tx:
             claimed = ContentCheck.claim(tx)
@@ -128,7 +129,9 @@ class CheckWorker(PollingThread):
     def _judge(self, check: TextCheck, text: CheckedText, *, is_late: bool) -> dict[str, Any]:
         began = time.monotonic()
         try:
-            if is_late or self._paused.get((text.site_id, check.name), 0.0) > began:
+            if (is_late and check.asks_service) or self._paused.get(
+                (text.site_id, check.name), 0.0
+            ) > began:
                 raise OutboundError(_PAUSED)
             word, reason = check.judge(text)
         except OutboundError as error:

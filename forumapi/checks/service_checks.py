@@ -24,6 +24,7 @@ class StopForumSpamCheck(TextCheck):
     """
 
     name: ClassVar[str] = "stopForumSpam"
+    asks_service: ClassVar[bool] = True
 
     def __init__(self, outbound: Outbound, url: str = "") -> None:
         self._outbound = outbound
@@ -50,6 +51,7 @@ class AkismetCheck(TextCheck):
     """
 
     name: ClassVar[str] = "akismet"
+    asks_service: ClassVar[bool] = True
 
     def __init__(self, outbound: Outbound, key: str, url: str = "") -> None:
         self._outbound = outbound

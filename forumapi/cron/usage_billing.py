@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import time
 from typing import Final
 
@@ -75,7 +74,7 @@ def _secret(text: str) -> bytes:
     """
     try:
         key = base64.b64decode(text.removeprefix(_PREFIX), validate=True)
-    except binascii.Error:
+    except ValueError:
         key = b""
     if not text.startswith(_PREFIX) or len(key) < 24:
         raise ConfigError("billing_secret must be whsec_ and at least 24 bytes as base64")

@@ -63,6 +63,8 @@ def _add(args: argparse.Namespace, current: Config) -> int:
         domain = ban.checked_domain(args.domain) if args.domain else ""
         if domain and args.delete_posts:
             raise CommandError("--delete-posts is for one user")
+        reason = ban.checked_text(args.reason, "--reason", ban.MAX_REASON)
+        note = ban.checked_text(args.note, "--note", ban.MAX_NOTE)
         user_id = 0 if domain else find_user(tx, args, site_id)
         ban_id = Ban.insert(
             tx,
@@ -70,16 +72,16 @@ def _add(args: argparse.Namespace, current: Config) -> int:
             domain=domain,
             site_id=0 if args.everywhere else site_id,
             expires=expires,
-            display_reason=args.reason,
-            admin_reason=args.note,
+            display_reason=reason,
+            admin_reason=note,
         )
         account = operator()
-        told = {"verb": "ban", "reason": args.reason, "note": args.note}
+        told = {"verb": "ban", "reason": reason, "note": note}
         admin.record_ban(tx, account, told, 0 if args.everywhere else site_id, user_id, domain)
         author = Author(site_id, 0, "", account)
         action_id = deleted = 0
         if args.delete_posts:
-            action_id, deleted = admin.delete_posts(tx, author, user_id, args.reason)
+            action_id, deleted = admin.delete_posts(tx, author, user_id, reason)
     if action_id:
         with open_database(current) as database:
             admin.carry_out(database, site_id, action_id)

@@ -268,7 +268,10 @@ def _period(
             )
         times.append(found)
     until = times[0] or datetime.datetime.now(datetime.UTC)
-    since = times[1] or until - default
+    try:
+        since = times[1] or until - default
+    except OverflowError:
+        raise CommandError("--since must be given with so early an --until") from None
     if since >= until:
         raise CommandError("--since must be before --until")
     return since, until

@@ -61,6 +61,7 @@ def _create(args: argparse.Namespace, current: Config) -> int:
     if not 1 <= days <= 3_650:
         raise CommandError("--days must be between 1 and 3650")
     with writing(current) as tx:
+        name = api_keys_sessions.checked_name(args.name, api_keys_sessions.MOST_NAME)
         granted = api_keys_sessions.checked_scopes(args.scope, known) if args.scope else None
         site_id = find_site(tx, args) if args.site else 0
         user_id = find_user(tx, args, site_id)
@@ -69,7 +70,7 @@ def _create(args: argparse.Namespace, current: Config) -> int:
             user_id,
             kind=KEY,
             life_s=days * DAY_S,
-            name=args.name,
+            name=name,
             site_id=site_id,
             scopes=granted,
         ).secret

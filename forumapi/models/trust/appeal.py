@@ -268,11 +268,11 @@ class Appeal:
 
     def others_decide(self, tx: Reader, site_id: int, tree: Tree, owner_id: int) -> bool:
         """Return True if somebody may decide who neither did the action nor appeals: the site's owner, the profile
-        `owner_id`, or one who by `tree` moderates all of the appeal's `microcosm_ids`; if one of these is 0, or there
-        are none, the owner alone may.
+        `owner_id` (0: the site has none), or one who by `tree` moderates all of the appeal's `microcosm_ids`; if one of
+        these is 0, or there are none, the owner alone may.
         """
         but = {self.actor_id, self.profile_id}
-        if owner_id not in but:
+        if owner_id and owner_id not in but:
             return True
         if 0 in self.microcosm_ids or not self.microcosm_ids:
             return False

@@ -113,12 +113,14 @@ class LiveSource:
 
 def _value(value: Any) -> Value:
     """Return a value of PostgreSQL's driver in one of the types of Value, as DumpSource has it too: a boolean as int, a
-    numeric as int if it is whole, else as float, times as ISO 8601, JSON and other types as text; None, text, numbers
-    and bytes as they are.
+    numeric as int if it is whole, as text if it is infinite or NaN, else as float, times as ISO 8601, JSON and other
+    types as text; None, text, numbers and bytes as they are.
     """
     if isinstance(value, bool):
         return int(value)
     if isinstance(value, decimal.Decimal):
+        if not value.is_finite():
+            return str(value)
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime.datetime | datetime.date):
         return value.isoformat()

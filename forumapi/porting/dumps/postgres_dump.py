@@ -142,7 +142,12 @@ def _copied(
             if "\\" in text:
                 text = _ESCAPE.sub(_unescaped, text)
             if is_bytes[place] and text.startswith("\\x"):
-                values.append(bytes.fromhex(text[2:]))
+                try:
+                    values.append(bytes.fromhex(text[2:]))
+                except ValueError:
+                    raise DumpError(
+                        f"row {number} of {name}, column {list(columns)[place]}: is not bytes in hexadecimal digits"
+                    ) from None
             elif is_boolean[place]:
                 values.append(int(text == "t"))
             else:
