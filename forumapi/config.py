@@ -1319,7 +1319,9 @@ class Config:
 
     @property
     def worker_count(self) -> int:
-        """Return the number of web workers: as set or, for 0, one for each core that this process may use."""
+        """Return the number of web workers: the setting `workers` or, if that is 0, one for each core that this process
+        may use.
+        """
         return self.workers or len(os.sched_getaffinity(0))
 
     @property
@@ -1346,8 +1348,8 @@ class Config:
 
     @property
     def port_suffix(self) -> str:
-        """Return the port in links to sites as `:8080`; "" where it is that of the scheme: by its number, or since
-        `public_port` is 0, or -1 outside of embedded mode.
+        """Return the port in links to sites as `:8080`: the setting `public_port` or, if that is -1, in the embedded
+        mode the port of `listen`. "" if that is the usual port of the scheme, 0, or -1 outside of the embedded mode.
         """
         port = self.public_port
         if port < 0:
@@ -1541,7 +1543,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> C
 
 def _current_name(name: str, key: str, given: Mapping[str, object], where: str) -> str:
     """Return the present name of the setting `name`, which may be an old one; log a warning about an old one. Raises
-    ConfigError for an unknown name, and if old and present name both are in `given`, whose keys are all names given.
+    ConfigError for an unknown name, and if both the old and the present name are among the keys of `given`, all names
+    in the same file or environment.
 
     `key`: the name as written, `where`: its file or "the environment", both for the warning.
     """
@@ -1555,7 +1558,9 @@ def _current_name(name: str, key: str, given: Mapping[str, object], where: str) 
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
-    """Read a settings file: its text, and its values as written. Raises ConfigError."""
+    """Read a settings file: its text, and its values as written. Raises ConfigError if there is none, or it can't be
+    read or is not TOML in UTF-8.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         # tomlkit, which keeps comments for whoever writes the file anew, takes ten times as long as tomllib.

@@ -341,7 +341,7 @@ class NotImplementedHere(ApiError):
 
 class BadGateway(ApiError):
     """502: a service that this one asked (identity provider, verifier, geocoder) failed, or work that follows a
-    committed write did.
+    committed write failed.
     """
 
     status = 502
@@ -376,7 +376,7 @@ class SiteBusy(Unavailable):
 
 class SandboxesFull(Unavailable):
     """503: `most` sandboxes exist, as many as the platform allows at a time; nothing was written. `retry_after_s`:
-    seconds until one of them ends, for the header Retry-After.
+    seconds until one of them ends, for the header Retry-After, which says 60 at least.
     """
 
     own_name = "sandboxes_full"

@@ -37,7 +37,7 @@ class CallerRefresh:
         signed out or banned.
 
         `listeners`: those of the callers' site. `reader` None: over a connection taken for this call; a given reader
-        may have given its connection back in between.
+        may have given its connection back in between. Raises Unavailable.
         """
         own = reader or self._database.read()
         try:

@@ -128,8 +128,8 @@ def subject(event: LoggedEvent) -> ThingKey | None:
 
 def topics(event: LoggedEvent, fact: Fact) -> list[Topic]:
     """Return the topics whose followers may receive an event, the nearest first: the thing itself, then what it belongs
-    to, and the site last; in place of the site, for what is in a huddle or is an update, the huddles or updates of each
-    profile concerned.
+    to (of a moved thing also the microcosm that it left), and the site last; in place of the site, for what is in a
+    huddle or is an update, the huddles or updates of each profile concerned.
     """
     found = [Topic(event.item_type, event.item_id)]
     for kind, id in (
@@ -328,8 +328,9 @@ def decide(
     was: FormerPlace | None = None,
 ) -> int:
     """Return what `caller`, a follower of `topic`, receives of an event: NOTHING, GONE (that the thing has disappeared)
-    or WHOLE (the event). NOTHING also if the token's scopes do not allow reading the thing, or, of an update about a
-    decision of moderators, listing it, and if the follower ignores the thing.
+    or WHOLE (the event). NOTHING also for an event other than deleted or patched of a thing that is deleted or hidden
+    from the caller; if the token's scopes do not allow reading the thing, or, of an update about a decision of
+    moderators, listing it; and if the follower ignores the thing.
 
     `policy`: evaluator of the present rights; `fact`: present state of the thing. `was`: the place that the thing has
     left, None if it was not moved; a follower who could read it there, and can't now, receives GONE.

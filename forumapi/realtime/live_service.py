@@ -241,7 +241,7 @@ class Live:
 
     def join(self, site: Site, identity: Identity, connection: LiveConnection) -> LiveClient:
         """Add a client of a site, without subscriptions, and return it. `identity` must have been read within the last
-        minute; unless it is a guest's, it is read again if no other client here has its token.
+        minute; for the first client here with a token it is read again, a further one shares the Caller of that token.
 
         Raises NotFound if the site is gone, Unavailable without a database; a caller who is signed out or banned by
         then is disconnected, and the client returned `is_over`.

@@ -57,7 +57,8 @@ def once(
 ) -> tuple[list[bytes], str]:
     """Return (frames, cursor): the frames of `follows` after `cursor`, the first MOST at most, each as JSON, without
     `subscribed` and heartbeats; and the cursor after the last of them. Waits up to `wait_s` seconds for the first
-    frame; [] and the present cursor if none comes. With the cursor "" waits for none.
+    frame; [] and the present cursor if none comes. With the cursor "" it does not wait: the cursor that it returns is
+    the present one.
 
     A cursor that is not valid gives a `resync` frame, a disconnection meanwhile a `bye`. Raises Forbidden if the caller
     may not follow one of the topics, NotFound if the site is gone, Unavailable.

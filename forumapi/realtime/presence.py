@@ -156,8 +156,8 @@ class Presence:
 
 
 def _counts(listeners: SiteListeners) -> dict[TopicKey, int]:
-    """Return the number of this process's readers by topic, of those alone that have an item type: of profiles, each
-    once, and of connections of guests, with a subscription that wants presence.
+    """Return the number of this process's readers of each topic that is a thing (not of `site`, `huddles` and
+    `updates`): profiles, each once, and connections of guests, with a subscription that wants presence.
     """
     people: dict[TopicKey, set[Any]] = {}
     for client in listeners.clients:

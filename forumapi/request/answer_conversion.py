@@ -97,7 +97,7 @@ def _built(
     """Return a page's document, from the cache of finished answers or built now; None under GET and HEAD (`is_read`) if
     the client has sent its entity tag.
 
-    Adds the entity tag to `headers` in any case.
+    Adds the entity tag to `headers` in any case; that of a member ends with the profile's id.
     """
     key = entity_tags.etag(page.version, page.stamp, ctx.switches, ctx.path, ctx.query_string)
     # Members see their own user's id where others see the profile's.

@@ -38,7 +38,7 @@ def count(app: Services, ctx: Context, handler: Handler) -> None:
     `handler.counts_as_call` is False, also for the limits of the site's plan and of crawlers.
 
     Raises TooMany; PlanLimit, CrawlBudget, CrawlerRefused for a request without a token; Unauthorized for an
-    Authorization header that is no bearer token, and what `Handler.token` raises.
+    Authorization header that is no bearer token, or a text that can't be a token; and what `Handler.token` raises.
     """
     ctx.token = _token(ctx, handler)
     if ctx.token and app.token_buckets.knows(ctx.token):
@@ -116,10 +116,10 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     token the identity stays a guest's, and so does that of a newcomer who reads where nobody may become a member.
 
     A good token is counted in place of the address from then on; its use, and the activity of its profile, are noted.
-    Raises Unauthorized, also for a token with another audience than the address, Forbidden for banned callers,
-    InsufficientScope if the token may not use the method `verb` here, ConsentRequired for a write by a member who has
-    yet to agree to a legal text, NotFound for a site that is gone, TooMany, PlanLimit, ReadOnly to a newcomer;
-    SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids the method.
+    Raises Unauthorized for a token that is unknown, has ended, or has another audience than the address, Forbidden for
+    banned callers, InsufficientScope if the token may not use the method `verb` here, ConsentRequired for a write by a
+    member who has yet to agree to a legal text, NotFound for a site that is gone, TooMany, PlanLimit, ReadOnly to a
+    newcomer; SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids the method.
     """
     if not ctx.token:
         ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))

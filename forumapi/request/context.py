@@ -45,11 +45,11 @@ class Located:
     """Object that a handler's `locate` found by the request's address or body, before the caller's permission on it is
     known.
 
-    `target`: what permission is asked on. `is_hidden`: the object, or something above it, is deleted or moderated.
-    `own_moderated`: the object is moderated but not deleted, or was taken away with a statement of reasons, so that its
-    author may still GET it (C-09). `is_in_huddle`: the object is a comment in a huddle, which nobody sees while it is
-    hidden, neither moderators nor the site's owner. `version`: the object's own version, which If-Match compares; 0 for
-    none.
+    `target`: the thing on which the caller's permission is checked. `is_hidden`: the object, or something above it, is
+    deleted or moderated. `own_moderated`: the object is moderated but not deleted, or was taken away with a statement
+    of reasons, so that its author may still GET it (C-09). `is_in_huddle`: the object is a comment in a huddle, which
+    nobody sees while it is hidden, neither moderators nor the site's owner. `version`: the object's own version, which
+    If-Match compares; 0 for none.
     """
 
     __slots__ = ("is_hidden", "is_in_huddle", "own_moderated", "target", "version")
@@ -212,8 +212,8 @@ class Context:
 
     @contextmanager
     def aside(self) -> Iterator[Transaction]:
-        """Open a transaction of its own during a GET, and yield it, for the little that a GET may write, such as a read
-        mark, or the count of an address that guesses at codes.
+        """Open a transaction, beside the reader, during a GET, and yield it, for the little that a GET may write, such
+        as a read mark, or the count of an address that guesses at codes.
 
         Gives the reader's connection back first; commits at the end of the block, and rolls back if the block raises.
         """
@@ -319,7 +319,8 @@ class Context:
 
     def flag(self, name: str) -> bool | None:
         """Return the boolean query parameter `name`: True for 1, t, T, true, True or TRUE, False for 0, f, F, false,
-        False or FALSE; None when absent. Raises Invalid, code 3, for any other text, "" among them (platform 1.2).
+        False or FALSE; None when absent. Raises Invalid, code WRONG_TYPE, for any other text, "" among them (platform
+        1.2).
         """
         text = self.query.get(name)
         if text is None:
@@ -332,7 +333,7 @@ class Context:
 
     def instant(self, name: str) -> datetime.datetime | None:
         """Return the query parameter `name`, a time with an offset (RFC 3339), converted to UTC; None when absent or
-        empty. Raises Invalid, code 3, for any other text.
+        empty. Raises Invalid, code WRONG_TYPE, for any other text.
         """
         text = self.query.get(name, "")
         if not text:
@@ -358,7 +359,7 @@ class Context:
 
     def number(self, name: str, default: int = 0) -> int:
         """Return the query parameter `name` as a whole number, 0 or more, of up to 18 digits; `default` when absent or
-        empty. Raises Invalid, code 3, for any other text.
+        empty. Raises Invalid, code WRONG_TYPE, for any other text.
         """
         text = self.query.get(name, "")
         if not text:

@@ -68,7 +68,7 @@ class Check:
 
     def begin(self) -> None:
         """Start the probe in a thread, unless the last result is younger than `keep_s` or a probe is running. If no
-        thread can be started, that is the problem until the next probe.
+        thread can be started, the dependency counts as failed, for that reason, until the next probe.
         """
         with self._lock:
             if self._thread is None and time.monotonic() - self._probed > self._keep_s:
@@ -80,8 +80,8 @@ class Check:
                     self.problem = str(error)
 
     def end(self, until: float) -> None:
-        """Wait until the running probe ends, or up to the time `until` of time.monotonic: then its silence is the
-        problem.
+        """Wait until the running probe ends, or up to the time `until` of time.monotonic: the problem is then that it
+        has not answered. Do nothing if none runs.
         """
         thread = self._thread
         if thread is not None:

@@ -47,7 +47,7 @@ class UploadLimits(NamedTuple):
 
 
 def boundary(content_type: str) -> bytes:
-    """Return the boundary in the value of a header Content-Type. Raises Invalid, code 1, unless that is
+    """Return the boundary in the value of a header Content-Type. Raises Invalid, code BAD_CONTENT_TYPE, unless that is
     multipart/form-data with a boundary of at most MAX_BOUNDARY characters.
     """
     kind, options = parse_options_header(content_type)
@@ -195,6 +195,6 @@ class _Receiver:
         )
 
     def close(self) -> None:
-        """Close the file that is open if the body ended early; nothing if none is."""
+        """Close the file that is still open if the body ended early; do nothing if none is."""
         if self._out is not None:
             self._out.close()

@@ -95,8 +95,9 @@ def changes(document: list[Operation], paths: Collection[str]) -> list[Change]:
 
 
 def permit(change: Change, can: PermissionSet) -> None:
-    """Check that permissions `can`, which include UPDATE, allow this change of a flag too (content 1.10). Raises
-    Forbidden.
+    """Check that permissions `can`, which include UPDATE, allow this change of a flag too (content 1.10): a moderator
+    may change any flag, the object's creator with OPEN_OWN or CLOSE_OWN may open or close it, and whoever has DELETE
+    may delete it. Raises Forbidden.
     """
     if can & MODERATOR:
         return

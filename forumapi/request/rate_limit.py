@@ -35,7 +35,9 @@ _BUCKET: Final = 250
 
 
 def hash_of(key: str) -> bytes:
-    """Return the hash (16 bytes) of a bucket's key, kept in its place so that no token or address stays in memory."""
+    """Return the hash (16 bytes) of a bucket's key, which is stored in place of the key, so that no token or address
+    stays in memory.
+    """
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 

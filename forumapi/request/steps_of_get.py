@@ -34,7 +34,7 @@ def read_document(ctx: Context, handler: Handler, operation: HandlerOperation) -
 
 def _merged(ctx: Context, located: Located) -> PermanentRedirect | None:
     """Return a redirect from a merged item to the same address of the item that has its comments now; None if it is not
-    merged, or the caller may not read both.
+    merged, or the caller may not read one of the two.
     """
     target = located.target
     tx, tree, principal = ctx.reader, ctx.tree, ctx.identity.principal

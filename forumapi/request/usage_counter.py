@@ -25,9 +25,9 @@ class UsageCounter(PollingThread):
     """Counts of requests, bytes, times and live connections of one process, by site and hour, written to the database
     by a thread every POLL_S, and by `stop`.
 
-    A crash loses the counts since the last time. While the database is away counts stay in memory, at most 600
-    bytes for each site and hour, for at most MOST of these; what belongs to further ones is then not counted. `live()`
-    is to return the number of live connections by site.
+    A crash loses the counts since the last time. While the database is away counts stay in memory, at most 600 bytes
+    for each site and hour, for at most MOST of these; what belongs to further ones is then not counted. `live()`
+    returns the number of live connections by site.
     """
 
     POLL_S: ClassVar[float] = 30.0

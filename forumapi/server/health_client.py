@@ -74,7 +74,7 @@ def put(config: Config, *, is_out: bool) -> None:
 
 def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> str:
     """Return in words what is wrong with the web process at the setting `listen`; "" if it answers, is of `build` ("":
-    any), answers a request for the platform's own site well, and is ready.
+    any), answers a request for the platform's own site with 200 or 429, and is ready.
 
     `is_out`: the machine is out of service, so it need not be ready.
     """

@@ -109,8 +109,8 @@ class Input:
         self._body = body
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next `size` bytes of the body, all that are left for -1; fewer only at its end. Raises Invalid
-        (code 2) for a body that is malformed or cut off.
+        """Return the next `size` bytes of the body, all that are left for -1; fewer only at its end. Raises Invalid,
+        code UNPARSABLE, for a body that is malformed or cut off.
         """
         try:
             return bytes(self._body.read(size))

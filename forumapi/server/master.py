@@ -235,7 +235,8 @@ class ForumMaster(Arbiter):  # type: ignore[misc]
 
     def _replace_workers(self) -> bool:
         """Start new workers, and end the old ones once all new ones have loaded; return True then. If one of the new
-        ones fails, end them all, and return False; False also if the settings of gunicorn can't be loaded.
+        ones fails, end all new ones, keep the old, and return False; False also if the settings of gunicorn can't be
+        loaded.
         """
         old_cfg = self.app.cfg
         old = dict(self.WORKERS)

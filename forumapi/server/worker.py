@@ -118,7 +118,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Make the application and open its database connections, before the first request. Raises StartError if a
-        worker with new settings finds no database, or psycopg was imported too early (`_check_waiting`).
+        worker that is to replace one with other settings finds no database, or psycopg was imported too early
+        (`_check_waiting`).
         """
         # Nearly all objects made while loading stay: collecting garbage among them is a tenth of the start.
         gc.disable()

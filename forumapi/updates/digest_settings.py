@@ -29,8 +29,9 @@ _NEXT: Final = f"""
 
 
 def next_due(frequency: str, zone: str) -> str:
-    """Return SQL for the time of the next digest after the time of the SQL expression NOW. `frequency` and `zone`: SQL
-    for the profile's digest, daily or weekly, and for the name of its time zone.
+    """Return SQL for the time of the next digest, 7 o'clock each day or each Monday, after the time of the SQL
+    expression NOW. `frequency` and `zone`: SQL for the profile's digest, daily or weekly, and for the name of its time
+    zone.
     """
     unit = f"CASE {frequency} WHEN 'weekly' THEN 'week' ELSE 'day' END"
     step = f"CASE {frequency} WHEN 'weekly' THEN interval '7 days' ELSE interval '1 day' END"

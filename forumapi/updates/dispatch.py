@@ -522,7 +522,7 @@ class _EventDispatch:
 
     def _item(self, item: LiveItem) -> None:
         """Queue mails and web push about a new item to the followers of its microcosm and of the site who may read and
-        do not ignore the item, except its author.
+        do not ignore the item, except its author; record in the watchers that led to a mail that they were notified.
         """
         subject = self._about_item(item, item.author_id, NEW_ITEM)
         watched = self._places_watched(item.microcosm_id)
@@ -536,7 +536,8 @@ class _EventDispatch:
     def _attendee(self, item: LiveItem, event: LoggedEvent) -> None:
         """Store an update about a new attendee for the followers of the calendar event `item` who may read the event,
         and queue mail and web push to those of them, other than the attendee, who want it and do not ignore the event;
-        nothing if the attendee has not said yes. `event`: that of the log, about the attendee.
+        do nothing if the attendee has not said yes. The watchers that led to a mail are recorded as notified. `event`:
+        that of the log, about the attendee.
         """
         who = event.item_id
         if not self._coming(item, [who]):
@@ -647,7 +648,7 @@ class _EventDispatch:
 
     def _newcomer(self, event: LoggedEvent) -> None:
         """Queue mails about a new profile, the object of `event`, to the followers of the site's list of people who may
-        read the profile and do not ignore it.
+        read the profile and do not ignore it; record in their watchers that they were notified.
         """
         new = event.item_id
         target = Target(itemtypes.PROFILE, new, owner_ids=(new,))

@@ -151,11 +151,11 @@ class MessageContext:
 
     `type`: its update type, 0 for a digest. `created`: when it was queued; `since`: for a digest, the beginning of its
     period, else None; `digest`: none, daily or weekly, as the reader wants digests now. `is_off`: mail to the address
-    came back; `wants_any`: the reader has not turned all mail off (True for web push); `prefers` and `wants`: the
-    preference for the type, and the watchers, ask for the message. `is_due`: the reader's roles are due to change with
-    time and must be recomputed first. `is_attending`: the actor comes to the event that the mail is about; for an
-    invitation, the reader's answer is still invited or maybe. `nearest`: (type, id) of the followed thing that is
-    nearest to the subject, None for none. `ignored`: what the reader ignores, as id * 32 + type.
+    came back (False for web push); `wants_any`: the reader has not turned all mail off (True for web push); `prefers`
+    and `wants`: the preference for the type, and the watchers, ask for the message. `is_due`: the reader's roles are
+    due to change with time and must be recomputed first. `is_attending`: the actor comes to the event that the mail is
+    about; for an invitation, the reader's answer is still invited or maybe. `nearest`: (type, id) of the followed thing
+    that is nearest to the subject, None for none. `ignored`: what the reader ignores, as id * 32 + type.
 
     `item`: (type, id, row for permission_target.item), and `comment`: row for permission_target.comment_at; None
     without one, or in a huddle in which the reader does not participate. `on_profile`: (id, name) of the profile

@@ -87,8 +87,8 @@ class CircuitBreaker:
 
     def wait_s(self, host: str) -> int:
         """Return the seconds for which nothing may be sent to a host, 0 if something may be sent now. Once the time of
-        a failing host is over one caller gets 0, to try it and `record` the outcome; until that, others get what is
-        left of TIMEOUT_S, after which the next caller gets 0.
+        a failing host is over one caller gets 0, to try it and `record` the outcome; until it has recorded that, others
+        get what is left of TIMEOUT_S, after which the next caller gets 0.
         """
         with self._lock:
             count, until = self._failing.get(host) or (0, 0.0)
@@ -137,7 +137,8 @@ class PushSender(PollingThread):
 
     def key(self, tx: Reader) -> VapidKey:
         """Return the platform's key pair: that of the setting `push_private_key`, else the one in the database, which
-        is made at the first use. A changed setting takes effect in a new process.
+        the first call on the platform makes and stores, so `tx` must be able to write. A changed setting takes effect
+        in a new process.
         """
         if self._key is None:
             config = self._config()

@@ -75,7 +75,7 @@ def send(
 ) -> None:
     """Queue an invitation to each of `people`, except those who refuse invitations, whose mail came back, who were
     invited to this site before (as long as the outbox keeps that mail), or have had too many; nobody learns who was
-    left out.
+    left out, and those left out count to the limits too.
 
     `owner_user_id`: user who invites, the site's owner, to count against their limit; `front_end`: name of the front
     end that sent the request, with a limit of its own, "" for none. Raises TooMany if these are more people than the

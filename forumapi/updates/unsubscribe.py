@@ -124,8 +124,9 @@ INVITATIONS: Final = MailKind(INVITATION, 0, 0)
 
 
 def kind_of(context: MessageContext) -> MailKind:
-    """Return the kind of mail that the unsubscribe link in this mail turns off: the digest; for types of update that a
-    preference decides, or if nothing is followed, that preference; else the watcher of the nearest followed thing.
+    """Return the kind of mail that the unsubscribe link in this mail turns off: the digest; the preference for its type
+    of update, if that type is one that preferences decide on or nothing is followed; else the watcher of the nearest
+    followed thing.
     """
     if context.type == update_types.DIGEST:
         return MailKind(DIGEST, 0, 0)

@@ -42,8 +42,8 @@ def given(value: T | UnsetType, otherwise: T) -> T:
 
 @cache
 def _fields(struct: type[Struct]) -> dict[str, tuple[str, Any]]:
-    """Return the fields of a struct by their wire names in lower case: (wire name, type without UNSET and null; Any for
-    a union of several others).
+    """Return the fields of a struct by their wire names in lower case: (wire name, type without UNSET and null), with
+    Any as the type if several remain.
     """
     hints = typing.get_type_hints(struct)
     return {
@@ -106,7 +106,8 @@ def parse(data: bytes, content_type: str, into: type[T]) -> T:
     form; "", no header, counts as a form. A form can carry neither a list of structs nor keys whose values are lists or
     structs.
 
-    Raises Invalid, with the code BAD_CONTENT_TYPE, UNPARSABLE, WRONG_TYPE, or OUT_OF_RANGE (numbers beyond 64 bits).
+    Raises Invalid, with the code BAD_CONTENT_TYPE, UNPARSABLE, WRONG_TYPE (also for a missing field that has no
+    default), or OUT_OF_RANGE (numbers beyond 64 bits).
     """
     kind = content_type.partition(";")[0].strip().lower()
     if kind == "application/json":

@@ -15,8 +15,9 @@ SHAPE: Final = 1
 
 def etag(version: int, stamp: Any, switches: EnvelopeSwitches, path: str, query: str) -> str:
     """Return the entity tag of a document, `"<version>-<hash>"`; the hash covers all that the answer's bytes depend on,
-    but for the id of a member's own user. `version`: the document's own; `stamp`: plain data that differs whenever the
-    document's JSON would; `switches`, `path`, `query`: of the request.
+    except the caller's own user id, which a member's answer shows: for a member the caller of this function appends the
+    profile's id. `version`: the document's own; `stamp`: plain data that differs whenever the document's JSON would;
+    `switches`, `path`, `query`: of the request.
     """
     covered = marshal.dumps((SHAPE, stamp, switches.key, path, query), 2)
     return f'"{version}-{hashlib.blake2b(covered, digest_size=12).hexdigest()}"'

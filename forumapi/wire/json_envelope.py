@@ -52,7 +52,7 @@ PLAIN: Final = EnvelopeSwitches()
 
 def check_callback(name: str) -> str:
     """Return `name` if it is a safe JavaScript name for JSONP, of at most 100 characters (P-06). Raises Invalid, code
-    2, for any other.
+    UNPARSABLE, for any other.
     """
     if not _CALLBACK.fullmatch(name):
         raise Invalid(
@@ -95,9 +95,10 @@ def _script_safe(text: bytes) -> bytes:
 
 
 def error_data(error: ApiError, site_id: int, profile_id: int) -> bytes:
-    """Return the `data` of an error's answer as JSON: number and name of the code, message, site and profile (P-07),
-    and the scope that the token lacks, the legal text to agree to, or a batch's wrong rows. `site_id`: 0 if the
-    site is not known; `profile_id`: of the caller, 0 for a guest, whose answer has no such key.
+    """Return the `data` of an error's answer as JSON: number and name of the code, message, ids of site and profile
+    (P-07), and, for the errors that have them, the scope that the token lacks, the legal text to agree to, or a batch's
+    wrong rows. `site_id`: 0 if the site is not known; `profile_id`: of the caller, 0 for a guest, whose answer has no
+    such key.
     """
     data: dict[str, Any] = {"siteId": site_id}
     if profile_id:

@@ -23,7 +23,7 @@ _LATER: Final = b',"?":'
 
 
 class Hole:
-    """Position in a document that `fill` fills later, with the JSON that its `values` have for `name`.
+    """Position in a document that `fill` fills later, with the JSON that the `values` given to `fill` have for `name`.
 
     Under the key OPTIONAL a hole stands for members that may be absent: its value is b"", or members each with a comma
     before it (`,"key":value`), or after it where the hole comes first in its object.

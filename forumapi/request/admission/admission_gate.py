@@ -346,9 +346,9 @@ class AdmissionGate:
     # ------------------------------------------------------------ figures
 
     def sample_gauges(self) -> None:
-        """Set the gauges to the present state, note if a site asks alone now, and let requests begin in place of those
-        that hang; once a minute, log the sites, _MOST_LOGGED at most, of which most requests were refused since. Called
-        once a second.
+        """Set the gauges to the present state, end the sharing if no two sites have asked in turn for SHARED_S, and let
+        more requests begin of sites of which none of those in work has ended since the last call; once a minute, log
+        the sites, _MOST_LOGGED at most, of which most requests were refused since. Called once a second.
         """
         queue = self._queue
         if self._at_once is not math.inf:

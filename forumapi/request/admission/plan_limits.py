@@ -134,7 +134,7 @@ class PlanLimits(PollingThread):
     def check(self, tx: Reader, site: Site, limit: str, count: int = 1) -> None:
         """Check that the site may take `count` more of what `limit` names: MEMBERS, STORAGE (in MB) or another name in
         site_plan.py of which the database counts the use. Nothing is taken; from 80 % of the limit on a notice to the
-        owner is kept for `poll`. Raises PlanLimit if that would be beyond its plan.
+        owner is kept for `poll`. Raises PlanLimit if `count` more would exceed the limit of the site's plan.
         """
         most = self.limits(site).get(limit)
         if most is None:

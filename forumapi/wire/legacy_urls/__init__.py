@@ -70,8 +70,8 @@ class RulesError(ConfigError):
 
 class Rule(NamedTuple):
     """Rule that finds the target of an old URL: by a query key (`key`), or, if that is "", by a `pattern` in its path,
-    or in path and query. `path`, `when`: patterns, of the path and of query values by key, that limit the rule to some
-    URLs. `target`: id of an item type.
+    or in path and query. `path`: pattern to be found in the path, `when`: patterns of whole query values by key; both
+    limit the rule to some URLs. `target`: id of an item type.
 
     `id`: pattern for the whole old id; `prefix`: text to put before it; `is_folded`: letter case of ids does not count.
     `action`, `go`: as in Old. `is_list`: the target is the list of its type; `search`: query key with words to search
@@ -202,7 +202,7 @@ class RuleSet(NamedTuple):
 
 
 def _number(text: str) -> int:
-    """Return a number of at most eight digits; 0 for any other text."""
+    """Return a text of one to eight ASCII digits as a number; 0 for any other text."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
 
 
@@ -271,8 +271,8 @@ def load(folder: str = "") -> dict[str, RuleSet]:
     """Return the rules by product: those of this package, and of the files `<product>.toml` in `folder`, each of which
     takes the place of the package's rules for its product.
 
-    `folder` "": none. Raises RulesError for a file that is malformed or not named after a product, and for a folder
-    that can't be read.
+    `folder` "": none. Raises RulesError for a file that is malformed, or whose product has another name than 1 to 32
+    characters a to z and 0 to 9, and for a folder that can't be read.
     """
     own = resources.files(__name__)
     texts = {

@@ -47,7 +47,9 @@ LevelOfAgents = Literal["off", "read", "draft", "write"]
 
 
 class AgentLevels(Struct, kw_only=True):
-    """Levels of agents, which say how far they may go in the caller's name."""
+    """Levels of agents, which say how far agents may go in the caller's name: the site's, the caller's own, and the
+    lower one of both.
+    """
 
     site: Annotated[LevelOfAgents, Meta(description="What the site's owner lets agents do.")]
     own: Annotated[LevelOfAgents, Meta(description="What the caller lets theirs do.")]
@@ -146,8 +148,8 @@ class SecondStep(Struct, kw_only=True):
 
 
 class Passkey(Struct, kw_only=True):
-    """One of the caller's passkeys; `domain`: the domain on which the passkey signs in; `backedUp`: at its last use the
-    device said that the key is stored elsewhere too.
+    """One of the caller's passkeys; `domain`: the domain on which the passkey signs in; `backedUp`: at its last use, or
+    at its registration, the device said that the key is stored elsewhere too.
     """
 
     id: Id

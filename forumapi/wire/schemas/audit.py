@@ -11,7 +11,9 @@ from forumapi.wire.schemas.values import Id, ItemTypeName, Time
 
 
 class OwnAuditDetail(Struct, kw_only=True):
-    """Details of a moderator's action, as the profile sees them that the action concerns."""
+    """Details of a moderator's action, as the profile sees them that the action concerns: verb, reason, ground, and
+    whether no person decided.
+    """
 
     verb: Annotated[str, Meta(description="Such as hide, ban or lift.")] | UnsetType = UNSET
     reason: Annotated[str, Meta(description="What those concerned are told.")] | UnsetType = UNSET
@@ -69,8 +71,8 @@ class AuditEntry(_Entry, kw_only=True):
 
 
 class OwnAuditEntry(_Entry, kw_only=True):
-    """An entry of the audit, as the caller sees it: a change by the caller, or by others of the caller's profile or
-    objects.
+    """An entry of the audit, as the caller sees it: a change that the caller made, or that somebody else, who is not
+    named, made to the caller's profile or objects.
     """
 
     detail: OwnAuditDetail | UnsetType = UNSET

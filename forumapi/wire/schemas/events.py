@@ -36,7 +36,8 @@ class EventSummaryMeta(FlaggedMeta[EventSummaryFlags], kw_only=True):
 class EventBase(Item, kw_only=True):
     """Base of the shapes of an event: the keys that they begin with. `whentz`: the time of `when` in UTC; `tz`: name of
     the time zone; `lat` and `lon`: the place, and `north` to `west` the bounds of its map, in degrees. `rsvpAttend`:
-    number of those who answered yes; `rsvpSpaces`: number of spaces left. Optional keys are absent if empty or 0.
+    number of those who answered yes; `rsvpSpaces`: number of spaces left, absent if there are none or the event has no
+    limit. Other optional keys are absent if empty or 0.
     """
 
     when: Annotated[

@@ -11,7 +11,9 @@ from forumapi.wire.schemas.values import Id, Time
 
 
 class File(Struct, kw_only=True):
-    """An uploaded file, in the answer to its upload (content 10.2). `width` and `height`: of a picture, in pixels."""
+    """An uploaded file, in the answer to its upload (content 10.2). `width` and `height`: of a picture, in pixels;
+    absent for other files.
+    """
 
     created: Time
     fileName: str
@@ -28,7 +30,9 @@ class AttachmentMeta(LinksMeta):
 
 
 class Attachment(Struct, kw_only=True):
-    """A file that is attached to a comment or profile (content 10.5). `width` and `height`: of a picture, in pixels."""
+    """A file that is attached to a comment or profile (content 10.5). `width` and `height`: of a picture, in pixels;
+    absent for other files.
+    """
 
     profileId: Annotated[Id, Meta(description="Who attached it.")]
     fileHash: Annotated[str, Meta(pattern="^[0-9a-f]{40}$")]

@@ -54,7 +54,7 @@ class Breadcrumb(Struct, kw_only=True):
 
 
 class NoFlags(Struct, kw_only=True):
-    """Empty object, of objects that have no flags."""
+    """Empty object: `flags` of an object that has none, or `meta` of a list without links and permissions."""
 
 
 class LinksMeta(Struct, kw_only=True):

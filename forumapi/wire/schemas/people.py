@@ -22,7 +22,7 @@ from forumapi.wire.schemas.values import Avatar, Count, Id, IsBot, Text, Time
 
 
 class ProfileFlags(RelationFlags):
-    """The caller's own relation to a profile, or to the list of people."""
+    """The caller's own relation to a profile, or to the list of a site's people, which is watched for new profiles."""
 
     moderates: Annotated[
         Literal[True] | UnsetType,
@@ -137,8 +137,8 @@ class Profiles(Struct, kw_only=True):
 
 
 class ProfileOptions(Struct, kw_only=True):
-    """The caller's options on this site (platform 4.3): `sendEmail`, the master switch of mail about updates; the
-    others are kept from v1: they are stored and shown, and no SMS is sent.
+    """The caller's options on this site (platform 4.3): `sendEmail`, the master switch of mail about updates; the other
+    keys are v1's: their values are stored and shown, without effect, as no SMS is sent.
     """
 
     profileId: Id

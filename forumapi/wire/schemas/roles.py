@@ -135,8 +135,8 @@ class RoleProfiles(Struct, kw_only=True):
 
 
 class RoleMembers(Struct, kw_only=True):
-    """The profiles that are in a role, by name or by criteria, sorted by id (platform 5.5). `reasons`: why each is, if
-    the request asks.
+    """The profiles that are in a role, by name or by criteria, sorted by id (platform 5.5). `reasons`: why each profile
+    of the page is in it, if the request asks for reasons.
     """
 
     profiles: Paged[ProfileSummary]

@@ -62,7 +62,9 @@ class ModerationRuleTerms(Struct, kw_only=True):
 
 
 class ModerationRule(ModerationRuleTerms, kw_only=True):
-    """A rule of moderation in its version in force, with the numbers of things that it fitted in the last 30 days."""
+    """A rule of moderation in its version in force, with the numbers of things of the last 30 days on which it acted
+    (`acted`), and which it only recorded, in shadow mode (`shadowed`).
+    """
 
     id: Id
     version: Count

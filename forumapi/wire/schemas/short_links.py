@@ -26,7 +26,9 @@ class SiteLinkPage(KeysetPage[SiteLink]):
 
 
 class SiteLinks(Struct, kw_only=True):
-    """The links to other hosts in live comments on items that the caller may read, newest comment first."""
+    """The links to other hosts in comments that are neither deleted nor hidden, on items that the caller may read,
+    newest comment first; not those in huddles and on profiles.
+    """
 
     links: SiteLinkPage
     meta: LinksMeta

@@ -142,8 +142,8 @@ class SiteStatus(Struct, kw_only=True):
 
 class UsageTotals(Struct, kw_only=True):
     """Numbers of a site's usage in a period. A request is counted in one of `guestReads`, `memberReads`, `writes` and
-    `refused`, the latter if it was answered with 400 or more; `liveSeconds`: of all live connections together;
-    `comments`: new ones.
+    `refused`: in `refused` whenever it was answered with a status of 400 or more; `liveSeconds`: of all live
+    connections together; `comments`: new ones.
     """
 
     guestReads: int
@@ -364,7 +364,9 @@ class SiteState(Struct, kw_only=True):
 
 
 class ImportStream(Struct, kw_only=True):
-    """Numbers of documents of one kind in the plan of an import: those that would come, and those left out."""
+    """Numbers of documents of one kind in the plan of an import: those that would be imported (`comes`), and those that
+    would be left out (`stays`).
+    """
 
     name: str
     comes: int
@@ -379,7 +381,7 @@ class ImportCount(Struct, kw_only=True):
 
 
 class ImportLoss(Struct, kw_only=True):
-    """A kind of data that never comes from a product, with the reason."""
+    """A kind of data that is never imported from the forum software in question, with the reason."""
 
     subject: str
     reason: str
@@ -394,7 +396,9 @@ class ImportLeftover(Struct, kw_only=True):
 
 
 class ImportPlan(Struct, kw_only=True):
-    """The plan of an import: documents that would come, come changed, or be left out."""
+    """The plan of an import, before anything is written: documents that would be imported, imported with changes, or
+    left out.
+    """
 
     streams: list[ImportStream]
     changes: Annotated[list[ImportCount], Meta(description="What would come changed.")]
@@ -449,7 +453,7 @@ class ImportTouched(Struct, kw_only=True):
 
 class ImportUndoing(Struct, kw_only=True):
     """The removal of an import: numbers of things that were removed, and that stay; and uses of the import by others,
-    in spite of which nothing is removed, unless the removal was to leave out what others have used.
+    because of which nothing was removed, unless the request asked to leave out what others have used.
     """
 
     isDone: Annotated[
@@ -464,7 +468,9 @@ class ImportUndoing(Struct, kw_only=True):
 
 
 class SiteImport(Struct, kw_only=True):
-    """The latest import that the owner began: the task in work with its progress, and the results of those before."""
+    """The latest import that the owner began: its last task (plan, run, verify or undo) with state and progress, and
+    the latest results of tasks before.
+    """
 
     state: Annotated[str, Meta(description="waiting, running, done, failed or cancelled.")]
     task: Annotated[str, Meta(description="plan, run, verify or undo.")]
@@ -501,7 +507,9 @@ class ImportLeftovers(Struct, kw_only=True):
 
 
 class SitePrivacy(Struct, kw_only=True):
-    """The site's rule on the words of people who are erased."""
+    """The site's rule on the words of people who are erased: they stay whatever the people choose, or as each person
+    chooses.
+    """
 
     keepsWords: Annotated[
         bool, Meta(description="What they have written stays, whatever they choose.")
@@ -547,7 +555,7 @@ class RetentionPreview(Struct, kw_only=True):
 
 
 class SiteAvatars(Struct, kw_only=True):
-    """The setting of a site from where the pictures of profiles come that uploaded none."""
+    """The setting of a site that says from where the pictures come of profiles that have uploaded none."""
 
     gravatar: Annotated[bool, Meta(description="They are fetched from Gravatar.")]
 

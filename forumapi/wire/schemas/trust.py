@@ -50,7 +50,7 @@ class Reports(Struct, kw_only=True):
 class CaseSummary(Struct, kw_only=True):
     """A case in the queue: all that waits about one thing, reports and what a check or rule has held; or one appeal.
     `due`: time by which it should be decided; `assignedTo`: moderator who should decide it; `takenBy`: moderator for
-    whom it is locked until `takenUntil`; keys without a value are absent or null.
+    whom it is locked until `takenUntil`; these keys are absent if there is none; a profile that is gone is null.
     """
 
     id: Id
@@ -108,7 +108,7 @@ class ReportKind(Struct, kw_only=True):
 
 
 class ReportingGuest(Struct, kw_only=True):
-    """The guest who made a report; name and address are empty half a year after its decision."""
+    """The guest who made a report; name and address are empty once the report was decided half a year ago."""
 
     name: Text
     email: str
@@ -488,7 +488,7 @@ class TransparencyTotals(Struct, kw_only=True):
 
 class TransparencyRow(Struct, kw_only=True):
     """The number (`count`) of notices, decisions or appeals with the same values under the keys from `source` to
-    `outcome`, of which null or "" is one that does not apply to this `part`. `things`: number of things that the
+    `outcome`, where a key that does not apply to this `part` is null or "". `things`: number of things that the
     decisions concern.
     """
 

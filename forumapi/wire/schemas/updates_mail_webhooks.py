@@ -88,7 +88,7 @@ class Updates(Struct, kw_only=True):
 
 
 class NoMeta(Struct, kw_only=True):
-    """Empty object, of objects that have no `meta`."""
+    """Empty object: `meta` of an object that has nothing in it."""
 
 
 class UpdatePreference(Struct, kw_only=True):
@@ -174,7 +174,7 @@ class LivePoll(Struct, kw_only=True):
 
 
 class Ticket(Struct, kw_only=True):
-    """A ticket that opens one live connection."""
+    """A ticket that opens one live connection, without a token, within `expiresIn` seconds."""
 
     ticket: str
     expiresIn: Annotated[int, Meta(description="Seconds.")]
