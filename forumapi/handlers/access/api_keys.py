@@ -29,8 +29,8 @@ _PATH = "/api/v1/keys"
 
 class ApiKeyBody(Struct):
     """API key to make. `name`: for the caller to tell it by; `scopes`: the operations that it allows. `days`: its
-    lifetime; when absent 90, or the longest lifetime of tokens of this installation if that is shorter. `forAgents`: it
-    is good at the MCP endpoint of this site and nowhere else.
+    lifetime; when absent 90, or the longest lifetime of tokens of this installation if that is shorter. `forAgents`:
+    true for a key that is accepted at the MCP endpoint of this site and nowhere else.
     """
 
     name: str | UnsetType = UNSET
@@ -61,7 +61,7 @@ class KeysHandler(Handler):
 
         Its secret is in this answer and in no later one. 400 for a bad name, for no scope or an unknown one, for `days`
         below 1 or beyond the lifetime of tokens of this installation, for a caller who has 50 keys here, and for a key
-        for agents that could both read huddles and write where others read.
+        with `forAgents` whose scopes allow both reading huddles and writing what others can read.
         """
         app = ctx.app
         name = checked_name(given(sent.name, ""), MOST_NAME)
@@ -102,8 +102,8 @@ class KeyHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Revoke the API key, which is refused from the next request on; 404 unless it is a key of the caller that GET
-        /keys could list; an expired one is deleted too.
+        """Revoke the API key, which is refused from the next request on. 404 for a key that GET /keys does not list,
+        except that an expired key of the caller is deleted like any other.
         """
         id: int = ctx.args["key_id"]
         if not ApiKey.delete(ctx.writer, ctx.site.id, ctx.identity, id):

@@ -49,10 +49,10 @@ class AuthHandler(Handler):
         `{"method": "email-code", "email": ...}` sends a code; the same with `code` answers with the token. `{"method":
         "development", "email": ...}` signs in at once, in the embedded mode only. Without `method` the body is an
         application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
-        the token for `{"method": "second-factor", "flow": ..., "code": ...}`; but 401 if the body had no `method`. The
-        last step of a sign-in that POST /auth/begin began is sent here too. 401 for a wrong, used or expired proof, 403
-        for newcomers to a site whose plan or state lets none in, 429 after too many tries, 501 for a method that is not
-        set up here, 502 if a provider fails.
+        the token for `{"method": "second-factor", "flow": ..., "code": ...}`; but 401 if the body had no `method`,
+        since such a client would take the object for a token. The last step of a sign-in that POST /auth/begin began is
+        sent here too. 401 for a wrong, used or expired proof, 403 for newcomers to a site whose plan or state lets none
+        in, 429 after too many tries, 501 for a method that is not set up here, 502 if a provider fails.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()

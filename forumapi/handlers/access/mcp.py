@@ -49,8 +49,9 @@ class McpHandler(Handler):
     also_answers = {"POST": (202, 401)}
 
     def locate(self, ctx: Context) -> Located | None:
-        """Check the request, and return None: no object is concerned. Raises NotFound where agents are off, Forbidden
-        for a page of another origin and for the token of a person who turned agents off, Unauthorized for a guest.
+        """Check the request, and return None, since the request is about no object of the site. Raises NotFound where
+        agents are off, Forbidden for a page of another origin and for the token of a person who turned agents off,
+        Unauthorized for a guest.
         """
         _check_on(ctx)
         origin = ctx.environ.get("HTTP_ORIGIN")
@@ -96,8 +97,8 @@ class McpMetadataHandler(Handler):
 
     @needs(ANYONE, answer=dict[str, Any], media_type=_JSON)
     def get(self, ctx: Context) -> Result:
-        """The address of the site's MCP endpoint, the OAuth provider that makes tokens for it, and the scopes that its
-        tools need; 404 where the site's owner has not turned agents on.
+        """The address of the site's MCP endpoint, the OAuth provider that makes tokens for it, and the scopes needed by
+        the tools that the site's level of agents allows; 404 where the site's owner has not turned agents on.
         """
         _check_on(ctx)
         level = tools.LEVELS.index(ctx.site.agents)

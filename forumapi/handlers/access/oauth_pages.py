@@ -43,9 +43,9 @@ CODES_PER_PERSON: Final = Limit("oauth-device-person", 60, 3600)
 
 class Form(Struct):
     """Body of every form of this module's pages; a form sends the fields that it has. `step`: the button that was
-    pressed; `code`: the one that was mailed, or one of the second factor, for the sign-in `flow` that waits for it;
-    `scopes`: those that the page showed, with spaces between; `huddles`: `yes` if the box for reading huddles is
-    ticked.
+    pressed; `code`: the mailed code, or a code of the second factor for the sign-in `flow` that waits for it; `scopes`:
+    the scopes that the page showed, with spaces between, beyond which consent grants nothing; `huddles`: `yes` if the
+    box for reading huddles is ticked.
     """
 
     csrf: str | UnsetType = UNSET
@@ -392,15 +392,16 @@ class AuthorizeHandler(PageHandler):
     def post(self, ctx: Context, sent: Form) -> Result:
         """Act on a form of the consent page: sign in, consent or refuse.
 
-        Consent and refusal redirect to the client; the page is shown again instead if the client may ask for more
-        scopes by now than it showed. A faulty request redirects to the client with an error; if its client or redirect
-        URI is wrong, a page with status 400 says so, and one with 429 if too many clients' documents are fetched.
+        Consent and refusal redirect to the client; the page is shown again instead if, for a request without `scope`,
+        the client may ask for more scopes by now than the page showed. A faulty request redirects to the client with an
+        error; if its client or redirect URI is wrong, a page with status 400 says so, and one with 429 if too many
+        clients' documents are fetched.
         """
         return self._refusal(ctx) or self.act(ctx, sent)
 
     def _refusal(self, ctx: Context) -> Result | None:
-        """Return the answer that refuses the client's request, None if it is in order. A client's document is not
-        fetched before somebody has signed in: until then only the form of its URL is checked.
+        """Return the answer that refuses the client's request, None for a valid request. Of a client whose id is a URL
+        only the form of that URL is checked: its document is fetched, and its request validated, after the sign-in.
         """
         client_id = ctx.query.get("client_id", "")
         if not client_metadata.is_url(client_id):
@@ -414,7 +415,8 @@ class AuthorizeHandler(PageHandler):
 
     def _asked(self, ctx: Context) -> AuthorizationRequest | RawResponse:
         """Return the client's request, or the answer that refuses it. Fetches the client's document if its id is a URL,
-        unless the document is cached; the request's connection is given back before.
+        unless the document is cached; before the fetch, the request's transaction ends and its connection is given
+        back.
         """
         client_id = ctx.query.get("client_id", "")
         described = None
@@ -440,8 +442,8 @@ class AuthorizeHandler(PageHandler):
 
     @staticmethod
     def _document(ctx: Context, url: str) -> ClientDocument:
-        """Return the document at `url`, from the cache or else fetched. Raises RefusedClientError; TooMany beyond the
-        number of documents that are fetched for one address or one site.
+        """Return the document at `url`, from the cache or else fetched. Raises RefusedClientError for an unsuitable URL
+        or document, and TooMany beyond the number of fetches for one client address or one site.
         """
         client_metadata.check_url(ctx.app.config, url)
         if found := client_metadata.cached.get(url):
@@ -494,8 +496,8 @@ class AuthorizeHandler(PageHandler):
 
     @staticmethod
     def _granted(ctx: Context, asked: AuthorizationRequest, user_id: int) -> str:
-        """Return the redirect URI with a code for the client of `asked`; a described client is stored before, and told
-        `temporarily_unavailable` if the site has too many of them.
+        """Return the redirect URI with an authorization code for the client of `asked`. A described client is stored
+        before; if the site has too many described clients, the URI has the error `temporarily_unavailable` instead.
         """
         if not asked.client.metadata_url:
             return provider(ctx).grant(ctx.pairs, asked, user_id)
@@ -506,7 +508,9 @@ class AuthorizeHandler(PageHandler):
 
 
 def _mistake(ctx: Context, text: str) -> RawResponse:
-    """Answer with a page that says what is wrong with the request of a client to which nobody can be sent back."""
+    """Answer with a page, status 400, that says by `text` what is wrong with a client's request; for requests whose
+    client or redirect URI is wrong, so that no redirect can carry the error.
+    """
     said = f"The program that sent you here made a mistake: {text}."
     return html_answers.message(ctx, "This can't be answered", said, status=400)
 
@@ -514,8 +518,8 @@ def _mistake(ctx: Context, text: str) -> RawResponse:
 class EmailLinkHandler(PageHandler):
     """Page that the mail with a sign-in code links to; the query's `key` is the link's secret.
 
-    In the browser that asked for the mail it has a button to sign in; in any other it shows the code, to be typed
-    there.
+    In the browser that asked for the mail it has a button to sign in; in any other it shows the code, to be typed in
+    the browser that asked.
     """
 
     @needs(
@@ -524,7 +528,8 @@ class EmailLinkHandler(PageHandler):
         params=(Param("key", str, "What the mail's link carries."),),
     )
     def get(self, ctx: Context) -> Result:
-        """Show a button to sign in, in the browser that asked for the mail, or else the code, to be typed there.
+        """Show a button to sign in, in the browser that asked for the mail; in any other the code, to be typed in the
+        browser that asked.
 
         Changes nothing, since programs that scan mail follow links too. 400, as a page, for a link that is used or
         expired.

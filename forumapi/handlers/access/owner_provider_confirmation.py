@@ -21,7 +21,7 @@ class HuddlesConfirmedHandler(Handler):
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
         """Let sign-ins through the site owner's provider open the caller's huddles, for good: nothing takes that back.
-        403 for a token that came from that provider: the caller must sign in by the method used before.
+        403 for a token that came from that provider: the caller must sign in by another method, as used before.
 
         Answers 200 with `data` null.
         """

@@ -55,7 +55,7 @@ class PermissionHandler(Handler):
         """Find the object that the query names, in what `asked` read or by statements of its own; a missing object is
         located too, as a target without owners.
 
-        Raises Invalid for an unknown type or a bad id; nothing for an id without a type, which names nothing.
+        Raises Invalid for an unknown type or a bad id. An id without a type is no error, but names no object.
         """
         return Located(_target(ctx))
 
@@ -91,7 +91,7 @@ class PermissionBatchHandler(Handler):
         """The caller's twelve permission flags on each of up to 100 objects, in the order of the body, each as by GET
         /permission; an object that is named twice is answered twice.
 
-        400 for none, for more, and for an unknown type or an id below 0.
+        400 for no object, for more than 100, for an unknown type, and for an id below 0.
         """
         if not 1 <= len(sent) <= MOST_AT_ONCE:
             rule = f"must name 1 to {MOST_AT_ONCE} things"
@@ -120,8 +120,8 @@ class PermissionBatchHandler(Handler):
 
 
 def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
-    """Return those of `ids` that are updates in the caller's list now without a stored row: those about followed things
-    and about decisions are computed when the list is read. `ids`: ids of updates.
+    """Return those of `ids`, ids of updates, that the caller's list of updates has now although no row of the database
+    stores them: updates about followed things and about decisions are computed when the list is read.
     """
     identity = ctx.identity
     return update_page.own(
@@ -137,8 +137,8 @@ def _own_updates(ctx: Context, ids: Sequence[int]) -> frozenset[int]:
 
 
 def _checked(sent: PermissionBody, place: str) -> Target:
-    """Return the object that the body names as a target, its type and ids checked but not looked up; each is 0 where
-    the body names none.
+    """Return the object that the body names as a target, its type and ids checked but not looked up; type and ids that
+    the body does not name are 0.
 
     `place`: prefix of the field's name in errors. Raises Invalid for an unknown type or an id below 0.
     """

@@ -158,13 +158,13 @@ class SiteAuthMethodHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteAuthMethodBody, status=302)
     def put(self, ctx: Context, sent: SiteAuthMethodBody) -> Result:
-        """Configure the method for this site; settings that are not sent or null stay, "" and [] clear a setting;
-        `enabled` stays too if it is not sent, and is at first as the platform has it, true where the platform has set
-        nothing.
+        """Configure the method for this site; a setting that is not sent or null stays, "" or [] clears it; `enabled`
+        stays too if it is not sent: before the site's first PUT it is as on the platform, or true if the platform has
+        no settings of the method.
 
         The platform's settings of the method no longer apply here; once the site has a setting of its own for the
-        method, tokens from it are good on this site only. 400 for an unknown setting or unsuitable value, and for
-        another address of the provider without its secret. Answers 302 to the method.
+        method, tokens from it are good on this site only. 400 for an unknown setting or unsuitable value, and if the
+        address that receives a stored secret changes while that secret is not sent again. Answers 302 to the method.
         """
         backend = _named(ctx)
         row = SiteAuthBackend.find(ctx.reader, ctx.site.id, backend.name)

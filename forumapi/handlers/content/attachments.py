@@ -51,8 +51,8 @@ class CarrierHandler(Handler):
     def locate(self, ctx: Context) -> LocatedCarrier:
         """Find the comment or profile in the address; a write locks its row. `place.exists` is False for a missing one.
 
-        A comment that a moderator, a rule or a check hides counts as shown for its author, whose files come after its
-        text in requests of their own.
+        A comment that a moderator, a rule or a check hides is not hidden from its author here, so that the author can
+        attach files, which come after the text in requests of their own.
 
         On the platform's host the caller's own profile alone is accepted. Raises Forbidden there for another id.
         """
@@ -100,8 +100,8 @@ class AttachmentsHandler(CarrierHandler):
     def get(self, ctx: Context) -> Result:
         """The attachments of the comment or profile, oldest first.
 
-        404 for a profile that does not exist and for a hidden comment; 403 for a comment that the caller may not read,
-        or that never existed, but for the site's owner 404.
+        404 for a profile that does not exist and for a comment hidden from the caller; 403 for a comment that the
+        caller may not read, or that never existed, but for the site's owner 404.
         """
         _required(ctx)
         at = ctx.paging
@@ -151,10 +151,10 @@ class AttachmentHandler(CarrierHandler):
     def delete(self, ctx: Context) -> Result:
         """Detach the file: for the site's owner, moderators and the owner of the comment or profile; others get 403.
 
-        403 too for the author of a comment that is hidden by moderation: it keeps its files until a moderator decides.
-        200 also if the file was not attached, but 400 if the caller may not see a file of this hash; 400 for the last
-        picture of a profile. The file itself stays stored. From a comment that is hidden from the caller nothing is
-        detached: 200.
+        403 too for the author of a comment that a moderator, a rule or a check hides: it keeps its files until a
+        moderator decides. From a comment that is hidden from the caller for another reason nothing is detached: 200.
+        200 also if the file was not attached, but 400 if there is no file of this hash that the caller may see; 400 for
+        the last picture of a profile. The file itself stays stored.
         """
         if not ctx.can & evaluator.DETACH:
             raise Forbidden("You may not remove this", code=NO_DELETE)

@@ -195,7 +195,7 @@ class AttendeeHandler(Handler):
 
     @needs(READ, answer=schemas.AttendeeDetail)
     def get(self, ctx: Context) -> Result:
-        """The profile's answer to the event; 404 while there is none."""
+        """The answer to the event by the profile in the address; 404 while the profile has not answered."""
         event_id = ctx.args["item"].id
         attendance = ctx.located_as(LocatedAttendee).required()
         answer = known(attendance.attendee, "attendee")
@@ -233,8 +233,8 @@ class AttendeeHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw the answer of the profile in the address; 200 also if it has not answered or, without a change, if
-        the event is hidden from the caller.
+        """Withdraw the answer of the profile in the address; 200 also if the profile has not answered, and if the event
+        is hidden from the caller, when the answer stays.
 
         For the profile itself, and for those with the right `delete` in the event's microcosm; others get 403. An
         answer to an event that is over stays, as does one to a closed event unless the caller moderates it: 400.
@@ -271,9 +271,9 @@ class AttendeesCsvHandler(Handler):
         """The profiles that answered yes, as CSV, sorted by name: name, profile id, e-mail address and time of the
         answer (UTC) of each; an apostrophe stands before what a spreadsheet would take for a formula.
 
-        For the event's owner, moderators and the site's owner; others get 403. Only the site's owner gets all e-mail
-        addresses, others' than the caller's own as keys of accounts (lower case, at Gmail without dots); in other
-        callers' files every address but the caller's own is empty.
+        For the event's owner, moderators and the site's owner; others get 403. The site's owner gets the e-mail
+        addresses of all, other people's in the form that identifies an account (lower case, at Gmail without dots);
+        other callers get their own address alone, and empty cells for the rest.
         """
         if not ctx.can & _STEWARDS:
             raise Forbidden("Only those who may edit this event may do this", code=NO_READ)

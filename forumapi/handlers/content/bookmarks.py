@@ -29,8 +29,8 @@ class BookmarksHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's bookmarks, last made first, without comments and items that the caller may not read now, and
-        without hidden and deleted ones.
+        """The caller's bookmarks, newest first, without those of comments and items that the caller may not read now or
+        that are hidden or deleted.
         """
         ctx.check_paging()
         limit = ctx.paging.limit
@@ -60,7 +60,7 @@ class BookmarkHandler(Handler):
     @needs(READ, answer=schemas.Bookmark)
     def get(self, ctx: Context) -> Result:
         """The caller's bookmark of the comment or item; 404 if there is no bookmark. 403 for guests, and for a token
-        that lacks the scope to read things of its type or, of a comment, of the type that the comment is on.
+        that lacks the scope to read comments or items of that type or, for a comment, what the comment is on.
         """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)

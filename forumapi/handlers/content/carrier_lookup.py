@@ -12,7 +12,8 @@ from forumapi.request.context import Context, Located
 
 class LocatedCarrier(Located):
     """Carrier that an address names. `place`: its target of permission and its state; `place.exists` is False if there
-    is nothing of that type and id, or nothing that the caller may know of.
+    is nothing of that type and id, or only something whose existence the caller may not learn, such as a huddle of
+    others.
     """
 
     __slots__ = ("place",)
@@ -40,7 +41,8 @@ def find(ctx: Context, *, is_locked: bool = True) -> LocatedCarrier:
 
 def check(ctx: Context) -> None:
     """Check the located carrier, once permission is checked. Raises NotFound if the carrier does not exist, also for
-    the site's owner, whom the permission check lets pass; and if it is hidden from the caller, with code DELETED then.
+    the site's owner, whom the permission check lets pass; and, with the error code DELETED, if the carrier is hidden
+    from the caller: from all but moderators, in a huddle from everybody.
     """
     located = ctx.located_as(LocatedCarrier)
     place = located.place

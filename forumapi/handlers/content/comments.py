@@ -134,10 +134,11 @@ class CommentHandler(Handler):
 
     @needs(READ, answer=schemas.Comment, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The comment, the comment that it replies to, and its replies, oldest first, at most 250; marks its item, but
-        no profile, as read up to this comment, if it is unread.
+        """The comment, the comment that it replies to, and its replies, oldest first, at most 250; if the comment is on
+        an item and the caller has not read it yet, marks the item as read up to this comment.
 
-        `limit` sets the size of the item's page to which a link leads.
+        `limit`: the size of the pages of the item's or profile's comments, to one of which the link `commentPage`
+        leads.
         """
         page = ctx.located_as(ShownComment).required()
         if page.comment.is_unread and not ctx.is_head:
@@ -176,8 +177,8 @@ class CommentHandler(Handler):
         """Set the comment's flags `deleted` and `moderated`. Moderators may set each to true or false; others with the
         right to delete the comment may only set `deleted` to true, else 403.
 
-        By operations `replace` of RFC 6902: 501 for others, 400 for another flag. A change by a moderator, except in a
-        huddle, is recorded as an action of moderation.
+        By operations `replace` of RFC 6902: 501 for its other operations, 400 for another flag. A change by a
+        moderator, except in a huddle, is recorded as an action of moderation.
         """
         comment = ctx.located_as(LockedComment).required()
         is_deleted, is_moderated = comment.is_deleted, comment.is_moderated
@@ -285,7 +286,9 @@ def _lock_parent(ctx: Context, ref: ItemRef) -> CommentParent | None:
 
 
 def _most_a_minute(ctx: Context, *, is_moderator: bool) -> int:
-    """Return how many comments the caller may write a minute, 0 for any number. `is_moderator`: of the place."""
+    """Return how many comments the caller may write a minute, 0 for any number. `is_moderator`: the caller moderates
+    what the comment is to be on.
+    """
     most = ctx.app.config.comment_rate_per_minute
     if ctx.identity.is_bot:
         return min(most or bot.COMMENTS_A_MINUTE, bot.COMMENTS_A_MINUTE)

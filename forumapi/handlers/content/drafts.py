@@ -55,7 +55,9 @@ class DraftsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Drafts, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's drafts, last begun first; without those for huddles if the token lacks the scope of huddles."""
+        """The caller's drafts, the one stored first last; without drafts for huddles if the token lacks the scope of
+        huddles.
+        """
         principal = ctx.identity.principal
         total, drafts = Draft.page(ctx.reader, ctx.site.id, principal, ctx.paging)
         paging.check(total, ctx.paging)
@@ -94,9 +96,10 @@ class DraftHandler(Handler):
     @needs(CREATE, body=DraftBody, status=302)
     def put(self, ctx: Context, sent: DraftBody) -> Result:
         """Store the draft in place of the one whose `version` is sent, 0 for a new draft; 409 if another version is
-        stored, or none though one was sent.
+        stored, or if none is stored though a version was sent.
 
-        413 beyond 256 KiB, 400 for a new draft of a caller who has 200. Answers 302 to the draft.
+        413 beyond 256 KiB, 400 for a new draft of a caller who has 200; 404 if the place does not exist or is hidden
+        from the caller, 403 without the right to write there. Answers 302 to the draft.
         """
         carrier_lookup.check(ctx)
         if isinstance(sent.content, UnsetType):

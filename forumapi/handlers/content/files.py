@@ -99,8 +99,9 @@ class FilesHandler(Handler):
         """Store the files of a form, and describe each, in the form's order.
 
         A file with the same bytes as a stored one gets the same hash, and its bytes are not stored a second time. 400
-        for a body that is no form, and for a picture that is damaged or none of GIF, JPEG, PNG and WebP; 413 beyond a
-        limit or quota; 403 beyond the storage of the site's plan.
+        for a body that is no form, and for a picture that is damaged, has too many pixels, or is none of GIF, JPEG, PNG
+        and WebP; 413 beyond a limit or quota; 403 beyond the storage of the site's plan; 503 after too long a wait for
+        the processing of a picture.
         """
         quota = _quota(ctx)
         files: list[File] = ctx.body_as(list)
@@ -134,9 +135,9 @@ def _examined(ctx: Context, part: Part, folder: Path, width: int, height: int) -
     received, or new ones in `folder`.
 
     A picture is made smaller if it exceeds `width` or `height` in pixels (0: no limit), and loses its metadata. Any
-    other file, an SVG too, is stored as received. Raises Invalid, code 21, for a picture that is damaged, too large or
-    in a format that is not taken (such as HEIC or TIFF), and for a file that its sender calls GIF, JPEG, PNG or WebP
-    and that is none; Unavailable after too long a wait for the image worker.
+    other file, an SVG too, is stored as received. Raises Invalid, code 21, for a picture that is damaged, of too many
+    pixels, or in a format that is not accepted (such as HEIC or TIFF), and for a file that its sender calls GIF, JPEG,
+    PNG or WebP and that is none; Unavailable after too long a wait for the image worker.
     """
     name = file_types.clean_name(part.name) or "untitled"
     kind = file_types.picture(part.head)
@@ -299,8 +300,8 @@ def _download(
     is none.
 
     `stored`: the file's row; `is_public`: everybody may read it; `kept_until`: Unix time until which a proxy may answer
-    others without asking, 0 for never, which it becomes in the result for more than SMALL bytes. Raises Invalid for a
-    size that is not offered, or of a file that is no picture.
+    others without asking, 0: it may not; in the result 0 for files of more than SMALL bytes. Raises Invalid for a size
+    that is not offered, or of a file that is no picture.
     """
     name, size = hash, stored.size
     box = Box(ctx.number("maxWidth"), ctx.number("maxHeight"))

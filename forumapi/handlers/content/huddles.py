@@ -61,7 +61,7 @@ class LockedHuddle(LocatedObject[Huddle]):
 
 
 class ShownParticipants(LocatedObject[Participants]):
-    """Page of participants of the huddle that the address names; no object if the caller is not in it."""
+    """Page of participants of the huddle that the address names; no object if the caller is not in the huddle."""
 
     noun = "huddle"
 
@@ -138,7 +138,7 @@ class HuddlesHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The huddles that the caller is in, those with the latest activity first; none for guests.
 
-        With `unread=true` those alone in which the caller has not read something; any other value counts as false.
+        With `unread=true` only huddles with comments that the caller has not read; any other value counts as false.
         Ignored huddles and those begun by ignored profiles are left out.
         """
         identity, at = ctx.identity, ctx.paging

@@ -255,8 +255,8 @@ class ItemHandler(Handler):
 
         Moderators may set each to true or false; others with the right to delete the item may set `deleted` to true,
         and its author `open` to true with the right `openOwn`, to false with `closeOwn`; else 403. By operations
-        `replace` of RFC 6902: 501 for others, 400 for another flag. A change by a moderator is recorded as an action of
-        moderation.
+        `replace` of RFC 6902: 501 for its other operations, 400 for another flag. A change by a moderator is recorded
+        as an action of moderation.
         """
         changes = patch.changes(sent, _PATHS)
         item = required(ctx, Item)
@@ -272,7 +272,7 @@ class ItemHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the item: it and its comments are hidden from all but moderators; 200 also if it is deleted."""
+        """Delete the item: it and its comments are hidden from all but moderators; 200 also if already deleted."""
         required(ctx, Item).delete(ctx.writer, ctx.author)
         return Done()
 
@@ -281,9 +281,9 @@ class ItemHandler(Handler):
 
 
 class ItemsHandler(Handler):
-    """Base class of handlers of all items of `item_type` on a site. A write asks for permission on the microcosm that
-    its body names, a read on the site's root microcosm, or on the one that its query names, for those who may read that
-    one and not the root.
+    """Base class of handlers of all items of `item_type` on a site. A write needs permission on the microcosm that its
+    body names, a read on the site's root microcosm; for a caller who may not read the root, but the microcosm that the
+    query names, a read needs permission on the latter.
 
     A subclass adds `get` and `post`.
     """
@@ -356,8 +356,8 @@ def list_items(ctx: Context, item_type: int, key: str, listing: Listing = ALL) -
     the answer's data.
 
     Only items that the caller may read and does not ignore; with `microcosmId` in the query, only those of that
-    microcosm. A microcosm that the caller may not read gives an empty list, like one that does not exist. Raises
-    Invalid for a bad `microcosmId` and for a page past the end.
+    microcosm. A microcosm that the caller may not read or ignores gives an empty list, like one that does not exist.
+    Raises Invalid for a bad `microcosmId` and for a page past the end.
     """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     view = tree.view(ctx.identity.principal)

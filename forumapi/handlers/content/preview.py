@@ -64,7 +64,7 @@ class PreviewHandler(Handler):
         """The Markdown as HTML, with mentions and embeds, and with links that are not shortened; stores nothing.
 
         403 without the right to write there, and for a comment on a closed item unless the caller moderates the item;
-        a microcosm may be closed.
+        for a new item, a closed microcosm is no obstacle.
         """
         target = ctx.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)

@@ -63,7 +63,7 @@ class ReactionsHandler(Handler):
     @needs(READ, answer=schemas.Reactions)
     def get(self, ctx: Context) -> Result:
         """All kinds of reactions that the site offers, in the site's order, each with the number of people who gave it
-        here; `own` is true for those that the caller gave.
+        to the comment or item; `own` is true for the kinds that the caller gave.
         """
         carrier_lookup.check(ctx)
         reactions = reaction.summary(ctx.reader, ctx.site.id, ctx.target, ctx.identity.profile_id)
@@ -81,9 +81,10 @@ class ReactionHandler(Handler):
 
     @needs(READ, status=302)
     def put(self, ctx: Context) -> Result:
-        """React to the comment or item with this kind; nothing changes if the caller did so before.
+        """React to the comment or item with the kind in the address; nothing changes if the caller did so before.
 
-        400 for a kind that the site does not offer, 403 for guests. Answers 302 to the list of reactions here.
+        400 for a kind that the site does not offer, 403 for guests. Answers 302 to the reactions to the comment or
+        item.
         """
         carrier_lookup.check_signed_in(ctx)
         carrier_lookup.check(ctx)
@@ -95,8 +96,8 @@ class ReactionHandler(Handler):
 
     @needs(READ)
     def delete(self, ctx: Context) -> Result:
-        """Take the caller's reaction of this kind back; 200 also if there is none or, without a change, if the comment
-        or item is hidden from the caller.
+        """Take back the caller's reaction of the kind in the address; 200 also if there is none, and if the comment or
+        item is hidden from the caller, when the reaction stays.
 
         403 for guests.
         """

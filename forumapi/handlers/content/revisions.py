@@ -63,8 +63,8 @@ class RevisionsHandler(Handler):
 
     @needs(UPDATE, body=RevertBody, status=302)
     def post(self, ctx: Context, sent: RevertBody) -> Result:
-        """Make the text of an earlier revision the comment's text again, as a new revision; nothing changes if it is
-        the text already.
+        """Make the text of an earlier revision the comment's text again, as a new revision; nothing changes if the
+        comment has that text already.
 
         404 if the comment has no such revision. Answers 302 to the comment.
         """
@@ -120,7 +120,7 @@ class DifferenceHandler(Handler):
         """The changes, word by word, from the revision before (of the first revision: from an empty text), or from the
         one that `from` names (0: from an empty text), to the one in the address.
 
-        404 if the comment lacks one of the two.
+        404 if the comment lacks one of the two revisions.
         """
         shown = ctx.located_as(ShownComment).required()
         id, new = shown.comment.id, ctx.args["revision"]

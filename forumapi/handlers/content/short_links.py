@@ -69,7 +69,7 @@ class LinksHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Each use of a link to another host in a live comment on an item of a microcosm, newest comment first.
 
-        Links in huddles and in comments on profiles are left out. With `host` only links to this host and to those
+        Links in huddles and in comments on profiles are left out. With `host` only links to this host and to hosts
         below it.
         """
         ctx.check_paging()
@@ -86,8 +86,8 @@ class PlatformLinksHandler(Handler):
 
     @needs(LOGIN, answer=schemas.PlatformLinks, params=_PARAMS)
     def get(self, ctx: Context) -> Result:
-        """All short links of the platform, last made first, each with the number of times it was followed, with `host`
-        only those to this host and to those below it; 403 unless the caller is one of its operators.
+        """All short links of the platform, newest first, each with the number of times it was followed; with `host`
+        only links to this host and to hosts below it; 403 unless the caller is an operator of the platform.
         """
         check_admin(ctx)
         ctx.check_paging()

@@ -76,7 +76,8 @@ class SearchHandler(Handler):
 
         `ignored` in the answer lists the parts of the query that could not be used; a query without anything to search
         for has no `results`. A search for words that takes longer than this installation allows is answered with the
-        objects found until then, and `partial` is true. 503 if the database gives a query up, which took too long.
+        objects found until then, and `partial` is true. 503 if the database cancels the query because it takes too
+        long.
         """
         ctx.check_paging()
         began = time.monotonic()
@@ -137,8 +138,8 @@ def _stamp(
     """Return the `stamp` of a page of results, as `Page` takes it: all that the answer's bytes depend on but the time
     that the search took.
 
-    `who`: the caller, who sees the page; `document`: the members of the answer that repeat what was asked; `found`: the
-    results; `rest`: what was read for the results besides.
+    `who`: the caller, who sees the page; `document`: the member `query` of the answer, which repeats the search;
+    `found`: the results; `rest`: what `search.more` read about them.
     """
     return (
         document,

@@ -34,7 +34,7 @@ from forumapi.wire.schemas import microcosms as schemas
 
 
 class LocatedMicrocosm(LocatedObject[MicrocosmView]):
-    """Microcosm with a page of what is in it, read without a lock."""
+    """Microcosm with a page of its child microcosms and items, read without a lock."""
 
     noun = "microcosm"
 
@@ -220,9 +220,9 @@ class MicrocosmsHandler(Handler):
     def post(self, ctx: Context, sent: MicrocosmBody) -> Result:
         """Make a microcosm below `parentId`, by default below the root.
 
-        403 without the right to create there and, unless the site lets members create microcosms, for all but its
-        owner. 400 for a parent that is missing, hidden, not readable to the caller, or takes no microcosms. Answers 302
-        to the microcosm.
+        403 without the right to create in the parent and, unless the site lets members create microcosms, for all but
+        the site's owner. 400 for a parent that is missing, hidden, not readable to the caller, or takes no microcosms.
+        Answers 302 to the microcosm.
         """
         title = text_rendering.title(_given(sent.title), "title", 50, quiet=False)
         description = text_rendering.block(_given(sent.description), "description", 10_000)
@@ -276,8 +276,8 @@ class MicrocosmHandler(Handler):
         """Change the microcosm, or move it below another; keys that are not sent stay, meta.editReason is required.
 
         400 if the root is to move, and for a new parent that is missing, hidden, not readable to the caller, takes no
-        microcosms, or is the microcosm itself or below it; 403 without the right to create there. Answers 302 to the
-        microcosm.
+        microcosms, or is the microcosm itself or below it; 403 without the right to create in the new parent. Answers
+        302 to the microcosm.
         """
         microcosm = _lock(ctx)
         tree, node = microcosm
@@ -298,7 +298,7 @@ class MicrocosmHandler(Handler):
 
         Moderators may set each to true or false; others with the right to delete the microcosm may only set `deleted`
         to true, else 403. `deleted` and `moderated` hide everything below it as well; 400 if one of them is to be true
-        on the root. By operations `replace` of RFC 6902: 501 for others, 400 for another flag.
+        on the root. By operations `replace` of RFC 6902: 501 for its other operations, 400 for another flag.
         """
         changes = patch.changes(sent, _PATHS)
         for change in changes:
@@ -324,10 +324,10 @@ class MicrocosmHandler(Handler):
 
 
 def _lock(ctx: Context) -> Microcosm:
-    """Lock the site's tree until the transaction ends, and return the located microcosm as it is then.
+    """Lock the site's tree until the transaction ends, and return the located microcosm as read under that lock.
 
-    Raises NotFound if it is gone, PreconditionFailed if it has another version than If-Match names: that was checked
-    before the lock too.
+    Raises NotFound if the microcosm does not exist, PreconditionFailed if its version is not the one that If-Match
+    names: before the lock it may have been.
     """
     microcosm = known(Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id), "microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")

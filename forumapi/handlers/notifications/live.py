@@ -67,10 +67,10 @@ class LiveHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """Upgrade the connection to WebSocket (101), on which the client names what it follows.
 
-        The caller is known by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
-        guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of a foreign origin; 429
-        beyond the live connections that one user or network may have, 403 beyond those of the site's plan, 503 beyond
-        those of the worker.
+        The caller is identified by a bearer token (as a header or a sub-protocol) or a ticket; a guest may follow what
+        guests may read. 426 for a request that is no WebSocket handshake, 403 for a page of an origin that is neither
+        the site's, the platform's nor allowed by the installation; 429 beyond the live connections that one user or
+        network may have, 403 beyond those of the site's plan, 503 beyond those of the worker.
         """
         key = _handshake(ctx)
         protocol = _protocol(ctx.environ)
@@ -117,7 +117,7 @@ class LiveEventsHandler(Handler):
     @needs(ANYONE, params=_WHAT, media_type=_EVENTS)
     def get(self, ctx: Context) -> Result:
         """An endless stream of the events of each `topic` in the query, with `documents` also of the things that they
-        are about: those after the cursor in `Last-Event-ID` or else in `cursor`, without both from now on.
+        are about: events after the cursor in `Last-Event-ID` or else in `cursor`; without either, events from now on.
 
         A client that reconnects with `Last-Event-ID` may present the same ticket again for the same stream, as long as
         the token that made the ticket is valid. 400 for a bad topic, and without one; 403 for a topic that the caller
@@ -286,8 +286,8 @@ def asked(ctx: Context, stream: str) -> IdentityQuery:
     """Return the statement that identifies the caller by the request's token or ticket. `stream`: name of the stream
     that is asked for, made by `named_stream`, or `socket` for a WebSocket.
 
-    Running the statement uses up a ticket that is for this page's origin, and for `stream` or no stream in particular;
-    any other ticket stays, and identifies nobody.
+    Running the statement uses up a ticket that was made for the origin of the request's page and for `stream` or for
+    any stream; another ticket is not used up, and identifies nobody.
     """
     if not _is_ticket(ctx):
         return IdentityQuery(IDENTITY)
@@ -356,8 +356,9 @@ def _bearer(environ: dict[str, Any]) -> str:
 
 
 class TicketBody(Struct):
-    """Body of POST /live/tickets. `origin`: of the pages that may use the ticket; `topics` and `documents` bind the
-    ticket to one stream, `documents` without `topics` to none. Every key may be absent.
+    """Body of POST /live/tickets. `origin`: origin of the pages that may use the ticket. `topics`, and with them
+    `documents`, bind the ticket to one stream; without `topics` it is good for any, and `documents` is not looked at.
+    Every key may be absent.
     """
 
     origin: str | UnsetType = UNSET

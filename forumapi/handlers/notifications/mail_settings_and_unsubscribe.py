@@ -41,8 +41,8 @@ class EmailSettingsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.EmailSettings)
     def get(self, ctx: Context) -> Result:
-        """The caller's address, why mail to it bounced (null unless it did), how often digests are sent, in which time
-        zone, and the time of the next one (null: none).
+        """The caller's address, why mail to that address bounced (null if none did), how often digests are sent, in
+        which time zone, and the time of the next digest (null if none is due).
         """
         me = ctx.identity.profile_id
         choice = digest_settings.find(ctx.reader, ctx.site.id, me)
@@ -112,8 +112,8 @@ class UnsubscribeHandler(MailedLinkHandler):
         params=(Param("code", str, "What the mail's link carries; signed."),),
     )
     def post(self, ctx: Context) -> Result:
-        """End the kind of mail that the link's code names, for the profile that it names; invitations end for that
-        profile's address on all sites. An HTML page says so.
+        """End the kind of mail that the link's code names, for the profile that the code names; mail of invitations
+        ends for that profile's address on all sites. An HTML page says so.
 
         The request needs no token, may be repeated, and has a body that is ignored. 400 for a code that this site has
         not signed.

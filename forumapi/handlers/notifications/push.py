@@ -56,7 +56,7 @@ class PushSubscriptionsHandler(Handler):
 
     @needs(LOGIN, body=PushBody, status=302)
     def post(self, ctx: Context, sent: PushBody) -> Result:
-        """Store a subscription of this browser or app, in place of any other with the same endpoint, whosever that is.
+        """Store a subscription of this browser or app, in place of one with the same endpoint, even another person's.
 
         The subscription ends with the token of this request.
 

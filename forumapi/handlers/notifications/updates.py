@@ -47,12 +47,12 @@ class UpdatesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The caller's updates, newest first; of new comments on the same followed object only the newest is listed, of
-        new items those of the last month; of replies, mentions and updates about events together, and of decisions of
-        each type, the latest 1,000.
+        """The caller's updates, newest first.
 
-        `unread`: those about something that the caller has not read; `updateType`: those of this type, 400 for an
-        unknown one.
+        Of new comments on one followed object only the newest is listed, of new items only those of the last month.
+        Replies, mentions and updates about events are limited to the latest 1,000 together, moderators' decisions to
+        the latest 1,000 of each type. `unread`: only updates about something that the caller has not read;
+        `updateType`: only updates of this type, 400 for an unknown type.
         """
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
@@ -106,8 +106,8 @@ class PreferencesHandler(Handler):
 
     @needs(LOGIN, answer=list[schemas.UpdatePreference])
     def get(self, ctx: Context) -> Result:
-        """The caller's preferences, sorted by the type's number, none for types about decisions; one that was never set
-        follows from the options of caller and site.
+        """The caller's preferences, sorted by the type's number; none for types about moderators' decisions. A
+        preference that was never set has its default, which follows from the options of the caller and of the site.
         """
         me = ctx.identity.profile_id
         preferences = UpdatePreference.find_all(ctx.reader, ctx.site.id, me)
@@ -115,8 +115,8 @@ class PreferencesHandler(Handler):
 
 
 class PreferenceHandler(Handler):
-    """The caller's preference of the ways by which one type of update is sent; 404 for an unknown type, and for those
-    about decisions, which have no preference.
+    """The caller's preference of the ways by which one type of update is sent; 404 for an unknown type, and for a type
+    about moderators' decisions, which has no preference.
     """
 
     allow = "OPTIONS,HEAD,GET,PUT"
@@ -125,7 +125,7 @@ class PreferenceHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The caller's preference for the type in the address; its default if the caller has set none.
 
-        404 for a type that does not exist, or is about decisions.
+        404 for a type that does not exist, or is about moderators' decisions.
         """
         me = ctx.identity.profile_id
         preference: UpdatePreference | None = None
@@ -139,7 +139,7 @@ class PreferenceHandler(Handler):
     def put(self, ctx: Context, sent: PreferenceBody) -> Result:
         """Set the caller's preference for the type in the address; keys that are not sent stay as they are.
 
-        404 for a type that does not exist, or is about decisions. Answers 302 to the preference.
+        404 for a type that does not exist, or is about moderators' decisions. Answers 302 to the preference.
         """
         is_known = ctx.args["type"] in update_types.NAMES and UpdatePreference.update(
             ctx.writer,

@@ -139,8 +139,8 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Watchers, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's watchers: first those that never had a notification, then by the latest notification, newest
-        first.
+        """The caller's watchers: first those by which the caller was never notified, then the others, the one with the
+        latest notification first.
 
         Watchers of objects that were deleted or that the caller may no longer read are left out.
         """
@@ -175,9 +175,10 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def post(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow an object, unless it is followed already; the data is true if mail is sent about it.
+        """Follow an object; nothing changes if the caller follows it already. The data is true if mail about it is
+        sent.
 
-        404 if the caller may not read it, 400 for a type that can't be followed.
+        404 for an object that is hidden or that the caller may not read, 400 for a type that can't be followed.
         """
         thing = _named(sent.itemType, sent.itemId)
         _follow(ctx, [thing], [_update_type(sent, thing)])
@@ -186,9 +187,10 @@ class WatchersHandler(Handler):
 
     @needs(LOGIN, body=WatchBody, answer=bool)
     def put(self, ctx: Context, sent: WatchBody) -> Result:
-        """Follow an object, unless it is followed already; the data is true if mail is sent about it.
+        """Follow an object, as by POST; nothing changes if the caller follows it already. The data is true if mail
+        about it is sent.
 
-        The same as POST: 404 if the caller may not read it, 400 for a type that can't be followed.
+        404 for an object that is hidden or that the caller may not read, 400 for a type that can't be followed.
         """
         return self.post(ctx, sent)
 
@@ -296,7 +298,7 @@ class WatchersBatchHandler(Handler):
     def patch(self, ctx: Context, sent: list[SendingBody]) -> Result:
         """Set, for up to 100 objects, whether updates about them are sent by mail and SMS.
 
-        Keys that are not sent stay. 400, and nothing changes, if the caller does not follow one of them.
+        Keys that are not sent stay. 400, and nothing changes, if the caller does not follow all of them.
         """
         changes = [_change(entry, place) for entry, place in _several(sent)]
         Watcher.update(ctx.writer, ctx.author, changes, place="body")

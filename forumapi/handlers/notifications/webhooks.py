@@ -57,16 +57,18 @@ class WebhookBody(Struct):
 
 
 class SecretBody(Struct):
-    """Body that replaces a webhook's secret. `keepOld`, true when absent: the old secret signs too for 24 hours."""
+    """Body that replaces a webhook's secret. `keepOld`, true when absent: for 24 hours deliveries are signed with the
+    old secret as well.
+    """
 
     keepOld: bool | UnsetType = UNSET
 
 
 class ReplayBody(Struct):
-    """Body that selects deliveries to repeat: `id`, one dead letter; or all dead letters from the cursor `first` to
-    `last`, which are not read if `id` is sent.
+    """Body that selects deliveries to repeat: the dead letter `id` or, without `id`, all dead letters from the cursor
+    `first` to the cursor `last`.
 
-    `everything`: all events from `first` to `last`, delivered or not.
+    `everything`, false when absent: all events from `first` to `last`, delivered or not, instead of dead letters alone.
     """
 
     id: str | UnsetType = UNSET
@@ -152,7 +154,7 @@ class WebhookSecretHandler(Handler):
     def post(self, ctx: Context, sent: SecretBody) -> Result:
         """Replace the secret by a new one, which is in this answer and in no later one.
 
-        The old secret signs too for 24 hours, unless `keepOld` is false.
+        For 24 hours deliveries are signed with the old secret as well, unless `keepOld` is false.
         """
         webhook = _lock(ctx)
         secret = webhook.rotate_secret(ctx.writer, keep_old=given(sent.keepOld, True))
@@ -166,7 +168,7 @@ class WebhookPingHandler(Handler):
     @needs(OWNER)
     def post(self, ctx: Context) -> Result:
         """Queue a test delivery to the webhook, which is sent within a second or two, also while the webhook is
-        disabled; nothing is queued while one waits.
+        disabled; nothing is queued while another test waits.
 
         Its outcome is listed among the webhook's deliveries. Answers 200 with `data` null.
         """
@@ -177,7 +179,7 @@ class WebhookPingHandler(Handler):
 
 
 class WebhookDeliveriesHandler(Handler):
-    """A webhook's deliveries: those that wait, dead letters (given up after hours of tries, or since the webhook was
+    """A webhook's deliveries: those that wait, dead letters (given up after hours of tries, or because the webhook was
     disabled), and tests; for the site's owner.
     """
 
@@ -224,9 +226,9 @@ class WebhookReplayHandler(Handler):
 
         With `everything` all events of that range are sent again, as far back as the event log goes.
 
-        Those about huddles in which the caller does not take part are left out, and those about reports, cases and
+        Events about huddles in which the caller does not take part are left out, and events about reports, cases and
         appeals that concern what the caller wrote. 400 while the webhook is disabled and, without `id`, for a missing
-        or bad cursor; 404 if `id` is no dead letter of it.
+        or bad cursor; 404 if `id` is no dead letter of the webhook.
         """
         webhook = _lock(ctx)
         if not webhook.is_enabled:

@@ -21,8 +21,8 @@ PATH = "/api/v1/bans"
 class BanBody(Struct):
     """Body of a ban: either `profileId`, or `domain` for all e-mail addresses of that domain and its subdomains.
 
-    `reason` is shown to the banned; `note` to the owner alone. `expires`: its end, RFC 3339, in the future; without it
-    the ban has no end.
+    `reason` is shown to the banned; `note` to the owner alone. `expires`: end of the ban, RFC 3339, in the future;
+    without it the ban has no end.
     """
 
     profileId: int | UnsetType = UNSET
@@ -45,7 +45,7 @@ class BansHandler(Handler):
 
     @needs(OWNER, answer=schemas.Bans, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The site's bans that have not expired, last made first; without bans from the whole platform."""
+        """The site's bans that have not expired, newest first; without bans from the whole platform."""
         total, bans = Ban.page(ctx.reader, ctx.site.id, ctx.paging)
         paging.check(total, ctx.paging)
         items = b"[%b]" % b",".join(_documents(ctx, bans))
@@ -53,10 +53,11 @@ class BansHandler(Handler):
 
     @needs(OWNER, body=BanBody, status=302)
     def post(self, ctx: Context, sent: BanBody) -> Result:
-        """Ban a profile or an e-mail domain from the next request on; an earlier ban of the same one is replaced.
+        """Ban a profile or an e-mail domain from the next request on; an earlier ban of the same profile or domain is
+        replaced.
 
-        400 for neither or both, and for the owner's own profile; 404 for a profile that does not exist. Answers 302 to
-        the ban.
+        400 for neither or both, for what is no domain, for a bad `expires`, for a text that is too long, and for the
+        owner's own profile; 404 for a profile that does not exist. Answers 302 to the ban.
         """
         tx, site_id = ctx.writer, ctx.site.id
         expires = ban.checked_expiry(sent.expires) if isinstance(sent.expires, str) else None
@@ -129,9 +130,9 @@ def _subject(ctx: Context, sent: BanBody) -> tuple[int, str]:
 
 
 def _record(ctx: Context, profile_ids: list[int], detail: dict[str, str]) -> None:
-    """Record in the audit and in the event log, for each of these profiles, that a ban of it began or ended. `detail`:
-    what the audit says of it, with keys of audit_detail_encoding.py: `verb`, `ban` or `lift`, and for a ban `reason`
-    and `note`.
+    """Record in the audit and in the event log, for each of these profiles, that the profile's ban began or ended.
+    `detail`: what the audit says of it, with keys of audit_detail_encoding.py: `verb`, `ban` or `lift`, and for a ban
+    `reason` and `note`.
     """
     journal.record_many(
         ctx.writer,

@@ -32,13 +32,15 @@ class BotKeyBody(Struct):
 
 
 class BotBody(BotKeyBody):
-    """Bot to make, with its key. `profileName`: of its profile."""
+    """Bot to make, with its key. `profileName`: name of the bot's profile."""
 
     profileName: str | UnsetType = UNSET
 
 
 def _key(ctx: Context, sent: BotKeyBody) -> tuple[list[str], int]:
-    """Return scopes and days of the key that was sent. Raises Invalid for wrong ones."""
+    """Return the scopes, and the lifetime in days, of the key that the body describes. Raises Invalid for no scope or
+    one that bots may not have, and for days out of range.
+    """
     most = ctx.app.config.token_days
     days = given(sent.days, min(DEFAULT_DAYS, most))
     if not 1 <= days <= most:
@@ -70,8 +72,8 @@ class BotsHandler(Handler):
 
     @needs(LOGIN, body=BotBody, answer=schemas.Bot)
     def post(self, ctx: Context, sent: BotBody) -> Result:
-        """Make a bot with a profile of the name `profileName`, or that name and a number if it is taken, and a key with
-        `scopes` that expires after `days`.
+        """Make a bot with a profile of the name `profileName`, or that name and a number if the name is taken, and a
+        key with `scopes` that expires after `days`.
 
         The key's secret is in this answer and in no later one. 403 where members may not make bots, unless the caller
         owns the site, and beyond the members of the site's plan; 400 for a bad name, for no scope or one that bots may
@@ -97,7 +99,7 @@ class BotHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Remove the bot: its key is refused from the next request on. Its profile stays, with what it wrote. 404
+        """Remove the bot: its key is refused from the next request on. Its profile stays, with what the bot wrote. 404
         unless it is a bot of the caller, or the caller owns the site.
         """
         is_site_owner = ctx.identity.principal.is_site_owner
@@ -113,8 +115,8 @@ class BotKeyHandler(Handler):
 
     @needs(LOGIN, body=BotKeyBody, answer=schemas.Bot)
     def put(self, ctx: Context, sent: BotKeyBody) -> Result:
-        """Make another key for the bot, with `scopes` and `days`, in place of the one that it has, if any, which is
-        refused from the next request on. The secret is in this answer and in no later one. 404 unless it is a bot of
+        """Make another key for the bot, with `scopes` and `days`, in place of the key that the bot has, if any, which
+        is refused from the next request on. The secret is in this answer and in no later one. 404 unless it is a bot of
         the caller; 400 for no scope or one that bots may not have, and for `days` out of range.
         """
         id: int = ctx.args["bot"]
@@ -124,8 +126,8 @@ class BotKeyHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Stop the bot: its key is refused from the next request on, and it has none until PUT makes another. 404
-        unless it is a bot of the caller.
+        """Stop the bot: its key is refused from the next request on, and the bot has no key until PUT makes another.
+        404 unless it is a bot of the caller.
         """
         if not Bot.end_key(ctx.writer, ctx.author, ctx.args["bot"]):
             raise NotFound("There is no such bot")

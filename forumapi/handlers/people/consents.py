@@ -31,8 +31,9 @@ class ConsentsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Consents)
     def get(self, ctx: Context) -> Result:
-        """The legal texts that ask for consent, by name, each with the newest version that the caller has agreed to;
-        and all consents of the caller, newest first, those that were withdrawn by themselves.
+        """`texts`: the legal texts that ask for consent, by name, each with the newest version that the caller has
+        agreed to; `given`: the caller's consents that are not withdrawn; `withdrawn`: those that the caller withdrew;
+        both newest first.
         """
         tx, site_id, me = ctx.reader, ctx.site.id, ctx.identity.profile_id
         texts = [one.document() for one in AskedText.find_all(tx, site_id, me)]
@@ -50,10 +51,10 @@ class ConsentHandler(Handler):
 
     @needs(LOGIN, body=ConsentBody, status=302)
     def put(self, ctx: Context, sent: ConsentBody) -> Result:
-        """Agree to the text's version in force, `version`; again, it changes nothing. The request needs a token without
-        scopes.
+        """Agree to the text's version in force, `version`; a repeated consent changes nothing. The request needs a
+        token that is not limited to scopes.
 
-        404 for a text that asks for no consent, 409 for any other version. Answers 302 to all consents.
+        404 for a text that asks for no consent, 409 for a version that is not in force. Answers 302 to all consents.
         """
         tx, site_id, me = ctx.writer, ctx.site.id, ctx.identity.profile_id
         version = given(sent.version, 0)
@@ -70,9 +71,9 @@ class ConsentHandler(Handler):
 
     @needs(LOGIN)
     def delete(self, ctx: Context) -> Result:
-        """Withdraw the caller's consents to all versions of the text; while it asks for consent, the caller's next
-        writes are refused as before they agreed. It needs a token without scopes. 200 also if there is no consent; 404
-        for a document that never asks for one.
+        """Withdraw the caller's consents to all versions of the text; while the text asks for consent, the caller's
+        writes are refused again, as before the consent. The request needs a token that is not limited to scopes. 200
+        also if there is no consent; 404 for a document that never asks for consent.
         """
         document = ctx.args["document"]
         if document not in legal_version.ASKING:
@@ -87,7 +88,7 @@ class SiteConsentsHandler(SiteSettingHandler):
     @needs(OWNER, answer=schemas.ConsentCounts)
     def get(self, ctx: Context) -> Result:
         """For each version of each text that has ever asked for consent, how many people have agreed to it, and how
-        many have withdrawn that; by name of the text, newest version first. It names nobody.
+        many have withdrawn their consent; by name of the text, newest version first. No person is named.
         """
         counts = ConsentCount.find_all(ctx.reader, ctx.site.id)
         return Data(dumps({"versions": [one.document() for one in counts]}))

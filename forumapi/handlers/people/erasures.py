@@ -36,9 +36,9 @@ def request(ctx: Context) -> Result:
     to the person.
 
     The query's `words`: `keep`, the default, what the profile wrote stays, without its author; `remove`, that is erased
-    too. A pending request gets the new choice and a new time. Raises Forbidden unless it is the caller's profile, with
-    a sign-in on the platform within the last ten minutes; Conflict for the site's owner; Invalid for other words, and
-    for `remove` where the site keeps them.
+    too. A pending request gets the new choice and a new time. Raises Forbidden unless the profile is the caller's, and
+    without a sign-in on the platform within the last ten minutes; Conflict for the site's owner; Invalid for another
+    value of `words`, and for `remove` on a site whose owner lets the words of erased people stay.
     """
     check_own(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))
@@ -53,9 +53,9 @@ def request_account(ctx: Context) -> Result:
     a mail about it to the person.
 
     The query's `words`: `keep`, the default, what the profiles wrote stays, without its author; `remove`, that is
-    erased too. A pending request gets the new choice and a new time. Raises Forbidden unless it is the caller's user,
-    with a sign-in on the platform within the last ten minutes; Conflict for the owner of a site; Invalid for other
-    words.
+    erased too. A pending request gets the new choice and a new time. Raises Forbidden unless the user is the caller,
+    and without a sign-in on the platform within the last ten minutes; Conflict for the owner of a site; Invalid for
+    another value of `words`.
     """
     _check_own_account(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))

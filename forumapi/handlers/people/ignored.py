@@ -86,7 +86,8 @@ class IgnoredHandler(Handler):
 
     @needs(LOGIN, body=IgnoreBody)
     def put(self, ctx: Context, sent: IgnoreBody) -> Result:
-        """Ignore an object that the caller may read, else 404; nothing changes if it is ignored already.
+        """Ignore an object; nothing changes if the caller ignores it already. 404 for an object that is hidden or that
+        the caller may not read.
 
         400 for the caller's own profile, and beyond the 1,000 objects that one profile may ignore. Answers 200 with
         `data` null.

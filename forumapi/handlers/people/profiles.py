@@ -88,7 +88,8 @@ class ProfilesHandler(Handler):
         ignores.
 
         `q`: only those whose names begin with it, in any letter case, an equal name first; `following`: only those that
-        the caller watches; `online`: only those active within 90 minutes. A flag that is no boolean counts as false.
+        the caller watches; `online`: only those active within the last 90 minutes. A flag that is no boolean counts as
+        false.
         """
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(
@@ -224,7 +225,7 @@ class ProfileHandler(Handler):
         """Set the flag `/member` of the profile to true or false, which the site's owner alone may (P-33); of several
         operations the last counts.
 
-        By operations `replace` of RFC 6902: 501 for others, 400 for another flag.
+        By operations `replace` of RFC 6902: 501 for its other operations, 400 for another flag.
         """
         changes = patch.changes(sent, {MEMBER})
         _locked(ctx).set_member(ctx.writer, ctx.author, changes[-1].value)
@@ -235,8 +236,8 @@ class ProfileHandler(Handler):
         """Request that the caller's own profile be erased in 30 days; until then the request can be withdrawn.
 
         With `words=remove` what the profile has written is erased too; 400 where the site keeps it. A sign-in within
-        the last ten minutes is needed, else 403 with code 26. 409 for the site's owner, 403 for another's profile. The
-        answer is the request.
+        the last ten minutes is needed, else 403 with code 26. 409 for the site's owner, 403 for another person's
+        profile. The answer is the request.
         """
         return erasures.request(ctx)
 
@@ -308,7 +309,9 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
 
 
 def _bios(ctx: Context, details: Sequence[ProfileDetail]) -> dict[int, bytes]:
-    """Return the newest live comment on each profile as JSON, by profile id; without profiles that have no comment."""
+    """Return, for each profile, the newest comment on it that is not hidden, as JSON, by profile id; profiles without
+    such a comment are left out.
+    """
     stubs = {detail.id: CommentRow(*detail.bio) for detail in details if detail.bio[0]}
     if not stubs:
         return {}
@@ -390,8 +393,8 @@ class ProfileReadHandler(Handler):
 
     @needs(LOGIN, body=ReadBody)
     def put(self, ctx: Context, sent: ReadBody) -> Result:
-        """Mark an object as read up to now: an item, or a microcosm with all below it; 404 if the caller may not read
-        it.
+        """Mark an object as read up to now: an item, or a microcosm with all below it; 404 for an object that is hidden
+        or that the caller may not read.
 
         `huddle` with the id 0 is all huddles, `site` everything but huddles. Answers 200 with `data` null.
         """

@@ -140,8 +140,8 @@ def _may_read(ctx: Context, microcosm_id: int) -> bool:
 
 
 def _reason(id: int, reason: Reason, *, everyone: bool, shows_email: bool) -> dict[str, Any]:
-    """Return why the profile `id` is in a role, as a dict for JSON. `reason`: if the profile is named in the role, and
-    the criteria that the profile meets.
+    """Return why the profile `id` is in a role, as a dict for JSON. `reason`: tells whether the role names the profile,
+    and which of the role's criteria the profile meets.
 
     `everyone`: all profiles are in that role. `shows_email`: the caller is the site's owner; False hides the profile's
     value of a criterion on e-mail addresses.

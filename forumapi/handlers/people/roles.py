@@ -210,7 +210,7 @@ class RolesHandler(Handler):
 
     @needs(MODERATE, body=RoleBody, status=302)
     def post(self, ctx: Context, sent: RoleBody) -> Result:
-        """Make a role in the microcosm or, without one in the address, in the root.
+        """Make a role in the microcosm that the address names or, if it names none, in the root microcosm.
 
         A role of the same title that the caller made there within the last five minutes, or the time that this
         installation sets, is not made again: the answer leads to it. Answers 302 to the role.
@@ -328,7 +328,7 @@ class RoleHandler(Handler):
     def put(self, ctx: Context, sent: RoleBody) -> Result:
         """Change the role's title and flags; keys that are not sent stay as they are.
 
-        400 if it would be both `moderator` and `banned`. Answers 302 to the role.
+        400 if the role would be both `moderator` and `banned`. Answers 302 to the role.
         """
         reason = _reason(sent)
         role = lock(ctx, moves_rights=True)
@@ -339,10 +339,10 @@ class RoleHandler(Handler):
     @needs(MODERATE, body=list[patch.Operation])
     def patch(self, ctx: Context, sent: list[patch.Operation]) -> Result:
         """Set flags of the role, named by paths such as `/moderator`, `/banned` and `/read`, to true or false (P-48);
-        the others stay.
+        the other flags stay.
 
-        400 if it would be both `moderator` and `banned`. By operations `replace` of RFC 6902: 501 for others, 400 for
-        another flag.
+        400 if the role would be both `moderator` and `banned`. By operations `replace` of RFC 6902: 501 for its other
+        operations, 400 for another flag.
         """
         changes = patch.changes(sent, _PATHS)
         role = lock(ctx, moves_rights=True)
@@ -384,7 +384,7 @@ def ids(sent: Sequence[NamedBody]) -> list[int]:
 
 
 class RoleProfilesHandler(Handler):
-    """The profiles that are named in a role, for moderators of the role's microcosm; who is in it by its criteria is
+    """The profiles that are named in a role, for moderators of the role's microcosm; members by the role's criteria are
     listed by `…/members`.
     """
 
@@ -411,8 +411,8 @@ class RoleProfilesHandler(Handler):
     def put(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Name further profiles in the role: all that are sent, or none and 404 if one of them does not exist.
 
-        502 if they are stored, but rights that they lose by it could not be taken away at once. Answers 200 with `data`
-        null.
+        502 if the profiles are stored, but rights that they lose by that could not be taken away at once. Answers 200
+        with `data` null.
         """
         profile_ids = ids(sent)
         role = lock(ctx)
@@ -423,8 +423,8 @@ class RoleProfilesHandler(Handler):
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
         """Take the sent profiles out of those that the role names; an empty list takes out all of them.
 
-        Ids that the role does not name are passed over, and who meets the role's criteria stays a member. 502 if that
-        is stored, but rights that profiles lose by it could not be taken away at once.
+        Ids that the role does not name are passed over, and profiles that meet the role's criteria stay members. 502 if
+        the change is stored, but rights that profiles lose by it could not be taken away at once.
         """
         profile_ids = ids(sent)
         role = lock(ctx)
@@ -469,7 +469,7 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE, status=302)
     def put(self, ctx: Context) -> Result:
-        """Name the profile in the role; nothing changes if it is there already, 404 if there is no such profile.
+        """Name the profile in the role; nothing changes if the role names it already, 404 if there is no such profile.
 
         502 if that is stored, but rights that the profile loses by it could not be taken away at once. Answers 302 to
         the profile in the role.
@@ -480,10 +480,10 @@ class RoleProfileHandler(Handler):
 
     @needs(MODERATE)
     def delete(self, ctx: Context) -> Result:
-        """Name the profile in the role no longer; 200 also if it is not named in it.
+        """Name the profile in the role no longer; 200 also if the role does not name it.
 
-        Who meets the role's criteria stays a member. 502 if that is stored, but rights that the profile loses by it
-        could not be taken away at once.
+        A profile that meets the role's criteria stays a member. 502 if that is stored, but rights that the profile
+        loses by it could not be taken away at once.
         """
         role, profile_id = lock(ctx), ctx.args["profile"].id
         take_away_rights(ctx, role.remove_profiles(ctx.writer, ctx.author, [profile_id]))

@@ -130,9 +130,9 @@ class UserHandler(Handler):
 
     @needs(READ, answer=schemas.User)
     def get(self, ctx: Context) -> Result:
-        """The user, with the e-mail address as entered, for that user.
+        """The user; a caller who is that user gets all keys, and the e-mail address as entered.
 
-        The site's owner gets of others only the id, gender and creation time of the profile on this site, and the
+        The site's owner gets of other users only the id, gender and creation time of the profile on this site, and the
         address in the form that tells people apart (lower case, at Gmail without dots); the rest is null or left out.
         """
         tx, me = ctx.reader, ctx.identity
@@ -206,9 +206,9 @@ class UsersBatchHandler(Handler):
 
         As JSON `[{"email": ..., "isMember": ...}]`, as CSV lines of address and flag. Of several entries for one person
         the last counts. If an entry is wrong, nothing is changed, and `data.rows` of the answer names field and rule of
-        each wrong one. With `report` the data tell what became of each entry. With `invite` new profiles are invited by
-        mail, up to a daily limit of the owner and the site: 429 for more than are left today, 400 for more than a day
-        allows, 501 where no mail is sent. People who refused invitations, or were invited to this site before, get
+        each wrong entry. With `report` the data tell what became of each entry. With `invite` new profiles are invited
+        by mail, up to a daily limit of the owner and the site: 429 for more than are left today, 400 for more than a
+        day allows, 501 where no mail is sent. People who refused invitations, or were invited to this site before, get
         none. 403 beyond the members of the site's plan.
         """
         rows = [one for one in sent if isinstance(one, MemberRow)]

@@ -16,8 +16,8 @@ from forumapi.wire.schemas import sites as schemas
 
 class CrawlPolicyBody(Struct):
     """Body of PUT /site/crawling: the policy; what is not sent stays. `refused`: names of crawlers that the platform
-    knows; `trainAi`: y if texts may train language models, n if not, "" for no statement; `perMinute`: requests of all
-    unknown programs together, 0 for the platform's number.
+    knows; `trainAi`: y if texts may train language models, n if not, "" for no statement; `perMinute`: requests a
+    minute that all unknown programs together may make, 0 for the platform's number.
     """
 
     refused: list[str] | UnsetType = UNSET

@@ -63,7 +63,8 @@ _MAX_LISTED: Final = 50
 
 class ImportTaskBody(Struct):
     """Body of PUT /site/import. `task`: run, verify, undo or switch; `untouched`, for undo: true removes only what
-    nobody has used since, false, as when absent, all; `on`, for switch: old addresses on, as when absent, or off.
+    nobody has used since the import, false or absent all that was loaded; `on`, for switch: true or absent lets the
+    forum's old addresses lead here, false ends that.
     """
 
     task: Annotated[str, closed(_TASKS)] | UnsetType = UNSET
@@ -140,7 +141,7 @@ class SiteImportHandler(SiteSettingHandler):
 
     @needs(OWNER, answer=schemas.SiteImport)
     def get(self, ctx: Context) -> Result:
-        """The task in work with its progress, and what the tasks before found; 404 if there is no import."""
+        """The latest task with its progress, and the results of the tasks before; 404 if there is no import."""
         found = known(SiteImport.find(ctx.reader, ctx.site.id), "import")
         return Data(json_fragments.dumps(_document(found)))
 

@@ -137,7 +137,7 @@ class LegalDifferenceHandler(Handler):
         text), or from the one that `from` names (0: from an empty text), to the one in the address. A text that is kept
         elsewhere counts as empty.
 
-        404 if the text lacks one of the two.
+        404 if the text lacks one of the two versions.
         """
         document, new = _asking(ctx), ctx.args["version"]
         old = ctx.number("from", max(new - 1, 0))

@@ -23,7 +23,7 @@ _LEGAL: Final = "/api/v1/site/legal"
 
 class LegalBody(Struct):
     """Body of PUT /site/legal/{document}: either `html`, the text, or `link`, its address elsewhere; and `consent`:
-    what the new text does with members' consent.
+    whether members must agree to the new text, `ask`, `correction` or `none`.
     """
 
     html: str | UnsetType = UNSET

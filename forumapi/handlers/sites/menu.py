@@ -54,7 +54,8 @@ class OwnMenuHandler(Handler):
 class MenuHandler(Handler):
     """The menu of a site that the address names, on the platform's host.
 
-    A write is 403 while the site's state holds it back, and 404 for a site for which GET is 404.
+    A write is 403 while the site is read-only and, for its owner, while it is suspended or in its export window; it is
+    404 for a site for which GET is 404.
     """
 
     def locate(self, ctx: Context) -> Located | None:

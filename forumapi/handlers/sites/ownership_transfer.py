@@ -76,8 +76,8 @@ class SiteOfferHandler(Handler):
         """Offer the site for a week to another profile of it, in place of an earlier offer.
 
         The profile is notified by mail, unless the same profile holds the offer already, refuses such mail or can't get
-        any. 400 for the owner's own profile, 404 for an unknown one, 429 beyond the mails that an owner and a site may
-        send within a day. Answers 302 to the offer.
+        any. 400 for the owner's own profile, 404 for an unknown profile, 429 beyond the mails that an owner and a site
+        may send within a day. Answers 302 to the offer.
         """
         profile_id = given(sent.profileId, 0)
         if profile_id <= 0:
@@ -104,11 +104,11 @@ class SiteOfferHandler(Handler):
     @needs(LOGIN, body=AcceptBody, status=302)
     def put(self, ctx: Context, sent: AcceptBody) -> Result:
         """Accept the offer: the caller owns the site from now on, and its root microcosm if the former owner owned or
-        made that.
+        made the root.
 
-        The former owner keeps profile and other microcosms; both get a mail. 400 unless `accept` is true, 403 for the
-        owner who offers it, 404 for others; 409 if the site demands a second factor that the caller does not have.
-        Answers 302 to the site.
+        The former owner keeps profile and other microcosms; the former and the new owner get a mail. 400 unless
+        `accept` is true, 403 for the owner who offers the site, 404 for others; 409 if the site demands a second factor
+        that the caller does not have. Answers 302 to the site.
         """
         offer = _known(ctx)
         me = ctx.identity

@@ -59,8 +59,9 @@ class PlanHandler(Handler):
     def put(self, ctx: Context, sent: PlanBody) -> Result:
         """Set the plan; 403 for all but the platform's operators, 400 for a plan that the platform does not have.
 
-        404 for an unknown site and, for all but its owner, for one that is deleted, suspended or in its export window;
-        403 while the site's state holds it back. Answers 302 to the plan.
+        404 for an unknown site and, unless the operator owns the site, for one that is deleted, suspended or in its
+        export window; 403 while the site is read-only and, for its owner, while it is suspended or in its export
+        window. Answers 302 to the plan.
         """
         if not isinstance(sent.plan, str):
             raise Invalid("plan", "is required")

@@ -59,11 +59,11 @@ class SiteRetentionHandler(SiteSettingHandler):
 
     @needs(OWNER, body=SiteRetentionBody, status=302, params=(_DRY_RUN,))
     def put(self, ctx: Context, sent: SiteRetentionBody) -> Result:
-        """Set periods; keys that are not sent stay as they are, and 0 goes back to the platform's. What is older goes
-        for good within the hour.
+        """Set periods; a period that is not sent stays, and 0 goes back to the platform's. Data older than its period
+        is deleted for good within the hour. 400 for a period outside the limits that GET names.
 
         Answers 302 to this address. With `dryRun` nothing is stored: the answer, 200, says how many things of each kind
-        these periods would remove now, and the time of the oldest; 400 if it has an idempotency key.
+        these periods would remove now, and the time of the oldest; 400 if the request has an idempotency key.
         """
         limits = _limits(ctx)
         days = {

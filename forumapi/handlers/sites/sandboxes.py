@@ -26,7 +26,7 @@ class SandboxesHandler(Handler):
     shows_above = False
 
     def locate(self, ctx: Context) -> None:
-        """Return None: no object is concerned. Raises NotFound where the platform has no sandboxes."""
+        """Return None, since the request is about no object. Raises NotFound where the platform has no sandboxes."""
         if not ctx.app.config.max_sandboxes:
             raise NotFound("There is nothing at this address")
 
@@ -35,8 +35,8 @@ class SandboxesHandler(Handler):
         """Make a sandbox: a site with some content, and four people with an access token each; the answer has the
         site's address and the tokens. The site is deleted 24 hours later.
 
-        404 where the platform has no sandboxes; 429 after as many from one address within a day as
-        `sandboxes_per_client_address` allows; 503 while as many exist as `max_sandboxes` allows.
+        404 where the platform has no sandboxes; 429 after as many from one client address within a day as the
+        installation allows; 503 while as many sandboxes exist as it allows.
         """
         app, config = ctx.app, ctx.app.config
         sandbox.check_room(ctx.reader, config.max_sandboxes)

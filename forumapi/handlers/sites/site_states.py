@@ -60,8 +60,8 @@ class SiteDeletionHandler(SiteSettingHandler):
 
     @needs(OWNER, body=DeletionBody, status=302)
     def post(self, ctx: Context, sent: DeletionBody) -> Result:
-        """Close the site, and delete it with all that it holds in 30 days. Until then its owner can export it and take
-        this back.
+        """Close the site, and delete it with all that it holds in 30 days. Until then its owner can export the site and
+        withdraw the deletion.
 
         The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
         of owners who have one, else 400. The owner gets a mail now, a week before the deletion, and after it. Answers
@@ -74,8 +74,8 @@ class SiteDeletionHandler(SiteSettingHandler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Take the deletion back: the site is as it was before; 200 also if nobody asked for one. 403 for a deletion
-        that an operator of the platform asked for, 409 once it has begun.
+        """Withdraw the deletion: the site gets the state that it had before; 200 also if nobody asked for one. 403 for
+        a deletion that an operator of the platform asked for, 409 once it has begun.
         """
         now = SiteLifeCycle.find(ctx.writer, ctx.site.id)
         if now.is_ending:

@@ -67,7 +67,9 @@ def is_users(ctx: Context, owner_user_id: int) -> bool:
 
 
 def _rendered(ctx: Context, found: Site) -> bytes:
-    """Return the site's document; for its owner with the owner's user id, by which a client knows its own sites."""
+    """Return the site's document; for its owner with the owner's user id, by which a client can tell that the site is
+    the caller's own.
+    """
     data = found.render()
     if is_users(ctx, found.owner_user_id):
         data = profile_summary.own_user(data, found.id, found.owned_by, found.owner_user_id)
@@ -166,8 +168,8 @@ class OwnSiteHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; keys that are not sent stay as they are.
 
-        Another custom domain counts once it is proven. `meta.flags.deleted` true deletes the site, until its owner
-        restores it on the platform's host. Answers 302 to the site.
+        Another custom domain is in force once DNS records prove it. `meta.flags.deleted` true deletes the site, until
+        its owner restores it on the platform's host. Answers 302 to the site.
         """
         _check_sandbox(ctx, sent)
         _change(ctx, sent)
@@ -198,8 +200,8 @@ class SitesHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The sites that are neither deleted, suspended nor in their export window, oldest first, without sandboxes and
-        the platform's own; with `filter=owned` those alone that the caller's user owns, 403 for guests; with `q` those
-        alone that have it in their title, in any letter case.
+        the platform's own; with `filter=owned` only sites that the caller's user owns, 403 for guests; with `q` only
+        sites with that text in their title, in any letter case.
         """
         owner = ctx.identity.user_id if ctx.query.get("filter") == "owned" else None
         words = sentence_characters(ctx.query.get("q", "").strip())
@@ -219,9 +221,9 @@ class SitesHandler(Handler):
     def post(self, ctx: Context, sent: SiteBody) -> Result:
         """Make a site that the caller's user owns, with a root microcosm and three roles.
 
-        A custom domain counts once it is proven. 400 for a bad setting, and for a user who owns as many sites, deleted
-        ones counted, as the platform allows. A mail is sent to `new_site_email` if that is set. Answers 302 to the
-        site.
+        A custom domain is in force once DNS records prove it. 400 for a bad setting, and for a user who owns as many
+        sites, deleted ones counted, as the platform allows. A mail is sent to `new_site_email` if that is set. Answers
+        302 to the site.
         """
         _check_token(ctx, sent)
         site_id = Site.insert(
@@ -270,9 +272,10 @@ class SiteHandler(Handler):
     def put(self, ctx: Context, sent: SiteBody) -> Result:
         """Change the site; keys that are not sent stay as they are.
 
-        Another custom domain counts once it is proven. `meta.flags.deleted` true deletes the site, false restores it.
-        403 unless the caller's user owns it, and while its state holds it back; 404 for an unknown site and, unless the
-        caller's user owns it, for one that is deleted, suspended or in its export window. Answers 302 to the site.
+        Another custom domain is in force once DNS records prove it. `meta.flags.deleted` true deletes the site, false
+        restores it. 403 unless the caller's user owns the site, and while it is read-only, suspended or in its export
+        window; 404 for an unknown site and, unless the caller's user owns it, for one that is deleted, suspended or in
+        its export window. Answers 302 to the site.
         """
         locked = ctx.located_as(LocatedSite).locked
         check_owner(ctx, locked.site_id, locked.owner_user_id)

@@ -83,8 +83,8 @@ class UsageHandler(Handler):
 
         `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
         `period` is hour, day (the default) or month, in UTC. 400 for a time of over 31 days by `hour`, 400 days by
-        `day` or 800 days by `month`. 403 for all but the site's owner and the platform's operators, 404 for an unknown
-        site.
+        `day` or 800 days by `month`. 403 for all but the site's owner and the platform's operators; 404 for an unknown
+        site and, for all but these, for one that is deleted, suspended or in its export window.
         """
         return _shown(ctx, _site_of(ctx))
 
@@ -99,8 +99,8 @@ class UsageCsvHandler(Handler):
 
         `since` (inclusive) is by default 31 days before `until`, 366 for months; `until` (exclusive) is by default now.
         `period` is hour, day (the default) or month, in UTC. 400 for a time of over 31 days by `hour`, 400 days by
-        `day` or 800 days by `month`. 403 for all but the site's owner and the platform's operators, 404 for an unknown
-        site.
+        `day` or 800 days by `month`. 403 for all but the site's owner and the platform's operators; 404 for an unknown
+        site and, for all but these, for one that is deleted, suspended or in its export window.
         """
         return _csv(ctx, _site_of(ctx))
 

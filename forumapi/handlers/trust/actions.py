@@ -68,10 +68,11 @@ class ActionBody(Body):
     """Action as a moderator sends it: the `ticket` of a dry run alone; or else `kind`, either `targets` or `query`,
     which finds the targets, and the reasons.
 
-    `caseId`: the case that it decides; `microcosmId`: to move to, of a split's conversation, or in which people are
-    restricted; `into`: what to merge into; `title`: of a split's conversation; `ends`: end of a silence or ban, RFC
-    3339; never if absent. `ground`: `terms`, as when absent, or `illegal`; `category`: of the Digital Services Act.
-    `rule` and `reason` are shown to the authors, `note` to moderators alone.
+    `caseId`: the case that the action decides; `microcosmId`: the microcosm to move to, of the conversation that a
+    split makes, or in which people are restricted; `into`: the item to merge into; `title`: title of the conversation
+    that a split makes; `ends`: end of a silence or ban, RFC 3339; absent: no end. `ground`: `terms`, as when absent, or
+    `illegal`; `category`: of the Digital Services Act. `rule` and `reason` are shown to the authors, `note` to
+    moderators alone.
     """
 
     ticket: str | UnsetType = UNSET
@@ -127,8 +128,8 @@ class ActionsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The actions, newest first, whose targets are all in microcosms that the caller moderates.
 
-        With `itemType` and `itemId` those alone that changed this object. Actions of others on the caller's own content
-        are left out; 403 for callers who moderate nothing.
+        With `itemType` and `itemId` only actions that changed this object. Actions of others on the caller's own
+        content are left out; 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         ctx.check_paging()
@@ -151,13 +152,14 @@ class ActionsHandler(Handler):
 
     @needs(LOGIN, body=ActionBody, answer=schemas.Action)
     def post(self, ctx: Context, sent: ActionBody) -> Result:
-        """Carry an action out; with `dryRun` only list its targets, with a `ticket` that carries out exactly that when
-        the caller sends it within 15 minutes.
+        """Carry an action out; with `dryRun` only list its targets, with a `ticket`: sent within 15 minutes by the same
+        caller, the ticket carries out exactly that action.
 
-        The answer is the action; up to 250 targets are changed before it, more in the background. To carry the action
-        out also decides the case `caseId`: 409 if it is decided already, is about an appeal, or another moderator has
-        its lease. For a ticket 409 if it is used or too old, 404 if it is another caller's. 403 for callers who
-        moderate nothing, and for targets that the caller does not moderate.
+        The answer is the action; up to 250 targets are changed before the answer, more in the background. Carrying the
+        action out also decides the case `caseId`: 409 if it is decided already, is about an appeal, or another
+        moderator has its lease. For a ticket 409 if it is used or too old, 404 if it is another caller's or a target is
+        where the caller no longer moderates. 403 for callers who moderate nothing, and for targets that the caller does
+        not moderate.
         """
         moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):
@@ -443,7 +445,7 @@ def _check_people(ctx: Context, refs: list[ItemRef], place_id: int) -> None:
     """Check that an action may be taken on the profiles `refs` in the microcosm `place_id`; OUTSIDE: on the whole site.
 
     Raises Invalid if the caller's own profile is among them; Forbidden, unless the caller is the site's owner, if the
-    site's owner or a moderator of that place is.
+    site's owner or a moderator of that microcosm is among them.
     """
     ids = [ref.id for ref in refs]
     if ctx.identity.profile_id in ids:
@@ -477,8 +479,8 @@ class ActionHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Action)
     def get(self, ctx: Context) -> Result:
-        """The action with its progress and its targets, up to 250: first those that it could not change, then the
-        others.
+        """The action with its progress and its targets, up to 250: first the targets that the action could not change,
+        then the others.
         """
         moderated = moderation_reach.required(ctx)
         return Data(_document(ctx, _shown(ctx, ctx.args["action"], moderated), moderated))

@@ -167,12 +167,14 @@ class AppealDecisionHandler(Handler):
 
     @needs(LOGIN, body=AppealDecisionBody, status=302)
     def post(self, ctx: Context, sent: AppealDecisionBody) -> Result:
-        """Grant the appeal, which undoes the action on the content of the profile that made it, or refuse it.
+        """Grant the appeal, which undoes the action on the content of the profile that made the appeal, as far as the
+        earlier state is still stored (30 days), or refuse the appeal.
 
-        A `redact` is not undone: its grant is recorded alone. The text becomes a message of the appeal. 403 for callers
-        who moderate nothing, for the profile that appeals, and for the moderator who took the action if another may
-        decide; 404 for an appeal that the caller may not see; 409 once the appeal is decided, and for a grant if the
-        action is no longer the caller's to moderate; 429 if the appeal has 100 messages. Answers 302 to the appeal.
+        An action `redact` is not undone: the granted appeal is only recorded. The text becomes a message of the appeal.
+        403 for callers who moderate nothing, for the profile that appeals, and for the moderator who took the action if
+        another may decide; 404 for an appeal that the caller may not see; 409 once the appeal is decided, and for a
+        grant while the action is under way, or if the action is no longer the caller's to moderate; 429 if the appeal
+        has 100 messages. Answers 302 to the appeal.
         """
         moderation_reach.required(ctx)
         found, moderated = _locked(ctx)

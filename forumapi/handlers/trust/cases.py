@@ -86,12 +86,12 @@ class CasesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided ones, last
-        opened first.
+        """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided cases, newest
+        case first.
 
-        Of these those alone that fit `priority`, `itemType`, `microcosmId` and `source` (reports, hold or appeal);
-        `mine`: that the caller has taken; `assigned`: that are assigned to the caller; `overdue`: whose due time has
-        passed. 403 for callers who moderate nothing.
+        Only cases that fit `priority`, `itemType`, `microcosmId` and `source` (reports, hold or appeal); `mine`: only
+        cases whose lease the caller has; `assigned`: only cases assigned to the caller; `overdue`: only cases whose due
+        time has passed. 403 for callers who moderate nothing.
         """
         moderated = moderation_reach.required(ctx)
         query = ctx.query
@@ -162,8 +162,8 @@ class CaseHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Case)
     def get(self, ctx: Context) -> Result:
-        """The case with its reports and notes, oldest first, up to 500 of each, and the ids of the actions on it; with
-        the last verdicts of checks if a rule or check holds what it is about.
+        """The case with its reports and notes, oldest first, up to 500 of each, and the ids of the actions on it; and,
+        if a rule or check holds the object of the case, with the last verdicts of checks on that object.
         """
         moderated = moderation_reach.required(ctx)
         tx, site_id = ctx.reader, ctx.site.id
@@ -215,7 +215,8 @@ class CaseAssignmentHandler(Handler):
 
     @needs(LOGIN, body=AssignmentBody)
     def put(self, ctx: Context, sent: AssignmentBody) -> Result:
-        """Assign the case to a profile that may decide it, else 400; others may still take it. 409 once it is decided.
+        """Assign the case to a profile that may decide it, else 400; others may still take its lease. 409 once the case
+        is decided.
 
         Answers 200 with `data` null.
         """

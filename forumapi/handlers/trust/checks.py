@@ -36,11 +36,12 @@ class ChecksBody(Body):
     """The checks of a site, as a client sends them: a check that is not sent is off, but `akismetKey` stays if it is
     not sent.
 
-    `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it, null turns that
-    off; `domains`: links to these hold a text; `perHour`: more things of one author in an hour are held, `rates` says
-    otherwise for roles; `sameText`: a text that was written on so many other sites within a day is held. `onFailure`:
-    what becomes of a text that a service could not judge, `hold` or, as when absent, `pass`; `beforeShown`: local
-    checks judge before others see a text.
+    `firstPosts`: a text is held while its author has fewer other things that are neither deleted nor hidden;
+    `maxLinks`: a text with more links is held, null turns that off; `domains`: a text with a link to one of these or a
+    subdomain is held; `perHour`: a text is held if its author wrote more things within an hour, this one included;
+    `rates`: other numbers for people in a role, of several roles the highest; `sameText`: a text that was written on so
+    many other sites within a day is held. `onFailure`: what becomes of a text that a service could not judge, `hold`
+    or, as when absent, `pass`; `beforeShown`: local checks judge before others see a text.
     """
 
     firstPosts: int | UnsetType = UNSET

@@ -57,9 +57,9 @@ class MailedReportHandler(MailedLinkHandler):
 
     @needs(ANYONE, body=GuestStepBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: GuestStepBody) -> Result:
-        """Confirm the report, so that moderators see it from now on; a confirmed one is shown again. With `forget`,
-        delete name and address instead; a report that is not confirmed goes with them. If guests may not see the object
-        any more, nothing is reported, and the page says so.
+        """Confirm the report, so that moderators see it from now on; a report that is confirmed already is only shown
+        again. With `forget`, delete the guest's name and address instead, and with them a report that is not confirmed.
+        If guests may not see the object any more, nothing is reported, and the page says so.
 
         The answer is an HTML page. 400 for a code that is wrong, used or too old; 429, and the code stays good, if the
         guest has made too many reports in a day, or if moderators have enough reports of guests on the object, or in a

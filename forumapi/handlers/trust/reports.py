@@ -82,7 +82,7 @@ class GuestReportBody(ReportBody):
 
 
 class ReportKindBody(Body):
-    """Kind of reports, in the list that the site's owner sends. `category`: that of a report of this kind that names
+    """Kind of reports, in the list that the site's owner sends. `category`: category of reports of this kind that name
     none.
     """
 
@@ -106,7 +106,9 @@ def named(item_type: str, item_id: int, field: str = "") -> ItemRef:
 
 
 class LocatedThing(Located):
-    """Object that a report is about. `exists` False: there is no such object, or none that the caller may know of."""
+    """Object that a report is about. `exists` False: there is no such object, or none whose existence the caller may
+    learn.
+    """
 
     __slots__ = ("exists",)
 
@@ -214,7 +216,7 @@ class ReportsHandler(Handler):
 
 
 class ReportHandler(Handler):
-    """One of the caller's own reports; 404 for another's."""
+    """One of the caller's own reports; 404 for another person's."""
 
     @needs(LOGIN, answer=schemas.Report)
     def get(self, ctx: Context) -> Result:
@@ -307,8 +309,8 @@ class ReportKindsHandler(Handler):
     def put(self, ctx: Context, sent: list[ReportKindBody]) -> Result:
         """Replace the site's kinds, at most 30, among which `illegal` must be.
 
-        400 for more, without it, for a kind that is named twice, and for a bad kind, title or category. Answers 200
-        with `data` null.
+        400 for more than 30, without `illegal`, for a kind that is named twice, and for a bad kind, title or category.
+        Answers 200 with `data` null.
         """
         given = [
             {

@@ -53,14 +53,14 @@ _MOST_LENGTH: Final = 1_000_000
 
 class ModerationRuleBody(Body):
     """Rule as its owner sends it to a dry run. `ruleId`: the stored rule that this one is to replace; absent for a new
-    rule. `mode`: shadow (the default), it is only recorded, or active.
+    rule. `mode`: `shadow` (the default), the rule only records what it fits, or `active`.
 
     The rule acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
     `microcosmIds`; what is absent restricts nothing. `hasLink`: texts with a link alone, or if false without;
     `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must have
     reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted;
-    `toMicrocosmId`: where it moves things. `ground`, `terms` (as when absent) or `illegal`, `category` of the Digital
-    Services Act, `rule` and `reason`: the reasons that authors are told.
+    `toMicrocosmId`: microcosm that the rule moves things to. `ground`, `terms` (as when absent) or `illegal`,
+    `category` of the Digital Services Act, `rule` and `reason`: the reasons that authors are told.
     """
 
     ruleId: int | UnsetType = UNSET
@@ -111,7 +111,7 @@ class ModerationRulesHandler(Handler):
     @needs(OWNER, body=ModerationRuleTicketBody, status=302)
     def post(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
         """Save the new rule of a dry run, by its ticket; 400 for the ticket of a change to a stored rule, and beyond
-        the 50 rules of a site, 404 for one that is used, too old or another's.
+        the 50 rules of a site, 404 for a ticket that is used, too old or another person's.
 
         Answers 302 to the rule.
         """
@@ -171,8 +171,8 @@ class ModerationRuleHandler(Handler):
     def put(self, ctx: Context, sent: ModerationRuleTicketBody) -> Result:
         """Save the change of a dry run, by its ticket, as the next version; or switch the rule off (`mode`).
 
-        409 if the rule has changed after the dry run, 400 for the ticket of another rule, 404 for one that is used, too
-        old or another's. Answers 302 to the rule.
+        409 if the rule has changed after the dry run, 400 for the ticket of another rule, 404 for a ticket that is
+        used, too old or another person's. Answers 302 to the rule.
         """
         me = ctx.identity.profile_id
         _touch(ctx)
