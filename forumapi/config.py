@@ -150,7 +150,7 @@ def _site_weight(value: str) -> str | None:
 
 
 def site_weights(texts: tuple[str, ...]) -> dict[str, int]:
-    """Return the weights of sites by key, from the values of the setting `site_weights`, checked by its rule, such as
+    """Return the weights of sites by key, from the values, already checked, of the setting `site_weights`, such as
     "bikes 3"; of a site named twice the last counts.
     """
     pairs = (text.split(" ") for text in texts)
@@ -184,9 +184,9 @@ def _plan(value: str) -> str | None:
 
 
 def plans(texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
-    """Return for each plan's name its limits by name (of PLAN_LIMITS), from the values of the setting `plans`, checked
-    by its rule, such as "free members=100"; what a plan does not limit is absent. Of a plan or limit named twice the
-    last counts.
+    """Return for each plan's name its limits by name (of PLAN_LIMITS), from the values, already checked, of the setting
+    `plans`, such as "free members=100"; what a plan does not limit is absent. Of a plan or limit named twice the last
+    counts.
     """
     split = (text.split(" ") for text in texts)
     return {
@@ -200,8 +200,8 @@ def plans(texts: tuple[str, ...]) -> dict[str, dict[str, int]]:
 
 
 def plan_weights(texts: tuple[str, ...]) -> dict[str, int]:
-    """Return the weights of plans by name, from the values of the setting `plans`, checked by its rule, such as
-    "large weight=3"; a plan without a weight is absent. Of a plan or weight named twice the last counts.
+    """Return the weights of plans by name, from the values, already checked, of the setting `plans`, such as "large
+    weight=3"; a plan without a weight is absent. Of a plan or weight named twice the last counts.
     """
     split = (text.split(" ") for text in texts)
     found = {

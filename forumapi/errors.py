@@ -1,4 +1,5 @@
-"""Errors of the API: one exception for each status, with the stable codes of platform 1.6.
+"""Errors of the API: a class of exceptions for each status, further ones for special causes, with the stable codes of
+platform 1.6.
 
 Models and handlers raise these; only request/answer_conversion.py turns them into answers.
 """

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 
 class ItemType(NamedTuple):
-    """Type of items or of other things with such a number: number, name on the wire, and `path`, the address of its
-    collection in the API (of attachments the bare word "attachments"). `commentable`: comments are written on such
-    things; `trending`: such things get trending scores.
+    """Type of items, or of other things (profiles, comments, roles, …) that are numbered in the same list: number, name
+    on the wire, and `path`, the address of its collection in the API (of attachments the bare word "attachments").
+    `commentable`: comments are written on such things; `trending`: such things get trending scores.
     """
 
     id: int

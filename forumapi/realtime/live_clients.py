@@ -79,8 +79,8 @@ class LiveConnection(Protocol):
         """
 
     def wait_for_room(self) -> None:
-        """Wait for the queue to be sent if it is more than half full, so that a replay does not overflow it; a
-        connection without progress is not waited for. For the client's own greenlet.
+        """Wait for the queue to be sent if it is more than half full, so that a replay does not overflow it; the wait
+        is limited, for a connection that takes nothing. To be called by the client's own greenlet alone.
         """
 
 

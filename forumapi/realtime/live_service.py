@@ -596,8 +596,8 @@ class Live:
         position: int,
         reader: Reader,
     ) -> None:
-        """End the subscriptions of `clients` to topics that they may no longer follow, and tell them. `position`:
-        number up to which they have those topics' events.
+        """End the subscriptions of `clients` to topics that they may no longer follow, and send them `unsubscribed`.
+        `position`: number up to which they have those topics' events.
         """
         topics = {topic for client in clients for topic in client.follows if topic.kind > 0}
         named = {topic: (topic.kind, topic.id, 0) for topic in topics}

@@ -33,8 +33,8 @@ def finish(app: Services, ctx: Context, result: Result, method: str, status: int
     """Convert a handler's result into status, headers and body; under GET and HEAD an answer whose entity tag the
     client has sent becomes 304.
 
-    `method`: that was run, after an override; for HEAD the body is converted too, and `seal` leaves it out. `status`:
-    that of an answer with the envelope; redirects and answers without the envelope have their own.
+    `method`: HTTP method that was run, after an override; for HEAD the body is converted too, and `seal` leaves it out.
+    `status`: that of an answer with the envelope; redirects and answers without the envelope have their own.
     """
     is_read = method in ("GET", "HEAD")
     if isinstance(result, RawResponse):
@@ -119,7 +119,7 @@ def seal(app: Services, ctx: Context, method: str, answer: Answered) -> tuple[in
     `always200`, by which the status line says 200 for any status but 101, 206 and 304.
 
     Returns the size of the body in bytes, before HEAD leaves it out (0 for a POST overridden to HEAD), and the answer
-    as it is sent. `method`: that was run, after an override.
+    as it is sent. `method`: HTTP method that was run, after an override.
     """
     status, headers, data = answer
     environ = ctx.environ
@@ -186,7 +186,7 @@ def options_headers(allow: str) -> Headers:
 
 def refuse(ctx: Context, error: ApiError, handler: Handler | None, method: str) -> Answered:
     """Convert an error into status, headers and body. `handler` None: the error was raised before the route was known;
-    `method`: that was to be run, after an override. The member `data` is null for a POST to a handler with
+    `method`: HTTP method that was to be run, after an override. The member `data` is null for a POST to a handler with
     `errors_without_data`.
 
     An `EventSource` gets 200 and the time after which to reconnect in place of 429 and 503, after which it would give

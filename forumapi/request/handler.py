@@ -1,6 +1,6 @@
 """Base class of handlers, whose methods declare the right they need, their body and their answer.
 
-A class with a method that lacks `@needs` raises at import: what is public says so, by `@needs(ANYONE)`.
+A class with a method that lacks `@needs` raises TypeError at import: what is public says so, by `@needs(ANYONE)`.
 """
 
 from __future__ import annotations
@@ -255,8 +255,8 @@ class Handler:
         return Found(done.location) if done.location else Done()
 
     def call(self, verb: str, ctx: Context) -> Result:
-        """Run the method for `verb`, a key of `operations`, with `ctx.body`, decoded before, if the method declares a
-        body.
+        """Run the method for `verb`, a key of `operations`, and return its result; a method that declares a body gets
+        `ctx.body`, which was decoded before.
         """
         method = getattr(self, verb.lower())
         if self.operations[verb].body is None:

@@ -234,8 +234,8 @@ def _write(
 def _work(ctx: Context, handler: Handler, operation: HandlerOperation, verb: str) -> Result:
     """Decode the body, locate the object and check permission on it in the order of content 1.2, which decides on the
     status of a faulty write; then run the method `verb`, which `operation` declares, and return its result. A DELETE of
-    what is hidden from the caller does nothing. Raises PreconditionFailed for a version other than that of If-Match,
-    and the ApiError of the step that refuses the write.
+    what is hidden from the caller does nothing, and is answered as if it were done. Raises PreconditionFailed for a
+    version other than that of If-Match, and the ApiError of the step that refuses the write.
     """
     if verb == "PUT":
         located = ctx.located = handler.locate(ctx)

@@ -139,7 +139,7 @@ def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
 
 def redirect_moved(ctx: Context, method: str, address: str) -> Answered:
     """Answer a read with 301 to the same path of the site at `address`, on the platform to which it has moved, without
-    an access token in its query. `method`: that is meant, after an override.
+    an access token in its query. `method`: HTTP method that is meant, after an override.
 
     Raises Unavailable, for reads and writes, where `address` has the host of this request, which leads here until its
     DNS records lead to the other platform; else SiteMoved for a write.

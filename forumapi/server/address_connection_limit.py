@@ -31,7 +31,7 @@ class AddressConnectionLimit:
 
     def admit(self, addr: Any) -> str | None:
         """Count a new connection from `addr`, a socket's peer, and return its network, "" for one that is not counted;
-        return None, uncounted, if the network has as many as it may.
+        return None, and count nothing, if the network has as many as the limit allows.
         """
         peer = str(addr[0]) if isinstance(addr, tuple) else ""
         if not peer or self._proxies.believes(peer) or self._front_ends.holds(peer):
@@ -48,8 +48,8 @@ class AddressConnectionLimit:
             self._count[network] += 1
 
     def remove(self, network: str) -> None:
-        """Subtract a connection of this network, which has ended or carries live events from now on; do nothing
-        for "".
+        """Subtract a connection of this network, which has ended, or carries live events from now on, for which there
+        is another limit; do nothing for "".
         """
         if network:
             self._count[network] -= 1

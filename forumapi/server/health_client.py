@@ -62,8 +62,8 @@ def get(connection: http.client.HTTPConnection, host: str, path: str) -> tuple[i
 
 
 def put(config: Config, *, is_out: bool) -> None:
-    """Take this machine out of service (`is_out`) or put it back, by the file that the web process looks for. Raises
-    OSError.
+    """Take this machine out of service (`is_out`), by making the file that the web process looks for, or put it back,
+    by deleting that. Raises OSError.
     """
     if is_out:
         config.data_path.mkdir(parents=True, exist_ok=True)

@@ -50,7 +50,7 @@ ENDED: Final = b"ended"
 def notify(word: bytes) -> None:
     """Write `word` as one line to the process that holds this process's sockets, if there is one. A worker that begins
     to serve writes the number of workers that there are to be; the master writes ENDED for each worker that ended
-    unasked.
+    without being asked to.
     """
     if told := os.environ.get(ENV_READY):
         # It may have closed its end.
@@ -236,7 +236,7 @@ def _bind(address: str) -> socket.socket:
 
 def check_free(config: Config) -> None:
     """Raise HoldError if an address of `listen` or `admin_listen` can't be bound, as when another process listens
-    there. Of a Unix socket only the folder is looked for.
+    there. Of a Unix socket only the folder must exist.
     """
     for address in filter(None, (config.listen, config.admin_listen)):
         try:

@@ -1,8 +1,8 @@
 """Links in mails about decisions, for people who cannot sign in: signed for a site and one statement, or one report.
 
 A link of a statement opens the appeal against that statement, also for somebody who is banned, and nothing else. It
-ends with the time for appeals, and with the account: a profile that is nobody's any more is another user's. A link of a
-report shows the report to the guest who made it, as long as the guest's address is kept.
+ends with the time for appeals, and with the account: the profile must still belong to the user to whom the mail was
+sent. A link of a report shows the report to the guest who made it, as long as the guest's address is kept.
 """
 
 from __future__ import annotations

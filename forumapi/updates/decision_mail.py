@@ -1,8 +1,8 @@
 """Mail about decisions of moderators: statements of reasons, receipts and outcomes of reports, decisions on appeals.
 
-The rows are queued by triggers (`sql/functions/decision_mail.sql`) and name only their subject; they are written when
-they are sent. Statements and decisions on appeals are sent to everybody whom they concern, banned or not: the law wants
-it. No mail names who reported or who decided.
+Triggers (`sql/functions/decision_mail.sql`) queue these mails as rows that name only the statement, report or appeal;
+the texts are rendered when the mails are sent. Statements and decisions on appeals are sent to everybody whom they
+concern, banned or not: the law wants it. No mail names who reported or who decided.
 """
 
 from __future__ import annotations

@@ -171,8 +171,8 @@ class LiveComment(NamedTuple):
     """Comment that is neither deleted nor hidden, on an item that is neither or on a profile, as dispatch reads it
     (COMMENTS, MENTIONS). `parent_type` and `parent_id`: the item or profile that it is on; `microcosm_id`: the item's,
     0 for none; `reply_to`: profile that wrote the comment replied to, 0 for none; `has_mail`: a follower of parent,
-    microcosm or site wants mail; `is_unannounced`: it was hidden when people were to be notified of it; `mentioned`:
-    profiles that the comment mentions and that were not notified of that yet.
+    microcosm or site wants mail; `is_unannounced`: it was hidden when it was made, so nobody was notified of it yet;
+    `mentioned`: profiles that the comment mentions and that were not notified of that yet.
     """
 
     id: int
@@ -201,8 +201,8 @@ class LiveComment(NamedTuple):
 
 
 class LiveItem(NamedTuple):
-    """Item that is neither deleted nor hidden, as dispatch reads it (ITEMS). `is_unannounced`: it was hidden when
-    people were to be notified of it.
+    """Item that is neither deleted nor hidden, as dispatch reads it (ITEMS). `is_unannounced`: it was hidden when it
+    was made, so nobody was notified of it yet.
     """
 
     id: int
@@ -389,7 +389,8 @@ class _EventDispatch:
         the comment is not among them.
 
         Those whom it mentions and who were not notified of that yet are notified now; all others if `event` is its
-        creation, or shows a comment that was hidden until now. `comments` then notes both as done.
+        creation, or shows a comment that was hidden until now. In `comments` the comment then has no mentions left and
+        is not unannounced.
         """
         found = comments.get(id)
         if found is None:

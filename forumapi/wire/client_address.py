@@ -29,7 +29,8 @@ class Proxies:
     def client_ip(self, environ: dict[str, Any]) -> str:
         """Return the client's address, from a request's WSGI environ: that of the peer or, if the peer is a trusted
         proxy and the request has X-Forwarded-For, the last address in that which is not a trusted proxy's; the first
-        address if all are. An entry that is no address ends the search: the entry after it counts, or else the peer.
+        address if all are. An entry that is no address ends the search, which goes from right to left: the entry right
+        of it counts or, if it is the last, the peer.
 
         The address of a peer on a Unix socket is ""; such a peer is trusted if 127.0.0.1 is.
         """

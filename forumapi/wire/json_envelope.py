@@ -19,8 +19,8 @@ _CALLBACK: Final = re.compile(r"[A-Za-z_$][A-Za-z0-9_$.]{0,99}")
 
 
 class EnvelopeSwitches:
-    """Wishes of the client on the form of a JSON answer (platform 1.4), one object for each request that has any, PLAIN
-    for all others.
+    """Wishes of the client on the form of a JSON answer (platform 1.4), one object for each request that has any wish,
+    the shared PLAIN for all others.
 
     `context`: text to repeat in the envelope, "" for none. `always200`: the HTTP status is 200 for errors and redirects
     too. `bare`: the answer is `data` alone, without the envelope. `callback`: JavaScript function that JSONP calls, ""

@@ -1,4 +1,4 @@
-"""Known crawlers by the product token of their User-Agent, and the class of any User-Agent."""
+"""Known crawlers by the product token of their User-Agent, and the test whether a User-Agent is a browser's."""
 
 from __future__ import annotations
 

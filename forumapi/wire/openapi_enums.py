@@ -1,4 +1,5 @@
-"""Closed values in bodies of requests, for the OpenAPI document alone: models check them, in words of their own.
+"""Closed values in bodies of requests, described for the OpenAPI document alone: at run time the models check the
+values, and raise errors with messages of their own.
 
 A body's type stays `str`, since a decoder would refuse it before the model is asked, and since names of item types are
 read in any letter case.

@@ -212,8 +212,8 @@ def of_kind(item_type: int) -> str:
 
 
 def words(scope: str) -> str:
-    """Return the description, in English, of a scope for a person who is asked to grant it; one made of its name if
-    the table has none.
+    """Return the description, in English, of a scope for a person who is asked to grant it; if the table has none, a
+    description made of the scope's name.
     """
     resource, _, kind = scope.partition(":")
     return _WORDS.get(scope) or f"{'Read' if kind == 'read' else 'Change'} {resource}"
@@ -228,5 +228,5 @@ def known(operations: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def split(text: str) -> list[str]:
-    """Split a text of scopes with spaces between into a list, in which each is once, in order."""
+    """Split a text of scopes with spaces between into a list of them, in the same order, each once."""
     return list(dict.fromkeys(text.split()))

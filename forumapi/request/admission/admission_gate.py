@@ -153,9 +153,10 @@ class AdmissionGate:
         request; `is_member`: the request goes before the site's guests; `is_gone()` returns True if the client has hung
         up, None: nobody can tell.
 
-        Raises SiteBusy if as many of the site's members (or, for a guest's request, guests) wait as may, or the turn
-        has not come within `wait_s`; TooMany instead if it has not come since the address was at its limit, and at once
-        if as many requests of the address wait as may; Unavailable for a client that has hung up.
+        Raises SiteBusy if the site's queue of members' requests (of guests', for a guest's request) is full, or the
+        turn has not come within `wait_s`; TooMany instead if the turn has not come since the address was at its limit,
+        and at once if the part of the queue that one address may take is full; Unavailable for a client that has hung
+        up.
         """
         queue = self._queue
         with self._lock:
@@ -221,7 +222,9 @@ class AdmissionGate:
         return entry
 
     def _crowds(self, site: SiteQueue, address: str) -> bool:
-        """Return True if as many requests of a guest address wait in a site's queue as may."""
+        """Return True if the waiting requests of a guest address fill the part of the site's queue that one address may
+        take.
+        """
         lane = site.guests.get(address)
         return lane is not None and len(lane) >= max(1, self._queue_limit // _ADDRESS_PART)
 

@@ -67,10 +67,10 @@ class CrawlGate(PollingThread):
         self, site: Site, ip: str, user_agent: str, offset: str, *, is_front_end: bool
     ) -> None:
         """Count one request of a guest with the address `ip`, unless it is a verified crawler's, or a browser's for a
-        page at an offset up to DEEP. `user_agent`: header of the request, by which crawlers and browsers are told;
-        `offset`: query parameter of this name as sent, of which any but a number of up to nine digits counts as none;
-        `is_front_end`: a front end sent the request, whose User-Agent, unless it names a crawler, says nothing about
-        the visitor, who counts as a browser.
+        page at an offset up to DEEP. `user_agent`: header of the request, by which crawlers and browsers are
+        recognised; `offset`: query parameter of this name as sent, of which any but a number of up to nine digits
+        counts as none; `is_front_end`: a front end sent the request, whose User-Agent, unless it names a crawler, says
+        nothing about the visitor, who counts as a browser.
 
         Raises CrawlerRefused by the site's policy, CrawlBudget beyond the site's budget: that of the settings, or a
         lower one in the site's policy; with 0 in the settings there is no limit, whatever the policy says.

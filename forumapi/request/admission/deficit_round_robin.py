@@ -152,7 +152,7 @@ class DeficitRoundRobin:
         return bool(self.site_limit) and site.running >= self.site_limit and not site.hangs
 
     def is_held_by_address(self, address: str) -> bool:
-        """Return True if as many requests of the address are in work as may be; False for ""."""
+        """Return True if the requests of the address in work have reached `address_limit`; False for ""."""
         limit = self.address_limit
         return bool(address and limit) and self._held.get(address, 0) >= limit
 
@@ -229,8 +229,8 @@ class DeficitRoundRobin:
                 self.drop(site)
 
     def is_held(self, entry: WaitingRequest) -> bool:
-        """Return True if a waiting request is held back since its address, when its turn came, had as many requests in
-        work as may be; False for one without an address.
+        """Return True if a waiting request is held back since its address, when its turn came, had `address_limit`
+        requests in work; False for a request without an address.
         """
         return entry.address in self._parked
 

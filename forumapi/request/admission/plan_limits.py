@@ -39,7 +39,7 @@ _MINUTE: Final = 60
 
 
 class _Use:
-    """Use of limits by one site, each by the name of the limit. `read`: as the database had it on the UTC day `day`;
+    """Use of one site's plan, as numbers by the name of the limit. `read`: as the database had it on the UTC day `day`;
     `added`: what this process has counted since then.
     """
 
@@ -151,9 +151,9 @@ class PlanLimits(PollingThread):
             tx.after_commit(lambda: self.add(site.id, limit, count))
 
     def taking_member(self, site: Site) -> Callable[[Transaction], None]:
-        """Return a function that takes one more member of the site, as `take` does, in the transaction that it is
-        called with. The function also raises SiteReadOnly, SiteSuspended or SiteClosing if the site is not active, and
-        so has no newcomers.
+        """Return a function that checks and counts one more member of the site, as `take` does, in the transaction that
+        the function is called with. The function also raises SiteReadOnly, SiteSuspended or SiteClosing if the site is
+        not active, and so has no newcomers.
         """
 
         def take(tx: Transaction) -> None:

@@ -136,8 +136,8 @@ class RuleSet(NamedTuple):
     separators: str
 
     def read(self, url: str) -> Old | None:
-        """Return the best target of an old URL, found by its path and query, on any host; None if no rule finds one, or
-        the URL is malformed.
+        """Return the target of an old URL that `read_all` yields first, found by the URL's path and query, on any host;
+        None if no rule finds one, or the URL is malformed.
         """
         return next(self.read_all(url), None)
 

@@ -130,8 +130,8 @@ class Search(Struct, kw_only=True):
 
 
 class Suggestions(Struct, kw_only=True):
-    """Words that may complete the last word of a search text: up to ten, most frequent first, those one typing error
-    away last.
+    """Words that may complete the last word of a search text: up to ten, most frequent first; words that fit only with
+    one typing error corrected come last.
     """
 
     suggestions: list[str]

@@ -94,7 +94,7 @@ class Microcosm(MicrocosmBase, kw_only=True):
 
 
 class MicrocosmTreeNode(Struct, kw_only=True):
-    """A microcosm in the flat list of a site's tree, in which each comes before those below it (content 2.6)."""
+    """A microcosm in the flat list of a site's tree, in which each microcosm precedes those below it (content 2.6)."""
 
     rel: Literal["microcosm"]
     href: Address

@@ -110,8 +110,8 @@ class Paged(Struct, Generic[T], kw_only=True):
 
 
 class KeysetPage(Struct, Generic[T], kw_only=True):
-    """A page of a list without a total; the link `next` goes on after the last entry, as fast on any page. `type`: as
-    in Paged.
+    """A page of a list without a total; the link `next` goes on after the last entry, and is as fast on a late page as
+    on the first. `type`: as in Paged.
     """
 
     limit: PageLimit
@@ -151,7 +151,9 @@ class ConsentNeeded(Struct, kw_only=True):
 
 
 class ErrorDetail(Struct, kw_only=True):
-    """`data` of an answer that is an error (platform 1.6); null in an error of a POST that signs in (auth, auth0)."""
+    """`data` of an answer that is an error (platform 1.6); null in an error of a POST that signs in (/api/v1/auth,
+    /api/v1/auth0).
+    """
 
     siteId: Annotated[int, Meta(ge=0, description="0 when the site is unknown.")]
     profileId: Annotated[int, Meta(ge=1, description="The caller.")] | UnsetType = UNSET

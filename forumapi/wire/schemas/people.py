@@ -116,7 +116,7 @@ class Profile(Struct, kw_only=True):
 
 
 class WhoAmI(Profile, kw_only=True):
-    """The caller's own profile; with the site too, if the request asks for that."""
+    """The caller's own profile; with the site too, if the query has `site=true`."""
 
     site: Annotated[Site | UnsetType, Meta(description="With `site=true`.")] = UNSET
 
@@ -154,9 +154,9 @@ class UserMeta(LinksMeta):
 
 
 class User(Struct, kw_only=True):
-    """A user: one person across all sites (platform 4.1), as they see themselves. A site's owner sees of another user
-    less: the profile's id as `userId`, the address in lower case, at Gmail without dots, as `email`, `gender`, and
-    since when the profile exists.
+    """A user: one person across all sites (platform 4.1), as they see themselves. A site's owner sees less of another
+    user: the profile's id as `userId`, the address in lower case (at Gmail without dots) as `email`, `gender`, and the
+    time since which the profile exists as `created`.
     """
 
     userId: Id

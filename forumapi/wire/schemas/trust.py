@@ -190,8 +190,8 @@ class CaseNote(Struct, kw_only=True):
 
 
 class Case(Struct, kw_only=True):
-    """A case with its first 500 reports and first 500 notes, oldest first, and its actions; `shown`: comments of a
-    huddle that reporters show, `checks`: verdicts on the thing. Other keys as in CaseSummary.
+    """A case with its first 500 reports and first 500 notes, oldest first, and the ids of its actions; `shown`:
+    comments of a huddle that reporters show, `checks`: verdicts on the thing. Other keys as in CaseSummary.
     """
 
     id: Id
@@ -419,7 +419,7 @@ class Statement(Struct, kw_only=True):
 
 
 class AppealMessage(Struct, kw_only=True):
-    """A message of an appeal; `createdBy` is absent for the person who appeals."""
+    """A message of an appeal; the person who appeals does not see `createdBy`, which is absent for them."""
 
     text: Text
     created: Time
@@ -428,8 +428,8 @@ class AppealMessage(Struct, kw_only=True):
 
 
 class AppealSummary(Struct, kw_only=True):
-    """An appeal against a statement of reasons, in a list. `actionId`, `createdBy` and `decidedBy` are absent for the
-    person who appeals.
+    """An appeal against a statement of reasons, in a list. The person who appeals does not see `actionId`, `createdBy`
+    and `decidedBy`, which are absent for them.
     """
 
     id: Id

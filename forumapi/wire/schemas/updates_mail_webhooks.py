@@ -230,8 +230,8 @@ class Webhooks(Struct, kw_only=True):
 
 
 class WebhookDelivery(Struct, kw_only=True):
-    """A delivery to a webhook: one that waits, a dead letter, or a test. `version`: the version of the thing that the
-    event led to, 0 for none.
+    """A delivery to a webhook: one that waits, a dead letter, or a test. `version`: that of the thing after the event,
+    0 for none.
     """
 
     id: Annotated[

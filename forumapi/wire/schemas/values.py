@@ -42,7 +42,7 @@ CommentableName = Literal["conversation", "event", "poll", "huddle", "profile"]
 
 def one_of(*structs: str) -> Meta:
     """Return the annotation, for `Annotated`, of a value that is one of the structs with these names, and has no key
-    that names which.
+    that names the struct.
     """
     refs: list[dict[str, str]] = [{"$ref": f"#/components/schemas/{name}"} for name in structs]
     return Meta(extra_json_schema={"anyOf": refs})
