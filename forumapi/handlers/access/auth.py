@@ -51,8 +51,9 @@ class AuthHandler(Handler):
         application's `Assertion` with its `ClientSecret`. A person with a second factor gets an object with `flow`, and
         the token for `{"method": "second-factor", "flow": ..., "code": ...}`; but 401 if the body had no `method`,
         since such a client would take the object for a token. The last step of a sign-in that POST /auth/begin began is
-        sent here too. 401 for a wrong, used or expired proof, 403 for newcomers to a site whose plan or state lets none
-        in, 429 after too many tries, 501 for a method that is not set up here, 502 if a provider fails.
+        sent here too. 401 for a wrong, used or expired proof; 403 for newcomers to a site whose plan or state lets none
+        in, and for newcomers whose address was reported for spam; 429 after too many tries, 501 for a method that is
+        not set up here, 502 if a provider fails.
         """
         # Nothing is held while a verifier is asked; each step below is a transaction of its own.
         ctx.end_writer()
@@ -190,7 +191,8 @@ class Auth0Handler(Handler):
         400 while one of the site's `auth0Domain`, `auth0ClientId` and `auth0ClientSecret` is empty, and for a body with
         neither `Code` nor `AccessToken` and `TokenType`. 401 for a wrong `ClientSecret`, if Auth0 refuses, does not
         call the address verified or issued `AccessToken` to another client, and for people with a second factor; 403
-        for newcomers to a site whose plan or state lets none in; 502 if Auth0 fails.
+        for newcomers to a site whose plan or state lets none in, and for newcomers whose address was reported for spam;
+        502 if Auth0 fails.
         """
         tenant = auth0_v1_exchange.tenant(ctx.reader, ctx.site.id)
         code, given_token = given(sent.Code, ""), given(sent.AccessToken, "")

@@ -43,7 +43,7 @@ class TokenBody(Struct):
 
 
 class AboutTokenBody(Struct):
-    """Body of a revocation (RFC 7009) or an introspection (RFC 7662): the token that it is about."""
+    """Body of a revocation (RFC 7009) or an introspection (RFC 7662): the token to revoke or to describe."""
 
     token: str | UnsetType = UNSET
     token_type_hint: str | UnsetType = UNSET
@@ -107,7 +107,8 @@ class OAuthTokenHandler(OAuthEndpointHandler):
         and a refresh token.
 
         Each refresh token is good once: the answer has the next one. A code or refresh token that is presented a second
-        time ends all tokens of its grant.
+        time ends all tokens of its grant. 400 with the `error` of RFC 6749 if the request is refused, 401 if the client
+        is unknown or its secret wrong.
         """
         return _ask(ctx, sent, provider(ctx).token)
 

@@ -53,8 +53,8 @@ class PasskeysHandler(Handler):
         """Register the credential that `navigator.credentials.create` returned as a passkey called `name`.
 
         The caller is notified by mail. 400 for a `name` that is blank or too long, for a `flow` that is unknown or
-        expired, for a `credential` that does not answer it or is registered already, and beyond the 20 passkeys that
-        one person may have. Answers 302 to the passkey.
+        expired, for a `credential` that was not made for that flow or is registered already, and beyond the 20 passkeys
+        that one person may have. Answers 302 to the passkey.
         """
         tx = ctx.writer
         owner = AccountChangeUser.lock(tx, ctx.identity)

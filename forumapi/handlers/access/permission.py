@@ -78,7 +78,7 @@ class PermissionHandler(Handler):
         the query (0 or absent: something new of that type, in that microcosm if one is named); all but `guest` and
         `banned` are false if the query names nothing, or an `itemId` without `itemType`.
 
-        For an object that is not on this site they depend on its type and on the caller alone.
+        For an object that is not on this site the flags depend on its type and on the caller alone.
         """
         return Data(evaluator.as_json(ctx.can))
 

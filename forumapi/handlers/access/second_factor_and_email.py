@@ -66,7 +66,7 @@ class OneTimeHandler(Handler):
         """Make a secret for the app, in place of one that was not confirmed; PUT with a code that the app shows then
         switches the second factor on.
 
-        409 if it is on already. The answer has the `secret`, and as `uri` the otpauth: address for a QR code.
+        409 if the factor is on already. The answer has the `secret`, and as `uri` the otpauth: address for a QR code.
         """
         owner = AccountChangeUser.lock(ctx.writer, ctx.identity)
         secret = Totp.insert(ctx.writer, owner.user_id)

@@ -118,7 +118,7 @@ class AttendeesHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The attendees, sorted by answer (yes, maybe, invited, no), then by the time of the answer, earliest first;
-        with `status=attending` those alone who said yes.
+        with `status=attending` only those who answered yes.
 
         404 for an event that is hidden from the caller; 403 for one that the caller may not read, or that never
         existed, but for the site's owner 404.
@@ -164,7 +164,7 @@ class AttendeesHandler(Handler):
 
 
 class LocatedAttendee(LocatedObject[EventAttendance]):
-    """Event of the address, with the answer of the profile of the address to it; read without a lock.
+    """Event that the address names, with the answer to it by the profile that the address names; read without a lock.
 
     `object` None: there is no event; `object.attendee` None: the profile has not answered.
     """

@@ -68,7 +68,7 @@ class MicrocosmCalendarHandler(CalendarHandler):
     def get(self, ctx: Context) -> Result:
         """Events in the microcosm and its descendants that the caller may read and does not ignore.
 
-        At most 1,000: those to come, the next first, then those that began within a year back, the latest first.
+        At most 1,000: events to come, the soonest first, then events that began within the last year, the latest first.
         """
         node = known(ctx.tree.nodes.get(ctx.args["item"].id), "microcosm")
         listable = ctx.listable.set
@@ -86,8 +86,8 @@ class ProfileCalendarHandler(CalendarHandler):
     def get(self, ctx: Context) -> Result:
         """Events to which the profile answered yes, and which the caller may read and does not ignore.
 
-        At most 1,000: those to come, the next first, then those that began within a year back, the latest first. 404 if
-        there is no such profile.
+        At most 1,000: events to come, the soonest first, then events that began within the last year, the latest first.
+        404 if there is no such profile.
         """
         id, ignored = ctx.args["item"].id, ctx.identity.ignored_items
         if not ctx.target.owner_ids:

@@ -342,12 +342,12 @@ class CommentsHandler(Handler):
         leads to the comment that exists. `inReplyTo` is ignored unless it names a visible comment there. 400 for a text
         that is blank or too long.
 
-        On a profile write that profile and the site's owner alone. 403 for an item that the caller may not read, and
-        for an item or profile that never existed, which is 404 for the site's owner. For all but moderators also 403
-        for a closed item, and 404 for a hidden one, on which its author may still write if a moderator, a rule or a
-        check hid it. 429 beyond the number of comments a minute that this installation allows to all but moderators,
-        for a bot beyond ten, and, for moderators too, beyond the comments of a day in the site's plan. Answers 302 to
-        the comment.
+        Only the profile itself and the site's owner may write on a profile, else 403. 403 for an item that the caller
+        may not read, and for an item or profile that never existed, which is 404 for the site's owner. For all but
+        moderators also 403 for a closed item, and 404 for a hidden one, on which its author may still write if a
+        moderator, a rule or a check hid it. 429 beyond the number of comments a minute that this installation allows to
+        all but moderators, for a bot beyond ten, and, for moderators too, beyond the comments of a day in the site's
+        plan. Answers 302 to the comment.
         """
         located = ctx.located_as(LocatedParent)
         parent, prepared = located.parent, located.prepared

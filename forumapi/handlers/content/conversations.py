@@ -48,7 +48,7 @@ class ConversationsHandler(ItemsHandler):
     @needs(READ, answer=schemas.Conversations, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
         """Conversations that the caller may read and does not ignore: sticky ones first, then the latest active; with
-        `microcosmId` those alone that stand in this microcosm itself.
+        `microcosmId` only those directly in that microcosm, not those below it.
         """
         return item_base.list_items(ctx, self.item_type, "conversations")
 
@@ -56,7 +56,8 @@ class ConversationsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: ConversationBody) -> Result:
         """Begin a conversation in a microcosm.
 
-        One of the same title there, not deleted, begun by the same author within the last five minutes, or the time
-        that this installation sets, is not begun again: the answer leads to it. Answers 302 to the conversation.
+        If the same author began a conversation of the same title there within the last five minutes, or the time that
+        this installation sets, and it is not deleted, no other is begun: the answer leads to that one. Answers 302 to
+        the conversation.
         """
         return item_base.create(ctx, sent, self.item_type)

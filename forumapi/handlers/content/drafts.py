@@ -55,8 +55,8 @@ class DraftsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Drafts, paged=True)
     def get(self, ctx: Context) -> Result:
-        """The caller's drafts, the one stored first last; without drafts for huddles if the token lacks the scope of
-        huddles.
+        """The caller's drafts, sorted by the time at which each was first stored, newest first; without drafts for
+        huddles if the token lacks the scope of huddles.
         """
         principal = ctx.identity.principal
         total, drafts = Draft.page(ctx.reader, ctx.site.id, principal, ctx.paging)

@@ -55,7 +55,7 @@ class EventHandler(ItemHandler):
         """Change the event, cancel it, or move it to another microcosm; keys that are not sent stay, meta.editReason is
         required.
 
-        Attendees on the waiting list get places if there are more than before. Answers 302 to the event.
+        If there are more spaces than before, attendees on the waiting list get them. Answers 302 to the event.
         """
         tx, author = ctx.writer, ctx.author
         event = item_base.required(ctx, Event)
@@ -86,8 +86,8 @@ class EventsHandler(ItemsHandler):
     )
     def get(self, ctx: Context) -> Result:
         """Events that the caller may read and does not ignore: sticky ones first, then the latest active; with
-        `isAttending` those alone to which the caller said yes, with `microcosmId` those alone that stand in this
-        microcosm itself.
+        `isAttending` only those to which the caller answered yes, with `microcosmId` only those directly in that
+        microcosm, not those below it.
         """
         listing = item_base.ALL
         if ctx.flag("isAttending"):

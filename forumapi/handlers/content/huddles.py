@@ -35,7 +35,7 @@ class ParticipantBody(Body):
 
 class HuddleBody(Body):
     """A huddle as a client sends it (content 8.3). `isConfidential`: nobody can be added to it later, false when
-    absent; `participants`: the others in it, beside the caller.
+    absent; `participants`: the profiles that are in it beside the caller.
     """
 
     title: str | UnsetType = UNSET

@@ -34,9 +34,9 @@ from forumapi.wire.schemas import polls as schemas
 
 
 class PollBody(ItemBody):
-    """A poll as a client sends it (content 6.3). `multi`: one may vote for several choices; `pollOpen`: votes are
+    """A poll as a client sends it (content 6.3). `multi`: a person may vote for several choices; `pollOpen`: votes are
     taken, until the time `pollCloses` if that is set ("" for none); `named`: others see who voted for what; `results`:
-    when the results are shown (always, once one has voted, or once the poll is closed).
+    when the results are shown (always, to a viewer who has voted, or once the poll is closed).
     """
 
     question: str | UnsetType = UNSET
@@ -92,7 +92,7 @@ class PollsHandler(ItemsHandler):
     @needs(READ, answer=schemas.Polls, paged=True, params=(item_base.IN_MICROCOSM,))
     def get(self, ctx: Context) -> Result:
         """Polls that the caller may read and does not ignore: sticky ones first, then the latest active; with
-        `microcosmId` those alone that stand in this microcosm itself.
+        `microcosmId` only those directly in that microcosm, not those below it.
         """
         return item_base.list_items(ctx, self.item_type, "polls")
 
@@ -100,8 +100,9 @@ class PollsHandler(ItemsHandler):
     def post(self, ctx: Context, sent: PollBody) -> Result:
         """Begin a poll in a microcosm.
 
-        One of the same title and question there, not deleted, begun by the same author within the last five minutes, or
-        the time that this installation sets, is not begun again: the answer leads to it. Answers 302 to the poll.
+        If the same author began a poll of the same title and question there within the last five minutes, or the time
+        that this installation sets, and it is not deleted, no other is begun: the answer leads to that one. Answers 302
+        to the poll.
         """
         details = checked(sent, PollDetails(), is_new=True)
         return item_base.create(ctx, sent, self.item_type, functools.partial(Poll, details=details))
@@ -155,8 +156,9 @@ class VotesHandler(Handler):
     def put(self, ctx: Context, sent: list[VoteBody]) -> Result:
         """Replace the caller's ballot by the sent choices; an empty list withdraws it.
 
-        403 for guests; 400 once voting is closed or, for all but moderators, while the item is closed; 400 for a choice
-        that is named twice or not of this poll, and for several in a poll that takes one. Answers 302 to the poll.
+        403 for guests; 400 once voting is closed or, for all but moderators, while the poll's flag `open` is false; 400
+        for a choice that is named twice or not of this poll, and for several in a poll that takes one. Answers 302 to
+        the poll.
         """
         poll = item_base.required(ctx, Poll)
         carrier_lookup.check_signed_in(ctx)

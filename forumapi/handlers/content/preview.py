@@ -63,8 +63,8 @@ class PreviewHandler(Handler):
     def post(self, ctx: Context, sent: PreviewBody) -> Result:
         """The Markdown as HTML, with mentions and embeds, and with links that are not shortened; stores nothing.
 
-        403 without the right to write there, and for a comment on a closed item unless the caller moderates the item;
-        for a new item, a closed microcosm is no obstacle.
+        403 without the right to write in that place, and for a comment on a closed item unless the caller moderates the
+        item; for a new item, a closed microcosm is no obstacle.
         """
         target = ctx.target
         is_moderator = bool(ctx.can & evaluator.MODERATOR)

@@ -167,7 +167,7 @@ class SuggestionsHandler(Handler):
         """Up to ten words, of texts that the caller may read, that begin like the last word of `q`, most frequent
         first.
 
-        Words whose beginning differs by one typing error come after them. There are none if the last word has fewer
+        Words whose beginning differs by one typing error come after them. The list is empty if the last word has fewer
         than two characters, or if `q` ends with a space or sign; some may be missing if the look-up takes longer than
         half a second.
         """
@@ -202,8 +202,8 @@ class SiteSearchHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: SearchLanguageBody) -> Result:
         """Set the language, which new texts and searches use at once; older texts are indexed anew in the background.
 
-        Until then they are found by both languages. 400 for a language that GET does not list. Answers 302 to this
-        address.
+        Until they are, searches try the rules of both languages. 400 for a language that GET does not list. Answers 302
+        to this address.
         """
         language = sent.language
         known = SearchLanguage.find(ctx.reader, ctx.site.id).languages

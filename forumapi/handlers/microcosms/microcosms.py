@@ -211,8 +211,8 @@ class MicrocosmsHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The root microcosm with a page of its child microcosms and items.
 
-        Sticky ones stand first. Among these, and among the others, microcosms, in the order of the tree, stand before
-        items, of which the latest active are first. Polls are left out.
+        Sticky microcosms and items come first. Within the sticky ones, and within the rest, microcosms come before
+        items: microcosms in the order of the tree, items with the latest active first. Polls are left out.
         """
         return show(ctx)
 
@@ -266,8 +266,8 @@ class MicrocosmHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The microcosm with a page of its child microcosms and items.
 
-        Sticky ones stand first. Among these, and among the others, microcosms, in the order of the tree, stand before
-        items, of which the latest active are first. Polls are left out.
+        Sticky microcosms and items come first. Within the sticky ones, and within the rest, microcosms come before
+        items: microcosms in the order of the tree, items with the latest active first. Polls are left out.
         """
         return show(ctx)
 
@@ -327,7 +327,7 @@ def _lock(ctx: Context) -> Microcosm:
     """Lock the site's tree until the transaction ends, and return the located microcosm as read under that lock.
 
     Raises NotFound if the microcosm does not exist, PreconditionFailed if its version is not the one that If-Match
-    names: before the lock it may have been.
+    names, which is checked again here since the version may have changed before the lock.
     """
     microcosm = known(Microcosm.lock(ctx.writer, ctx.site.id, ctx.args["item"].id), "microcosm")
     wanted = ctx.environ.get("HTTP_IF_MATCH")

@@ -20,7 +20,7 @@ class LivePageHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """HTML page on which a conversation changes while one writes comments into it with curl.
 
-        404 but in the embedded mode.
+        404 outside the embedded mode.
         """
         config = ctx.app.config
         if not config.is_embedded:

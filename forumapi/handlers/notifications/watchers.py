@@ -246,10 +246,10 @@ class WatcherHandler(Handler):
 
     @needs(LOGIN, body=SendingBody)
     def patch(self, ctx: Context, sent: SendingBody) -> Result:
-        """Set whether updates are sent by mail and SMS; keys that are not sent stay.
+        """Set whether updates about one followed object are sent by mail and SMS; keys that are not sent stay.
 
-        This is for the object that the body names, 400 if the caller does not follow it; or, if the body names none,
-        for the caller's watcher with the id in the address, 404 if there is none.
+        The object is the one that the body names, 400 if the caller does not follow it; if the body names none, the
+        object of the caller's watcher with the id in the address, 404 if the caller has no such watcher.
         """
         if isinstance(sent.itemType, str) or isinstance(sent.itemId, int):
             Watcher.update(ctx.writer, ctx.author, [_change(sent)])

@@ -41,10 +41,10 @@ AS_GUEST: Final = "guest"
 
 class WebhookBody(Struct):
     """Webhook as the site's owner sends it. `actAs`: `me`, the webhook is sent what the caller may read; or `guest`,
-    what guests may read; `me` when absent for a new webhook. `documents`: its events come with the things that they are
-    about, but for reports, cases and appeals, false when absent for a new one; `enabled`: true when absent for a new
-    one. `kinds`, `itemTypes`: kinds of events and types of things that it is sent; when absent for a new webhook, all
-    kinds and the contents of microcosms.
+    what guests may read; `me` when absent for a new webhook. `documents`: events are sent with the things that they are
+    about, except reports, cases and appeals; false when absent for a new webhook. `enabled`: true when absent for a new
+    webhook. `kinds`, `itemTypes`: kinds of events that are sent, and types of things that the events are about; when
+    absent for a new webhook, all kinds and the contents of microcosms.
     """
 
     name: str | UnsetType = UNSET
@@ -118,8 +118,7 @@ class WebhookHandler(Handler):
     @needs(OWNER, body=WebhookBody, status=302)
     def put(self, ctx: Context, sent: WebhookBody) -> Result:
         """Change the webhook, and end its pause after failures; keys that are not sent stay. `enabled` true starts a
-        webhook again that was switched off, with the events from now on; false makes dead letters of its waiting
-        deliveries.
+        disabled webhook again, with the events from now on; false makes dead letters of its waiting deliveries.
 
         Unless the webhook acts as a guest, it is sent from now on what the caller may read, even if a former owner
         registered it; if that is another profile than before, its deliveries about huddles are deleted. 400 for a new

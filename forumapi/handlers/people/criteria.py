@@ -137,10 +137,10 @@ class CriteriaHandler(Handler):
     def post(self, ctx: Context, sent: CriterionBody) -> Result:
         """Add a criterion to the role, whose members are then recomputed.
 
-        400 if the role has as many as the platform allows, 403 for one on e-mail addresses from anybody but the site's
-        owner. Answers 302 to the criterion. With `dryRun`, 400 if the request has an idempotency key, nothing is
-        stored: the answer, 200, says who would join the role and leave it. 502 if the criterion is stored, but rights
-        that profiles lose by it could not be taken away at once.
+        400 if the role has as many criteria as the platform allows, 403 for a criterion on e-mail addresses from
+        anybody but the site's owner. Answers 302 to the criterion. With `dryRun` nothing is stored: the answer, 200,
+        says who would join the role and leave it; 400 if the request has an idempotency key. 502 if the criterion is
+        stored, but rights that profiles lose by it could not be taken away at once.
         """
         new = _made(ctx, sent)
         if ctx.flag("dryRun"):
@@ -156,7 +156,7 @@ class CriteriaHandler(Handler):
         """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list removes
         all criteria. Ids of no criterion of this role are passed over.
 
-        502 if they are removed, but rights that profiles lose by it could not be taken away at once.
+        502 if the criteria are removed, but rights that profiles lose by that could not be taken away at once.
         """
         ids = roles.ids(sent)
         role = roles.lock(ctx)
@@ -188,9 +188,9 @@ class CriterionHandler(Handler):
     def put(self, ctx: Context, sent: CriterionBody) -> Result:
         """Change the criterion; keys that are not sent stay as they are. The role's members are then recomputed.
 
-        Answers 302 to the criterion. With `dryRun`, 400 if the request has an idempotency key, nothing is stored: the
-        answer, 200, says who would join the role and leave it. 502 if the change is stored, but rights that profiles
-        lose by it could not be taken away at once.
+        Answers 302 to the criterion. With `dryRun` nothing is stored: the answer, 200, says who would join the role and
+        leave it; 400 if the request has an idempotency key. 502 if the change is stored, but rights that profiles lose
+        by it could not be taken away at once.
         """
         if ctx.flag("dryRun"):
             now = _found(ctx, roles.find(ctx).id)
@@ -205,8 +205,8 @@ class CriterionHandler(Handler):
     def delete(self, ctx: Context) -> Result:
         """Remove the criterion from the role, whose members are then recomputed.
 
-        404 if the role has no such criterion. 502 if it is removed, but rights that profiles lose by it could not be
-        taken away at once.
+        404 if the role has no such criterion. 502 if the criterion is removed, but rights that profiles lose by that
+        could not be taken away at once.
         """
         role = roles.lock(ctx)
         if not Criterion.delete(ctx.writer, ctx.site.id, role.id, [ctx.args["criterion"]]):

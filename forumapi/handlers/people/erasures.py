@@ -35,10 +35,10 @@ def request(ctx: Context) -> Result:
     """Request the erasure of the profile in the address after 30 days; answer with the request. Queues a mail about it
     to the person.
 
-    The query's `words`: `keep`, the default, what the profile wrote stays, without its author; `remove`, that is erased
-    too. A pending request gets the new choice and a new time. Raises Forbidden unless the profile is the caller's, and
-    without a sign-in on the platform within the last ten minutes; Conflict for the site's owner; Invalid for another
-    value of `words`, and for `remove` on a site whose owner lets the words of erased people stay.
+    The query's `words`: `keep`, the default, what the profile wrote stays, without its author; `remove`, what it wrote
+    is erased too. A pending request gets the new choice and a new time. Raises Forbidden unless the profile is the
+    caller's, and without a sign-in on the platform within the last ten minutes; Conflict for the site's owner; Invalid
+    for another value of `words`, and for `remove` on a site whose owner lets the words of erased people stay.
     """
     check_own(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))
@@ -52,10 +52,10 @@ def request_account(ctx: Context) -> Result:
     """Request the erasure of the user in the address, with all profiles, after 30 days; answer with the request. Queues
     a mail about it to the person.
 
-    The query's `words`: `keep`, the default, what the profiles wrote stays, without its author; `remove`, that is
-    erased too. A pending request gets the new choice and a new time. Raises Forbidden unless the user is the caller,
-    and without a sign-in on the platform within the last ten minutes; Conflict for the owner of a site; Invalid for
-    another value of `words`.
+    The query's `words`: `keep`, the default, what the profiles wrote stays, without its author; `remove`, what they
+    wrote is erased too. A pending request gets the new choice and a new time. Raises Forbidden unless the user is the
+    caller, and without a sign-in on the platform within the last ten minutes; Conflict for the owner of a site; Invalid
+    for another value of `words`.
     """
     _check_own_account(ctx)
     words = erasure_request.checked_words(ctx.query.get("words", ""))

@@ -36,19 +36,19 @@ class PersonalExportHandler(Handler):
 
     @needs(ANYONE, answer=schemas.PersonalExport)
     def get(self, ctx: Context) -> Result:
-        """State and progress of the export of the caller's data, and the address of its file once that is ready; 404 if
-        there is none.
+        """State and progress of the export of the caller's data, and the address of its file once the file is ready;
+        404 if there is no export.
         """
         check_own(ctx)
         return _show(ctx)
 
     @needs(ANYONE, answer=schemas.PersonalExport)
     def post(self, ctx: Context) -> Result:
-        """Begin an export of the caller's data in the background, which replaces a finished one; one that is being made
-        goes on. The answer is the export, as by GET.
+        """Begin an export of the caller's data in the background, which replaces a finished export; an export that is
+        being made goes on. The answer is the export, as by GET.
 
-        The request needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five that the user has
-        begun within a day, on any sites.
+        The request needs a sign-in within the last ten minutes, else 403 with code 26. 429 after five exports that the
+        user has begun within a day, on all sites together.
         """
         check_own(ctx)
         person = FreshSignIn.find(ctx.writer, ctx.identity)

@@ -87,9 +87,9 @@ class ProfilesHandler(Handler):
         """The profiles, sorted by name or, with `top`, by number of comments, most first; without those that the caller
         ignores.
 
-        `q`: only those whose names begin with it, in any letter case, an equal name first; `following`: only those that
-        the caller watches; `online`: only those active within the last 90 minutes. A flag that is no boolean counts as
-        false.
+        `q`: only profiles whose names begin with that text, in any letter case, an equal name first; `following`: only
+        those that the caller follows; `online`: only those active within the last 90 minutes. A flag that is no boolean
+        counts as false.
         """
         identity, site_id = ctx.identity, ctx.site.id
         wanted = Filter.of(
@@ -201,7 +201,7 @@ class ProfileHandler(Handler):
         """Change the profile's name, gender, visibility and style; keys that are not sent stay as they are.
 
         For the profile itself and the site's owner. 400 for a value that does not fit, and for a new name that is
-        reserved, taken or looks like another's. Answers 302 to the profile.
+        reserved, taken or looks like another profile's name. Answers 302 to the profile.
         """
         now = _locked(ctx)
         name = now.name

@@ -1,4 +1,4 @@
-"""Members of a role as they are, by name or by criteria, and the roles that a profile is in, each with the reason;
+"""Members of a role at this moment, by name or by criteria, and the roles that a profile is in, each with the reason;
 roles.py names members. Wire: docs/api/roles.md.
 """
 

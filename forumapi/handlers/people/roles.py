@@ -44,8 +44,8 @@ def microcosm_id(ctx: Context) -> int:
 
 
 def prefix(ctx: Context) -> str:
-    """Return the address of the list of roles with which the request's address begins, without a slash at its end: a
-    microcosm's, or the site's.
+    """Return the address, without a slash at its end, of the list of roles that the request's address is below: a
+    microcosm's list or the site's.
     """
     named = ctx.args.get("item")
     return f"{itemtypes.href(named.type, named.id)}/roles" if named is not None else SITE_ROLES
@@ -194,7 +194,7 @@ def _reason(sent: RoleBody) -> str:
 
 
 class RolesHandler(Handler):
-    """The roles that apply to a microcosm, for whoever may read it; its moderators make further ones."""
+    """The roles that apply to a microcosm, for whoever may read it; its moderators can make further roles."""
 
     required_keys: ClassVar = {"POST": ("title",)}
 
@@ -212,8 +212,8 @@ class RolesHandler(Handler):
     def post(self, ctx: Context, sent: RoleBody) -> Result:
         """Make a role in the microcosm that the address names or, if it names none, in the root microcosm.
 
-        A role of the same title that the caller made there within the last five minutes, or the time that this
-        installation sets, is not made again: the answer leads to it. Answers 302 to the role.
+        If the caller made a role of the same title there within the last five minutes, or the time that this
+        installation sets, no other is made: the answer leads to that one. Answers 302 to the role.
         """
         title = _title(sent)
         flags = _flags(sent, dict.fromkeys(FLAGS, False))
@@ -242,7 +242,7 @@ class DefaultRolesHandler(RolesHandler):
 
 def show(ctx: Context) -> Result:
     """Answer with the roles that apply to the microcosm in the address; with the first members of each if the caller
-    moderates there (platform 5.5). For an address of the site's default roles it is the root microcosm.
+    moderates there (platform 5.5). An address of the site's default roles stands for the root microcosm.
     """
     tree, site_id, at = ctx.tree, ctx.site.id, ctx.paging
     node = known(tree.nodes.get(microcosm_id(ctx)), "microcosm")
@@ -357,7 +357,7 @@ class RoleHandler(Handler):
         """Delete the role, with its criteria and the list of profiles named in it; all members of the role lose its
         rights.
 
-        502 if it is deleted, but the rights could not be taken away at once.
+        502 if the role is deleted, but the rights could not be taken away at once.
         """
         role = lock(ctx, moves_rights=True)
         take_away_rights(ctx, role.delete(ctx.writer, ctx.author))

@@ -267,8 +267,9 @@ def _csv_entries(sent: CsvBody) -> Iterable[_Entry]:
 
 
 def _checked(entries: Iterable[_Entry]) -> list[MemberRow]:
-    """Return the entries (row of JSON or line of CSV, address, flag `member`) of a batch in its order, checked; of an
-    address that the batch has twice, both. Raises InvalidRows, which names every wrong entry, and Invalid for too many.
+    """Return the entries (row of JSON or line of CSV, address, flag `member`) of a batch in its order, checked; an
+    address that the batch has twice is returned twice. Raises InvalidRows, which names every wrong entry, and Invalid
+    for too many.
     """
     rows: list[MemberRow] = []
     wrong: list[tuple[int, str, str]] = []

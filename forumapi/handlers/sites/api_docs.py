@@ -94,9 +94,9 @@ class DocsPageHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """HTML page of the operations with one tag, such as `conversations`, or of `basics`, `errors` or `objects`.
 
-        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript.
-        `signed-in` is the page to which people come back who signed in on a page for trying operations. 404 for an
-        unknown page.
+        Each operation has its parameters, body, answers, and a recorded example in curl, Python and TypeScript. The
+        page `signed-in` is where a browser returns after signing in on a page for trying operations. 404 for an unknown
+        page.
         """
         name = ctx.args["page"]
         if name == try_pages.SIGNED_IN:
@@ -133,7 +133,7 @@ class DocsScriptHandler(Handler):
 
     @needs(ANYONE, media_type=_SCRIPT)
     def get(self, ctx: Context) -> Result:
-        """Script of the reference's pages, by its file name; 404 for an unknown one."""
+        """Script of the reference's pages, by its file name; 404 for an unknown name."""
         found = try_pages.scripts().get(ctx.args["name"])
         if found is None:
             raise NotFound("There is no such script")

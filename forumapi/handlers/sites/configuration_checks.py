@@ -34,7 +34,7 @@ def _health(is_set: bool, valid: bool = False, error: str = "", value: Any = Non
 
 def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) -> Health:
     """Check by DNS, asked through `outbound`, that the last of `domains`, the site's custom domains, is the site's own:
-    of two, this is the one that waits for its proof.
+    of two domains, the last is the one that is not proven yet.
 
     The result is a dict for JSON: `set` (there is such a domain), `valid` (it was proven, and DNS proves it still),
     `error` ("" if valid or not set) and `value` (domain, its state, and the DNS records that prove it).
@@ -61,10 +61,11 @@ def check_domain(site: Site, domains: Sequence[SiteDomain], outbound: Outbound) 
 
 
 def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
-    """Check that a HEAD request to the address `url`, sent by `outbound`, is answered with a status below 400; a
-    relative `url` is taken on the site's host, "" is not set.
+    """Check that a HEAD request to the address `url`, sent by `outbound`, is answered with a status below 400. A
+    relative `url` is resolved on the site's host; for "" no request is sent.
 
-    The result is a dict for JSON: `set`, `valid`, `error` ("" if valid or not set) and `value` (the address).
+    The result is a dict for JSON: `set` (`url` is not ""), `valid`, `error` ("" if valid or not set) and `value` (the
+    address).
     """
     if not url:
         return _health(False)
@@ -79,7 +80,7 @@ def check_picture(url: str, site: Site, outbound: Outbound) -> Health:
 
 def check_analytics(site: Site) -> Health:
     """Check that the site's analytics id begins with UA- or G-; no request is sent. The result is a dict for JSON:
-    `set`, `valid`, `error` ("" if valid or not set) and `value` (the id).
+    `set` (the site has an id), `valid`, `error` ("" if valid or not set) and `value` (the id).
     """
     name = site.ga_web_property_id
     if not name:
@@ -135,8 +136,8 @@ class Examiner:
 
     def examine(self, site: Site, domains: Sequence[SiteDomain]) -> dict[str, Health]:
         """Return the results of a site's checks, at most CACHE_S seconds old, by the key in the answer; waits while
-        another thread examines the site, or one that shares its lock. `domains`: the site's custom domains, of which
-        the last is checked.
+        another thread examines this site, or another site that shares its lock. `domains`: the site's custom domains,
+        of which the last is checked.
         """
         with self._locks[site.id % len(self._locks)]:
             known, seen = self._found.get(site.id), (site.version, *domains)
@@ -159,7 +160,7 @@ class StatusHandler(Handler):
     def get(self, ctx: Context) -> Result:
         """The result for each of domain, background, logo and analytics id of the site; up to a minute old.
 
-        403 unless the caller's user owns the site; 404 for an unknown one and, for all but its owner, for one that is
+        403 unless the caller's user owns the site; 404 for an unknown site and, for all but its owner, for one that is
         deleted, suspended or in its export window; 400 for the root site, which has no status.
         """
         found = find_named(ctx)

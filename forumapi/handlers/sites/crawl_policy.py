@@ -42,8 +42,8 @@ class CrawlingHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: CrawlPolicyBody) -> Result:
         """Change the policy; keys that are not sent stay.
 
-        400 for a crawler that the platform does not know, for another preference, and for a number out of range.
-        Answers 302 to this address.
+        400 for a crawler that the platform does not know, for a `trainAi` that is none of y, n and "", and for a number
+        out of range. Answers 302 to this address.
         """
         now = CrawlPolicy.of(ctx.site.crawling)
         policy = CrawlPolicy(

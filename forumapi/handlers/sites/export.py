@@ -61,7 +61,7 @@ class SiteExportHandler(SiteSettingHandler):
 
         The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
         of owners who have one, else 400. 409 while an export is under way, 429 after five within a day. The owner gets
-        a mail that it was begun. Answers 302 to the export.
+        a mail that the export was begun. Answers 302 to the export.
         """
         session = FreshSignIn.find(ctx.reader, ctx.identity)
         session.check()

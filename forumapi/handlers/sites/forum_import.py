@@ -95,10 +95,10 @@ class SiteImportHandler(SiteSettingHandler):
         inside the block.
 
         What can be refused without the body is refused before any of it is read, the rest before the dump goes into the
-        store. Each request that is read counts to PER_DAY and the plan's imports, and each code of the second factor as
-        a try. Raises Forbidden for all but the owner, freshly signed in; Conflict while a task is under way; PlanLimit
-        and TooMany beyond the number of imports or tries; TooLarge beyond the limit of a dump or the site's quota;
-        Invalid for a bad form, field or code.
+        store. Each request whose body is read counts towards PER_DAY and the plan's imports, and each code of the
+        second factor as a try. Raises Forbidden for all but the owner, and for an owner without a sign-in within the
+        last ten minutes; Conflict while a task is under way; PlanLimit and TooMany beyond the number of imports or
+        tries; TooLarge beyond the limit of a dump or the site's quota; Invalid for a bad form, field or code.
         """
         ctx.located = Located(Target(itemtypes.SITE, ctx.site.id))
         permission.permit(ctx, OWNER)
@@ -147,7 +147,8 @@ class SiteImportHandler(SiteSettingHandler):
 
     @needs(OWNER, status=202)
     def post(self, ctx: Context) -> Result:
-        """Upload a dump as a form, and begin its plan in the background; nothing is loaded by that.
+        """Upload a dump as a form, and begin in the background the plan, which tells what would be loaded; nothing is
+        loaded by that.
 
         The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
         of owners who have one, else 400. The dump takes the place of the one before; an import with the same title goes
@@ -175,7 +176,8 @@ class SiteImportHandler(SiteSettingHandler):
 
         The request needs the session that uploaded the dump, or one with a sign-in within the last ten minutes, else
         403 with code 26; `undo` needs such a sign-in in any case. 404 if there is no import; 409 while a task is under
-        way, for a task before the one that it needs, and to load or compare once the upload is gone; else 202.
+        way; for `run` without a plan, `verify` and `undo` while nothing is loaded, and `switch` before the whole dump
+        is loaded; and for `run` and `verify` once the upload is gone. Else 202.
         """
         task = given(sent.task, "")
         if task not in _TASKS:

@@ -122,8 +122,8 @@ def _may_read(ctx: Context, kind: int, id: int) -> bool:
 
 
 def _clamped(ctx: Context, kind: int, id: int, offset: int) -> int:
-    """Return the offset at which the page here begins that holds the entry at the old `offset` of the object (`kind`,
-    `id`); at most that of the last page (V-03). The object must exist.
+    """Return the offset of the page, of this API's default size, that holds the entry at `offset` in the old forum's
+    list of the object (`kind`, `id`); at most the offset of the last page (V-03). The object must exist.
 
     0 for objects of other types than conversation and microcosm, which have no pages.
     """

@@ -86,7 +86,7 @@ class ServiceHandler(DocumentHandler):
 
 
 class LegalVersionsHandler(Handler):
-    """Versions of a legal text, of those that may ask for consent; 404 for any other document."""
+    """Versions of a legal text that may ask for consent: terms or privacy; 404 for any other document."""
 
     serves_held_sites = ("GET",)
 

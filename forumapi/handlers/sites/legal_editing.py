@@ -58,7 +58,7 @@ class SiteLegalDocumentHandler(SiteSettingHandler):
         """Replace the document by `html`, from which scripts, forms and frames are removed, or by a `link` to it.
 
         With `consent`: "ask", each member has to agree to this version of the text before their next write;
-        "correction", it is a new version, and earlier consents stay good; "none", as when absent, it asks for no
+        "correction", it is a new version, and earlier consents stay good; "none", as when absent, the text asks for no
         consent. Where the text before asks for consent, `consent` is required. 400 for "ask" and "correction" of a
         document that can't ask, for "correction" where the text before asks for none, and for both and for neither of
         `html` and `link`. Answers 302 to the document.

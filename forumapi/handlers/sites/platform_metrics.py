@@ -22,8 +22,8 @@ class MetricsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.Metrics)
     def get(self, ctx: Context) -> Result:
-        """The figures of each day, oldest first; of a day's samples the last, in UTC, without days that have none; 403
-        unless the caller is one of the platform's operators.
+        """The figures of the last sample of each day (UTC), oldest first, without days that have no sample; 403 unless
+        the caller is one of the platform's operators.
         """
         check_admin(ctx)
         return Data(json_fragments.dumps({"metrics": platform_growth.daily(ctx.reader)}))

@@ -108,12 +108,12 @@ class SiteStateHandler(Handler):
 
     @needs(LOGIN, body=StateBody, status=302)
     def put(self, ctx: Context, sent: StateBody) -> Result:
-        """Set the site's state, also over its owner's head; 403 for all but the platform's operators.
+        """Set the site's state, whatever its owner has set; 403 for all but the platform's operators.
 
         `read-only`: nothing is written; `suspended`: nobody gets in but its owner, who may export it; `export-window`:
-        the same for 30 days, then it is deleted; `active` ends each of them. `export-window` needs a sign-in within the
-        last ten minutes, else 403 with code 26, and the second factor of operators who have one, else 400. 409 once the
-        site's deletion has begun. Answers 302 to the state.
+        the same for 30 days, then the site is deleted; `active` ends each of these. `export-window` needs a sign-in
+        within the last ten minutes, else 403 with code 26, and the second factor of operators who have one, else 400.
+        409 once the site's deletion has begun. Answers 302 to the state.
         """
         check_admin(ctx)
         site_id = ctx.args["item"].id
@@ -149,8 +149,8 @@ def _check_proof(ctx: Context, code: str) -> None:
 
 def _set(ctx: Context, author: Author, state: str, *, is_operators: bool) -> None:
     """Give the author's site a state, in a transaction of its own, and read the site anew in this process; where its
-    export window begins or is cancelled, a mail to the owner is queued. `is_operators`: an operator wants it, not the
-    owner.
+    export window begins or is cancelled, a mail to the owner is queued. `is_operators`: an operator of the platform
+    makes the change, not the owner.
 
     Raises NotFound for an unknown site, Forbidden for the platform's own and for an owner who ends what an operator
     began, Conflict once the site's deletion has begun.

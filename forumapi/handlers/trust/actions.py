@@ -182,9 +182,9 @@ def _ticketed(ctx: Context, ticket: str, moderated: list[int]) -> Action:
     """Lock the action that an earlier dry run of the caller stored, and return it. `moderated`: what the caller
     moderates now, as `moderation_reach.find` returns it.
 
-    Raises Invalid for a text that is no ticket; NotFound for another's ticket, or if a target is where the caller no
-    longer moderates; Conflict for one that is used or too old; Forbidden for an action that only the site's owner may
-    take, if the caller is the owner no more.
+    Raises Invalid for a text that is no ticket; NotFound for another person's ticket, or if a target is where the
+    caller no longer moderates; Conflict for a ticket that is used or too old; Forbidden for an action that only the
+    site's owner may take, if the caller is the owner no more.
     """
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:
         raise Invalid("ticket", "must be taken from the answer to a dry run")
@@ -260,7 +260,7 @@ def _planned(ctx: Context, sent: ActionBody, moderated: list[int]) -> Action:
 def _check_final(ctx: Context, sent: ActionBody, kind: ActionKind, grounds: ActionGrounds) -> None:
     """Check an action of a kind that can't be undone; `grounds`: the reasons that the body gives. Raises Forbidden
     unless the caller is the site's owner; Invalid unless the ground is illegal content, and for targets given by a
-    query outside a dry run, whose list somebody is to see before.
+    query unless this is a dry run, so that somebody sees the list of targets before.
     """
     _check_owner(ctx, kind)
     if grounds.ground != dsa_terms.ILLEGAL:

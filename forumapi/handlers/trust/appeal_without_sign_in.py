@@ -55,10 +55,9 @@ class MailedAppealHandler(MailedLinkHandler):
 
     @needs(ANYONE, body=AppealBody, media_type=html_pages.TYPE, params=_CODE)
     def post(self, ctx: Context, sent: AppealBody) -> Result:
-        """Appeal or, if there is an appeal, add a message to it; needs no token. An HTML page says so.
+        """Appeal or, if there is an appeal, add a message to it; needs no token. The answer is an HTML page.
 
-        400, as a page, for a bad code or text, and for an appeal that is decided or has as many messages as it may
-        have.
+        400, as a page, for a bad code or text, and for an appeal that is decided or has 100 messages.
         """
         found = _linked(ctx)
         if found is None:

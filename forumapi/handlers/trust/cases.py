@@ -188,7 +188,8 @@ class CaseLeaseHandler(Handler):
 
     @needs(LOGIN)
     def put(self, ctx: Context) -> Result:
-        """Take the lease for 15 minutes from now, or prolong it; 409 if another has it or the case is decided.
+        """Take the lease for 15 minutes from now, or prolong it; 409 if another moderator has it or the case is
+        decided.
 
         Answers 200 with `data` null.
         """

@@ -75,8 +75,8 @@ class ChecksHandler(SiteSettingHandler):
     def put(self, ctx: Context, sent: ChecksBody) -> Result:
         """Replace the checks, for all that is written from now on: a check that is not sent is off.
 
-        Akismet's key stays if no key is sent; an empty one deletes it. 400 for a value that no check takes, and for a
-        role that the site does not have. Answers 200 with `data` null.
+        Akismet's key stays if no key is sent; "" deletes it. 400 for a value that no check takes, and for a role that
+        the site does not have. Answers 200 with `data` null.
         """
         before = check_settings.find(ctx.writer, ctx.site.id) or CheckSettings()
         chosen = CheckSettings(

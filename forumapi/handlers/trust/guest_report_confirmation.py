@@ -62,8 +62,7 @@ class MailedReportHandler(MailedLinkHandler):
         If guests may not see the object any more, nothing is reported, and the page says so.
 
         The answer is an HTML page. 400 for a code that is wrong, used or too old; 429, and the code stays good, if the
-        guest has made too many reports in a day, or if moderators have enough reports of guests on the object, or in a
-        day.
+        guest has made too many reports in a day, or guests together too many on this object, or on the site in a day.
         """
         code, site_id, tx = ctx.query.get("code", ""), ctx.site.id, ctx.writer
         made = _made(ctx, code)

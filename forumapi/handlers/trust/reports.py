@@ -190,10 +190,9 @@ class ReportsHandler(Handler):
         """Report an object that the caller may read, and that is not the caller's own.
 
         A second report of the same object leads to the caller's first, or is 409 if the first names nobody any more,
-        since its reporter's data was erased. 403 for an object that the caller may not read;
-        also for one that never existed, but 404 if a profile was named or the caller is the site's owner; 404 for a
-        hidden object, 400 for the caller's own. 429 beyond the 100 reports that one profile may make in a day. Answers
-        302 to the report.
+        since its reporter's data was erased. 403 for an object that the caller may not read; also for one that never
+        existed, but 404 if a profile was named or the caller is the site's owner; 404 for a hidden object, 400 for the
+        caller's own. 429 beyond the 100 reports that one profile may make in a day. Answers 302 to the report.
         """
         if not ctx.located_as(LocatedThing).exists:
             raise NotFound("There is no such thing")

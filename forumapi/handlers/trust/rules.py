@@ -56,11 +56,11 @@ class ModerationRuleBody(Body):
     rule. `mode`: `shadow` (the default), the rule only records what it fits, or `active`.
 
     The rule acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
-    `microcosmIds`; what is absent restricts nothing. `hasLink`: texts with a link alone, or if false without;
-    `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must have
-    reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how long people are restricted;
-    `toMicrocosmId`: microcosm that the rule moves things to. `ground`, `terms` (as when absent) or `illegal`,
-    `category` of the Digital Services Act, `rule` and `reason`: the reasons that authors are told.
+    `microcosmIds`; what is absent restricts nothing. `hasLink`: true, only texts with a link, false, only texts
+    without; `minLength`, `maxLength`: characters of the text, 0 for no limit. `minReports`: number of people who must
+    have reported the thing, of `reporterRoleIds` if these are sent; `restrictDays`: for how many days people are
+    restricted; `toMicrocosmId`: microcosm that the rule moves things to. `ground`, `terms` (as when absent) or
+    `illegal`, `category` of the Digital Services Act, `rule` and `reason`: the reasons that authors are told.
     """
 
     ruleId: int | UnsetType = UNSET
@@ -95,7 +95,7 @@ class ModerationRuleTicketBody(Body):
 
 
 class ModerationRulesHandler(Handler):
-    """Rules of the site, for its owner: what is done by itself when somebody writes, edits, reports or joins."""
+    """Rules of the site, for its owner: actions taken automatically when somebody writes, edits, reports or joins."""
 
     @needs(OWNER, answer=schemas.ModerationRules)
     def get(self, ctx: Context) -> Result:
@@ -128,11 +128,11 @@ class ModerationRuleDryRunHandler(Handler):
 
     @needs(OWNER, body=ModerationRuleBody, answer=schemas.ModerationRuleDryRun)
     def post(self, ctx: Context, sent: ModerationRuleBody) -> Result:
-        """Try a rule on what was written, changed, reported or joined in the last 30 days, as its `event` says; nothing
-        is changed.
+        """Try a rule on the last 30 days: on the things written or changed, the things reported, or the people who
+        joined, by the rule's `event`; nothing is changed.
 
-        The data have the number and examples of what it would fit, and a ticket, good once within 15 minutes, which
-        saves exactly this rule. 400 for a rule that would act on its own effects.
+        The data have the number and examples of what the rule would fit, and a ticket, good once within 15 minutes,
+        which saves exactly this rule. 400 for a rule that would act on its own effects.
         """
         site_id, me = ctx.site.id, ctx.identity.profile_id
         mode = given(sent.mode, SHADOW)
@@ -248,7 +248,7 @@ def _plan(ctx: Context, sent: ModerationRuleTicketBody, rule_id: int) -> RulePla
     that the plan must be for, 0 for a new one.
 
     Raises Invalid for a text that is no ticket, for a ticket of another rule, and for a definition that is no longer
-    valid; NotFound for a ticket that is used, too old, or another's.
+    valid; NotFound for a ticket that is used, too old, or another person's.
     """
     ticket = given(sent.ticket, "")
     if not ticket.isascii() or not ticket.isdigit() or len(ticket) > 18:

@@ -32,7 +32,7 @@ class StatementsHandler(Handler):
 
 
 class StatementHandler(Handler):
-    """One statement of reasons that is addressed to the caller; 404 for another's."""
+    """One statement of reasons that is addressed to the caller; 404 for another person's."""
 
     def admits_banned(self, ctx: Context) -> bool:
         return True
