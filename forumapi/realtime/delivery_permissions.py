@@ -355,7 +355,7 @@ def decide(
 
 def may_follow(policy: DeliveryPolicy, caller: Caller, fact: Fact | None) -> bool:
     """Return True if a caller may follow a thing: whoever has the right to read it, and a token whose scopes allow it,
-    even while the thing is hidden or deleted. `fact` None: it does not exist, so nobody may.
+    even while the thing is hidden or deleted. `fact` None: the thing does not exist, so nobody may.
     """
     return (
         fact is not None

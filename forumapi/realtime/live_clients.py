@@ -46,8 +46,8 @@ class Frame:
     def for_stream(self) -> bytes:
         """Return the bytes of a server-sent event with the cursor as its id, if it has one.
 
-        A `hello` has no id: a browser that is disconnected right after it would resume there, and miss what it has not
-        received yet.
+        A `hello` has no id: a browser that is disconnected right after the `hello` would resume from its cursor, and
+        miss the events that it has not received yet.
         """
         if self._event is None:
             self._event = self.in_stream("")
@@ -100,12 +100,12 @@ class Follow:
 
 
 class LiveClient:
-    """Client that listens to one site, one for each connection. `caller`: its present identity; `is_live`: False while
-    it catches up from the log; `is_over`: it is disconnected.
+    """Client that listens to one site; there is one for each connection. `caller`: the client's present identity;
+    `is_live`: False while the client catches up from the log; `is_over`: the client is disconnected.
 
-    `listeners`: the SiteListeners of its site; `follows`: its subscriptions, by topic; `ended`: topics that it may no
-    longer follow, with the number of the last event that it received of each; `position`: while it is not live, number
-    up to which it has received all; `typed`: monotonic time of its last `typing`.
+    `listeners`: the SiteListeners of its site; `follows`: its subscriptions, by topic; `ended`: topics that the client
+    may no longer follow, each with the number of the last event that was sent of it; `position`: while the client is
+    not live, number up to which it has received all events; `typed`: monotonic time of its last `typing`.
     """
 
     __slots__ = (

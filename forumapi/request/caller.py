@@ -187,9 +187,9 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
 
 
 def _check_state(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
-    """Check that the request's site serves the method `verb` of `handler`: while it is active, each; in any other
-    state, sign-in and what its owner needs and, while it is read-only, reads too; in a sandbox none that reaches
-    outside of it. Raises SandboxRefused, SiteReadOnly, SiteSuspended, SiteClosing.
+    """Check that the request's site serves the method `verb` of `handler`: while the site is active, each method; in
+    any other state, signing in and what the owner needs and, while the site is read-only, reads too; in a sandbox no
+    method that reaches outside of it. Raises SandboxRefused, SiteReadOnly, SiteSuspended, SiteClosing.
     """
     site = ctx.site
     if site.is_sandbox and verb in handler.closed_in_sandboxes:

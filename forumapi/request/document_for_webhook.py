@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes:
     """Return the `data` of the answer to GET `path` (without query), as `identity` would get it on the site, except
-    that the id of their own user is not in it; without any side effect.
+    that the `userId` of their own profile is the profile's id, as others see it; without any side effect.
 
     Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as the request would; NotFound also for
     an answer that is no JSON document.

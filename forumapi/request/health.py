@@ -46,8 +46,8 @@ _AWAY: Final = (Point(metrics.DATABASE_UP.name, (), "g", 0),)
 
 
 class Check:
-    """Check of one dependency, which runs in a thread of its own, one at a time; its result is used for `keep_s`
-    seconds.
+    """Check of one dependency, which runs in a thread of its own, never twice at a time; its result is used for
+    `keep_s` seconds.
 
     `probe()` returns the problem in words, "" for none. A problem of a dependency that `is_required` makes the process
     `down`, of another `degraded`.

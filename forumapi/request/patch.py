@@ -53,9 +53,9 @@ class Change(NamedTuple):
 def check(document: list[Operation]) -> None:
     """Check the form of a PATCH document, before permission is checked (content 1.2).
 
-    Raises Invalid (400) for a document without operations. Else it raises for the first bad operation: Invalid for one
-    that RFC 6902 does not have or that lacks a member which it needs, NotImplementedHere (501) for any other but
-    `replace`.
+    Raises Invalid (400) for a document without operations. Else it raises for the first bad operation: Invalid for an
+    operation that RFC 6902 does not have or that lacks a member which it needs, NotImplementedHere (501) for any other
+    but `replace`.
     """
     if not document:
         raise Invalid("", "The patch has no operations")

@@ -97,7 +97,7 @@ def health_problem(config: Config, build: str = "", *, is_out: bool = False) -> 
 
 def check(config: Config, build: str = "", *, is_out: bool = False, wait_s: float = 0) -> str:
     """Repeat `health_problem` until it finds nothing, for `wait_s` seconds at most, and once at least; return its last
-    result, "" for a healthy process. `build`, `is_out`: as there.
+    result, "" for a healthy process. `build`, `is_out`: as for `health_problem`.
     """
     deadline = time.monotonic() + wait_s
     while (found := health_problem(config, build, is_out=is_out)) and time.monotonic() < deadline:

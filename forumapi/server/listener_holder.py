@@ -6,11 +6,11 @@ each.
 
 A web process that `replace` (SIGUSR2) asks for starts beside the old one, on the same sockets, and is on trial: for
 `release_trial_s` its workers must stay alive, and at the end it must answer. The holding process requests a page from
-it each second, through a socket that leads to it alone. If it passes, the old web process is told that it has a
-successor: it accepts no more connections, and ends when its last client has gone. If it fails, it is ended, and the old
-web process goes on. So a release that can't start, crashes or does not answer does not replace one that works, and no
-client is refused. If the workers of a new web process end again and again within its first ten minutes, the release
-before is started on trial in its place.
+it each second, through a socket that leads to it alone. If the new web process passes the trial, the old one is told
+that it has a successor: the old one accepts no more connections, and ends when its last client has gone. If the new one
+fails, it is ended, and the old one goes on. So a release that can't start, crashes or does not answer does not replace
+one that works, and no client is refused. If the workers of a new web process end again and again within its first ten
+minutes, the release before is started on trial in its place.
 
 All code of this process is imported at its start: the folder of its release may be gone when it is needed.
 """

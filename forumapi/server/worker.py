@@ -349,8 +349,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         network: str,
     ) -> bool:
         """Answer one request; return True if the connection ends with it. `server`: name and port; `client`, `addr`:
-        socket and its peer; `is_private`: it came on `admin_listen`; `network`: that under which the connection is
-        counted.
+        socket and its peer; `is_private`: the request came in on `admin_listen`; `network`: the network under which the
+        connection is counted.
         """
         if request._expected_100_continue:
             client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")

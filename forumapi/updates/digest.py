@@ -140,8 +140,9 @@ def read(
     statements for all.
 
     An item is among them if since the reader's last digest others have made it or written its last comment, and the
-    reader may list its microcosm and has not read it. Ignored items and microcosms, and what ignored people made or
-    wrote, are left out. Only the CANDIDATES items of the site with the latest activity are looked at.
+    reader may list its microcosm and has not read the item since its latest activity. Ignored items and microcosms, and
+    what ignored people made or wrote, are left out. Only the CANDIDATES items of the site with the latest activity are
+    looked at.
     """
     since = min(context.since or context.created for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)

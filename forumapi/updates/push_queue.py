@@ -149,7 +149,8 @@ def queue(tx: Transaction, site_id: int, requests: Sequence[MessageRequest]) -> 
 
 def lease(tx: Transaction, batch: int, lease_s: int) -> list[DueMessage]:
     """Lease up to `batch` messages of all sites that are due, those due longest before others, and return them in any
-    order. For `lease_s` seconds no other process takes them; then they are due again, unless `record` is called.
+    order. For `lease_s` seconds no other process takes them; then they are due again, unless `record` has stored their
+    outcomes.
     """
     rows = tx.rows(LEASE, batch=batch, lease_s=lease_s, hours=HOURS)
     return [_message(row) for row in rows]

@@ -70,7 +70,7 @@ def encode(document: Mapping[str, Any]) -> Fragment:
 
 def cut(data: bytes) -> Fragment:
     """Cut JSON at its holes, each marked as NUL, name, NUL, into a fragment, as `encode` does: JSON that `dumps` made,
-    or bytes put together by hand.
+    or bytes put together by hand. The key OPTIONAL of a hole, and the comma beside it, are left out.
     """
     parts = data.split(b"\0")
     for index in range(0, len(parts) - 1, 2):

@@ -112,7 +112,7 @@ class DeficitRoundRobin:
         return not (self._new or self._old)
 
     def site(self, id: int) -> SiteQueue:
-        """Return the site's queue, made if it has none; `drop` forgets it."""
+        """Return the queue of the site with this id; make one if the site has none. `drop` forgets the queue."""
         found = self.sites.get(id)
         if found is None:
             found = self.sites[id] = SiteQueue(id)

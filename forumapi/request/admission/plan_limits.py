@@ -233,7 +233,8 @@ class PlanLimits(PollingThread):
 
     def take_mail(self, tx: Reader, site: Site) -> bool:
         """Return True if the plan allows the site one more mail today, which counts as sent at once; False beyond the
-        limit: then it does not count. For mails of which it is decided only at sending if there is one, as digests are.
+        limit: then it does not count. For digests and the like, of which it is known only at sending whether there is
+        anything to send.
         """
         try:
             self.check(tx, site, MAILS)

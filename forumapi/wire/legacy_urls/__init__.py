@@ -1,4 +1,4 @@
-r"""Addresses of other forum software, as data: one TOML file a product, named after it.
+r"""Addresses of other forum software, as data: one TOML file for each product, named after the product.
 
 A file holds, all of it optional:
 

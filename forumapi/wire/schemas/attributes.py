@@ -10,7 +10,7 @@ from forumapi.wire.schemas.parts import Paged
 
 
 class Attribute(Struct, kw_only=True):
-    """An attribute: its key, and its value with a type (content 9.2)."""
+    """An attribute: its key and its value, which is a string, date, number or boolean (content 9.2)."""
 
     key: Annotated[str, Meta(pattern="^[0-9A-Za-z_-]{1,50}$")]
     value: Annotated[

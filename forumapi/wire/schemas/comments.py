@@ -70,8 +70,8 @@ class CommentSummaryMeta(CreatedMeta, kw_only=True):
 
 
 class CommentSummary(Struct, kw_only=True):
-    """A comment as part of another document, such as its item (content 7.3). `revisions`, `attachments`: numbers of
-    those of the comment; `inReplyTo`: id of the comment that it replies to, absent for none.
+    """A comment as part of another document, such as its item (content 7.3). `revisions`, `attachments`: numbers of the
+    comment's revisions and attachments; `inReplyTo`: id of the comment that it replies to, absent for none.
     """
 
     id: Id
@@ -107,7 +107,7 @@ class CommentMeta(Struct, kw_only=True):
 class Comment(Struct, kw_only=True):
     """A comment that is read by itself, with the comment that it replies to, and the first 250 replies to it, oldest
     first, without hidden and deleted ones and replies by people whom the caller ignores (content 7.4). `revisions`,
-    `attachments`: numbers of those of the comment.
+    `attachments`: numbers of the comment's revisions and attachments.
     """
 
     id: Id

@@ -74,7 +74,7 @@ class EventHit(Hit[EventSummary], tag="event"):
 
 
 class SearchQuery(Struct, kw_only=True):
-    """The query as the search understood it; members that it does not have are absent."""
+    """The query as the search understood it; a key is absent if the query says nothing about it."""
 
     q: str | UnsetType = UNSET
     inTitle: Literal[True] | UnsetType = UNSET

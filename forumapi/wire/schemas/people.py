@@ -138,7 +138,7 @@ class Profiles(Struct, kw_only=True):
 
 class ProfileOptions(Struct, kw_only=True):
     """The caller's options on this site (platform 4.3): `sendEmail`, the master switch of mail about updates; the other
-    keys are v1's: their values are stored and shown, without effect, as no SMS is sent.
+    keys are v1's: their values are stored and shown, and have no effect (no SMS is sent).
     """
 
     profileId: Id

@@ -413,7 +413,9 @@ class ImportPlan(Struct, kw_only=True):
 
 
 class ImportCheck(Struct, kw_only=True):
-    """Counts of one check of an import against its source: in the source, here, left out, and different."""
+    """Counts of one check of an import against its source: documents in the source, on this site (`here`), left out,
+    and different from the source.
+    """
 
     name: str
     source: int
