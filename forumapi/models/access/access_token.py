@@ -235,8 +235,9 @@ class AccessToken(NamedTuple):
 
     @staticmethod
     def delete_of_user(tx: Transaction, user_id: int) -> int:
-        """Delete every token and grant of a user, and consents that no client has redeemed yet; return the number of
-        tokens."""
+        """Delete every token and grant of a user, and the user's authorization and device codes that no client has
+        redeemed yet; return the number of tokens.
+        """
         count = tx.run(DELETE_OF_USER, user_id=user_id)
         end_grants(tx, user_id)
         return count
@@ -248,8 +249,8 @@ class AccessToken(NamedTuple):
 
 
 def end_grants(tx: Transaction, user_id: int) -> None:
-    """Delete all grants of a user to clients, on every site, with their tokens and with consents that no client has
-    redeemed yet.
+    """Delete all grants of a user to clients, on every site, with their tokens, and the user's authorization and device
+    codes that no client has redeemed yet.
     """
     tx.run(END_GRANTS, user_id=user_id)
 

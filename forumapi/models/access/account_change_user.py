@@ -72,8 +72,9 @@ class AccountChangeUser(NamedTuple):
         return cls(row[0], row[1])
 
     def end_other_tokens(self, tx: Transaction, token_id: int) -> int:
-        """Delete all grants of the user to clients, all consents of the user that no client has redeemed yet, and every
-        token of the user except the one with the id `token_id`; return the number of deleted tokens.
+        """Delete all grants of the user to clients, all authorization and device codes of the user that no client has
+        redeemed yet, and every token of the user except the one with the id `token_id`; return the number of deleted
+        tokens.
         """
         ended = tx.run(END_OTHER_TOKENS, user_id=self.user_id, token_id=token_id)
         access_token.end_grants(tx, self.user_id)

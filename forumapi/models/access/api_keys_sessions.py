@@ -132,8 +132,8 @@ class OwnToken(NamedTuple):
 
     @classmethod
     def delete_all(cls, tx: Transaction, site_id: int, identity: Identity, *, but: int = 0) -> int:
-        """Delete the tokens of this kind that `page` lists, and expired ones, except the one with the id `but` (0: no
-        exception); return how many were deleted.
+        """Delete the tokens of this kind that the pages of `page` list, and expired ones, except the one with the id
+        `but` (0: no exception); return how many were deleted.
         """
         return tx.run(DELETE_ALL, but=but, **cls._own(site_id, identity))
 

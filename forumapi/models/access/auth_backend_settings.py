@@ -97,7 +97,8 @@ class SiteAuthBackend(NamedTuple):
     @staticmethod
     def delete(tx: Transaction, author: Author, name: str) -> None:
         """Delete the author's site's own settings of the back end `name`, so that the platform's settings are in force
-        again; without own settings only the journal's entry is made. The site's row must be locked.
+        again; if the site has none of its own, nothing is deleted. Record that in the journal in either case. The
+        site's row must be locked.
         """
         tx.run(DELETE, site_id=author.site_id, name=name)
         journal.record_site(tx, author)

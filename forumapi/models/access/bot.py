@@ -131,8 +131,8 @@ REMOVE = Query(
 
 class Bot(NamedTuple):
     """Bot as its owner sees it. `name`: HTML-escaped; `prefix`: the first characters of its key's secret, None if it
-    has no key or the key has expired, and then `scopes`, `expires` and `last_used` are too; `last_used` None beside a
-    `prefix`: never.
+    has no key or the key has expired, and then `scopes`, `expires` and `last_used` are None too; `last_used` None
+    beside a `prefix`: never.
     """
 
     id: int
@@ -176,8 +176,8 @@ class Bot(NamedTuple):
     def renew_key(
         tx: Transaction, author: Author, id: int, scopes: Sequence[str], days: int
     ) -> str | None:
-        """End the key of the author's bot `id` and make another one of `scopes` for `days`; return its secret, None if
-        the author has no such bot.
+        """End the key of the author's bot `id`, if it has one, and make another one of `scopes` for `days`; return its
+        secret, None if the author has no such bot.
         """
         user_id = tx.value(
             LOCK, site_id=author.site_id, me=author.profile_id, id=id, any_owner=False
@@ -190,7 +190,7 @@ class Bot(NamedTuple):
 
     @staticmethod
     def end_key(tx: Transaction, author: Author, id: int) -> bool:
-        """End the key of the author's bot `id`, which then has none; return False if the author has no such bot."""
+        """End the key of the author's bot `id`, if it has one; return False only if the author has no such bot."""
         user_id = tx.value(
             LOCK, site_id=author.site_id, me=author.profile_id, id=id, any_owner=False
         )
@@ -203,7 +203,8 @@ class Bot(NamedTuple):
     @staticmethod
     def remove(tx: Transaction, author: Author, id: int, *, is_site_owner: bool) -> bool:
         """End the key of the author's bot `id`, or with `is_site_owner` of anybody's, and leave the bot's profile
-        without an owner; return False if there is no such bot.
+        without an owner; return False, and change nothing, if no bot has that id or, without `is_site_owner`, it is not
+        the author's.
         """
         key = {"site_id": author.site_id, "id": id}
         user_id = tx.value(LOCK, me=author.profile_id, any_owner=is_site_owner, **key)

@@ -333,8 +333,8 @@ def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity
     """Return the identity of a token on this site, read by the statement `query`. Raises Unauthorized: code 7 for a
     token that is unknown or not good on this site, code 6 for an expired one.
 
-    A `query` that finds the token by a ticket or by its id ignores `token`; nothing found is code 7 too. `profile_id`
-    is 0 if the token's user has no profile here yet.
+    A `query` that finds the token by its id, or by a one-time ticket of a live connection, ignores `token`; nothing
+    found is code 7 too. `profile_id` is 0 if the token's user has no profile here yet.
     """
     row = tx.row(query.query, site_id=site_id, token_hash=token_hash(token), **query.more)
     if row is None:
@@ -346,7 +346,7 @@ def find(tx: Reader, site_id: int, token: str, query: IdentityQuery) -> Identity
 
 def again(query: IdentityQuery, found: Identity) -> IdentityQuery:
     """Return the query that reads the caller `found`, a result of `query`, a second time: `query` itself, or, if it
-    used up a ticket that is good once, a query by the id of the caller's token.
+    used up a one-time ticket of a live connection, a query by the id of the caller's token.
     """
     if query.query is not WITH_TICKET:
         return query

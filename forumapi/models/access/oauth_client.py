@@ -210,15 +210,16 @@ class OAuthClient(Struct, frozen=True):
     @classmethod
     def find_described(cls, tx: Reader, site_id: int, url: str) -> OAuthClient | None:
         """Return the described client whose document is at `url`, as it was when somebody last allowed it on this site;
-        None if nobody has, or nobody's grant to it is left.
+        None if nobody has. A client to which nobody's grant is left may be gone too.
         """
         row = tx.row(FIND_DESCRIBED, site_id=site_id, metadata_url=url)
         return cls(site_id, *row) if row else None
 
     def stored(self, tx: Transaction) -> OAuthClient | None:
-        """Store a described client, in place of what an earlier document said, and return it with its `id`; None if the
-        site has MOST_DESCRIBED already to which somebody's grant is left. Locks the site's row for one that is new
-        there.
+        """Store a described client, in place of what an earlier document said, and return it with its `id`.
+
+        For a client that is new on the site, lock the site's row and delete its described clients that were stored over
+        an hour ago and have no grant; return None, and store nothing, if MOST_DESCRIBED are left.
         """
         described = {
             "site_id": self.site_id,

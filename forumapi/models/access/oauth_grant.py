@@ -286,7 +286,7 @@ class ClientToken(NamedTuple):
 
 class GrantedClient(NamedTuple):
     """Grant as the person sees it who gave it. `id`: the grant's; `client_id`, `client_name`: those of the client that
-    got it; `scopes`: those granted; `refreshed`: time at which tokens were last issued or asked for under it;
+    got it; `scopes`: those granted; `refreshed`: time at which it was made, or a refresh token of it was last used;
     `audience`: that of its tokens; `metadata_url`: URL of the document of a client that nobody has registered, else "".
     """
 

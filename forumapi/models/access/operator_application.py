@@ -102,8 +102,8 @@ class OperatorApplication(NamedTuple):
     def delete(tx: Transaction, client_id: int, *, keeps_tokens: bool = False) -> int:
         """Delete an application and the tokens that it got for people; return the number of those tokens.
 
-        With `keeps_tokens` the tokens stay valid, and name no application any more. Raises NotFound without such an
-        application.
+        With `keeps_tokens` the tokens are not deleted but name no application any more; the number is returned all the
+        same. Raises NotFound without such an application.
         """
         if tx.row(LOCK, client_id=client_id) is None:
             raise NotFound(f"There is no application {client_id}")

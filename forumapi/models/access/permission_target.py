@@ -167,8 +167,8 @@ _OWNED_BY_ONE = {
 
 
 class PermissionTarget(NamedTuple):
-    """Target of a permission, as `target` for the evaluator. `exists` False: there is no such thing on this site, or
-    none for the caller.
+    """Target of a permission; `target` is its form for the evaluator. `exists` False: there is no such thing on this
+    site, or none for the caller.
 
     `is_hidden`: the thing, or one above it, is deleted or moderated. `version`: that of the thing's row, 0 where it was
     not read. `is_own_held`: a comment of the caller that is hidden only because it, or the caller's own item that it is

@@ -88,8 +88,8 @@ def targets(
 ) -> dict[tuple[int, int], Target]:
     """Return the target of permissions of each thing in `named`, by (type, id), with one statement at most.
 
-    A thing that does not exist, or not for `principal`, has a target without an owner: in place of a user or another
-    site one of type 0, in place of a comment the evaluator's unseen_comment.
+    A thing that does not exist, or not for `principal`, has a target without an owner: in place of another site, or of
+    a user without a profile here, a target of type 0; in place of a comment the evaluator's unseen_comment.
     """
     asked = sorted(one for one in set(named) if one[0] not in _KNOWN)
     found: dict[tuple[int, int], Target] = {}

@@ -56,8 +56,8 @@ def take(
     """Count one attempt of `subject`, for example a user's id. Raises TooMany (429) beyond the limit, with the text
     `rule`.
 
-    Call it in a transaction of its own, so that attempts refused later for another reason stay counted, and those
-    beyond the limit do not.
+    Call it in a transaction of its own, so that an attempt stays counted even if the request fails later; TooMany rolls
+    back the count of an attempt beyond the limit.
     """
     attempts, left_s = _taken(tx, limit, subject, 1)
     if attempts > limit.most:

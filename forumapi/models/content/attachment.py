@@ -144,8 +144,8 @@ def file_href(hash: str, ext: str) -> str:
 
 
 class AttachmentPage(NamedTuple):
-    """Page of the attachments of a comment or profile, oldest first, as `rows` for `document`; `total`: the number of
-    all attachments of the comment or profile.
+    """Page of the attachments of a comment or profile, oldest first, each of `rows` an argument for the function
+    `document`; `total`: the number of all attachments of the comment or profile.
     """
 
     total: int

@@ -137,8 +137,8 @@ class Attendee(NamedTuple):
     editor_version: int
 
     def delete(self, tx: Transaction, author: Author, event: Event) -> None:
-        """Delete the answer, and give a space that becomes free to the waiting, as `promote_waiting` does. The caller
-        has locked `event` and loaded its details.
+        """Delete the answer, and give a space that becomes free to whoever has waited longest on the waiting list, as
+        `promote_waiting` does. The caller has locked `event` and loaded its details.
         """
         key = {"site_id": author.site_id, "event_id": event.id}
         tx.run(DELETE, profile_id=self.profile_id, **key)

@@ -431,10 +431,10 @@ class Comment:
     def flag(
         self, tx: Transaction, author: Author, *, is_deleted: bool, is_moderated: bool
     ) -> None:
-        """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values, and record that even if
-        nothing changes. If this hides or shows the comment, the author's counters are adapted; for a comment on an item
-        also the item's counters and last activity, and the counters of its microcosm if the item is visible; for a
-        comment on a profile the profile's biography, which is the newest visible comment on it.
+        """Set the flags `is_deleted` and `is_moderated` of the locked comment to these values, and record that in the
+        journal even if nothing changes. If this hides or shows the comment, the author's counters are adapted; for a
+        comment on an item also the item's counters and last activity, and the counters of its microcosm if the item is
+        visible; for a comment on a profile the profile's biography, which is the newest visible comment on it.
         """
         self._flag(tx, author, journal.PATCHED, is_deleted, is_moderated)
 

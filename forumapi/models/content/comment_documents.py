@@ -41,8 +41,8 @@ NOTHING: Final = "<p>This comment has nothing that can be shown.</p>\n"
 
 
 def _document(row: Row, *, is_detail: bool) -> Fragment:
-    """Render a row of LOAD with the holes author, editor, unread and links, and with `reactions` in a summary; in the
-    detail with the holes thread and permissions in place of reactions.
+    """Render a row of LOAD as the document of a comment, with the holes author, editor, unread and links, and
+    `reactions` in a summary; in a detail with the holes thread and permissions in place of `reactions`.
     """
     (
         comment_id,
@@ -275,8 +275,9 @@ class CommentRights(NamedTuple):
         return self.own, self.others, mine, sorted(self.reacted.items()), sorted(self.bookmarked)
 
     def members(self, row: CommentRow) -> bytes:
-        """Render, as JSON with a leading comma, the members of a comment's `meta` that depend on the viewer: `reacted`
-        and `bookmarked`, each only if the viewer did so, and `permissions`.
+        """Render, as JSON with a leading comma, the members of a comment's `meta` that depend on the viewer: `reacted`,
+        names of the viewer's reactions, only if there are any; `bookmarked`, only if the viewer has a bookmark; and
+        `permissions`.
         """
         can = evaluator.as_json(self.own if row.author_id == self.me else self.others)
         names = self.reacted.get(row.id)
@@ -459,9 +460,10 @@ class CommentPage(NamedTuple):
 
     `replied_to` None: no reply, or to a comment that is hidden or moved elsewhere; `microcosm_id`: that of the item, 0
     for a huddle or profile; `parent_hidden`: the item is deleted or moderated; `is_participant`: the viewer
-    participates in the huddle that the comment is in; `revisions`: number of the comment's revisions; `position`:
-    number of the item's comments up to this one that the viewer sees, 1 on a profile; `statement_id`: statement of
-    reasons for hiding the comment, None for all but its author; `stamp`: all rows, for the entity tag.
+    participates in the huddle that the comment is in; `revisions`: number of the comment's revisions; `position`: place
+    of the comment among those of the item that the viewer sees, from 1 on; on a profile always 1; `statement_id`: the
+    latest statement of reasons for hiding the comment, None if it isn't hidden, there is none, or the viewer is not its
+    author; `stamp`: all rows, for the entity tag.
     """
 
     comment: CommentRow

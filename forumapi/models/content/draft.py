@@ -85,11 +85,11 @@ DELETE = Query("draft.delete", f"DELETE FROM drafts d {_HERE}")
 
 
 def published(place_type: str, place_id: str, writes: str) -> str:
-    """Return an SQL DELETE, for a WITH clause of the statement that inserts a comment or item: of the draft that the
-    comment or item was written from, by the profile `%(me)s`.
+    """Return an SQL DELETE, for a WITH clause of the statement that inserts a comment or item. It deletes the draft, of
+    the profile `%(me)s`, that the comment or item was written from.
 
     The arguments are SQL expressions: `place_type` and `place_id`, type and id of the draft's place, and `writes`, the
-    type of what is inserted.
+    type of the inserted comment or item.
     """
     return f"""
         DELETE FROM drafts d

@@ -95,8 +95,8 @@ def _members(text: str, _: str | None) -> dict[str, Any]:
 
 
 def _flags(mine: str | None) -> dict[str, bool | None]:
-    """Return the member `attending` of meta.flags: True if the viewer answered yes; None for a guest. `mine`: the
-    viewer's part of the details (type_specific_fields.py).
+    """Return the part of meta.flags that events add, `{"attending": …}`: True if the viewer answered yes, else False;
+    None for a guest. `mine`: the viewer's part of the details (type_specific_fields.py).
     """
     return {"attending": None if mine is None else mine == "true"}
 

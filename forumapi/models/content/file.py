@@ -255,8 +255,8 @@ class StoredFile(NamedTuple):
 
 def find(tx: Reader, site_id: int, user_id: int, hash: str) -> StoredFile | None:
     """Return the file with this hash as the site `site_id` knows it, with `is_mine` for the user `user_id` (0: none);
-    None if no site has a file with this hash, or if a text with it is being redacted on this site and no other comment
-    or profile here has it.
+    None if no site has a file with this hash, or if a redaction of a text with this file is under way on this site and
+    no comment or profile here has the file.
     """
     row = tx.row(FIND, site_id=site_id, user_id=user_id, hash=hash)
     return StoredFile(*row) if row else None
@@ -276,8 +276,8 @@ def visibility(
     tx: Reader, site_id: int, principal: Principal, hash: str, tree: Tree
 ) -> FileVisibility:
     """Return the visibility of a file that is not open: whoever may read one of this site's comments with the file may
-    see it, but a comment that is hidden, or whose item or microcosm is, counts for its moderators alone. Of comments
-    that differ in what permission depends on, at most MAX_PLACES are looked at.
+    see it, but of a comment that is hidden, or whose item or microcosm is hidden, only those who may moderate it. Of
+    comments that differ in what permission depends on, at most MAX_PLACES are looked at.
 
     Call it also for a hash without a file, so that the time taken does not reveal that there is none.
     """

@@ -1,7 +1,7 @@
 """Pages of huddles: one huddle with its comments, the caller's list, the participants (content 8).
 
-Every statement finds a huddle by the caller's own participation, so that it doesn't exist for anybody else.
-huddle.py writes them.
+Every statement finds a huddle by the caller's own participation, so that it doesn't exist for anybody else. huddle.py
+writes huddles.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class HuddlePage(NamedTuple):
 
 
 class HuddleView(NamedTuple):
-    """Page of a huddle with the state of its viewer, a participant."""
+    """Page of a huddle, with the state of the huddle (`viewer`) for the participant who views it."""
 
     page: HuddlePage
     viewer: ViewerState  # never cached

@@ -162,7 +162,7 @@ class Item:
         return not self.is_deleted and not self.is_moderated
 
     def is_held_of(self, profile_id: int) -> bool:
-        """Return True if the profile is the author of the item, and the item is moderated but not deleted. False for
+        """Return True if `profile_id` is the author of the item, and the item is moderated but not deleted. False for
         huddles.
         """
         is_own = self.author_id == profile_id != 0

@@ -197,7 +197,8 @@ def kinds(tx: Reader, site_id: int) -> Sequence[ReactionKind]:
 
 def set_kinds(tx: Transaction, author: Author, wanted: Sequence[ReactionKind] | None) -> None:
     """Set the kinds of reactions of the author's site; `wanted` None: those of the platform again, []: none, which
-    turns reactions off. The site's version is incremented. Reactions of kinds that are dropped stay stored.
+    turns reactions off. The site's version is incremented, and the change recorded as an event without an audit entry.
+    Reactions of kinds that are dropped stay stored.
     """
     if wanted is None:
         version = tx.value(RESET_KINDS, site_id=author.site_id)

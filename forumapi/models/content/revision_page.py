@@ -163,8 +163,8 @@ def links(comment_id: int, own: str) -> list[dict[str, str]]:
 
 
 def difference_document(comment_id: int, old: int, new: int, before: str, after: str) -> bytes:
-    """Render, as JSON, the difference between revision `old` (0: nothing) with the Markdown `before` and revision `new`
-    with the Markdown `after`.
+    """Render, as JSON, the changes that turn the Markdown `before` of the revision `old` (0: nothing) of a comment into
+    the Markdown `after` of its revision `new`, as text/difference.py finds them.
     """
     own = f"{href(comment_id, new)}/diff?from={old}"
     changed = difference.changes(before, after)

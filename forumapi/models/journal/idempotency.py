@@ -56,7 +56,9 @@ FINISH = Query(
 
 
 class KeyScope(NamedTuple):
-    """Idempotency key with all that it belongs to: the same key of another profile, method or path is another one."""
+    """Idempotency key, with the site, profile, method and path of its request; the same key with another of these is a
+    different key.
+    """
 
     site_id: int
     profile_id: int

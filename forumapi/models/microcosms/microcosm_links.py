@@ -69,7 +69,7 @@ def microcosm_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> b
 
 def child_link(tree: Tree, view: ReadableMicrocosms, microcosm_id: int) -> bytes:
     """Render the entry for this microcosm, which the viewer can read, in the member `children` of its parent's summary,
-    as JSON with the title; `view` only keeps the JSON.
+    as JSON with the title; `view` serves only as the cache of that JSON.
     """
     key = ("child", microcosm_id)
     found: bytes | None = view.cache.get(key)

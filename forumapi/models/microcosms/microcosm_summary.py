@@ -212,10 +212,11 @@ UNREAD = Query("microcosm_summary.unread", UNREAD_SQL)
 
 
 class ChildMicrocosm(NamedTuple):
-    """Microcosm in a list. `author_version`: that of the author's profile. `items` and `comments`: counts of its
-    listable subtree; `children`: ids of listable microcosms directly below it, those with most comments of their own
-    first; `latest` and `times`: item_summary's SUMMARY_COLUMNS and SUMMARY_TIMES of the most recently active item at or
-    below it, of which polls are none, `latest` None without one; `mine`: the viewer's part of that item's details.
+    """Microcosm in a list. `author_version`: that of the author's profile. `items` and `comments`: counts of those
+    microcosms at and below it that the viewer may list; `children`: ids of such microcosms directly below it, those
+    with most comments of their own first; `latest` and `times`: item_summary's SUMMARY_COLUMNS and SUMMARY_TIMES of the
+    most recently active item at or below it, of which polls are none, `latest` None without one; `mine`: the viewer's
+    part of that item's details.
     """
 
     id: int
@@ -424,7 +425,7 @@ def summary(
 
 
 def _links(tree: Tree, view: ReadableMicrocosms, id: int, site_id: int) -> bytes:
-    """Render the links of a summary as JSON: self, parent (unless that is the root) and site."""
+    """Render the links of a summary as JSON: self, parent (left out if the parent is the root) and site."""
     key = ("links", id)
     found: bytes | None = view.cache.get(key)
     if found is None:

@@ -102,8 +102,8 @@ def rights_changed(tx: Reader, site_id: int, user_id: int, number: int) -> bool:
 
 
 def _is_update(id: str, *types: int) -> str:
-    """Return the SQL condition that `a`, an update asked for, is of one of these types and about the decision whose id
-    is the column `id`.
+    """Return the SQL condition that `a`, an update whose id a caller looks up, is of one of these types and about the
+    decision whose id is the column `id`.
     """
     starts = ", ".join(str(DECISION_IDS[type] >> 48) for type in types)
     return f"a.id >> 48 IN ({starts}) AND {id} = (a.id & {(1 << 48) - 1})"

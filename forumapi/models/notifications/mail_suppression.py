@@ -1,7 +1,7 @@
 """Suppressed e-mail addresses: mail to them bounced or was reported. Stored as keyed hashes, for all sites together.
 
-Only mail about updates and digests is suppressed: codes to sign in are sent on request, and a code that is used proves
-that mail arrives again.
+Codes to sign in are sent all the same, since they are sent on request, and a code that is used proves that mail arrives
+again. See Suppression for the mail that is not sent.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ FIND = Query(
 class Suppression(NamedTuple):
     """Suppression of an address, to which no mail about updates, no digest, no invitation and no request to confirm a
     guest's report is sent, but codes for signing in are; it holds for all spellings that are one person's
-    (same_person_key). `reason`: REFUSED or REPORTED, by the mail server at once or by a bounce later; `detail`: the
-    mail server's words; `created`: time of the suppression.
+    (same_person_key). `reason`: REFUSED if the mail server refused the recipient at once, REPORTED if a bounce came
+    later; `detail`: the mail server's words; `created`: time of the suppression.
     """
 
     reason: str
@@ -70,7 +70,9 @@ class Suppression(NamedTuple):
 
     @classmethod
     def find(cls, tx: Reader, address: str) -> Suppression | None:
-        """Return the suppression of an address; None if there is none."""
+        """Return the suppression of an address, or of another spelling of it that is the same person's
+        (same_person_key); None if there is none.
+        """
         row = tx.row(FIND, key=email_address.same_person_key(address))
         return cls(*row) if row else None
 

@@ -91,8 +91,9 @@ class ModerationRecord(NamedTuple):
         return cls(*row) if row else None
 
     def document(self, record_type: int, kind: str) -> dict[str, Any] | None:
-        """Return what a message says of the record, as a dict for JSON; None if it is gone. `record_type`: REPORT, CASE
-        or APPEAL of itemtypes.py; `kind`: the event's, journal.CREATED or journal.DECIDED.
+        """Return what a message says of the record, as a dict for JSON; None if there is no such report or appeal any
+        more, or a case or appeal is not decided any more. `record_type`: REPORT, CASE or APPEAL of itemtypes.py;
+        `kind`: the event's, journal.CREATED or journal.DECIDED.
         """
         thing = ItemRef(self.item_type, self.item_id)
         data: dict[str, Any] = {

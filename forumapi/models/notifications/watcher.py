@@ -148,8 +148,8 @@ class WatcherChange(NamedTuple):
 
 
 class Watcher(NamedTuple):
-    """Watcher: the profile of a change's author follows the thing `thing`. `send_email`: that profile is notified by
-    mail too.
+    """Watcher: one profile, that of the methods' `author`, follows the thing `thing`. `send_email`: the profile is
+    notified by mail too.
     """
 
     thing: WatchedThing

@@ -68,9 +68,10 @@ _RECORDS: Final = ", ".join(str(kind) for kind in sorted(itemtypes.RECORDS))
 
 
 def _in_reach(thing: str, profile_id: str) -> str:
-    """Return the SQL condition that a delivery or event is about no huddle, or about one in which a profile takes part
-    now, and about no report, case or appeal, or about one that concerns nothing which that profile wrote. `thing`: SQL
-    alias of the row of webhook_deliveries or event_log; `profile_id`: SQL expression of the profile's id.
+    """Return an SQL condition on a delivery or event, of two parts: it is not about a huddle, unless the profile takes
+    part in the huddle now; and it is not about a report, case or appeal, unless that concerns nothing which the profile
+    wrote. `thing`: SQL alias of the row of webhook_deliveries or event_log; `profile_id`: SQL expression of the
+    profile's id.
     """
     return f"""
                ({itemtypes.HUDDLE} NOT IN ({thing}.item_type_id, coalesce({thing}.parent_type_id, 0))

@@ -201,8 +201,8 @@ def _make_profiles(
 
 
 def set_members(tx: Transaction, author: Author, wanted: Mapping[int, bool]) -> list[int]:
-    """Set the flag `member` of profiles of the author's site to the values in `wanted`, by profile id, and recompute
-    the roles of those that change.
+    """Set the flag `member` of profiles of the author's site to the values in `wanted`, by profile id, recompute the
+    roles of those that change, and record the changes in the journal as imported, so that nobody is notified.
 
     Returns the ids of the profiles that had another value, in ascending order; ids of no profile are left out.
     """

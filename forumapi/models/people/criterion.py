@@ -112,7 +112,8 @@ class Criterion(NamedTuple):
     `column` is "" if `key` names an attribute; `predicate`: one of PREDICATES, by which the profile's value is compared
     with `value`, JSON.
 
-    A caller that stores or deletes a criterion has LockedRoles, and calls Role.recompute afterwards.
+    A caller that stores or deletes a criterion holds the site's roles locked by LockedRoles (role.py), and calls
+    Role.recompute afterwards.
     """
 
     id: int
@@ -126,7 +127,7 @@ class Criterion(NamedTuple):
     def make(cls, or_group: int, column: str, key: str, predicate: str, value: object) -> Criterion:
         """Return a checked criterion that is not stored yet; its id is 0. `column` "": `key` names an attribute; else
         `key` is ignored; `value`: the decoded string, number or boolean, which the criterion keeps as JSON; spaces
-        around these three are dropped; `or_group` and `predicate`: as in this class.
+        around `column`, `key` and a string `value` are dropped; `or_group` and `predicate`: as in this class.
 
         Raises Invalid for an `or_group` beyond 32 bits, an unknown column or predicate, neither column nor key, a key
         over MAX_NAME characters, a string that is empty or over MAX_TEXT characters, a value of another type, and as

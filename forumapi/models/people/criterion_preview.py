@@ -84,8 +84,9 @@ def preview(
     limit: int,
 ) -> Preview:
     """Compute the effect of storing the criterion `new` of the role in place of the criterion with the id `replaced`
-    (0: as a further one). Writes nothing. Profiles named in the role are on no side; nobody is with `everyone`, for a
-    role that includes all profiles of the site. `limit`: number of profiles shown for each side.
+    (0: as a further one). Writes nothing. Profiles that the role has by name are left out of all sides; with
+    `everyone`, for a role that includes all profiles of the site, all sides are empty. `limit`: number of profiles
+    shown for each side.
     """
     values: dict[str, Any] = comparison(new)._asdict()
     rows = tx.rows(
