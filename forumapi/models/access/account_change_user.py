@@ -1,5 +1,5 @@
-"""Users behind unlimited access tokens, by which alone an account's passkeys, second factors and e-mail address are
-changed.
+"""Users of access tokens that are limited neither to a site nor to scopes: only with such a token can an account's
+passkeys, second factors and e-mail address be changed.
 """
 
 from __future__ import annotations

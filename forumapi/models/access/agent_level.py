@@ -1,5 +1,5 @@
-"""Level of agents that a person sets: how far agents may go on a site in that person's name. The lower one of it and
-the site's own is in force.
+"""Level of agents that a person sets: how far agents may go on a site in that person's name. The lower of this level
+and the site's level is in force.
 """
 
 from __future__ import annotations

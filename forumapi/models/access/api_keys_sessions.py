@@ -1,8 +1,8 @@
 """Tokens as their owner sees them: API keys of this site, and sessions.
 
 An API key is good on the site it was made on alone. A session is good on every site, so each site lists it; but a
-session that a site's own provider vouches for is good on that site alone, and with it the caller sees and ends no token
-that is good everywhere.
+session that a site's own provider vouches for is good on that site alone, and a caller with such a session neither sees
+nor ends tokens that are good on every site.
 """
 
 from __future__ import annotations

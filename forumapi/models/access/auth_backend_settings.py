@@ -1,7 +1,8 @@
 """Settings of the sign-in back ends of sites: one row for each back end that a site has settings for.
 
 A row of the root site, the platform's, is in force on every site that has none of its own for that back end. A site's
-own row replaces it whole, so that no owner sends the platform's secrets to an address of their own.
+own row replaces the platform's row whole, so that no owner of a site can have the platform's secrets sent to an address
+of the owner's.
 """
 
 from __future__ import annotations

@@ -170,9 +170,10 @@ class Identity:
     `profile_id` 0: a guest, or a user before their first profile here is made; `ban_reason` None: not banned; `scopes`
     None: the token is not limited; `kinds`: types of things that the token may read, all of them for a guest;
     `audience`: that of the token, "" or access_token.AGENTS; `token_id` 0: no token; `is_bot`: the profile is a
-    program's (models/access/bot.py); `is_of_site`: the site's own provider vouches for the sign-in; `huddles_closed`: a
-    sign-in by the site's provider, which sees no huddles until the person has confirmed the provider; `is_introduced`:
-    the platform vouches for the profile's person for the first time; `needs_roles`: the profile's roles are to be
+    program's (models/access/bot.py); `is_of_site`: the site's own provider vouches for the sign-in; `huddles_closed`:
+    no huddles are shown, since the site's own provider vouches for the sign-in, and the person, who signed in by the
+    platform's methods before, has not confirmed the provider yet; `is_introduced`: the profile's first request with a
+    sign-in that the platform, not the site's own provider, vouches for; `needs_roles`: the profile's roles are to be
     recomputed; `missing_consent`: name and version of a legal text that the caller has yet to agree to, None for none;
     `ignored_…`: ids of what the caller ignores; `site_version`, `acl_version`: versions of the site, 0 for a guest;
     `more`: columns of a handler's own query.

@@ -117,7 +117,7 @@ class Bookmark:
     ) -> list[Self]:
         """Return up to `limit` bookmarks of the profile `me` with ids below `before`, newest first, of things in the
         microcosms with the ids `readable`, on profiles, or in the huddles of `me`, without things that are deleted or
-        moderated, and comments on items that are.
+        moderated, and without comments on items that are deleted or moderated.
 
         `kinds`: types of things that may be shown; for a comment the type of its item or profile must be among them
         too.

@@ -1,5 +1,5 @@
-"""Comments as clients write them: create, edit with revisions, hide, show (content 7). comment_documents.py
-reads them.
+"""Comments as clients write them: create, edit with revisions, hide, show (content 7). comment_documents.py reads
+comments.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Huddles as participants write them: begin one, add people, leave (content 8). huddle_page.py reads them."""
+"""Huddles as participants write them: begin one, add people, leave (content 8). huddle_page.py reads huddles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Items as clients write them: create, change, move, flag, delete (content 3 and 4). item_page.py reads them."""
+"""Items as clients write them: create, change, move, flag, delete (content 3 and 4). item_page.py reads items."""
 
 from __future__ import annotations
 

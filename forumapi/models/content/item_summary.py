@@ -190,9 +190,9 @@ def entry(
     new: int,
     mine: str | None,
 ) -> bytes:
-    """Return the JSON of an item in a list, wrapped by `container`; parameters as in `summary`. The JSON is kept with
-    `view`, the readable microcosms, and made anew if row, times, `unread` or `mine` differ. `new` is not part of what
-    is kept: otherwise each number would have an entry of its own.
+    """Return the JSON of an item in a list, wrapped by `container`; parameters as in `summary`. The JSON is cached in
+    `view`, the readable microcosms, and made anew if row, times, `unread` or `mine` differ. `new` is inserted after the
+    look-up: otherwise the cache would have an entry for each number.
     """
     key = ("item", row[0], unread, mine)
     made: tuple[Row, Row, bytes] | None = view.cache.get(key)

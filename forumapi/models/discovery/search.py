@@ -513,8 +513,8 @@ def _mark(text: str, runs: Sequence[str]) -> str:
 
 
 class More(NamedTuple):
-    """Data that entries show beside the hits, by id: `microcosms` among the hits, and `huddles` that are hits or have
-    comments that are; `unread`: ids of the microcosms among the hits with something unread.
+    """Data that entries show beside the hits, by id: `microcosms` among the hits, and `huddles` that are hits or hold a
+    comment that is a hit; `unread`: ids of the microcosms among the hits with something unread.
     """
 
     microcosms: dict[int, ChildMicrocosm]

@@ -98,13 +98,15 @@ class Activity:
         self._thread: threading.Thread | None = None
 
     def viewed(self, site_id: int, item_id: int) -> None:
-        """Count one view of a conversation, event or poll in memory; while views of MOST others wait, it is not
-        counted.
+        """Count one view of a conversation, event or poll in memory; if views of MOST other items wait to be written,
+        the view is not counted.
         """
         self._add(self._views, (site_id, item_id), 1)
 
     def followed(self, link_id: int) -> None:
-        """Count one click on a short link in memory; while clicks on MOST others wait, it is not counted."""
+        """Count one click on a short link in memory; if clicks on MOST other links wait to be written, the click is not
+        counted.
+        """
         self._add(self._hits, link_id, 1)
 
     def _add(self, counts: dict[K, int], key: K, by: int) -> None:
@@ -112,7 +114,9 @@ class Activity:
             counts[key] = counts.get(key, 0) + by
 
     def active(self, site_id: int, profile_id: int) -> None:
-        """Record in memory that a profile is active now; at most every ACTIVE_EVERY_S for each profile."""
+        """Record in memory that a profile is active now; nothing within ACTIVE_EVERY_S seconds after the last record of
+        the profile.
+        """
         now = time.time()
         key = (site_id, profile_id)
         if now - self._noted.get(key, 0.0) >= self.ACTIVE_EVERY_S:
@@ -121,8 +125,8 @@ class Activity:
             self._noted[key] = self._active[key] = now
 
     def used(self, token_id: int, ip: str) -> None:
-        """Record in memory that a token is used now, from the client address `ip`; at most every ACTIVE_EVERY_S for
-        each token.
+        """Record in memory that a token is used now, from the client address `ip`; nothing within ACTIVE_EVERY_S
+        seconds after the last record of the token.
         """
         now = time.time()
         if now - self._used_noted.get(token_id, 0.0) >= self.ACTIVE_EVERY_S:

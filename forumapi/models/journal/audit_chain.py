@@ -256,7 +256,9 @@ def unsigned(tx: Reader) -> list[int]:
 
 
 def sign(tx: Transaction, site_id: int, keys: Keys) -> Head:
-    """Append a signed entry to the site's chain and return it as a head, which the caller writes to the log."""
+    """Append a signed entry to the site's chain and return it as a head, which the caller writes to the program's log,
+    outside the database.
+    """
     number, hash = lock(tx, site_id)
     now = tx.value(NOW)
     entry = ChainEntry(

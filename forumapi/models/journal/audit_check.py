@@ -89,8 +89,8 @@ LOOSE = Query(
 class SiteCheck(NamedTuple):
     """Outcome of the check of one site's chain. `entries`: number of its entries; `first` and `last`: numbers of the
     first and last entry (without entries 0, and the number of the last one that retention deleted); `signed`: the last
-    signed entry as a head, in the form that the log has, "" if none is signed by a known key; `faults`: one sentence
-    for each of the first MOST_FAULTS, [] for a sound chain.
+    signed entry as a head, in the form that the program's log has, "" if none is signed by a known key; `faults`: one
+    sentence for each of the first MOST_FAULTS, [] for a sound chain.
     """
 
     site_id: int
@@ -132,8 +132,8 @@ def sites(tx: Rows) -> list[int]:
 
 
 def check(tx: Rows, site_id: int, keys: Keys, heads: list[Head]) -> SiteCheck:
-    """Check the chain of a site, and compare it with those of `heads` that are of this site: signed heads that the log
-    has; return the outcome. Nothing is written. While others write, `tx` must be a Snapshot.
+    """Check the chain of a site, and compare it with those of `heads` that are of this site: signed heads from the
+    program's log; return the outcome. Nothing is written. While others write, `tx` must be a Snapshot.
     """
     return _Check(tx, site_id, keys, heads).run()
 

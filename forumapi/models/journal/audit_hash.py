@@ -91,7 +91,7 @@ def _plain(value: object) -> object:
 
 class Head(NamedTuple):
     """Signed head of a site's chain: number, time and hash of the chain's entry that was the last one when it was
-    signed. The log has it as `<site>.<number>.<microseconds>.<hash>.<signature>`.
+    signed. The program's log, outside the database, has it as `<site>.<number>.<microseconds>.<hash>.<signature>`.
     """
 
     site_id: int
@@ -106,8 +106,8 @@ class Head(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Parse a head as the log has it, without a check of its signature. Raises ValueError for any other text,
-        OverflowError for a time beyond the year 9999.
+        """Parse a head in the form that the program's log has, without a check of its signature. Raises ValueError for
+        any other text, OverflowError for a time beyond the year 9999.
         """
         site_id, number, created, hash, signature = text.strip().split(".")
         at = _EPOCH + int(created) * _MICROSECOND

@@ -82,12 +82,12 @@ def check(key: str) -> str:
 
 
 def claim(tx: Transaction, scope: KeyScope, body: bytes, hours: int) -> Finished | None:
-    """Store the key for this transaction and return None, so that the caller goes on; if a request with the key is
-    finished, return that request's answer. Waits up to WAIT_MS for another request with the key that runs; the same
-    limit is then set for all locks of this transaction.
+    """Store the key in this transaction, with which it commits, and return None, so that the caller goes on; if a
+    request with the key is finished, return that request's answer. Waits up to WAIT_MS for another request with the key
+    that runs; the same limit is then set for all locks of this transaction.
 
     `body`: that of the request. Raises Conflict (409) if the other request still runs, Unprocessable (422) if the
-    earlier request had another body. A key is forgotten after `hours`.
+    earlier request had another body. A key stored more than `hours` ago counts as new.
     """
     digest = hashlib.sha256(body).digest()
     tx.run(LIMIT_WAIT, wait_ms=str(WAIT_MS))

@@ -1,4 +1,4 @@
-"""Microcosm as clients write it: create, change, move, flag, delete (content 2). microcosm_page.py reads it.
+"""Microcosm as clients write it: create, change, move, flag, delete (content 2). microcosm_page.py reads microcosms.
 
 Every write increments the site's acl_version, so that access lists kept in memory are loaded anew.
 """

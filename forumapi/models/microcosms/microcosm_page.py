@@ -471,7 +471,7 @@ def _entry(
     unread: bool,
 ) -> bytes:
     """Return the JSON of a child microcosm as a list entry, wrapped by item_summary.container; parameters as in
-    microcosm_summary.summary. The JSON is kept with `view`, and made anew if the child's row differs.
+    microcosm_summary.summary. The JSON is cached in `view`, and made anew if the child's row differs.
     """
     key = ("entry", child.id, unread, child.mine)
     made: tuple[ChildMicrocosm, bytes] | None = view.cache.get(key)

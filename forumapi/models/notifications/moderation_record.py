@@ -39,7 +39,7 @@ FIND = Query(
 
 class ModerationRecord(NamedTuple):
     """Case with what webhooks are sent of it, of one of its reports, or of its appeal. `item_type`, `item_id`: the
-    thing that the case is about, of an appeal the profile that appeals; `microcosm_id` 0: it is outside of all;
+    thing that the case is about, of an appeal the profile that appeals; `microcosm_id` 0: the thing is in no microcosm;
     `outcome`: ACTED or DISMISSED, "" before the decision; `report_kind`, `report_category`: as in Report, "" for no
     report; `appealed`, `appeal_state`, `appeal_decided`: as `created`, `state` and `decided` in Appeal, None and "" for
     no appeal; `action_id`: the action by which the case was decided, or that the appeal is against, 0 for none, with
@@ -76,8 +76,9 @@ class ModerationRecord(NamedTuple):
         shown: Collection[int],
     ) -> Self | None:
         """Return the case `case_id` with its report or appeal `ref`, or with neither if `ref` is the case itself; None
-        if there is none, or the profile `me`, who moderates the microcosms `moderated` (0: outside of all), may not see
-        the case by the rule that `Case.lock` gives, or the case is about a thing whose type is not in `shown`.
+        if there is none, or the profile `me`, who moderates the microcosms `moderated` (0 among them: things outside of
+        all microcosms), may not see the case by the rule that `Case.lock` gives, or the case is about a thing whose
+        type is not in `shown`.
         """
         row = tx.row(
             FIND,

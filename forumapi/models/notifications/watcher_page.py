@@ -80,7 +80,7 @@ class WatcherEntry(NamedTuple):
     """Entry of the list of followed things: a watcher, with what is shown of the thing that it follows. `last_notified`
     None: never; `version`: of a profile, else 0; `row` and `times`: SUMMARY_COLUMNS and SUMMARY_TIMES of an item, `row`
     () for a huddle or anything else; `new`: number of the item's comments that are new to the viewer; `mine`: the
-    viewer's part of the item's details; `huddle`: of a huddle, else None.
+    viewer's part of the item's details; `huddle`: row of a followed huddle, None for anything else.
     """
 
     id: int

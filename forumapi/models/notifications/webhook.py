@@ -373,8 +373,8 @@ def _when(moment: datetime.datetime | None) -> str | None:
 
 
 def checked_kinds(given: Iterable[str]) -> list[str]:
-    """Return the kinds of events in `given`, each once, in the order of KINDS. Raises Invalid for an unknown one, and
-    for none.
+    """Return the kinds of events in `given`, each once, in the order of KINDS. Raises Invalid for an unknown kind, and
+    if `given` is empty.
     """
     chosen = set(given)
     if unknown := sorted(chosen.difference(KINDS)):
@@ -386,7 +386,7 @@ def checked_kinds(given: Iterable[str]) -> list[str]:
 
 def checked_types(given: Iterable[str]) -> list[int]:
     """Return the ids of the item types with the names `given`, each once, ascending. Raises Invalid for an unknown
-    name, and for no name.
+    name, and if `given` is empty.
     """
     known = {itemtypes.name_of(kind): kind for kind in ITEM_TYPES}
     chosen = set(given)

@@ -557,8 +557,8 @@ class DeliveryQueue(NamedTuple):
         Return how many these are, those that are queued already among them, and the event number up to which all are:
         that of the last of MOST_REPLAYED, else `last`. Events of a huddle are left out unless the profile `viewer`
         takes part in it, and those of a report, case or appeal that concerns what `viewer` wrote. With `everything` the
-        webhook has no longer missed the events up to that number; but what it missed stays stored as a whole if the
-        first event of that is not in the range.
+        events up to that number no longer count as missed by the webhook (`missed_from`, `missed_upto`), provided that
+        the first missed event is in the range; else both numbers stay.
         """
         params = self._asdict() | {"first": first, "last": last}
         query = REPLAY_ALL if everything else REPLAY_DEAD
