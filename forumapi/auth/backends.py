@@ -140,7 +140,7 @@ class Begun(NamedTuple):
 
 class Setting(NamedTuple):
     """Setting of a back end, which a site's owner may set. `text`: description for the owner. A value of the kind
-    "secret" is stored and never shown again; "urls" is a list of addresses.
+    "secret" is stored and never shown again; "urls" is a list of URLs.
 
     `is_required`: without it the back end can't be used. `is_secret_destination`: secrets are sent to this URL, so that
     a change of it needs the secret again.
@@ -153,10 +153,10 @@ class Setting(NamedTuple):
     is_secret_destination: bool = False
 
     def checked(self, value: Any, place: str) -> Any:
-        """Return `value`, checked by the setting's kind, in the form to be stored: a text without spaces around it, an
-        address as it is, or a list of these; "" or [] clears the setting. Raises Invalid for a value of another type,
-        unprintable characters, more than MAX_SETTING (2,000) characters or MAX_URLS (10) addresses, and for an address
-        that lacks scheme or host, has a fragment or user, or a scheme such as javascript.
+        """Return `value`, checked by the setting's kind, in the form to be stored: a text without spaces around it, a
+        URL as it is, or a list of URLs; "" or [] clears the setting. Raises Invalid for a value of another type,
+        unprintable characters, more than MAX_SETTING (2,000) characters or MAX_URLS (10) URLs, and for a URL that lacks
+        scheme or host, has a fragment or user, or a scheme such as javascript.
 
         `place`: name of the field in that error.
         """

@@ -56,9 +56,9 @@ class ClientDocument(NamedTuple):
     scopes: tuple[str, ...] | None
 
     def client(self, site_id: int, url: str, known: Iterable[str]) -> OAuthClient:
-        """Make the client, whose document is at `url`, of a site, without a row: its `id` is 0. It may ask for the
-        scopes of the document that are among `known`, all scopes that there are, or for all of these if the document
-        names none. Raises RefusedClientError if no scope is left.
+        """Make the client, whose document is at `url`, of a site, without a row in the database: its `id` is 0. The
+        client may ask for the document's scopes that exist, or, if the document has no `scope`, for every scope that
+        exists. `known`: names of all existing scopes. Raises RefusedClientError if the client may ask for none.
         """
         scopes = [one for one in sorted(known) if self.scopes is None or one in self.scopes]
         if not scopes:
@@ -77,7 +77,8 @@ def is_url(client_id: str) -> bool:
 
 def check_url(config: Config, url: str) -> None:
     """Check the form of a client's id that is a URL; nothing is fetched. Raises RefusedClientError unless it is https,
-    or in the embedded mode http on loopback, with a path, and as plain as a redirect URI has to be.
+    or in the embedded mode http on loopback, has a path, and passes `address_fault` as a redirect URI has to: no
+    fragment, user, `..` or unusual character.
     """
     fault = address_fault(url)
     if fault is None and not urlsplit(url).path:
@@ -122,8 +123,8 @@ def outbound(config: Config) -> Outbound:
 
 def fetch(config: Config, url: str) -> ClientDocument:
     """Fetch the document at `url`, which `check_url` has accepted, check it, and cache it; block for TIMEOUT_S (3 s) at
-    most. Raises RefusedClientError if it can't be fetched within that time, is no answer with status 200 (a redirect
-    is none), has more than MOST_BYTES (5 kB), or is not in order; such a document is not cached.
+    most. Raises RefusedClientError if it can't be fetched within that time, is no answer with status 200 (a redirect is
+    none), has more than MOST_BYTES (5 kB), or is refused by `parsed`; such a document is not cached.
     """
     try:
         got = outbound(config).fetch(
@@ -143,10 +144,10 @@ def fetch(config: Config, url: str) -> ClientDocument:
 def parsed(url: str, body: bytes) -> ClientDocument:
     """Parse and check the document `body` that was fetched from `url`.
 
-    Raises RefusedClientError for a body that is no JSON object, for another `client_id` than `url`, a secret, any
-    `token_endpoint_auth_method` but none, redirect URIs that are missing, not allowed, or neither on the host of `url`
-    nor on loopback, and for a client that does not use the authorization code grant. What is absent is in order, but
-    for `client_id` and `redirect_uris`; members that are unknown are ignored.
+    Raises RefusedClientError for a body that is no JSON object, for another `client_id` than `url`, a client secret, a
+    `token_endpoint_auth_method` other than "none", redirect URIs that are missing, not allowed, or neither on the host
+    of `url` nor on loopback, a client that does not use the authorization code grant, and a member of another type than
+    expected. Only `client_id` and `redirect_uris` are required; members that are unknown are ignored.
     """
     try:
         said = json.loads(body)
@@ -193,7 +194,7 @@ def _redirect_uris(said: dict[str, Any], url: str) -> tuple[str, ...]:
 
 def _name(said: dict[str, Any], url: str) -> str:
     """Return the `client_name` of a document, cleaned and HTML-escaped, or the host of `url` if it has none; a longer
-    one is cut until the result has MOST_NAME characters at most.
+    one is cut until the result has MOST_NAME characters at most. Raises RefusedClientError for a name that is no text.
     """
     text = said.get("client_name", "")
     if not isinstance(text, str):

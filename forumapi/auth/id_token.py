@@ -43,8 +43,9 @@ def claims(
 
 
 def _fitting(keys: Mapping[str, Any], kid: object, algorithm: str) -> list[jwt.PyJWK]:
-    """Return the keys of the JWK set `keys` that may have signed a token with the key id `kid` (None: any) and this
-    algorithm, in the set's order; [] if none or the set is malformed.
+    """Return the keys of the JWK set `keys` that may have signed a token with the key id `kid` (None: the token names
+    none, so that every key may) and this algorithm, in the set's order; symmetric keys never. [] if there is none or
+    the set is malformed.
     """
     found = []
     entries = keys.get("keys")

@@ -197,15 +197,15 @@ class OAuthProvider:
         )
 
     def _check_audience(self, request: Request) -> dict[str, Any]:
-        """Raise InvalidTargetError for several resources, and for one that is not this site's MCP endpoint; return {},
-        as `_check_request`.
+        """Raise InvalidTargetError for several resources, and for one that is not this site's MCP endpoint; else return
+        {}: nothing that oauthlib should add to the request.
         """
         self._rules.audience(request)
         return {}
 
     def grant(self, query: Pairs, asked: AuthorizationRequest, user_id: int) -> str:
         """Issue an authorization code to the client of `asked`, for the account of the user `user_id`; return the
-        redirect URI with the code. With no scopes the request is denied, as by `deny`.
+        redirect URI with the code. Without a scope in `asked` issue none, and return what `deny` does.
 
         `query`: the one for which `validate` has returned `asked`, of whose scopes the caller may have taken some or
         all away.

@@ -57,8 +57,8 @@ class InvalidTargetError(OAuth2Error):
 class Rules(RequestValidator):
     """Validator that oauthlib calls about one request of a client of one site. `tx`, `known`, `ip`: as in
     OAuthProvider. `resources`: addresses of the site's MCP endpoint; empty while agents are off there. `described`: the
-    client of an authorization request as its document describes it; None for a registered client, and for requests of
-    clients, which find a described one as it was when somebody allowed it.
+    client of an authorization request as its document describes it; None for a registered client, and for the client's
+    own requests, such as for a token: these use the described client as it was stored when somebody allowed it.
     """
 
     def __init__(

@@ -147,9 +147,9 @@ class OpenidBackend(RedirectBackend):
 
     def email(self, attempt: Attempt, request: str, nonce: str) -> str:
         """Exchange the code in `request`, the form-encoded body of a token request, and verify the id_token, which must
-        repeat `nonce`; return the verified e-mail address in the id_token, or that of userinfo if it has none. Raises
-        Unauthorized if the provider refuses the code or has verified no address, and if the id_token, or the issuer
-        that the browser brought back, is not as expected; BadGateway if the provider fails.
+        repeat `nonce`; return the verified e-mail address in the id_token, or that of userinfo if the id_token has
+        none. Raises Unauthorized if the provider refuses the code or has verified no address, and if the id_token, or
+        the issuer that the browser brought back, is not as expected; BadGateway if the provider fails.
         """
         settings, found = attempt.settings, self._provider(attempt)
         metadata = self.metadata(found)

@@ -65,8 +65,9 @@ class MicrosoftBackend(OpenidBackend):
         return f"{authority.rstrip('/')}/{settings.get('tenant') or 'common'}/v2.0"
 
     def metadata(self, found: Provider) -> Metadata:
-        """Return the discovery document, whose issuer is that of `found` or, for tenants that stand for many, a
-        template with {tenantid}. Raises BadGateway for a document with another issuer, and as `Provider.metadata`.
+        """Return the discovery document, whose issuer is that of `found` or, for tenants such as `common` that stand
+        for many, a template with {tenantid}. Raises BadGateway for a document with another issuer, and as
+        `Provider.metadata`.
         """
         said = found.metadata()
         authority = found.issuer.rpartition("/v2.0")[0].rpartition("/")[0]

@@ -18,8 +18,9 @@ TIMEOUT_S: Final = 2.0
 
 
 def custom_domains(tx: Transaction, config: Config) -> str:
-    """Look up the DNS records of domains that sites claim or use, MOST a run: a domain that is proven now gets served,
-    one whose proof stays away for long is served no longer.
+    """Look up the DNS records of domains that sites claim or use, MOST a run: a domain that is proven now gets served;
+    one whose proof has been missing for FAILING (72 hours), or that was served without one for GRACE (60 days), both in
+    models/sites/site_domain.py, is served no longer.
 
     Return the result in words.
     """

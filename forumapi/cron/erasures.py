@@ -94,7 +94,7 @@ def erasures(tx: Transaction, config: Config) -> str:
 def work_off(database: Database, config: Config, *, until: float | None = None) -> int:
     """Erase profiles and accounts that are due, until none is left or the monotonic clock reaches `until` (None: no
     limit); return the number of profiles that are finished. Each batch is a transaction of its own; an erasure is in
-    the journal before its first one.
+    the journal before its first batch.
     """
     done = 0
     cache = Cache(config.memcached, memory_mb=1, prefix=config.cache_prefix)

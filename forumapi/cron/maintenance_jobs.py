@@ -334,8 +334,8 @@ def online_profiles(tx: Transaction, config: Config) -> str:
 
 
 def site_statistics(tx: Transaction, config: Config) -> str:
-    """Compute and store all six statistics of every site that is not deleted (platform 2.2); return the result in
-    words.
+    """Count and store for every site that is not deleted its people (all, active within 90 days, online within 90
+    minutes), conversations, events and comments (platform 2.2); return the result in words.
     """
     return f"{tx.run(STATISTICS)} sites"
 
@@ -370,7 +370,9 @@ def event_partitions(tx: Transaction, config: Config) -> str:
 
 
 def metrics(tx: Transaction, config: Config) -> str:
-    """Store one sample of the platform's figures (platform 8), in production only; return the result in words."""
+    """Store one sample of the platform's figures (platform 8) if the setting `mode` is "prod", else nothing; return the
+    result in words.
+    """
     if config.mode != "prod":
         return "not in this environment"
     return f"{platform_growth.sample(tx)} sample"

@@ -101,9 +101,10 @@ def work_off(database: Database, config: Config, *, until: float | None = None) 
 def _advance(
     database: Database, config: Config, cache: Cache, path: Path, site: SitePeriods
 ) -> int:
-    """Run a batch of each kind for which the site has a period, except of audit entries; return the number of rows that
-    were deleted or changed, 0 when nothing is left. `cache`: of documents, which those of removed texts are deleted
-    from; `path`: of the journal, to which removed texts are appended.
+    """Run a batch of each kind for which the site has a period, shorter than the platform's if that has one too, except
+    of audit entries; return the number of rows that were deleted or changed, 0 when nothing is left. `cache`: of
+    documents, which those of removed texts are deleted from; `path`: of the journal, to which removed texts are
+    appended.
     """
     found, days = 0, site.days
     if days.get(ADDRESSES, config.audit_address_days) < config.audit_address_days:

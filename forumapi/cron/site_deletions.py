@@ -94,8 +94,8 @@ def _carry_out(database: Database, config: Config, *, until: float | None = None
 
 
 def _begin(database: Database) -> bool:
-    """Begin the deletion of the site whose export window ended first, or else of the sandbox that did; return False if
-    none was begun.
+    """Begin the deletion of the site whose export window ended first, or if there is none, of the sandbox whose day
+    ended first; return False if none was begun.
     """
     with database.write() as tx:
         site_id = tx.value(site_deletion.DUE)
@@ -127,8 +127,8 @@ def _announce(tx: Transaction, config: Config) -> None:
 
 
 class _Pass:
-    """Way through the tables of one site. `left`: names of the tables that are left; `has_found`: some had rows;
-    `is_whole`: all rows of the first table in `left` go at once.
+    """Pass through all tables of one site, which deletes their rows. `left`: names of the tables still to be emptied;
+    `has_found`: a table had rows in this pass; `is_whole`: all rows of the first table in `left` go in one batch.
     """
 
     def __init__(self, tables: list[str]) -> None:
@@ -297,7 +297,7 @@ class _Run:
 
     def _finish(self, deletion: SiteDeletion) -> None:
         """Delete the site's own row with its owner's profile, prove that nothing is left, store the receipt, and queue
-        a mail to that owner, unless the deletion is silent, in one transaction.
+        a mail to that owner, unless the deletion is silent, as that of a sandbox is, in one transaction.
         """
         keys = audit_hash.keys(self._config.audit_key, self._config.data_path)
         with self._database.write() as tx:

@@ -82,8 +82,8 @@ class ImportThread(PollingThread):
         self._database = Database(url, size=4, prepare=False, timeout_ms=60_000)
 
     def poll(self) -> None:
-        """Do every task of an import that waits, the oldest first; a task with which several attempts got no further
-        fails.
+        """Do every task of an import that waits, the oldest first; a task with which MAX_ATTEMPTS attempts got no
+        further (models/sites/site_import.py) fails.
         """
         while not self.is_stopping:
             with self._database.write() as tx:

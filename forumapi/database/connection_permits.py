@@ -71,8 +71,8 @@ class ConnectionPermits:
             raise Unavailable("Too many requests are waiting for the database")
 
     def give(self, site_id: int) -> None:
-        """Give a permit back that was taken for the site `site_id`; if requests wait, the one whose turn it is gets it,
-        unless all who wait are at their bound.
+        """Give a permit back that was taken for the site `site_id`; if requests wait, one of the site that holds the
+        fewest gets it, unless each site that waits holds as many as it may.
         """
         with self._lock:
             held = self._held[site_id] - 1
@@ -85,8 +85,8 @@ class ConnectionPermits:
                 self._grant()
 
     def _grant(self) -> bool:
-        """Give the request whose turn it is a free permit; return False if there is none, or all who wait are at their
-        bound.
+        """Give a free permit to the oldest request of the waiting site that holds the fewest; return False if no permit
+        is free, no request waits, or each site that waits holds as many as it may.
         """
         if not (self._free and self._queues):
             return False

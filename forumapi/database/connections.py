@@ -51,7 +51,9 @@ def _is_end_of_connection(error: psycopg.Error) -> bool:
 
 
 def _unavailable(error: psycopg.Error) -> Unavailable:
-    """Make the answer to an error of the database: TooSlow, NoRoom, or plain Unavailable."""
+    """Return the exception to raise for an error of the database: TooSlow for a statement that was cancelled or needed
+    too much, NoRoom for a full disk, Unavailable for any other.
+    """
     if isinstance(error, _TOO_MUCH):
         return TooSlow("The database took too long")
     if isinstance(error, pgerrors.DiskFull):
@@ -324,7 +326,9 @@ class Database:
                 query.calls, query.seconds = 0, 0.0
 
     def _release(self, connection: Connection) -> None:
-        """Keep a connection for the next request, unless enough are kept: then close it. Gives its permit back."""
+        """Put a connection into the pool for the next request, or close it if the pool has its most idle ones already
+        (`size`; one after `retire`). Gives its permit back.
+        """
         if len(self._idle) >= self._most_idle:
             self._discard(connection)
             return
@@ -386,8 +390,8 @@ class Reader:
     begin, seconds) of each statement, else None. A read that fails because its connection is dead, or a migration
     changed its plan, is run once more on another connection.
 
-    `snapshot`, if a standby has answered: a snapshot of the primary that is older than everything read. (A standby's
-    own snapshot would not list transactions in progress.)
+    `snapshot`: once a standby has answered, a snapshot of the primary that is older than everything read, since a
+    standby's own would not list transactions in progress; before that None.
     """
 
     __slots__ = (

@@ -119,8 +119,8 @@ def _run(
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment for PostgreSQL's programs, without variables such as PGHOST and without the shell's
-    locale.
+    """Return the environment for PostgreSQL's programs: this process's PATH, the locale C and the time zone UTC, and no
+    other variable, such as PGHOST.
     """
     return {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LC_ALL": "C", "TZ": "UTC"}
 

@@ -17,8 +17,9 @@ _PLACEHOLDER: Final = re.compile(r"%\((\w+)\)s|%%")
 
 
 class Replica(enum.Enum):
-    """Rule on when a standby may answer a statement: never, or once it has replayed the primary's log up to all
-    acknowledged commits, or up to all visible ones.
+    """Rule on when a standby may answer a statement: NEVER; ACKNOWLEDGED, once it has replayed the primary's log up to
+    all commits that are on disk; ALL, up to all commits visible there, those of read marks too, which do not wait for
+    the disk.
     """
 
     NEVER = "never"

@@ -168,7 +168,10 @@ class StandbyPool:
     # ---------------------------------------------------------------- for requests
 
     def take(self) -> Standby | None:
-        """Take an idle connection for a request; None if there is none, or the standby is behind. Never waits."""
+        """Take an idle connection for a request; None if the standby is behind, or no connection is idle. In the latter
+        case have the background thread open one more, unless `size` are open or the standby is not healthy. Never
+        waits.
+        """
         if self._is_behind:
             metrics.REPLICA_READS.add(1, "behind")
             return None
@@ -222,8 +225,8 @@ class StandbyPool:
         metrics.REPLICA_USED.set(0 if problem else 1)
 
     def fault(self) -> str:
-        """Check the standby and open connections; return the reason why it can't be read from now, "" if it can. Raises
-        nothing for a server that is away.
+        """Check the standby and open connections; return the reason why it can't be read from now, "" if it can. If a
+        server can't be reached, give up all connections to the standby; nothing is raised for that.
         """
         try:
             return self._examine()

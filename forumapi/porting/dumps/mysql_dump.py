@@ -161,7 +161,9 @@ class _Reader:
         return f"row {self._counts.get(self._last, 0)} of {self._last}"
 
     def _skip_space(self) -> bytes:
-        """Skip white space and comments; return the last 4,096 bytes of what was skipped, b"" if nothing was."""
+        """Skip white space and comments; return the last 4,096 bytes of what was skipped, of which the dump's last
+        comment tells if the dump is whole; b"" if nothing was skipped.
+        """
         window = self._window
         while True:
             match = _SPACE.match(window.data, window.position)

@@ -137,7 +137,7 @@ class StoredAttachment(NamedTuple):
     @property
     def detail(self) -> str:
         """Text that `imported_items` keeps with the attachment's id: `<hash>.<ext>`, without the dot if there is no
-        extension, a line feed, the name.
+        extension, a line feed, the file's name.
         """
         name = f"{self.file.hash}.{self.file.ext}" if self.file.ext else self.file.hash
         return f"{name}\n{self.file.name}"
@@ -265,9 +265,10 @@ class AttachmentWriter:
         self._opener = opener
 
     def store(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
-        """Store the files of the attachments that no earlier run has stored, and insert their ids; they are attached to
-        nothing yet. Return the attachments left out, with reasons. One that is attached neither to a comment or
-        message, which may come yet, nor to a profile that came is left out too. Raises StorageError.
+        """Store the files of the attachments that no earlier run has stored, and insert the attachments' ids into
+        `imported_items`; they are attached to nothing yet. Return the attachments left out, with reasons. One that is
+        attached neither to a comment or message, which may come yet, nor to a profile that came is left out too. Raises
+        StorageError.
         """
         origin = self._origin
         profiles = {
@@ -317,8 +318,8 @@ class AttachmentWriter:
 
     def hang(self, tx: Transaction, attachments: Sequence[PortedAttachment]) -> list[Unreadable]:
         """Attach stored files to their comments, messages and profiles, unless they are attached already; to a profile
-        as its avatar. Attachments whose file is not stored are skipped. Return as left out, with reasons, stored ones
-        of whose comments, messages and profiles none came.
+        as its avatar. Attachments whose file is not stored are skipped. Return as left out, with reasons, the stored
+        attachments none of whose comments, messages and profiles came.
         """
         origin = self._origin
         wanted = [("attachment", one.id) for one in attachments]

@@ -53,8 +53,8 @@ class AttributeWriter:
     ) -> list[Unreadable]:
         """Insert attributes of things, but none under a key that a thing has already, and none that an earlier run has
         inserted; of several whose keys are stored as one (`field_key`) any one is inserted. Return as left out, with
-        reasons, those whose key can't be stored or is the site's own. `holders`: for each thing its item type and id
-        here, its attributes, and its old id.
+        reasons, those whose key has nothing to store, or is `is_member` on a profile, which the site sets. `holders`:
+        for each thing its item type and id here, its attributes, and its old id.
         """
         rows: list[tuple[tuple[object, ...], dict[str, Any]]] = []
         left: list[Unreadable] = []

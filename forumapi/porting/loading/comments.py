@@ -361,9 +361,9 @@ class TextWriter:
         return {(old, *places[id]): id for old, id in answered.items() if id in places}
 
     def replace(self, tx: Transaction, texts: Sequence[tuple[int, NewText]]) -> dict[int, str]:
-        """Replace texts, revisions (of the last 100 versions, MOST_REVISIONS) and state of stored comments, each given
-        as a pair of its id here and its new text; the comment that each answers stays. Return by id here the note of
-        what `CommentWriter.finish` has to resolve in it, "" for nothing.
+        """Replace texts, revisions (of the last 100 versions, MOST_REVISIONS), mentions, and the flags deleted and
+        moderated of stored comments, each given as a pair of its id here and its new text; the comment that each
+        answers stays. Return by id here the note of what `CommentWriter.finish` has to resolve in it, "" for nothing.
         """
         if not texts:
             return {}

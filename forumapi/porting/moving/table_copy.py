@@ -233,8 +233,8 @@ class _RowWriter:
 
     def write(self, keys: list[Key]) -> int:
         """Insert or update the rows with these keys on the other platform, in one transaction; return the number of
-        rows inserted or updated. If the table's triggers queue mail (MAILED), deletes the site's mail there, and the
-        events of updates that they have just logged.
+        rows inserted or updated. If the table's triggers queue mail (MAILED), deletes all queued mail of the site
+        there, and the events of updates that the triggers have just logged.
         """
         site, table = self._site, self._table
         if not self._is_begun:
@@ -284,8 +284,8 @@ class _RowWriter:
             self._site.writer.execute("DROP TABLE IF EXISTS moving_rows")
 
     def _make_way(self) -> None:
-        """Change or delete the rows on the other platform that hold a unique value, such as a name, which one of the
-        new rows has now; the same copy writes or deletes these rows themselves.
+        """Free, on the other platform, unique values, such as a name, that a new row has now and another row still
+        holds: give that row another value or delete it. The same copy writes that row later, or deletes it.
         """
         site, table = self._site, self._table
         if table.name == "comments":

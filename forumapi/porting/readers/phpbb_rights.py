@@ -76,8 +76,9 @@ class PhpbbRights(GroupRights):
 
 
 def _memberships(source: Source) -> dict[int, frozenset[int]]:
-    """Return the ids of the groups whose rights each person has, by the person's id; without groups that the person
-    only waits for, and without those whose leaders are exempt if the person leads one.
+    """Return the ids of the groups whose rights each person has, by the person's id; without groups that the person has
+    only applied to, and without groups led by the person whose rights, by the board's setting, do not apply to their
+    leaders.
     """
     rows = source.rows("groups", ("group_id", "group_skip_auth"))
     spared = {row["group_id"] for row in rows if row["group_skip_auth"]}

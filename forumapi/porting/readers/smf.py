@@ -777,8 +777,8 @@ def _ids(written: Any) -> set[int]:
 
 
 def _networks(low: Any, high: Any) -> list[str]:
-    """Return the networks, in CIDR notation and at most 64, that cover the range from one IP address to another; the
-    address alone if both are equal or `high` is empty, [] for what is no range.
+    """Return the networks, in CIDR notation and ascending order, that cover the range from one IP address to another,
+    the first 64 if there are more; the address alone if both are equal or `high` is empty, [] for what is no range.
     """
     try:
         first, last = ip_address(low), ip_address(high or low)
