@@ -66,8 +66,8 @@ class IgnoredPage(NamedTuple):
     """Page of the things that a profile ignores, without huddles, as `entries` in the order of the list; `total`: the
     number of all that this profile may still see.
 
-    All else is what is shown of the entries, by their ids: versions of `profiles`, (SUMMARY_COLUMNS, SUMMARY_TIMES) of
-    `items`, and `microcosms` as other lists have them.
+    The other fields hold, by id, the data from which the entries are rendered: `profiles` their versions, `items` their
+    rows of (SUMMARY_COLUMNS, SUMMARY_TIMES), `microcosms` the rows that every list of microcosms uses.
     """
 
     total: int
@@ -175,7 +175,7 @@ def _place(
     """Render the summary of the ignored microcosm `child` as JSON; None if it, or its document, is gone meanwhile.
     `places` and `people`: documents of microcosms and profiles by id.
 
-    The microcosm's latest item is left out, since the viewer ignores that too.
+    The microcosm's latest item is left out, since who ignores a microcosm ignores its items too.
     """
     if child is None or child.id not in places:
         return None

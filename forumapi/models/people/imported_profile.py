@@ -68,8 +68,8 @@ def claim(tx: Transaction, site_id: int, user_id: int) -> int:
     """Give the imported profile of this site that has the user's proven address, of several the one with the lowest id,
     to that user, who has no profile here; return the profile's id, 0 if there is none.
 
-    The profile's bans on this site and its votes become those of the user, the imported choice about mail applies, and
-    the user that stood for the person until now is deleted.
+    The profile's bans and votes on this site become those of the user, its option for e-mail is set to the imported
+    choice, its roles are recomputed, and the placeholder user that the import had made for it is deleted.
     """
     role_recomputation.lock_roles_shared(tx, site_id)
     row = tx.row(FIND, site_id=site_id, user_id=user_id)

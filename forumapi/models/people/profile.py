@@ -332,8 +332,8 @@ def checked_name(text: str, reserved: Collection[str]) -> str:
     """Return `text` as a profile name: without white space, tags and unprintable characters, HTML-escaped, and in lower
     case if it was all in capitals (platform 4.3).
 
-    Raises Invalid unless it then has NAME_MIN to NAME_MAX characters, counted before the escaping, and for @ or +, and
-    for a name that looks like one of `reserved`.
+    Raises Invalid for fewer than NAME_MIN or more than NAME_MAX characters, counted before the escaping, for a name
+    that contains @ or +, and for one that looks like a name in `reserved`.
     """
     name = short_text_cleaning.word(text)
     if not NAME_MIN <= short_text_cleaning.length(name) <= NAME_MAX:

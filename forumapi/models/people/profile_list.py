@@ -1,7 +1,7 @@
 """List of a site's profiles (platform 4.3): its pages, orders and filters, each in the order of an index.
 
-The total is stored (`site_people`). A page deep in the list by name begins at a name that this process remembers, every
-`STEP`-th of them, until a profile is added or renamed: so page 800 costs as much as page 1.
+The total is stored (`site_people`). This process remembers every `STEP`-th name, until a profile is added or renamed,
+and reads a page deep in the list by name from the nearest of these on: so page 800 costs as much as page 1.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Filter(NamedTuple):
     """Filter and order of the list of a site's profiles (platform 4.3, list parameters), which is by name unless `top`.
 
     `prefix`: beginning of the names as they are stored, HTML-escaped, capitals and small letters alike, "" for all;
-    `top`: most comments first, but before all a name that equals `prefix`; `following`: only profiles that the viewer
-    follows; `online`: only those active within ONLINE_MINUTES.
+    `top`: most comments first, after the profile whose whole name is `prefix`; `following`: only profiles that the
+    viewer follows; `online`: only those active within ONLINE_MINUTES.
     """
 
     prefix: str = ""  # of the stored name, any case
@@ -38,7 +38,7 @@ class Filter(NamedTuple):
     @classmethod
     def of(cls, q: str, *, top: bool, following: bool, online: bool) -> Filter:
         """Make a filter of query parameters; `top`, `following` and `online` as in this class. Leading + and @ of `q`,
-        the beginning of the names, are dropped, and it is HTML-escaped; all else in it is literal (P-30).
+        the beginning of the names, are dropped, and the rest is HTML-escaped; no character is a wildcard (P-30).
         """
         return cls(short_text_cleaning.escape(q.lstrip("+@")), top, following, online)
 
@@ -252,7 +252,7 @@ def _deep(
     tx: Reader, marks: KeysetMarks, site_id: int, viewer_id: int, ignored: list[int], at: Paging
 ) -> PeoplePage:
     """Read the page `at`, deep in the list by name, from a cached mark on; the other parameters are those of `page`.
-    The statement also checks that the mark is still right.
+    If the list of names has changed since the marks were read, the marks and the page are read once more.
     """
     for anew in (False, True):
         known = marks.find(tx, site_id, anew=anew)

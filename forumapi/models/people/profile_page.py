@@ -143,8 +143,8 @@ def detail_document(
     none; `permissions`: JSON of the viewer's permissions on the profile; `is_self`: the viewer is this profile;
     `is_ignored`: the viewer ignores it.
 
-    `sees_private`: the viewer is this profile or the site's owner, and is shown address and the flag `member`.
-    `moderates`: the viewer is this profile, and has something to moderate.
+    `sees_private`: the viewer is this profile or the site's owner, and is shown e-mail address and the flag `member`.
+    `moderates`: the viewer is this profile, and may moderate at least one place of the site.
     """
     data: dict[str, Any] = {"id": detail.id, "siteId": site_id, "userId": detail.id}
     if sees_private:

@@ -123,8 +123,9 @@ class ReadMark(NamedTuple):
     def insert(
         cls, tx: Transaction, author: Author, tree: Tree, things: Sequence[ReadMark]
     ) -> None:
-        """Store that the author has read these things up to now; a microcosm with all below it in `tree`, the site's,
-        which must have it. The caller checks permission.
+        """Store that the author has read these things up to now, and count the author's unread huddles anew if huddles
+        are among them. A microcosm is marked with all microcosms below it in the site's `tree`; KeyError if `tree`
+        lacks it. The caller checks permission.
         """
         site_id, me = author.site_id, author.profile_id
         marks: list[tuple[int, int]] = []

@@ -92,7 +92,7 @@ class Settling(NamedTuple):
     @classmethod
     def claim(cls, tx: Transaction, limit: int, *, grace_h: int) -> list[Settling]:
         """Claim up to `limit` roles that no process has claimed, those due longest before others, and return them in
-        any order. `grace_h`: hours after its queueing before which a role that an upgrade queued is not claimed.
+        any order. `grace_h`: number of hours for which a role that an upgrade has queued is not claimed.
         """
         rows = tx.rows(CLAIM, limit=limit, lease_s=LEASE_S, grace_h=grace_h)
         return [cls(*row) for row in rows]

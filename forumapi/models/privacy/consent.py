@@ -140,7 +140,7 @@ class Consent(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, profile_id: int) -> list[Consent]:
-        """Return the consents of the profile that are in force, newest first."""
+        """Return the profile's consents to any version that are not withdrawn, newest first."""
         return [cls(*row) for row in tx.rows(FIND_ALL, site_id=site_id, profile_id=profile_id)]
 
     @classmethod
@@ -151,15 +151,15 @@ class Consent(NamedTuple):
 
     @staticmethod
     def insert(tx: Transaction, site_id: int, profile_id: int, text: str, version: int) -> None:
-        """Store that the profile agrees to a version, which exists, from now on; an earlier consent to it stays as it
-        is. The record is no entry of the audit, which has the addresses of machines.
+        """Store that the profile agrees to an existing version of the text, from now on; nothing changes if the profile
+        agrees to that version already. Writes no audit entry, since those hold client addresses.
         """
         tx.run(INSERT, site_id=site_id, profile_id=profile_id, document=text, version=version)
 
     @staticmethod
     def withdraw(tx: Transaction, site_id: int, profile_id: int, text: str) -> None:
-        """Withdraw the profile's consents to all versions of a text, which are kept as withdrawn; nothing changes if
-        there are none. The record is no entry of the audit, as that of a consent.
+        """Withdraw the profile's consents to all versions of a text; the consents are kept as withdrawn ones, and
+        nothing changes if there are none. Writes no audit entry, as `insert`.
         """
         tx.run(WITHDRAW, site_id=site_id, profile_id=profile_id, document=text)
 
@@ -189,8 +189,8 @@ class ConsentCount(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int) -> list[ConsentCount]:
-        """Return the numbers for all versions of the site's texts, by name, newest version first; [] if none of them
-        has ever asked for consent.
+        """Return the numbers for all versions that are stored of texts that ask or asked for consent, by name of the
+        text, newest version first; [] if no text of the site has ever asked.
         """
         return [cls(*row) for row in tx.rows(COUNT, site_id=site_id)]
 

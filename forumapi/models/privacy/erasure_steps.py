@@ -973,8 +973,8 @@ def advance(tx: Transaction, work: Erasing) -> None:
 
 def advance_account(tx: Transaction) -> bool:
     """End all access to one account whose erasing has begun and is in the journal of erasures, and begin the erasing of
-    all its profiles; or, when no profile is left, delete the account, of which a user without address stays while a ban
-    is in force. Return False if there is no such account, or its profiles are still being erased.
+    all its profiles; or, when no profile is left, delete the account, of which only a user row without personal data
+    stays while a ban is in force. Return False if there is no such account, or its profiles are still being erased.
     """
     row = tx.row(LOCK_ACCOUNT)
     if row is None:

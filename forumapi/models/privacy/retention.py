@@ -1,4 +1,4 @@
-"""Retention periods of a site, set by its owner: for how many days addresses of machines, the audit, mail that was sent
+"""Retention periods of a site, set by its owner: for how many days client addresses, the audit, mail that was sent
 or given up and texts of deleted things are kept; and the preview of what would go.
 
 The platform's own period is the highest that a site may set; without one of its own, a site has the platform's. Texts

@@ -221,9 +221,9 @@ def remove_items(tx: Transaction, site_id: int, days: int) -> RemovalBatch:
 
 
 def remove_again(tx: Transaction, site_id: int, gone: Sequence[Gone]) -> RemovalBatch:
-    """Remove the texts of those things in `gone` that a restored database has as deleted, comments also if their item
-    is, at the version of the removal or an earlier one. A thing that is alive there, or was changed after the removal,
-    stays.
+    """Remove the texts of those things in `gone` that are deleted in a restored database (a comment also if its item
+    is) and have there the version of the removal or an earlier one. A thing that is alive there, or was changed after
+    the removal, stays.
     """
     found = []
     for query, is_comment in ((SAME_COMMENTS, True), (SAME_ITEMS, False)):

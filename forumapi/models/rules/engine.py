@@ -99,7 +99,7 @@ def act_at_writing(tx: Transaction, site: Site, tree: Tree, ref: ItemRef, kind: 
 
 def hides_at_writing(site: Site, item_type: int, kind: str) -> list[ModerationRule]:
     """Return the active rules of the site that hide things and wait for an event of this `kind` of a thing of this
-    type, the oldest first; empty without one.
+    type, the oldest first; [] if there is none.
     """
     if not site.hiding_rules:
         return []
@@ -179,8 +179,9 @@ def work_report(
 
 
 def _carry_out(tx: Transaction, site_id: int, tree: Tree, hits: Sequence[_Hit]) -> None:
-    """Act on the things of those hits whose rule is active and has not acted yet, and record all hits, except those of
-    them whose thing is gone or whose action on the author may not be done. Raises Conflict as `_act` does.
+    """Act on the things of those hits whose rule is active and has not acted yet, and record all hits. A hit to act on
+    is passed over, unrecorded, if its thing is gone or its action may not be done on the author. Raises Conflict as
+    `_act` does.
     """
     # All at once, so that the things of several rules are locked in one order.
     acted = {hit.ref for hit in hits if hit.rule.mode == ACTIVE and not hit.action_id}
@@ -240,9 +241,9 @@ def _taken(
     refs: Collection[ItemRef],
     since: datetime.datetime,
 ) -> dict[ItemRef, int]:
-    """Return, by thing, the id of the action that the rule took when the thing was written, at `since` or later; things
-    whose action a record names already, or without one, have no entry. Empty for a rule that hides nothing, or only
-    records.
+    """Return, by thing, the id of the action that the rule took when the thing was written, at `since` or later. A
+    thing without such an action, or whose action is in the rule's records already, has no entry. Empty for a rule that
+    hides nothing, or that is in shadow mode.
     """
     if not refs or rule.mode != ACTIVE or not rule.definition.hides:
         return {}
@@ -252,8 +253,8 @@ def _taken(
 
 
 def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[ItemRef, int]:
-    """Return, by thing, the number of the last of `events` that the rule waits for, of those since its version is in
-    force; a thing without such an event has no entry.
+    """Return, by thing, the number of the last of `events` that the rule waits for, among those since the rule's
+    version came into force; a thing without such an event has no entry.
     """
     on = rule.definition.on
     return {
@@ -264,8 +265,8 @@ def _numbers(rule: ModerationRule, events: Sequence[LoggedEvent]) -> Mapping[Ite
 
 
 def _fits_place(definition: RuleDefinition, ref: ItemRef, tree: Tree) -> bool:
-    """Return True if the action moves nothing, or moves into a microcosm that is neither hidden nor deleted, like all
-    above, and takes things of the type of `ref`.
+    """Return True if the action moves nothing, or moves into a microcosm that takes items of the type of `ref` and is,
+    like all microcosms above, neither hidden nor deleted.
     """
     if not definition.to_place:
         return True

@@ -345,8 +345,8 @@ def of_reports(
     *,
     is_shadow: bool,
 ) -> set[ItemRef]:
-    """Return those of the things `refs` that as many people have reported, in the case that is open, as the rule wants;
-    without those that the rule has acted on in this case already, or, with `is_shadow`, recorded.
+    """Return those of the things `refs` that at least as many people as the rule wants have reported in the things'
+    open cases; without those that the rule has acted on in that case already, or, with `is_shadow`, recorded.
 
     People are told apart by the addresses that they sign in with, guests by the address that they have confirmed; those
     whose address was erased don't count.

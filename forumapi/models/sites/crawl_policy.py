@@ -59,7 +59,8 @@ class CrawlPolicy(NamedTuple):
 
     def checked(self) -> CrawlPolicy:
         """Return the policy with each refused crawler once, in the order given. Raises Invalid, which names the field,
-        for a crawler or preference that is not known, and for a number of requests outside of 0 to MOST_PER_MINUTE.
+        for a crawler that known_crawlers.py does not list, for a preference that is none of PREFERENCES, and for a
+        number of requests outside of 0 to MOST_PER_MINUTE.
         """
         for name in self.refused:
             if name not in BY_NAME:

@@ -100,7 +100,7 @@ class LegalVersion(NamedTuple):
 
     @classmethod
     def find_all(cls, tx: Reader, site_id: int, document: str) -> list[LegalVersion]:
-        """Return all versions of a text, newest first, without their bodies; [] for a text that never asked."""
+        """Return all versions of a text, newest first, without bodies; [] for a text that never asked for consent."""
         return [cls(*row) for row in tx.rows(FIND_ALL, site_id=site_id, document=document)]
 
     @classmethod

@@ -338,7 +338,7 @@ class Site:
 
     def page(self, path: str) -> str:
         """Return the whole address of `path`, the path of a page of the site or of the API, with its leading slash, or
-        "" for the beginning; for a site without pages, that of the same thing in the API.
+        "" for the site's first page. For a site without pages, return the address of the same thing in the API.
         """
         if path.startswith("/api/"):
             return self._origin + path
@@ -502,8 +502,8 @@ class Site:
 
     @staticmethod
     def lock(tx: Transaction, site_id: int) -> LockedSite | None:
-        """Lock the site's row for a change and return it, even of a deleted site; None if no site has this id, or its
-        site was deleted for good.
+        """Lock the site's row for a change and return it, even of a deleted site; None if no site has this id, or the
+        site that had it was deleted for good.
 
         Raises ReadOnly and SiteMoved as site_move.check_writable does.
         """

@@ -213,8 +213,8 @@ class SiteCache(PollingThread):
             self.forget(site.id)
 
     def by_id(self, site_id: int, tx: Reader) -> Site | None:
-        """Read the site with this id from the database, even if deleted, without holding it; None if no site has this
-        id, or its site was deleted for good.
+        """Read the site with this id from the database, even if deleted, without holding it in memory; None if no site
+        has this id, or the site that had it was deleted for good.
         """
         row = tx.row(BY_ID, site_id=site_id)
         return self._site(row) if row else None

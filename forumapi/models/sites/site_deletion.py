@@ -468,8 +468,9 @@ def digest(receipt: str) -> bytes:
 def begin(
     tx: Transaction, site_id: int, *, is_silent: bool = False, is_journaled: bool = False
 ) -> bool:
-    """Begin the deletion of a site: close it for good, and note the objects that it has; return False for the root
-    site, for an id without a site, and if the deletion has begun already. The caller has locked the site's row.
+    """Begin the deletion of a site: close it for good, and store the names of its objects in the store of files, which
+    the deletion removes. Return False, and change nothing, for the root site, for an id without a site, and if the
+    deletion has begun already. The caller has locked the site's row.
     `is_silent`: no mail tells its end; `is_journaled`: the journal of erasures has it already.
     """
     id = tx.value(BEGIN, site_id=site_id, is_silent=is_silent, is_journaled=is_journaled)

@@ -233,10 +233,10 @@ class DueDomain(NamedTuple):
 
     def apply_proof(self, tx: Transaction, proof: DomainProof) -> str:
         """Change the state of the domain, and under which domain the site is served, by the answer `proof` of DNS;
-        return the new state, "" for a claim that was dropped or is gone. A claim with a proof takes the domain from
-        another site that is served under it without one, or is deleted; the claim waits on, though proven, while
-        another site has a proof, or while the domain rests after another site gave it up or was deleted. Locks the rows
-        of all sites that have the domain.
+        return the new state, "" for a claim that is gone or that was dropped, since no proof came in time. A claim with
+        a proof takes the domain from another site that has it without a proof, or that is deleted; the claim waits on,
+        though proven, while another site has a proof, or while the domain rests after another site gave it up or was
+        deleted. Locks the rows of all sites that have the domain.
         """
         rows = {
             row.site_id: row for row in (_Row(*row) for row in tx.rows(LOCK, domain=self.domain))

@@ -357,7 +357,7 @@ def audit(tx: Transaction, author: Author) -> None:
 
 
 def expire(tx: Transaction) -> int:
-    """Have uploads of imports of all sites whose time is over deleted, by a job; return their number."""
+    """Have a job delete the uploads whose time `expires` has passed, of the imports of all sites; return how many."""
     return int(tx.value(EXPIRE))
 
 

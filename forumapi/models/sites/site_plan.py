@@ -97,8 +97,8 @@ class PlanNotice(NamedTuple):
 
     def note(self, tx: Transaction, today: datetime.date) -> tuple[str, str] | None:
         """Record the notice; return the owner's address and the site's title, HTML-escaped, or None for a notice that
-        was recorded before in its period, and for a site without an owner. The period is the day `today` for limits by
-        day, calls and sockets, else its month.
+        was recorded before in its period, and for a site without an owner. The period is the day `today` for the limits
+        in DAILY and MOMENTARY, else the month of `today`.
         """
         row = tx.row(
             NOTE,
@@ -134,8 +134,8 @@ def document(plan: str, limits: Mapping[str, int], used: Mapping[str, int]) -> d
 
 
 def set_plan(tx: Transaction, author: Author, plan: str) -> None:
-    """Set the plan of the author's site, whose row is locked, and journal the change; "": the default plan. Its owner
-    is told anew of limits that are near or reached.
+    """Set the plan of the author's site, whose row is locked, and journal the change; "": the default plan. Deletes the
+    recorded notices, so that the site's owner is told anew of limits that are near or reached.
     """
     version = tx.value(SET, site_id=author.site_id, plan=plan)
     journal.record_site(tx, author, version=version)

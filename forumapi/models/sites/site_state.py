@@ -92,7 +92,7 @@ CLEAR = Query(
 
 
 class SiteLifeCycle(NamedTuple):
-    """State of a site. `state`: one of STATES; `since`: its beginning, None of an active site; `due`: end of the export
+    """State of a site. `state`: one of STATES; `since`: its beginning, None if active; `due`: end of the export
     window, at which the deletion begins, None in other states; `is_operators`: an operator began the export window, so
     that the owner can't cancel it; `before`: the state to which a cancelled export window leads back.
     """

@@ -195,8 +195,8 @@ def add(tx: Transaction, counts: Mapping[tuple[int, int], Sequence[float]]) -> N
 
 
 def add_mails(tx: Transaction, mail_ids: Sequence[int]) -> None:
-    """Count mails of the outbox as sent by their sites, before their outcomes are recorded. Mails that another process
-    has recorded are left out, as are those of the platform.
+    """Count mails of the outbox as sent by their sites, before the outcomes of the mails are recorded there. Mails
+    whose outcome another process has recorded already are left out, as are mails of the platform.
     """
     tx.run(ADD_MAILS, ids=list(mail_ids))
 

@@ -103,7 +103,7 @@ def names_domain_alone(body: SiteBody) -> bool:
 
 class SiteSettings(NamedTuple):
     """Settings of a site that its owner chooses, as stored: title and description HTML-escaped; `names_moderators`:
-    readers are told who moderates a microcosm; None: not set.
+    readers are told who moderates a microcosm. A setting that is None has no value.
     """
 
     title: str = ""

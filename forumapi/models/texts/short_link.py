@@ -420,9 +420,9 @@ def of_site(
     before: tuple[int, int],
     limit: int,
 ) -> list[LinkUse]:
-    """Return up to `limit` links in the current texts of comments on items of `readable` microcosms, hidden ones aside,
-    newest comment first, and of one comment the highest link id first; none of huddles or profiles. `readable`: ids of
-    microcosms.
+    """Return up to `limit` links in the current texts of comments on items of `readable` microcosms, newest comment
+    first, and of one comment the highest link id first; none of huddles or profiles, and none if comment or item is
+    hidden or deleted. `readable`: ids of microcosms.
 
     `before`: (comment id, link id) of the last one already listed, after which the result begins in that order; from
     the beginning with numbers above all ids. `host`: only links to this domain and its subdomains; "" for all.
@@ -449,8 +449,8 @@ def of_platform(tx: Reader, host: str, before: int, limit: int) -> list[Platform
 
 def checked_domain(text: str) -> str:
     """Return `text` as a domain in the form in which hosts are looked up: lower case, in ASCII; a port or path behind
-    it is cut off. Raises Invalid if it is no host name, as which one label and an IPv4 address are taken too, and for a
-    URL, whose scheme would be taken for the host.
+    it is cut off. Raises Invalid for a URL with a scheme, and for a text that is no host name; a single label and an
+    IPv4 address count as host names.
     """
     domain = host_of(f"http://{text.strip().strip('.').lower()}")
     if "://" in text or not domain or not re.fullmatch(r"[a-z0-9_.-]{1,253}", domain):

@@ -495,9 +495,9 @@ class Action:
         self, tx: Transaction, site_id: int, refs: Sequence[ItemRef], moderated: Collection[int]
     ) -> bool:
         """Store the things `refs` as the plan, in the order of their types in targets.TYPES, then of their ids; return
-        False if one of them does not exist, or is in none of the microcosms `moderated` (0: outside of all): the plan
-        is then without it. A profile needs to exist only. A comment in a huddle counts as outside of all if the action
-        is final and on the comment's case, and else as in no microcosm that anybody moderates.
+        False if one of them does not exist, or is in none of the microcosms `moderated` (0: outside of all): such a
+        thing is not in the plan. A profile needs to exist only. A comment in a huddle counts as outside of all if the
+        action is final and on the comment's case, and else as in no microcosm that anybody moderates.
         """
         self._plan(
             tx,
@@ -511,8 +511,8 @@ class Action:
         return self.total == len(set(refs))
 
     def plan_query(self, tx: Transaction, site_id: int, query: ActionQuery) -> None:
-        """Store as the plan all things that the query finds and that this kind of action would change; deleted things
-        only for a kind that restores or redacts, redacted things for no redaction again.
+        """Store as the plan all things that the query finds and that this kind of action would change: deleted things
+        only if the kind restores or redacts; things that are redacted already not if the kind redacts.
         """
         kind = self.does
         self._plan(
@@ -607,10 +607,10 @@ class Action:
     def run_back(
         self, tx: Transaction, author: Author, allowed: Collection[int], limit: int
     ) -> None:
-        """Take back up to `limit` changes, one alone if `_batch` says so; the last batch sets the action to UNDONE and,
-        as `statement_of_reasons.revoke` does, marks statements of it as revoked. A thing stays, as a conflict, if it is
-        gone, or in none of the microcosms `allowed`, if anybody, the action's own actor too, has since changed what the
-        action changed of it, and for other reasons that the kind gives (`ActionKind.inverse`).
+        """Take back up to `limit` changes, one alone if `_batch` says so; the last batch sets the action to UNDONE, and
+        marks statements of the action as revoked, as `statement_of_reasons.revoke` does. A thing stays, as a
+        conflict, if it is gone, or in none of the microcosms `allowed`, if anybody, the action's own actor too, has
+        since changed what the action changed of it, and for other reasons that the kind gives (`ActionKind.inverse`).
 
         `author`: who undoes the action; `allowed`: ids of the microcosms that the author moderates now (0: outside of
         all).
@@ -624,7 +624,7 @@ class Action:
         self, tx: Transaction, author: Author, allowed: Collection[int], author_id: int
     ) -> None:
         """Take back, within the transaction, what the action changed of the things of the profile `author_id`; the
-        action's state stays, and statements of it are marked as revoked as `statement_of_reasons.revoke` does.
+        action's state stays, and statements of the action are marked as revoked, as `statement_of_reasons.revoke` does.
         `author`, `allowed`: as in `run_back`.
 
         A thing of which no earlier state is stored any more, UNDO_DAYS later, stays as it is, as do all things of an

@@ -200,7 +200,7 @@ class CommentRelocation:
 
     def write(self, activities: Mapping[int, datetime.datetime | None]) -> None:
         """Store the planned moves, the comments of each item numbered anew in the order of their times, with all
-        counters; and record each moved comment and each item in audit and event log.
+        counters; and record each moved comment and each item in audit and event log. Takes the shared lock on roles.
 
         `activities`, by item id: the last activity to store for an item that has no comment afterwards but deleted and
         hidden ones; an item that is not in it, or has None there, keeps its own.

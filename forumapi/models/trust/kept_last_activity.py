@@ -1,7 +1,8 @@
 """Last activity of items as change records keep it: adapted by an undo for the undos of other changes that follow it.
 
-Without a live comment an item's last activity stays what it was (content 7.7). So the change that shows the first one
-keeps what it was before, and whichever undo hides the last one restores that.
+An item that has no live comment left keeps its last activity (content 7.7). So the change that shows an item's first
+live comment stores the last activity that the item had before, and the undo that hides the item's last live comment
+restores the stored value.
 """
 
 from __future__ import annotations
@@ -126,8 +127,8 @@ def carry(tx: Transaction, site_id: int, shown: Sequence[UnhiddenComment]) -> No
 
 def skip(tx: Transaction, site_id: int, hidden: Sequence[RehiddenComment]) -> None:
     """Correct the records of later changes, after the comments `hidden` were hidden by an undo: where a record says
-    that the item's last activity before it was what the undone change had made of it, the record gets what was before
-    the undone change.
+    that the item's last activity before the later change was the one that the undone change had set, the record gets
+    the last activity from before the undone change.
     """
     if not hidden:
         return

@@ -172,8 +172,8 @@ def comment_states(
     tx: Reader, site_id: int, comment_ids: Collection[int], moderated: Collection[int]
 ) -> dict[int, tuple[int, bool, bool, int]]:
     """Return (item id, is deleted, is hidden, number of the item's last comment), by comment id, of the comments
-    `comment_ids` on items in one of the microcosms `moderated`; others have no entry. Each flag is set if the comment
-    or its item is deleted, or hidden.
+    `comment_ids` on items in one of the microcosms `moderated`; others have no entry. A comment counts as
+    deleted, or hidden, also if its item is.
     """
     named = {"site_id": site_id, "comment_ids": list(comment_ids), "moderated": list(moderated)}
     return {row[0]: row[1:] for row in tx.rows(COMMENT_STATES, **named)}

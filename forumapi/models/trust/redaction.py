@@ -194,8 +194,8 @@ def finish(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
 
 
 def defer(tx: Transaction, site_id: int, item_type: int, item_id: int) -> None:
-    """Let the redaction of one thing wait behind all others: its files are done with, and are deleted from its row; a
-    cache may still hold its documents.
+    """Let the redaction of one thing wait behind all others: the thing's files have been dealt with, so their hashes
+    are deleted from the row of the redaction; a cache may still hold documents of the thing.
     """
     tx.run(DEFER, site_id=site_id, item_type=item_type, item_id=item_id)
 

@@ -1,5 +1,5 @@
-"""Targets of actions: comments and items, locked in one order, items, then comments, each by id; and profiles, which
-whoever changes them locks.
+"""Targets of actions: comments and items, locked here in one order (items, then comments, each by id); and profiles,
+which are not locked here, but by the code that changes them.
 """
 
 from __future__ import annotations
@@ -238,8 +238,8 @@ def lock_with(
 
 
 def places(tx: Reader, site_id: int) -> list[int]:
-    """Return where operators act: 0 for what is outside of all microcosms, then the ids of all microcosms of a
-    site, in any order.
+    """Return 0, for what is outside of all microcosms, then the ids of all microcosms of a site, in any order: an
+    operator may act in all of these.
     """
     return [0, *(row[0] for row in tx.rows(PLACES, site_id=site_id))]
 
