@@ -52,8 +52,8 @@ DELETE = Query(
 
 
 class SiteAuthBackend(NamedTuple):
-    """Settings of a sign-in back end that are in force on a site. `is_enabled`: people may sign in by it here;
-    `is_own`: the settings are the site's, not the platform's.
+    """Settings of a sign-in back end that are in force on a site. `settings`: their values by name; `is_enabled`:
+    people may sign in by the back end on the site; `is_own`: the settings are the site's, not the platform's.
     """
 
     is_enabled: bool

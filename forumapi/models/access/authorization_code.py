@@ -74,7 +74,8 @@ class AuthorizationCode(NamedTuple):
         cls, tx: Transaction, site_id: int, client_id: int, secret: str
     ) -> AuthorizationCode | None:
         """Delete the code `secret` of this client and return its consent, whose `redirect` and `challenge` the caller
-        compares; None for a code that is unknown, used, expired or another client's.
+        of this method must compare with the request's; None for a code that is unknown, used, expired or another
+        client's.
 
         The second use of a code deletes the grant that its first use led to, since one of the two who used it must be a
         thief: commit also after None.

@@ -126,7 +126,8 @@ class DeviceCode(NamedTuple):
 
 
 class DevicePoll(NamedTuple):
-    """Answer to a device that polls: its request, as it was before this poll. `is_live`: the request has not expired.
+    """Answer to a device that polls. `code`: the device's request, as it was before this poll. `is_live`: the request
+    has not expired.
 
     `is_hasty`: the request is undecided, and the device polled sooner than `code.interval` allows.
     """

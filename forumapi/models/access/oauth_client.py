@@ -357,7 +357,8 @@ def checked_redirect_uris(given: Iterable[str]) -> list[str]:
     is not allowed.
 
     Allowed are https on any host, and http on loopback (RFC 8252); no URI has more than MOST_URI characters, a
-    character that a page or header would escape, a fragment, a user, or dots that lead upwards.
+    character that a page or header would escape, a fragment, a user name before the host, or a path segment `.` or
+    `..`.
     """
     found = list(dict.fromkeys(given))
     if len(found) > MOST_URIS:

@@ -162,7 +162,7 @@ class OAuthGrant(NamedTuple):
         audience: str = "",
     ) -> OAuthGrant:
         """Store a grant of the user to the client and return it. `code`: the authorization code that led to it, "" for
-        a grant without one; `audience`: as the grant has it.
+        a grant without one; `audience`: that of the grant's tokens, "" or access_token.AGENTS.
         """
         id = tx.value(
             INSERT,

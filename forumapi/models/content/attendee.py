@@ -120,8 +120,8 @@ COUNT_EVENTS = Query(
 
 class Attendee(NamedTuple):
     """Answer of a profile to an event. `state`: a value such as YES, given at `rsvpd_on`; `is_waiting`: the profile is
-    on the waiting list; the creator and editor are the profiles that stored and last changed the answer, the editor's
-    id 0 for none; versions are those of the profiles.
+    on the waiting list; `creator_id` and `editor_id`: the profiles that first stored and last changed the answer,
+    `editor_id` 0 if it was never changed; `…_version`: versions of these profiles.
     """
 
     profile_id: int
@@ -417,9 +417,9 @@ def store_answers(tx: Transaction, author: Author, event: Event, rsvps: Sequence
 
 
 def promote_waiting(tx: Transaction, author: Author, event: Event) -> None:
-    """Unless the event is over, change the answers of those who have waited longest to yes while there is space; audit
-    and events name no actor for that, whoever `author` is. Recount the answers yes in any case. The caller has
-    locked the event and loaded its details.
+    """Give each free space, unless the event is over, to the profile on the waiting list that has waited longest, whose
+    answer becomes yes; audit and event log name no actor for that, whoever `author` is. Recount the answers yes in any
+    case. The caller has locked the event and loaded its details.
     """
     key = {"site_id": author.site_id, "event_id": event.id}
     limit = event.details.rsvp_limit

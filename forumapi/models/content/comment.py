@@ -233,8 +233,8 @@ class CommentParent(NamedTuple):
 
     @property
     def is_huddle(self) -> bool:
-        """Return True if the parent is a huddle, where no mention notifies and each participant has a counter of unread
-        huddles.
+        """Return True if the parent is a huddle, where mentions notify nobody and each participant's counter of unread
+        huddles must be adapted.
         """
         return self.type == itemtypes.HUDDLE
 

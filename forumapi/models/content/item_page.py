@@ -255,9 +255,11 @@ class ItemPage(NamedTuple):
 
 class ViewerState(NamedTuple):
     """State of an item for one member; never cached. `read_time`: time up to which it was read, None for never;
-    `send_email` and `send_sms` None: not followed; `mine`: the viewer's part of the item's details; `reacted` (as
-    reaction.py reads it) and `bookmarked` (ids): marks on the shown comments; `has_draft`: of a comment on the item;
-    `statement_id`: statement of reasons for hiding the item, None for all but its author.
+    `send_email` and `send_sms` None: not followed; `mine`: the viewer's part of the item's details; `is_bookmarked`:
+    the member has bookmarked the item; `bookmarked`: ids of the shown comments that the member has bookmarked;
+    `reacted`: the member's reactions to the shown comments, as reaction.py reads them, None for none; `has_draft`: the
+    member has a draft of a comment on the item; `statement_id`: id of the latest statement of reasons about the item,
+    None if there is none or the member is not its author.
     """
 
     read_time: datetime.datetime | None  # None: nothing was read

@@ -216,8 +216,8 @@ def shown(counts: str | None) -> bytes:
 
 
 def summary(tx: Reader, site_id: int, target: Target, me: int) -> list[dict[str, Any]]:
-    """Return the site's kinds in order, each with its count on a comment or item and `own`, True if the profile `me`
-    gave it.
+    """Return the site's kinds in order, each with the number of reactions of that kind to the comment or item `target`,
+    and with `own`, True if one of them is of the profile `me`.
     """
     row = tx.row(COUNTS, site_id=site_id, item_type=target.item_type, item_id=target.item_id, me=me)
     assert row is not None

@@ -535,7 +535,7 @@ class More(NamedTuple):
 
 def more(tx: Reader, who: Viewer, hits: Sequence[Hit]) -> More:
     """Read the microcosms among the hits, and the huddles among the hits or around their comments, as `who` sees them;
-    without any, no statement is run.
+    without such hits no statement is run.
     """
     tops = [hit.id for hit in hits if hit.item_type == itemtypes.MICROCOSM]
     ignored = frozenset(who.ignored_items)

@@ -156,9 +156,9 @@ class EntryFilter(NamedTuple):
 
 class ListedEntry(NamedTuple):
     """Entry of the audit on a page. `action`: a key of ACTIONS; `item_…`: the thing that was acted on; `parent_…`: what
-    that is on, 0 for nothing; `actor_id`: profile that acted, `subject_id`: profile that the action concerned, 0 for
-    none; `detail_text`: JSON with keys of audit_detail_encoding.py, "" for no details; `is_erased`: the entry's row in
-    `audit_log`, which held client address and details, is deleted, so that `detail_text` is "".
+    that thing is on, 0 for nothing; `actor_id`: profile that acted, `subject_id`: profile that the action concerned, 0
+    for none; `detail_text`: JSON with keys of audit_detail_encoding.py, "" for no details; `is_erased`: the entry's row
+    in `audit_log`, which held client address and details, is deleted, so that `detail_text` is "".
     """
 
     id: int

@@ -108,7 +108,7 @@ RECORD_EACH = Query(
 
 
 class WrittenThing(NamedTuple):
-    """Entry for one of many things that are written at once, as the arguments of `record` describe it."""
+    """One of many things that are written at once: the arguments of `record` that concern the thing."""
 
     item_type: int
     item_id: int

@@ -211,8 +211,9 @@ class MicrocosmViewer(NamedTuple):
 
 class MicrocosmScope(NamedTuple):
     """Request of the profile `me` (0: a guest) for the page `at` of the list of the microcosm `id`. `ignored`: ids of
-    all items that the profile ignores, `ignored_people`: of profiles, `ignored_here`: of those items in this microcosm;
-    `listable`: microcosms that the profile may read and does not ignore, without deleted and moderated ones.
+    all items that the profile ignores, `ignored_people`: ids of all profiles that it ignores, `ignored_here`: those of
+    `ignored` that are in this microcosm; `listable`: microcosms that the profile may read and does not ignore, without
+    deleted and moderated ones.
     """
 
     site_id: int
@@ -227,10 +228,10 @@ class MicrocosmScope(NamedTuple):
 
 
 class MicrocosmView(NamedTuple):
-    """Page of a microcosm, with its viewer's part, None for a guest. `unread_items`: a flag for each of the head's
-    items, in the same order; `unread_children`: ids; `is_unread`: a conversation or event in or below the microcosm is
-    unread. `latest`, by the id of a child whose latest item the viewer ignores: its latest item that the viewer does
-    not ignore, NO_ITEM for none.
+    """Page of a microcosm (`head`) with its viewer's part (`viewer`, None for a guest). `unread_items`: a flag for each
+    of the head's items, in the same order; `unread_children`: ids of the child microcosms on the page in or below which
+    something is unread; `is_unread`: a conversation or event in or below the microcosm is unread. `latest`, by the id
+    of a child whose latest item the viewer ignores: its latest item that the viewer does not ignore, NO_ITEM for none.
     """
 
     head: MicrocosmHead

@@ -267,7 +267,7 @@ def _fact(tree: Tree, row: tuple[Any, ...]) -> Fact:
 
 
 class BeforeMove(NamedTuple):
-    """Facts about a thing as they were in the microcosm that the thing has left. `tree`: the site's tree for
+    """Facts about a thing (`fact`) as they were in the microcosm that the thing has left. `tree`: the site's tree for
     permissions there; for a microcosm that was moved, one in which that is still below its former parent.
     """
 

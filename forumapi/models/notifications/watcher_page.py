@@ -105,8 +105,8 @@ class WatcherEntry(NamedTuple):
 
 
 class WatcherPage(NamedTuple):
-    """Page of the things that a profile follows. `total`: number of all; `microcosms`: those among the entries of the
-    page, by microcosm id.
+    """Page of the things that a profile follows. `total`: number of all followed things that it may see; `microcosms`:
+    those among the entries of the page, by microcosm id.
     """
 
     total: int

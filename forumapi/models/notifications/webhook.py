@@ -199,8 +199,8 @@ class WebhookSettings(Struct, frozen=True):
 
 class ListedWebhook(NamedTuple):
     """Webhook as operators see it in a list. `site`: the site's subdomain key; `disabled_because`: why the platform
-    disabled it, "" if it did not; `failures`: in a row, since `failing_since`; `sent`, `queued`, `dead`: numbers of
-    deliveries, `dead` of those that were given up and are kept.
+    disabled it, "" if it did not; `failures`: number of failures in a row, since `failing_since`; `sent`, `queued`,
+    `dead`: numbers of deliveries, `dead` of those that were given up and are kept.
     """
 
     site: str

@@ -386,9 +386,9 @@ FORGET = Query(
 class DueDelivery(NamedTuple):
     """Delivery that is due, with the settings of its webhook. `number`: that of its event, below 0 for a test; `kind`:
     that of the event, or PING; `occurred`: time of the event; `message_id`: the same in all attempts; `attempts`:
-    number of earlier attempts at this delivery; `url` to `kinds`: the webhook's settings; `old_secret`: the one before,
-    while deliveries are signed with it too, else None; `failures`: of the webhook in a row. Ids and types are 0 for
-    none.
+    number of earlier attempts at this delivery; `url` to `kinds`: the webhook's settings; `secret` signs the delivery;
+    `old_secret`: the secret before, while deliveries are signed with it too, else None; `failures`: number of the
+    webhook's failures in a row. Ids and types are 0 for none.
     """
 
     number: int

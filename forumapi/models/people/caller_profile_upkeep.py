@@ -39,9 +39,9 @@ def ensure(
     take_member: Callable[[Transaction], None] | None = None,
 ) -> None:
     """Make the caller's profile on this site, or, if there is one, recompute its roles, in a transaction of its own
-    (platform 4.4); `identity` stays as it was read. If the platform vouches for the profile's person for the first time
-    (`identity.is_introduced`), store that too. `is_root`: the site is the root site; `is_moving`: it is being moved to
-    another platform, or has been; `take_member`: as in `Profile.find_or_create`.
+    (platform 4.4); `identity` stays as it was read. If it is the profile's first request with a sign-in that the
+    platform vouches for (`identity.is_introduced`), store that too. `is_root`: the site is the root site; `is_moving`:
+    it is being moved to another platform, or has been; `take_member`: as in `Profile.find_or_create`.
 
     Raises ReadOnly or SiteMoved where the profile is to be made while the site takes no writes, and what `take_member`
     raises.

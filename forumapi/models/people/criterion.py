@@ -96,8 +96,8 @@ _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 class Comparison(NamedTuple):
     """Comparison that evaluates a criterion, by the criterion's predicate. `kind`: which value of the profile is
-    compared: a column, `days` since its making, or the type of an attribute. One other field is not None: the value
-    compared with.
+    compared: a column, `days` since its making, or the type of an attribute. Of `number`, `date`, `text` and `flag` one
+    is not None: the value that the profile's value is compared with.
     """
 
     kind: str

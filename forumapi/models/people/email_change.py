@@ -71,7 +71,7 @@ class EmailChange(NamedTuple):
     @classmethod
     def insert(cls, tx: Transaction, user_id: int, address: str) -> str:
         """Store a requested change to `address`, a result of `checked`, in place of an earlier one of this user; return
-        the code to send to the new address, which is valid for MINUTES.
+        the code to send to the new address, which is valid for MINUTES minutes.
         """
         code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
         tx.run(
@@ -98,9 +98,9 @@ class EmailChange(NamedTuple):
         return cls(user_id, row[1]) if row and hmac.compare_digest(bytes(row[0]), given) else None
 
     def apply(self, tx: Transaction) -> None:
-        """Store the new address of the user, as a verified one, delete the request for the change, delete the address
-        from those that mail bounced from, and mark the user's profiles so that their roles are recomputed on their next
-        request.
+        """Store the new address of the user, as a verified one, delete the request for the change, end the suppression
+        of the new address, from which mail may have bounced (mail_suppression.py), and mark the user's profiles so that
+        their roles are recomputed on their next request.
 
         Raises Conflict if another user has the address by now.
         """
