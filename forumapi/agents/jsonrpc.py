@@ -189,5 +189,7 @@ def refusal(id: int | float | str | None, error: ProtocolError) -> bytes:
 
 
 def status_of(error: ProtocolError) -> int:
-    """Return the HTTP status of an answer with this error; 200 for a code without one."""
+    """Return the HTTP status of an answer with this error; 200 for INTERNAL_ERROR and for codes that this module does
+    not name.
+    """
     return _STATUS.get(error.code, 200)

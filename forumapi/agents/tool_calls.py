@@ -33,8 +33,8 @@ _BELOW: Final = "/api/v1/"
 
 
 class BadArguments(Exception):
-    """Error of arguments of which no request can be made; its text names the argument and the rule, but of an unknown
-    argument only the known ones.
+    """Error of arguments of which no request can be made; its text names the argument and the rule that it breaks; for
+    an unknown argument the text lists the known ones in place of its name.
     """
 
 
@@ -122,9 +122,9 @@ def _check_enum(name: str, value: Any, schema: Mapping[str, Any]) -> None:
 
 
 def _query(given: dict[str, Any], known: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Take limit and cursor out of the arguments `given`, if they are there and the tool has them, and return them as
-    (name, value) of the query. `known`: schemas of the tool's arguments by name. Raises BadArguments for a cursor that
-    is no text or has not the form of one.
+    """Remove `limit` and `cursor` from the arguments `given`, if they are there and the tool has them, and return them
+    as (name, value) of the query. `known`: schemas of the tool's arguments by name, against which `limit` is checked
+    already. Raises BadArguments for a cursor that is no text of the form `before=…` or `offset=…`.
     """
     query = []
     if "limit" in known and (limit := given.pop("limit", None)) is not None:
@@ -186,8 +186,8 @@ def result(status: int, data: Any, *, error: dict[str, Any] | None = None) -> di
     content and once more as text. `error`: None for success, else the member `error`, with its `code`. `nextCursor` is
     there on success if `data` is a page with a next one.
 
-    Where the JSON has more than MOST_CHARACTERS, long texts in `data` are cut, and `truncated` is true; if that is not
-    enough, the result is an error of status 413 in place of the data.
+    Where the JSON has more than MOST_CHARACTERS (100,000) characters, long texts in `data` are cut, and `truncated` is
+    true; if that is not enough, the result is an error of status 413 in place of the data.
     """
     found: dict[str, Any] = {"status": status, DATA: data}
     if error is not None:
@@ -215,8 +215,8 @@ def result(status: int, data: Any, *, error: dict[str, Any] | None = None) -> di
 
 
 def _cut(data: Any, most: int) -> Any:
-    """Return decoded JSON with each longer text in it, at any depth, cut to `most` characters and a mark; keys are not
-    cut.
+    """Return decoded JSON in which each text of more than `most` characters, at any depth, is cut to that many,
+    followed by _CUT_MARK ("… [cut]"); keys are not cut.
     """
     if isinstance(data, str):
         return data if len(data) <= most else data[:most] + _CUT_MARK

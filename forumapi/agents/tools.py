@@ -106,12 +106,13 @@ class Tool(NamedTuple):
 
     @property
     def scopes(self) -> frozenset[str]:
-        """Return the scopes of the tool's operations: a token with one of them sees the tool."""
+        """Return the scopes of the tool's operations; a token must have one of them at least to see the tool."""
         return frozenset(scopes.of(route, self.verb) for route in self.routes.values())
 
     def is_for(self, level: str, granted: Iterable[str]) -> bool:
-        """Return True if a token with the scopes `granted` sees the tool where this level is in force. A token that
-        reads huddles sees no tool that publishes.
+        """Return True if a token with the scopes `granted` sees the tool where the level of agents `level` is in force:
+        the tool's level is not higher, and the token has a scope of the tool's. A token that reads huddles sees no tool
+        that publishes.
         """
         held = frozenset(granted)
         if LEVELS.index(self.level) > LEVELS.index(level) or not self.scopes & held:

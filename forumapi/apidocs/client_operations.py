@@ -84,8 +84,9 @@ class ClientOperation(NamedTuple):
 
 
 def operations(document: Mapping[str, Any]) -> list[ClientOperation]:
-    """Return all operations of an OpenAPI document, sorted by group and method. Raises ValueError if two would be the
-    same method of a group.
+    """Return all operations of an OpenAPI document, sorted by group and method; where two would be the same method, the
+    one without parameters in its path is named with `All` at the end, such as `deleteAll`. Raises ValueError if two are
+    the same method of a group even so.
     """
     found = [
         _operation(document, path, verb, item)

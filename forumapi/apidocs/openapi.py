@@ -453,8 +453,8 @@ def recorded() -> dict[str, Schema]:
 
 
 def _exemplify(operation: Schema, example: Schema) -> None:
-    """Add the recorded exchange `example`, a value of `recorded`, to an operation of the document as its example, in
-    place.
+    """Add the recorded exchange `example`, a value of `recorded`, to an operation of the document, in place: the
+    request as `x-example-request`, what was sent and answered as examples of the request's body and of the response.
     """
     operation["x-example-request"] = example["request"]
     if "body" in example:
@@ -740,8 +740,9 @@ _FORMED: Final[dict[str, tuple[int, ...]]] = {
 
 
 def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
-    """Yield (component's name, response) of the forms that the error `status` has besides its `usual` response: of
-    JSON-RPC, of the OAuth protocol, and as an HTML page.
+    """Yield (component's name, response) of each form that errors with the status `status` have besides the `usual`
+    response: of JSON-RPC, of the OAuth protocol, and as an HTML page; nothing for a status that _FORMED lists for no
+    form.
     """
     enveloped = usual["content"][JSON]["schema"]
     refusal = {"$ref": _REF.format(name="OAuthError")}
@@ -942,8 +943,8 @@ class _Schemas:
 
     def _requiring(self, name: str, schema: Schema, keys: tuple[str, ...]) -> Schema:
         """Return a reference to a copy of an object's schema, by which `keys` are required and not null; `meta.x` is
-        `x` within `meta`. The copy is added as the component `name`, each object with keys in it as one more,
-        named after its type and keys.
+        `x` within `meta`. The copy is added as the component `name`; so is a copy of each object within it that has
+        required keys, as a component named after that object's type and keys.
         """
         inner: dict[str, list[str]] = {}
         for key in keys:

@@ -22,8 +22,9 @@ class Failure(Exception):
     (`detail`, "" without one), and `Retry-After` in seconds (0 without that header, or if it is no number).
 
     `data`: the answer's `data` where that is an object, else {}. An API that can't be reached is a Failure too: status
-    503, `retry_after` 5, `is_unreachable`. The website raises it itself too, with code 0, for values that it can't send
-    or use; `detail` is then in the visitor's language where a form shows it.
+    503, `retry_after` 5, `is_unreachable`. The website raises a Failure with code 0 itself for a value that it can't
+    send to the API or use; its `detail` is in the visitor's language, but for a header's value (English) and for a
+    draft whose form the website refused ("").
     """
 
     def __init__(

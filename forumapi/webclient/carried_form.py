@@ -15,8 +15,8 @@ _PREFIX: Final = "pending."
 
 
 def begun(visit: Visit) -> list[tuple[str, str]]:
-    """Return (name, value) of each field of the sent form, without `proof` and `key`, and (LOST, file's name) of each
-    sent file; [] without a form.
+    """Return (name, value) of each field of the sent form, without `proof` (token against forged requests) and `key`
+    (idempotency key), which the later form has anew, and (LOST, file's name) of each sent file; [] without a form.
     """
     sent = visit.form.items(multi=True) if visit.form is not None else ()
     fields = [(name, value) for name, value in sent if name not in _OWN_FIELDS]

@@ -38,7 +38,7 @@ _FORMS_OF: Final = {
 
 class PageTime(datetime):
     """Time at which a page is made. `good_for_s`: seconds until a text on it such as "4 minutes ago" becomes wrong;
-    infinite while it has none.
+    infinite while the page holds no such text.
     """
 
     good_for_s: float
@@ -68,8 +68,8 @@ def parse(text: str) -> datetime:
 
 @lru_cache(8192)
 def _dated(code: str, moment: date, form: str) -> str:
-    """Return `moment`, a datetime, or a date for a form without a clock, as a text. Babel takes 0.1 ms for each, and
-    old threads name thousands of days.
+    """Return `moment` as the language `code` writes it in `form`, a form of `dated`: a datetime in UTC for a form with
+    the clock, a date for any other. Cached, since Babel takes 0.1 ms for each, and old threads name thousands of days.
     """
     pattern = _FORMS_OF.get(code, {}).get(form) or _FORMS[form]
     return _own(code, format_datetime(moment, pattern, locale=language(code).locale))

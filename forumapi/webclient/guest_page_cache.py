@@ -29,7 +29,7 @@ Key = tuple[str, str, str, str]
 class KeptPage(NamedTuple):
     """Page with its headers and the GETs that it was made of (`calls`). `compressed`: its body as zlib has compressed
     it, to about an eighth. `good_until`: moment of `time.monotonic()` after which it is not sent any more: texts such
-    as "4 minutes ago" become wrong, or the position in the live events is older than MOST_AGE_S seconds.
+    as "4 minutes ago" become wrong, or the position in the live events is older than MOST_AGE_S (300) seconds.
     """
 
     headers: list[tuple[str, str]]
@@ -50,13 +50,14 @@ class KeptPage(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """The page's body, decompressed at each look."""
+        """The page's body, decompressed at each access."""
         return zlib.decompress(self.compressed)
 
 
 class KeptPages:
     """Kept pages of all sites in this process, by Key (host, path, query, and language or "json"), bounded to `most`
-    bytes of memory: the page that was found or added the longest ago goes first. `bytes`: about how many they take now.
+    bytes of memory: the page that was found or added the longest ago is removed first. `bytes`: about how many the
+    pages take now.
     """
 
     def __init__(self, most: int = MOST_BYTES) -> None:
@@ -80,8 +81,8 @@ class KeptPages:
 
     def add(self, key: Key, page: KeptPage) -> None:
         """Keep a page under a key (host, path, query, and language or "json"), in place of the key's former one. A page
-        of more than LARGEST bytes once compressed, and one made of no GET or of more than MOST_CALLS, is not kept; the
-        former page then stays.
+        of more than LARGEST bytes (512 KiB), compressed and with its key and calls, is not kept, nor one made of no GET
+        or of more than MOST_CALLS (8); the former page then stays.
         """
         size = _size(key, page)
         if size > LARGEST or not 0 < len(page.calls) <= MOST_CALLS:

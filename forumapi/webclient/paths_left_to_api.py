@@ -1,4 +1,6 @@
-"""Paths that stay with the API on a host that has a website. etc/nginx/forumapi.conf sends exactly these there."""
+"""Paths that stay with the API on a host that has a website. etc/nginx/forumapi.conf sends exactly these paths to the
+API.
+"""
 
 from __future__ import annotations
 

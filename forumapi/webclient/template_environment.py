@@ -74,8 +74,8 @@ class _Translator(NodeTransformer):
 
 
 class _Generator(CodeGenerator):
-    """Generator of templates' code in which a value is printed by `printed`, wherever it is escaped, and a member of a
-    dict is looked up in place, without a call.
+    """Generator of templates' code in which the function `printed` prints each value where autoescaping is on, and a
+    member of a dict is looked up in place, without a call.
     """
 
     @optimizeconst
@@ -347,7 +347,10 @@ def _link_frame(found: re.Match[str]) -> str:
 
 
 def _link_picture(found: re.Match[str], sizes: Mapping[str, str]) -> str:
-    """Return the element in place of a picture's. `sizes`: attributes width and height by the hash of a file."""
+    """Return the HTML to stand in place of a picture's element: for a source that is no path of this host a link to it,
+    without a source "", else the picture, loaded lazily, with the size that `sizes` has for its file, unless the
+    element has a size. `sizes`: attributes width and height by the hash of a file.
+    """
     source = _SRC.search(found[1])
     if source is None:
         return ""

@@ -54,8 +54,8 @@ class SentFile(NamedTuple):
 
     @classmethod
     def parse(cls, value: str) -> Self | None:
-        """Return the file in the value of a form's field `file`; None if it does not begin with a hash. The name is cut
-        to 255 characters; the hash stands for a missing one.
+        """Return the file that `value`, of a form's field `file`, names; None if the value does not begin with a hash.
+        The file's name is cut to 255 characters; a missing name becomes the hash.
         """
         hash, _, name = value.partition(" ")
         return cls(hash, name[:255] or hash) if _HASH.fullmatch(hash) else None
@@ -301,7 +301,7 @@ def store_picture(visit: Visit, picture: FileStorage, side: int) -> dict[str, An
 
 def file_problem(visit: Visit, name: str, failure: Failure) -> str:
     """Return a translated sentence that says why the API refused the upload of the file `name`; "" if the refusal,
-    `failure`, is not about the file.
+    `failure`, is not about the file: has neither error code 21 nor status 400 or 413.
     """
     gettext = visit.language.gettext
     if failure.code == 21:

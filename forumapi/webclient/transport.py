@@ -148,7 +148,9 @@ _CONNECT_S: Final = 2.0
 
 
 class _Limits(NamedTuple):
-    """Time limits for an answer, in seconds: to a read, to a write, to an upload."""
+    """Seconds for which an answer of the API is awaited: to a GET or HEAD, to any other request, and to an upload,
+    which is a multipart body.
+    """
 
     read_s: float
     write_s: float

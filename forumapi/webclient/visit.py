@@ -53,7 +53,9 @@ class Refused(Exception):
 
 
 class SignInFirst(Exception):
-    """Refusal that leads to the sign-in page and back. `is_stale`: the visitor is signed in, but must do it again."""
+    """Refusal that leads to the sign-in page and back. `is_stale`: the visitor is signed in, but too long ago, and must
+    sign in again.
+    """
 
     def __init__(self, *, is_stale: bool = False) -> None:
         super().__init__(is_stale)
@@ -295,7 +297,7 @@ class Visit:
 
     def field(self, name: str, default: str = "") -> str:
         r"""Return the first value of the field `name` of the sent form, its line ends as \n; `default` if the form
-        lacks the field or none was sent.
+        lacks the field, and without a form.
         """
         value: str = default if self.form is None else self.form.get(name, default)
         return value.replace("\r\n", "\n")

@@ -164,8 +164,8 @@ _TYPESCRIPT: Final = _Style("null", "true", "false", has_plain_keys=True, indent
 
 
 def _written(value: Any, style: _Style, before: str = "") -> str:
-    """Return a JSON value as a literal: in one line, or a line an entry where that would be too wide. `before`: the
-    indentation of the line that it begins in.
+    """Return a JSON value as a literal: in one line, or a line an entry where that would have more than _WIDTH (76)
+    characters. `before`: the indentation of the line that it begins in.
     """
     if value is None:
         return style.none

@@ -55,8 +55,8 @@ class FieldRow(NamedTuple):
 
 
 class ObjectEntry(NamedTuple):
-    """Object of the document: its name and description, and its fields, or its type in words, `kind`, where it has
-    none.
+    """Object of the document: its name and description, and its fields; for one without fields [] and its type in
+    words, `kind`, which is "" for others.
     """
 
     name: str
@@ -77,7 +77,7 @@ class SentBody(NamedTuple):
 
 
 class AnswerRow(NamedTuple):
-    """Answer of success: its status, the type of its data in words, and its meaning."""
+    """Answer with a status below 400: the status, the type of its data in words, and its meaning."""
 
     status: str
     data: Markup
@@ -86,8 +86,9 @@ class AnswerRow(NamedTuple):
 
 class OperationEntry(NamedTuple):
     """Operation as a page shows it. `verb`: method in lower case; `hosts`: words for the hosts that have it, [] if all
-    of the document's have; `scope`: "" for none; `answers`: those of success; `refusals`: statuses of the others;
-    `examples`: None if no call was recorded; `answered`: data of the recorded answer as JSON, "" for none.
+    of the document's have; `scope`: "" for none; `answers`: those below status 400; `refusals`: the statuses from 400
+    on that it may answer with; `examples`: None if no call was recorded; `answered`: data of the recorded answer as
+    JSON, "" for none.
     """
 
     id: str
@@ -127,9 +128,10 @@ class TagEntry(NamedTuple):
 class ReferencePages:
     """All reference pages of one host's document; the document itself is not kept.
 
-    `page`: HTML of each page, compressed, by the last part of its address; "" is the index. `parts`: for each tag's
-    page the OpenAPI document of its operations alone, for the page to try them on; `names`: the name of its tag.
-    `published`: the JSON of the search. `has_oauth`: the host is an OAuth provider.
+    `page`: HTML of each page, compressed, by the last part of its address; "" is the index. `parts`, `names`: by the
+    last part of the address of each tag's page, the OpenAPI document (JSON, compressed) of the tag's operations alone,
+    for the page to try them on, and the tag's name. `published`: the JSON of the search, compressed. `has_oauth`: the
+    host is an OAuth provider.
     """
 
     def __init__(self, document: Schema) -> None:
@@ -432,12 +434,14 @@ def _operations(document: Schema, tag: str) -> Iterator[tuple[str, str, Schema, 
 
 
 def _first(content: Mapping[str, Schema]) -> Iterator[Schema]:
-    """Yield the first media of a content, which has all fields of the others; nothing for an empty content."""
+    """Yield the description of the first media type of `content`, a body's, whose schema has all fields of the other
+    ones' schemas; nothing for {}.
+    """
     yield from list(content.values())[:1]
 
 
 def _uses(document: Schema) -> Counter[str]:
-    """Return how often each schema is referred to, by its name."""
+    """Return how often paths and components of the document refer to each component, by the component's name."""
     found: Counter[str] = Counter()
     left: list[Any] = [document["paths"], document["components"]]
     while left:

@@ -56,7 +56,7 @@ def tag_openapi(document: Schema, tag: str) -> Schema:
 
 def _scopes(document: Schema) -> dict[str, str]:
     """Return the scopes that the document's operations ask for, sorted, with their meanings; without `scopes.OPEN` and
-    `scopes.WHOLE`.
+    `scopes.WHOLE`, which stand for operations that any token may call, and that only a token without scopes may.
     """
     found = {
         item[verb].get("x-scope", "")

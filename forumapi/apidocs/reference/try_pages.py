@@ -26,8 +26,8 @@ _OF_SWAGGER: Final = ("swagger-ui-bundle.js", "oauth2-redirect.js")
 
 @lru_cache(64)
 def try_page(pages: ReferencePages, slug: str) -> CompressedFile:
-    """Return the page, as HTML, for trying the operations of the tag with this `slug`; made once for each, as two kinds
-    of hosts have fewer than 64 tags. Raises KeyError for another slug.
+    """Return the page, as HTML, for trying the operations of the tag with this `slug`; cached, in a cache large enough
+    for all tags of both kinds of hosts. Raises KeyError for another slug.
     """
     document = pages.parts[slug].text().replace("<", "\\u003c")
     html = templates.render(

@@ -47,8 +47,9 @@ def days_field(visit: Visit) -> int:
 def described_scopes(
     visit: Visit, only: Collection[str] | None = None
 ) -> dict[str, dict[str, str]]:
-    """Return the API's descriptions of scopes by the two parts of their names, thing and kind, in the API's order.
-    `only`: scopes to which they are limited; None for all.
+    """Return the API's descriptions of scopes as a dict of dicts, in the API's order: by the two parts of a scope's
+    name, thing and kind, such as `comments` and `read`. `only`: names of the scopes to return, of which the API may
+    lack some; None for all.
     """
     found: dict[str, dict[str, str]] = {}
     for one in visit.api.get("/oauth/scopes"):

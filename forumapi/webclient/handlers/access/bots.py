@@ -81,10 +81,10 @@ class BotView(View):
 
     def post(self, visit: Visit, bot: int) -> Answer:
         """Do what `do` says: "key" makes another key for the bot, in place of the one that it has, and shows the
-        secret, which is shown this once; "stop" ends its key and leads to the page anew; "delete" removes the bot and
-        leads to the list. For a new key, a refusal whose status is in SHOWN (400, 401, 403 and others) shows the page
-        again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused with 400
-        for another `do`, Failure for other refusals.
+        secret, which is shown this once; "stop" revokes the bot's key and leads to the page anew; "delete" removes the
+        bot and leads to the list. For a new key, a refusal whose status is in SHOWN (400, 401, 403 and others) shows
+        the page again with that status. Raises SignInFirst for guests and for a sign-in older than 30 minutes, Refused
+        with 400 for another `do`, Failure for other refusals.
         """
         visit.fresh_member()
         match visit.field("do"):
@@ -118,12 +118,16 @@ class BotView(View):
 
 
 def _key(visit: Visit) -> dict[str, Any]:
-    """Return the body of the API for the key that the form describes."""
+    """Return `scopes` and `days` of the key that the sent form describes, as keys of the API's body; the API checks
+    both.
+    """
     chosen = visit.form.getlist("scope") if visit.form is not None else []
     return {"scopes": chosen, "days": days_field(visit)}
 
 
 def _secret(visit: Visit, bot: dict[str, Any]) -> Answer:
-    """Show the secret of a key that was just made for a bot."""
+    """Show the secret of a key that was just made for a bot, with `Cache-Control: no-store`. `bot`: the API's answer,
+    the bot with the secret.
+    """
     page = visit.page("key.html", key=bot, name=bot["profileName"], place="/account/bots/")
     return with_no_store(page)

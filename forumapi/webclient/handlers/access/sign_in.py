@@ -32,10 +32,10 @@ class SignInView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show the ways to sign in. With the query parameters `state` and `code` or `error`, with which a provider
-        sends visitors back, finish the sign-in there, or show the page again with the reason; else with `key`, the one
-        of a mail's link, ask the visitor to confirm the sign-in by that link, or, in another browser than the one that
-        asked for the mail, redirect to the API's page that shows the mail's code. Without these parameters a member is
-        redirected to `next` at once unless the query parameter `again` is set.
+        sends visitors back, finish the sign-in by that provider, or show the page again with the reason why it failed;
+        else with `key`, which the link in a mail has, ask the visitor to confirm the sign-in by that link, or, in
+        another browser than the one that asked for the mail, redirect to the API's page that shows the mail's code.
+        Without these parameters a member is redirected to `next` at once unless the query parameter `again` is set.
         """
         if "state" in visit.query and ("code" in visit.query or "error" in visit.query):
             return self._returned(visit)
@@ -108,7 +108,7 @@ class SignInView(View):
     def _mark(self, visit: Visit) -> str:
         """Set a cookie that holds a new secret, `next` and `pending`, and return the secret, which the API is told when
         it sends the mail: by the mail's link this browser, and no other, signs in without typing the code. `pending` is
-        left out if the cookie would become too long.
+        left out if the cookie would be longer than 3,500 characters.
         """
         kept: dict[str, Any] = {"browser": secrets.token_urlsafe(24), "next": self._next(visit)}
         sealed = _sealed(visit, "mail", {**kept, "pending": carried_form.carried(visit)})
@@ -146,8 +146,9 @@ class SignInView(View):
         pending: list[tuple[str, str]] | None = None,
     ) -> Answer:
         """Go on after a step of the sign-in that the API answered with `found`. For an access token begin a session
-        with it and lead to the next page, or, if there are pending fields, to the form that holds them; the browser's
-        former session is ended. For an object, the demand for a second factor, ask for that.
+        with it and lead to the next page, or, if there are pending fields, to the form that holds them; the token of
+        the browser's former session is revoked. For an object, the API's demand for a second factor, show the page that
+        asks for its code. Raises Failure if the API fails to revoke a valid former token.
 
         `next_page`, `pending`: "" and None for those of the sent form.
         """
@@ -168,9 +169,10 @@ class SignInView(View):
         return visit.redirect(next_page)
 
     def _begin(self, visit: Visit) -> Answer:
-        """Show the page that leads on to the provider. `flow`, the API's state of this sign-in, is kept in a cookie, so
-        that only this browser can finish it. A refusal whose status is in _SHOWN shows the sign-in page with the reason
-        and that status; pending fields too long for the cookie do so with 400. Raises Failure for another refusal.
+        """Begin the sign-in by the provider in the field `method`, and show the page that leads on to it. `flow`, the
+        API's state of this sign-in, is kept in a cookie, so that only this browser can finish it. A refusal whose
+        status is in _SHOWN shows the sign-in page with the reason and that status; pending fields too long for the
+        cookie do so with 400. Raises Failure for another refusal.
         """
         method = visit.field("method")
         scheme = "https" if visit.website.is_secure else "http"

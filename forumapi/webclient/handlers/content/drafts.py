@@ -133,9 +133,9 @@ class DiscardDraftView(View):
     """Deletion of a member's draft, by a button beside it."""
 
     def post(self, visit: Visit, place: str, id: int) -> Answer:
-        """Delete the draft, and lead back to the page that the form names, else to the list of drafts. `place`, `id`:
-        type and id of the thing that the draft comments on, or of the microcosm in which it begins an item. Raises
-        SignInFirst for guests, Failure if the API refuses.
+        """Delete the draft, and lead back to the page that the form's field `back` names, without it to the list of
+        drafts. `place`, `id`: type and id of the thing that the draft comments on, or of the microcosm in which it
+        begins an item. Raises SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         visit.api.delete(f"/{place}s/{id}/draft")

@@ -165,8 +165,8 @@ class EditEventView(EditItemView):
     template = "event_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return time, duration in hours, place and the most people who can attend, of the stored event `item`, which
-        is as the API shows it, as the form's fields.
+        """Return the form's fields for the stored event `item`, which is as the API shows it: day, time, time zone,
+        duration in hours, place and the most people who can attend (0: any number).
         """
         when = str(item.get("when", ""))
         shown = {
@@ -199,8 +199,9 @@ class EditEventView(EditItemView):
 
 
 def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
-    """Return the API's fields of the event typed into the form `writing`, the duration in minutes. Hours and the most
-    people who can attend are 0 if left empty; raises Failure with 400 if either is no number.
+    """Return the API's fields of the event typed into the form `writing`: time, time zone, duration in minutes, place
+    and the most people who can attend. Hours and the most people who can attend are 0 if left empty; raises Failure
+    with 400 if either is no number.
     """
     day, clock = writing.value("day").strip(), writing.value("time").strip() or "00:00"
     try:

@@ -44,10 +44,11 @@ class CreateItemView(View):
         return {}
 
     def get(self, visit: Visit, microcosm: int = 0) -> Answer:
-        """Show the form with the member's draft for the microcosm with the id `microcosm`, in its place `visit.writing`
-        where a sent form is shown again, and what `begun` proposes for the fields that either lacks. `microcosm` 0: the
-        form offers microcosms to choose from. Raises SignInFirst for guests, Refused with 403 for members who may not
-        create such an item there, Failure if the member may not read the microcosm.
+        """Show the form with the member's draft for the microcosm with the id `microcosm`, or, where a sent form is
+        shown again, with that form's contents, `visit.writing`. A field that those contents lack has what `begun`
+        proposes, unless the form was refused. `microcosm` 0: the form offers microcosms to choose from. Raises
+        SignInFirst for guests, Refused with 403 for members who may not create such an item there, Failure if the
+        member may not read the microcosm.
         """
         visit.member()
         writing = visit.writing
@@ -64,8 +65,9 @@ class CreateItemView(View):
         (further lines, such as choices of a poll) show the form, or send a script the preview as JSON; a form with
         something missing or too long, and a refusal whose status is in WRITING_REFUSALS (400, 403, 404 and others),
         show it again, as it was filled in. `microcosm`: id of the microcosm, 0 if the form's field `microcosmId`
-        chooses it. Raises SignInFirst for guests, Refused if the form is shown without a refusal to members who may not
-        create such an item there, Failure for other refusals, and for any if the member may not read the microcosm.
+        chooses it. Raises SignInFirst for guests, Refused with 403 if "preview" or "more" shows the form, not refused,
+        to members who may not create such an item there, Failure for other refusals, and for any if the member may not
+        read the microcosm.
 
         The idempotency key sees to it that a form sent twice, or again after the comment was refused, creates one item.
         """

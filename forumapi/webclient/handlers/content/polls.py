@@ -91,7 +91,8 @@ class CreatePollView(CreateItemView):
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the keys of the API's body that only polls have, from the form `writing`: question, choices without
-        empty lines, and how votes are taken and shown.
+        empty lines, time of closing, and the flags `multi` (several choices a vote) and `named` (voters are named), and
+        `results` (when results are shown).
         """
         choices = [{"choice": text} for text in writing.fields["choice"] if text.strip()]
         return {**_body(writing), "choices": choices, "named": bool(writing.value("named"))}
@@ -104,9 +105,9 @@ class EditPollView(EditItemView):
     template = "poll_form.html"
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
-        """Return question, choices with their ids, and how votes are taken and shown, of the stored poll `item`, which
-        is as the API shows it, as the form's fields; without `named`, the flag by which voters are named, which this
-        form leaves as it is.
+        """Return the form's fields for the stored poll `item`, which is as the API shows it: question, choices with
+        their ids, time of closing, `multi` (several choices a vote) and `results` (when results are shown); without
+        `named`, the flag by which voters are named, which this form leaves as it is.
         """
         return {
             "question": [plain(item["question"])],
@@ -119,8 +120,9 @@ class EditPollView(EditItemView):
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the keys of the API's body that only polls have, from the form `writing`: question, all choices whose
-        line is not empty, with the ids of those that are stored already, and how votes are taken and shown; without
-        `named`, the flag by which voters are named, which this form leaves as it is.
+        line is not empty, with the ids of those that are stored already, time of closing, `multi` (several choices a
+        vote) and `results` (when results are shown); without `named`, the flag by which voters are named, which this
+        form leaves as it is.
         """
         ids = writing.fields["choiceId"]
         choices: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ class RevisionsView(View):
         """List the revisions of the comment with the id `comment` from the query's `offset` on, newest first, and show
         the difference between the revisions numbered `from` and `to` in the query: `to` is the newest by default,
         `from` the one before `to`; the first revision has no difference. Raises SignInFirst for guests, Failure if the
-        API does not show the member the revisions.
+        API does not show the member the revisions, or has none of such a number.
         """
         visit.member()
         return self._show(visit, comment)

@@ -88,8 +88,8 @@ class SuggestionsView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Answer with a JSON list of texts: `q`, cut to 200 characters, with its last word completed in each; []
-        without completions, and if the API refuses or fails to make any. The one refusal that raises Failure is 429, a
-        rate limit.
+        without completions, for a `q` that is empty or ends in white space, and if the API refuses or fails to make
+        any. The one refusal that raises Failure is 429, a rate limit.
         """
         found = _completed(visit, visit.query.get("q", "")[:200])
         return visit.send(msgspec.json.encode(found), JSON)
@@ -100,7 +100,7 @@ class TodayView(View):
 
     def get(self, visit: Visit) -> Answer:
         """List the conversations, events and polls with activity in the last 24 hours that the visitor may read, the
-        latest first, from the query's `offset` on.
+        latest first, from the query's `offset` on; the first ones if the API refuses that offset.
         """
         found = visit.listed("/search", type=DATED, since="-1", sort="date")
         return visit.page("today.html", list=found["results"], kinds=DATED)
@@ -130,7 +130,7 @@ def _asked(visit: Visit) -> dict[str, Any]:
 
 def _name_of(visit: Visit, profile: str) -> str:
     """Return the name of the profile whose id stands in the text `profile`; the text itself if it is no id of a profile
-    that the visitor may see.
+    that the visitor may see. Raises Failure for a refusal with another status than 403 and 404.
     """
     id = typed_number(profile)
     if id is None:
@@ -145,8 +145,9 @@ def _name_of(visit: Visit, profile: str) -> str:
 
 
 def _completed(visit: Visit, words: str) -> list[str]:
-    """Return texts that are `words` with the last word completed; [] if there are none, or the API refuses or fails to
-    suggest any. The one refusal that raises Failure is 429, a rate limit.
+    """Return texts that are `words` with the last word completed; [] if there are none, if `words` is empty or ends in
+    white space, and if the API refuses or fails to suggest any. The one refusal that raises Failure is 429, a rate
+    limit.
     """
     if not _LAST_WORD.search(words):
         return []

@@ -69,8 +69,8 @@ class ModerateView(View):
         refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status.
 
         `kinds`: plural of the thing's type, such as `events`. Raises SignInFirst for guests, Refused with 400 for
-        another `do`, and for "move" with a `place` that is no number, Failure for other refusals, and for any if the
-        member may not read the thing.
+        another `do`, for "move" of a microcosm, and for "move" with a `place` that is no number of at most 18 digits,
+        Failure for other refusals, and for any if the member may not read the thing.
         """
         visit.member()
         do = visit.field("do")

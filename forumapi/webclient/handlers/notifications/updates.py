@@ -101,9 +101,9 @@ class DevicesView(View):
     """Storing and removal of a member's device, which web push reaches with updates while no page is open."""
 
     def post(self, visit: Visit) -> Answer:
-        """Store this browser's push subscription, which its script sends; with the field `remove` delete the
-        subscription with that id. Lead back to the settings. Raises SignInFirst for guests, Refused with 400 for a
-        `remove` that is no number, Failure if the API refuses.
+        """Store this browser's push subscription, which a script sends as the fields `endpoint`, `p256dh` and `auth`;
+        with the field `remove` delete the subscription with that id. Lead back to the settings. Raises SignInFirst for
+        guests, Refused with 400 for a `remove` that is no number, Failure if the API refuses.
         """
         visit.member()
         if visit.field("remove"):

@@ -62,8 +62,9 @@ class BansView(View):
         *,
         unknown: str = "",
     ) -> Answer:
-        """Show the list and the form. `typed`: the form's fields by name; `unknown`: the typed name, if no profile has
-        it, else "".
+        """Show the list and the form. `typed`: the form's fields by name; `failure`: the API's refusal of the form,
+        whose status the page has, None without one; `unknown`: the typed name, if no profile has it (status 400), else
+        "".
         """
         found = visit.api.get("/bans", offset=visit.query.get("offset"))
         return visit.page(

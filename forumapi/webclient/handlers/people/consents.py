@@ -13,8 +13,9 @@ from forumapi.webclient.visit import Answer, Visit, is_own_path
 
 
 class AgreeView(View):
-    """Consent to one legal text, `name`. `next`, a field: page to go on to, or address of the form that waits;
-    `pending`, hidden fields: those of a form that the API refused for want of the consent.
+    """Page of the consent to one legal text of the site, whose name in the URL is `terms` or `privacy`. `next`, a
+    field: page to go on to, or address of the form that waits; `pending`, hidden fields: those of a form that the API
+    refused for want of the consent.
     """
 
     def get(self, visit: Visit, name: str) -> Answer:

@@ -17,7 +17,8 @@ _SHOWN: Final = (400, 409, 429, 503)
 
 def _asked(visit: Visit, method: str, path: str, **query: Any) -> None:
     """Send a request of the HTTP method `method` without a body to `path` of the API, with the query parameters
-    `query`. Raises SignInFirst if the API wants a newer sign-in, else Failure.
+    `query`. Raises SignInFirst if the API refuses with error code 26, since the sign-in is too long ago; Failure for
+    any other refusal.
     """
     try:
         visit.api.call(method, path, query=query)
@@ -33,8 +34,8 @@ class OwnDataView(View):
     """
 
     def get(self, visit: Visit) -> Answer:
-        """Show the state of the member's export and erasure, the buttons for both, and their consents. Raises
-        SignInFirst for guests and for a sign-in older than 30 minutes.
+        """Show the state of the member's export and erasure, the buttons for both, and the consents that the member has
+        given and withdrawn. Raises SignInFirst for guests and for a sign-in older than 30 minutes.
         """
         visit.fresh_member()
         return self._show(visit)

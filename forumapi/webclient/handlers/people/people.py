@@ -36,13 +36,13 @@ class PeopleView(View):
 
 
 class ProfileView(View):
-    """Page of a profile, with the items and comments that the person wrote last."""
+    """Page of a profile, with items and comments that the person wrote, latest activity first."""
 
     def get(self, visit: Visit, profile: int) -> Answer:
-        """Show the profile with the id `profile`, with the WRITTEN (10) newest of its items and comments that the
-        visitor may read; `comment_id` in the query shows the comment with that id as well, if the visitor may read it.
-        A bot's profile names its owner, unless the visitor may not see the owner's. Raises Failure if the visitor may
-        not see the profile.
+        """Show the profile with the id `profile`, and the WRITTEN (10) of its items and comments that have the latest
+        activity, of those that the visitor may read; `comment_id` in the query shows the comment with that id as well,
+        if the visitor may read it. A bot's profile names its owner, unless the visitor may not see the owner's. Raises
+        Failure if the visitor may not see the profile.
         """
         found = visit.api.get(f"/profiles/{profile}")
         wanted = typed_number(visit.query.get("comment_id", ""))

@@ -48,8 +48,8 @@ class RolesView(View):
 
     def get(self, visit: Visit, microcosm: int) -> Answer:
         """List the roles that apply to the microcosm with the id `microcosm`, its own and inherited ones, 250 at most:
-        those of moderators first, those of banned people last, otherwise by title. Raises Failure for visitors whom the
-        API does not show them.
+        those of moderators first, those of banned people last, otherwise by title. Raises Failure for visitors to whom
+        the API does not show these roles.
         """
         return self._show(visit, microcosm, {"read": "1"})
 

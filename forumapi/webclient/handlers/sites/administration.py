@@ -57,8 +57,8 @@ HEADINGS: Final = {
 
 
 def owner(visit: Visit) -> dict[str, Any]:
-    """Return the visitor's own profile if they own this site. Raises Refused with 403 for others, SignInFirst for
-    guests and for a sign-in 30 minutes ago or longer.
+    """Return the visitor's own profile and account, `visit.me`, if the visitor owns this site. Raises Refused with 403
+    for others, SignInFirst for guests and for a sign-in 30 minutes ago or longer.
     """
     me = visit.fresh_member()
     if not visit.site["meta"].get("permissions", {}).get("siteOwner"):

@@ -33,7 +33,8 @@ class RobotsView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Send robots.txt, which keeps crawlers out of forms, names the sitemap, and tells the site's policy: which
-        crawlers it refuses, and its preference on training (draft-ietf-aipref-attach). That of a sandbox refuses all.
+        crawlers it refuses, and its preference on training (draft-ietf-aipref-attach). The robots.txt of a sandbox
+        refuses all crawlers everything.
         """
         visit.be_guest()
         policy = visit.api.get("/site/crawling")

@@ -106,8 +106,9 @@ class ExportArchiveView(View):
 
 
 def _pieces(api: Api, first: int, last: int, etag: str) -> Iterator[bytes]:
-    """Yield the archive's bytes from position `first` to `last`, both included, in pieces of PIECE bytes at most; end
-    early if the archive no longer has this entity tag. Raises Failure if the API refuses a piece.
+    """Yield the archive's bytes from position `first` to `last`, both included, in pieces of PIECE bytes (8 MiB) at
+    most, each read from the API when it is asked for; end early if the archive no longer has this entity tag. Raises
+    Failure if the API refuses a piece.
     """
     while first <= last:
         end = min(first + PIECE - 1, last)

@@ -50,7 +50,7 @@ class LegalVersionView(View):
 
 def shown_html(document: dict[str, Any]) -> str:
     """Return the HTML of a legal text or of a version of it, as the API shows it, with links to pages in place of those
-    to the API; "" for a text that is kept elsewhere.
+    to the API; "" for a text in whose place the site has a link.
     """
     html: str = document.get("html") or ""
     return html.replace(_IN_API, "/legal/")

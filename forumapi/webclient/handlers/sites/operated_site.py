@@ -1,5 +1,5 @@
-"""Page on which those who run the platform see the state, plan and usage of one site, and set the first two; on the
-platform's own host.
+"""Page on which those who run the platform see the state, plan and usage of one site, and set its state and plan; on
+the platform's own host.
 """
 
 from __future__ import annotations

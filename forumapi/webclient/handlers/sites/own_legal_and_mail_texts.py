@@ -48,8 +48,8 @@ class TextsView(View):
         )
 
     def consents(self, visit: Visit) -> list[dict[str, Any]]:
-        """Return how many people have agreed to each version of the texts, as the API counts them; [] for texts that
-        ask for no consent.
+        """Return how many people have agreed to each version of the texts, an object of the API for each version; []
+        for texts that ask for no consent, as in this class.
         """
         return []
 
@@ -60,7 +60,9 @@ class OwnLegalTextsView(TextsView):
     kind, key, title = "legal", "documents", marked("Legal texts")
 
     def consents(self, visit: Visit) -> list[dict[str, Any]]:
-        """Return how many people have agreed to each version of terms and privacy text. Raises Failure."""
+        """Return how many people have agreed to each version of terms and privacy text, an object of the API for each
+        version. Raises Failure if the API refuses to show these numbers.
+        """
         found: list[dict[str, Any]] = visit.api.get("/site/consents")["versions"]
         return found
 

@@ -136,8 +136,8 @@ class OperatorView(View):
     def get(self, visit: Visit) -> Answer:
         """Show ROWS (50) sites at most, from the query's `offset` on, with the words `q` in their title if given, and
         the figures of the last DAYS (30) days, newest first; with the query parameter `number`, the id of a site, lead
-        to the site's page, as sites that are held back are in no list. Raises Refused: 403 for all members but the
-        platform's operators, 404 on the host of a site; SignInFirst for guests.
+        to the site's page, since suspended sites and those in their export window are in no list. Raises Refused: 403
+        for all members but the platform's operators, 404 on the host of a site; SignInFirst for guests.
         """
         _check_host(visit)
         visit.member()

@@ -40,10 +40,10 @@ class RetentionView(View):
         return self._show(visit)
 
     def post(self, visit: Visit) -> Answer:
-        """Show the form with what the sent periods, in days, would remove; with `do` = "store" set them, and lead to
-        the form. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the form as it was filled in,
-        with that status. Raises Refused for members who do not own the site, SignInFirst for guests and for a sign-in
-        older than 30 minutes, Failure for other refusals.
+        """Show the form with what the sent periods, in days, would remove (an empty field is sent as 0, the platform's
+        period); with `do` = "store" set them, and lead to the form. A refusal whose status is in FORM_REFUSALS (400,
+        403 and others) shows the form as it was filled in, with that status. Raises Refused for members who do not own
+        the site, SignInFirst for guests and for a sign-in older than 30 minutes, Failure for other refusals.
         """
         owner(visit)
         typed = {kind: visit.field(kind).strip() for kind, _ in _KINDS}

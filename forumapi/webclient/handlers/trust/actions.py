@@ -57,8 +57,8 @@ class ActionsView(View):
     """List of moderators' actions in the microcosms that the member moderates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of the actions, newest first; with the query parameter `before`, a key that an earlier page gave,
-        the page behind that key. Raises SignInFirst for guests.
+        """List a page of the actions, newest first, without plans that were not confirmed; with the query parameter
+        `before`, a key that an earlier page gave, the page behind that key. Raises SignInFirst for guests.
         """
         visit.member()
         return visit.page("actions.html", found=keyset_lists.read(visit, "/actions", "actions"))
@@ -181,7 +181,9 @@ class ModeratePersonView(View):
 
 
 def _picked(visit: Visit) -> list[str]:
-    """Return the ids, as texts, of the comments that are ticked in the sent form; [] without a form."""
+    """Return the ids, as texts, of the comments that are ticked in the sent form; anything but 1 to 18 digits is left
+    out. [] without a form.
+    """
     sent = visit.form.getlist("pick") if visit.form is not None else []
     return [one for one in sent if _NUMBER.fullmatch(one)]
 

@@ -30,9 +30,10 @@ class CasesView(View):
     """Queue of the cases that the member may decide."""
 
     def get(self, visit: Visit) -> Answer:
-        """List a page of the cases that the member may decide, most urgent first (those decided, with that `state`,
-        newest first), filtered by the query parameters FILTERS, such as `state` and `priority`; the parameter `after`,
-        a key that an earlier page gave, chooses the page. Raises SignInFirst for guests.
+        """List a page of the cases that the member may decide, most urgent first, of these the oldest (with `state` =
+        "decided" the decided cases, last opened first), filtered by the query parameters FILTERS, such as `state` and
+        `priority`; the parameter `after`, a key that an earlier page gave, chooses the page. Raises SignInFirst for
+        guests.
         """
         visit.member()
         chosen = {name: visit.query.get(name, "") for name in FILTERS}

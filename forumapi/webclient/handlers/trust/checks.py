@@ -80,7 +80,7 @@ def number(text: str) -> int:
 
 def _typed(visit: Visit) -> dict[str, Any]:
     """Return the API's body of the checks, from the form's fields. `akismetKey` is absent from it, and so stays as it
-    is stored, unless the form has a new one or deletes it.
+    is stored, unless the form has a new key or the box `forgetKey`, which deletes the stored one.
     """
     names: list[str] = list(visit.form or ())
     body: dict[str, Any] = {name: number(visit.field(name)) for name in NUMBERS}

@@ -130,8 +130,8 @@ def _shown_ids(visit: Visit) -> list[int]:
 
 
 def _others_in_huddle(visit: Visit, comment: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the comments that stand on the same page of a huddle as `comment`, without it, as the API shows them; []
-    for a comment on anything else.
+    """Return the other comments on the page of a huddle's comments that holds `comment`, as the API shows them; [] for
+    a comment on anything else.
     """
     if comment["itemType"] != "huddle":
         return []
