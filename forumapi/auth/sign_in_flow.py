@@ -91,8 +91,9 @@ def attempt(tx: Transaction, kind: str, site_id: int, flow: str) -> dict[str, An
 
 
 def count(given: Attempt, limit: Limit) -> None:
-    """Count a step of the sign-in `given` against `limit` by its client's network, in a transaction of its own; clients
-    on a Unix socket have none and are not counted. Raises TooMany once the network is at the limit.
+    """Count a step of the sign-in `given` against `limit` by its client's address (an IPv6 one by its /64 network), in
+    a transaction of its own; clients on a Unix socket have no address and are not counted. Raises TooMany once the
+    address is at the limit.
     """
     if given.ip:
         with given.write() as tx:

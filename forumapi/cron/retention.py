@@ -1,10 +1,10 @@
 """Job that carries out the retention periods that sites have set, and what the journal of erasures keeps of them.
 
 The journal has two kinds of lines about retention, both without names. `periods`: what a site has set. `gone`: things
-whose texts were removed, as [type, id, time of creation in microseconds, version just before]; written once the
-removal is committed, so that no line names what a failed batch left alive. A restored backup gets the periods, and
-what is deleted there too, at that version or an earlier one, loses its texts again; addresses, audit and mail follow
-from the periods, and so do texts whose line a crash has kept out of the journal.
+whose texts were removed, as [type, id, time of creation in microseconds, version just before]; written once the removal
+is committed, so that no line names what a failed batch left alive. A restored backup gets the periods; and of the
+things in `gone` those that are deleted in the backup too, at that version or an earlier one, lose their texts again.
+Addresses, audit and mail follow from the periods, and so do texts whose line a crash has kept out of the journal.
 """
 
 from __future__ import annotations

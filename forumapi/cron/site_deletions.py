@@ -137,8 +137,8 @@ class _Pass:
 
 
 class _Run:
-    """Run of the job: batch after batch of the deletions that have begun. `done`: sites that are gone; `failed`: ids of
-    sites by those of their deletions.
+    """Run of the job: batch after batch of the deletions that have begun. `done`: number of sites that are gone;
+    `failed`: for deletions that failed in this run, the site's id by the deletion's id.
     """
 
     def __init__(self, database: Database, config: Config) -> None:

@@ -40,9 +40,9 @@ class Query:
 
     `replica`: when a standby may answer; other than NEVER only for statements that write nothing, lock nothing and read
     no server state. `scope`: PLATFORM for one that reads or writes tables of sites without a condition on the site.
-    `unrestricted`: why it may return rows that are neither of things that parameters name nor readable by the viewer;
-    "" if it does not. `changes_site`: it increments versions of a site, which processes hold in memory. `all`: the
-    statements made so far, by name.
+    `unrestricted`: reason for which the statement may return rows that belong to no thing named by its parameters and
+    that the viewer may not read; "" if it returns no such rows. `changes_site`: it increments versions of a site, which
+    processes hold in memory. `all`: the statements made so far, by name.
     """
 
     __slots__ = (
@@ -105,8 +105,8 @@ def _quote(value: str) -> str:
 
 
 def dump(value: object) -> bytes | None:
-    """Convert a parameter (text, number, bool, bytes, date, datetime, or a list, tuple or set of these; Encoded as it
-    is) into PostgreSQL's text format, None for NULL. Raises TypeError for a type that is not handled here.
+    """Convert a parameter (text, int, float, bool, bytes, date, datetime, or a list, tuple or set of these; Encoded as
+    it is) into PostgreSQL's text format, None for NULL. Raises TypeError for a type that is not handled here.
     """
     if value is None:
         return None

@@ -153,8 +153,8 @@ class Rights:
         return self._moderators[forum.id]
 
     def barred(self, forum: PortedForum) -> frozenset[str]:
-        """Return the old ids of people who are named in a banned role of the forum, or of one above it; without those
-        named in a forum where a banned role holds all members, since nobody has rights there by its roles.
+        """Return the old ids of people who are named in a banned role of the forum, or of one above it. A forum where a
+        banned role holds all members adds nobody, since by its roles nobody has rights there.
         """
         own = self._listed(forum) or ()
         parent = self._forums.get(forum.parent_id)
