@@ -35,7 +35,7 @@ class AgentLevelsHandler(Handler):
 
     @needs(LOGIN, answer=schemas.AgentLevels)
     def get(self, ctx: Context) -> Result:
-        """The level of the site, the one that the caller set for agents in their name, and the lower one of both."""
+        """The site's level, the level that the caller set for agents in their name, and the lower of both, in force."""
         site = ctx.site.agents
         own = agent_level.find(ctx.reader, ctx.site.id, ctx.identity.profile_id)
         return Data(dumps({"site": site, "own": own, "inForce": tools.lower(site, own)}))

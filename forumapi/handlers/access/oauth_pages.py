@@ -326,9 +326,9 @@ def _consent(
     """Answer with the page that asks the signed-in person `me` to let `client` have the scopes `granted`; where the
     tokens are `for_agents`, reading huddles, if it is among these, has a box of its own.
 
-    `where`: sentence on what happens after the answer; `user_code`: code of the device, "" for a client that is none;
-    `cookie`: value of the page session's cookie, which the answer sets again; `targets`: origins, beside the page's
-    own, that its form may lead to, with spaces between.
+    `where`: sentence on what happens after the answer; `user_code`: code of the device, "" if no device asks; `cookie`:
+    value of the page session's cookie, which the answer sets again; `targets`: origins, beside the page's own, that its
+    form may lead to, with spaces between.
     """
     asks_huddles = for_agents and tools.HUDDLES in granted
     listed = [scope for scope in granted if not (for_agents and scope.startswith("huddles:"))]
@@ -384,7 +384,7 @@ class AuthorizeHandler(PageHandler):
 
         A faulty request redirects to the client with an error; if its client or redirect URI is wrong, a page with
         status 400 says so. A client whose id is a URL is described by the document there, which is fetched once the
-        person has signed in; a page with status 429 says so if too many are fetched.
+        person has signed in; if too many documents are fetched, a page with status 429 says so.
         """
         return self._refusal(ctx) or self.look(ctx)
 
@@ -394,8 +394,8 @@ class AuthorizeHandler(PageHandler):
 
         Consent and refusal redirect to the client; the page is shown again instead if, for a request without `scope`,
         the client may ask for more scopes by now than the page showed. A faulty request redirects to the client with an
-        error; if its client or redirect URI is wrong, a page with status 400 says so, and one with 429 if too many
-        clients' documents are fetched.
+        error; if its client or redirect URI is wrong, a page with status 400 says so; if too many clients' documents
+        are fetched, a page with status 429.
         """
         return self._refusal(ctx) or self.act(ctx, sent)
 

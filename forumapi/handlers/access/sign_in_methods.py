@@ -56,7 +56,7 @@ class AuthMethodsHandler(Handler):
 
 
 def _shown(method: State) -> dict[str, Any]:
-    """Return a sign-in method as a dict for the site's owner. Of its settings only the site's own are in there, not the
+    """Return a sign-in method as a dict for the site's owner. Of its settings the dict has only the site's own, not the
     platform's; of secrets only the names of those that are set.
     """
     fields = method.backend.settings

@@ -31,8 +31,8 @@ class ValueBody(Struct):
 
 
 class AttributeBody(Struct):
-    """Attribute in a batch of attributes to store, in place of one with the same key; the attribute gets the type of
-    its value, date for a string such as 2027-01-31.
+    """Attribute in a batch of attributes to store, in place of an attribute with the same key; the attribute gets the
+    type of its value, date for a string such as 2027-01-31.
     """
 
     key: str | UnsetType = UNSET
@@ -164,8 +164,8 @@ class AttributeHandler(Handler):
 
     @needs(UPDATE, body=ValueBody, status=302)
     def put(self, ctx: Context, sent: ValueBody) -> Result:
-        """Store the attribute in place of one with the same key; its type is that of the value sent, date for a string
-        such as 2027-01-31.
+        """Store the attribute in place of an attribute with the same key; its type is that of the value sent, date for
+        a string such as 2027-01-31.
 
         400 if the object then had more attributes than this installation allows. 403 for a key of a profile that the
         site's owner alone may write. Answers 302 to the attribute.

@@ -1,7 +1,7 @@
 """Revisions of a comment: their list, one of them, the difference of two, and going back to one. Wire:
 docs/api/comments.md.
 
-They are for those who may change the comment; other callers get 403.
+Revisions are for callers who may change the comment; others get 403.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class DifferenceHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The changes, word by word, from the revision before (of the first revision: from an empty text), or from the
-        one that `from` names (0: from an empty text), to the one in the address.
+        revision that `from` names (0: from an empty text), to the revision in the address.
 
         404 if the comment lacks one of the two revisions.
         """

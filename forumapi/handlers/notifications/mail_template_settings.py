@@ -60,7 +60,8 @@ class MailTemplateHandler(SiteSettingHandler):
         """Replace the template that the address names by one of the site's own; HTML that mail programs do not show
         (scripts, forms, frames) is removed.
 
-        400 for an unknown placeholder, and without the one that unsubscribes. Answers 302 to the template.
+        400 for an unknown placeholder, and without the placeholder of the link that unsubscribes. Answers 302 to the
+        template.
         """
         number = _number(ctx)
         parts = mail_templates.checked(

@@ -154,7 +154,7 @@ class CriteriaHandler(Handler):
     @needs(MODERATE, body=list[CriterionName])
     def delete(self, ctx: Context, sent: list[CriterionName]) -> Result:
         """Remove the criteria with the sent ids from the role, whose members are then recomputed; an empty list removes
-        all criteria. Ids of no criterion of this role are passed over.
+        all criteria. Other ids are ignored.
 
         502 if the criteria are removed, but rights that profiles lose by that could not be taken away at once.
         """

@@ -84,8 +84,8 @@ class ProfilesHandler(Handler):
         ),
     )
     def get(self, ctx: Context) -> Result:
-        """The profiles, sorted by name or, with `top`, by number of comments, most first; without those that the caller
-        ignores.
+        """The profiles, sorted by name or, with `top`, by number of comments, most first; without profiles that the
+        caller ignores, and without the profile named `deleted`, which has the content of removed people.
 
         `q`: only profiles whose names begin with that text, in any letter case, an equal name first; `following`: only
         those that the caller follows; `online`: only those active within the last 90 minutes. A flag that is no boolean

@@ -374,7 +374,7 @@ class NamedBody(Body):
 
 
 def ids(sent: Sequence[NamedBody]) -> list[int]:
-    """Return the ids in a list of a body, in order. Raises Invalid for an entry without one."""
+    """Return the ids in a list of a body, in order. Raises Invalid for an entry without an id."""
     found = []
     for number, one in enumerate(sent):
         if isinstance(one.id, UnsetType):
@@ -421,10 +421,10 @@ class RoleProfilesHandler(Handler):
 
     @needs(MODERATE, body=list[NamedBody])
     def delete(self, ctx: Context, sent: list[NamedBody]) -> Result:
-        """Take the sent profiles out of those that the role names; an empty list takes out all of them.
+        """Name the sent profiles in the role no longer; an empty list removes all names from the role.
 
-        Ids that the role does not name are passed over, and profiles that meet the role's criteria stay members. 502 if
-        the change is stored, but rights that profiles lose by it could not be taken away at once.
+        Ids that the role does not name are ignored, and profiles that meet the role's criteria stay members. 502 if the
+        change is stored, but rights that profiles lose by it could not be taken away at once.
         """
         profile_ids = ids(sent)
         role = lock(ctx)

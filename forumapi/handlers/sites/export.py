@@ -43,7 +43,7 @@ class ExportBody(Struct):
 
 
 class SiteExportHandler(SiteSettingHandler):
-    """The site's latest export; shown to the owner who began it alone."""
+    """The site's latest export, shown only to the owner who began it."""
 
     serves_held_sites = ("GET", "POST", "DELETE")
 
@@ -57,7 +57,7 @@ class SiteExportHandler(SiteSettingHandler):
 
     @needs(OWNER, body=ExportBody, status=302)
     def post(self, ctx: Context, sent: ExportBody) -> Result:
-        """Begin an export in the background, which replaces the one before.
+        """Begin an export in the background, which replaces the export before.
 
         The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
         of owners who have one, else 400. 409 while an export is under way, 429 after five within a day. The owner gets
@@ -104,8 +104,8 @@ class ExportArchiveHandler(SiteSettingHandler):
         """The archive, a ZIP file, whole or one range; 404 while the export is not done, 416 for a range beyond the
         end.
 
-        The request needs the session that began the export, or one of the same owner with a sign-in within the last ten
-        minutes, else 403 with code 26.
+        The request needs the session that began the export, or a session of the same owner with a sign-in within the
+        last ten minutes, else 403 with code 26.
         """
         found = _own(ctx)
         if found.state != DONE:

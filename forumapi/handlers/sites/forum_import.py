@@ -1,5 +1,5 @@
-"""Import of another product's forum into a site, by its owner: a dump is uploaded, planned, loaded, compared, switched
-to and undone. Wire: docs/api/import.md.
+"""Import of another product's forum into a site, by its owner: a dump is uploaded, planned, loaded, compared and
+undone, and the old addresses are switched to it. Wire: docs/api/import.md.
 """
 
 from __future__ import annotations
@@ -151,9 +151,9 @@ class SiteImportHandler(SiteSettingHandler):
         loaded by that.
 
         The request needs a sign-in within the last ten minutes, else 403 with code 26, and a code of the second factor
-        of owners who have one, else 400. The dump takes the place of the one before; an import with the same title goes
-        on with the new dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20
-        within a day, or as many as the site's plan allows. The owner gets a mail. The answer is 202.
+        of owners who have one, else 400. The dump replaces the dump before; an import with the same title continues
+        with the new dump. 409 while a task is under way, 413 beyond the limit or the site's quota, 429 after 20 within
+        a day, or as many as the site's plan allows. The owner gets a mail. The answer is 202.
         """
         request: ImportRequest = ctx.body_as(ImportRequest)
         session = FreshSignIn.find(ctx.reader, ctx.identity)

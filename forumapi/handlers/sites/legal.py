@@ -134,8 +134,8 @@ class LegalDifferenceHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The changes, word by word and without tags, from the version before (of the first version: from an empty
-        text), or from the one that `from` names (0: from an empty text), to the one in the address. A text that is kept
-        elsewhere counts as empty.
+        text), or from the version that `from` names (0: from an empty text), to the version in the address. A text that
+        is kept elsewhere counts as empty.
 
         404 if the text lacks one of the two versions.
         """

@@ -61,8 +61,8 @@ class SiteOptionsHandler(SiteSettingHandler):
         """Set options; those that are not sent stay.
 
         `agents`: what agents may do at most, with a token of the person that they act for. `membersCreateMicrocosms`:
-        every member may create microcosms, not the owner alone; `membersMakeBots`: likewise bots. `sendEmail`,
-        `sendSMS`: initial values for new profiles. Answers 302 to the options.
+        every member may create microcosms, not the owner alone; `membersMakeBots`: every member may make bots, not the
+        owner alone. `sendEmail`, `sendSMS`: initial values for new profiles. Answers 302 to the options.
         """
         level = given(sent.agents, None)
         if level is not None and level not in tools.LEVELS:

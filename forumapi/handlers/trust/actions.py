@@ -155,11 +155,11 @@ class ActionsHandler(Handler):
         """Carry an action out; with `dryRun` only list its targets, with a `ticket`: sent within 15 minutes by the same
         caller, the ticket carries out exactly that action.
 
-        The answer is the action; up to 250 targets are changed before the answer, more in the background. Carrying the
-        action out also decides the case `caseId`: 409 if it is decided already, is about an appeal, or another
-        moderator has its lease. For a ticket 409 if it is used or too old, 404 if it is another caller's or a target is
-        where the caller no longer moderates. 403 for callers who moderate nothing, and for targets that the caller does
-        not moderate.
+        The answer is the action; up to 250 targets are changed before the answer, more, or a merge of many comments, in
+        the background. Carrying the action out also decides the case `caseId`: 409 if it is decided already, is about
+        an appeal, or another moderator has its lease. For a ticket 409 if it is used or too old, 404 if it is another
+        caller's or a target is where the caller no longer moderates. 403 for callers who moderate nothing, and for
+        targets that the caller does not moderate.
         """
         moderated = moderation_reach.required(ctx)
         if isinstance(sent.ticket, str):
@@ -492,7 +492,7 @@ class ActionUndoHandler(Handler):
     @needs(LOGIN, answer=schemas.Action)
     def post(self, ctx: Context) -> Result:
         """Undo the action, within 30 days: each target gets back what the action changed, in the background if there
-        are more than 250. The answer is the action.
+        are more than 250 or a merge moved many comments. The answer is the action.
 
         A target that was changed since is left as it is and listed as a conflict. A second undo tries the conflicts
         again; 409 if there are none, after the 30 days, and for an action that is final or under way; 404 for one that

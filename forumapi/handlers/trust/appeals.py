@@ -35,7 +35,7 @@ class AppealBody(Body):
 
 def message_text(sent: AppealBody | AppealDecisionBody) -> str:
     """Return the text of an appeal's message, without tags and unprintable characters, and HTML-escaped. Raises Invalid
-    for none, or one that is too long.
+    for no text, and for one of more than 2,000 characters.
     """
     return dsa_terms.required_text(body.given(sent.text, ""), "text", _MOST_TEXT)
 
@@ -109,8 +109,8 @@ class AppealsHandler(Handler):
 
 
 class AppealHandler(Handler):
-    """One appeal, for the profile that made it and for those who moderate all microcosms that its action is about; 404
-    for others.
+    """One appeal, for the profile that made it and for those who moderate all microcosms of the targets of the action;
+    404 for others.
     """
 
     def admits_banned(self, ctx: Context) -> bool:

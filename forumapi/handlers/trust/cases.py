@@ -272,7 +272,7 @@ class CaseDecisionHandler(Handler):
 
     @needs(LOGIN, body=DecisionBody, status=302)
     def post(self, ctx: Context, sent: DecisionBody) -> Result:
-        """Dismiss the case: what it is about stays as it is.
+        """Dismiss the case: the object that it is about stays as it is.
 
         409 if it is decided already, another moderator has its lease, or it is about an appeal. Answers 302 to the
         case.

@@ -24,8 +24,8 @@ _SERVICES: Final = "Stop Forum Spam (stopforumspam.com)", "Akismet (akismet.com)
 
 
 class RoleRateBody(Body):
-    """Limit of a role, as a client sends it: the number of things (`perHour`) that people in the role may write in an
-    hour, 0 for any number.
+    """Limit of a role, as a client sends it: the number of things (`perHour`) that each person in the role may write in
+    an hour, 0 for any number.
     """
 
     roleId: int | UnsetType = UNSET

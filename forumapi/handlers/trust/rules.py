@@ -53,7 +53,7 @@ _MOST_LENGTH: Final = 1_000_000
 
 class ModerationRuleBody(Body):
     """Rule as its owner sends it to a dry run. `ruleId`: the stored rule that this one is to replace; absent for a new
-    rule. `mode`: `shadow` (the default), the rule only records what it fits, or `active`.
+    rule. `mode`: `shadow` (the default), the rule only records what it fits, or `active`, it also acts.
 
     The rule acts on authors in one of `roleIds` and none of `notRoleIds` who meet `criteria`, and on things in or below
     `microcosmIds`; what is absent restricts nothing. `hasLink`: true, only texts with a link, false, only texts
@@ -185,7 +185,7 @@ class ModerationRuleHandler(Handler):
 
     @needs(OWNER)
     def delete(self, ctx: Context) -> Result:
-        """Delete the rule with its versions and its record; what it did stays, and can be undone."""
+        """Delete the rule with its versions and its record; the actions that the rule took stay, and can be undone."""
         _touch(ctx)
         known(ModerationRule.lock(ctx.writer, ctx.site.id, ctx.args["rule"]), "rule").delete(
             ctx.writer, ctx.site.id
