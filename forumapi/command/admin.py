@@ -126,7 +126,7 @@ ANY_SITE_ID = Query(
 
 class Listed(NamedTuple):
     """Row of `site list`. `key`: subdomain; `domain`: custom domain, "" without one; `owner`: e-mail address, ""
-    without one; `state`: live, deleted, read-only, suspended or export-window.
+    without one; `state`: live, deleted, read-only, suspended or export-window (glossary: state of a site).
     """
 
     id: int
@@ -164,8 +164,9 @@ def any_site_id(tx: Reader, key: str) -> int:
 
 
 def lock_site(tx: Transaction, key: str) -> LockedSite:
-    """Lock the row of the live site with the subdomain `key` until the transaction ends, and return it. Raises NotFound
-    if there is no such site.
+    """Lock the row of the live site with the subdomain `key` against other transactions until this one ends, and return
+    the locked row. A read-only site is live; NotFound is raised for a subdomain that no site has, and for a site that
+    is deleted, suspended or in its export window.
     """
     locked = Site.lock(tx, site_id(tx, key))
     assert locked is not None  # rows of sites are not deleted
@@ -174,8 +175,8 @@ def lock_site(tx: Transaction, key: str) -> LockedSite:
 
 def user_id(tx: Reader, site_id: int, *, email: str | None, profile: str | None) -> int:
     """Return the id of the user with the address `email` or, if that is None, of the user whose profile on the site has
-    the name `profile`, in any letter case, else the id `profile`; one of both must be given. Raises NotFound if there
-    is no such user or profile.
+    the name `profile`, in any letter case, or, if no profile has that name, the id `profile`; `email` or `profile` must
+    be given. Raises NotFound if there is no such user or profile.
     """
     if email is not None:
         person = User.find_by_email(tx, email)
@@ -250,14 +251,14 @@ def record_ban(
 
 
 def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> tuple[int, int]:
-    """Start an action that deletes everything that the user `user_id` wrote on the author's site, and can be undone;
-    return its id, 0 if there is nothing outside huddles, and the number of things, comments in huddles included.
-    ActionWorker carries the action out after the commit. `author`: who deletes; `reason`: that of the action, which the
-    user reads.
+    """Start an action, which can be undone, that deletes everything that the user `user_id` wrote on the author's site
+    outside huddles; return the action's id, 0 if it has nothing to delete, and the sum of the things that it deletes
+    and of the comments deleted in huddles. ActionWorker carries the action out after the commit. `author`: who deletes;
+    `reason`: that of the action, which the user reads.
 
     The user's comments in huddles, where no action reaches, are deleted at once and for good, and the user leaves all
-    huddles of the site. (0, 0) for a user without a profile there. Raises Conflict for a comment that is being moved
-    elsewhere at the same time.
+    huddles of the site. Return (0, 0) for a user without a profile there. Raises Conflict if a comment in a huddle is
+    being moved to another item at the same time.
     """
     site_id = author.site_id
     profile_id = tx.value(PROFILE_OF_USER, site_id=site_id, user_id=user_id)
@@ -291,8 +292,8 @@ def delete_posts(tx: Transaction, author: Author, user_id: int, reason: str) -> 
 
 def carry_out(database: Database, site_id: int, action_id: int) -> None:
     """Work on running actions, those of other sites too, in this process, as the web processes do, until the site's
-    action `action_id` has ended, whichever process ended it. Raises what a batch raises, also of another site's action;
-    the web processes then go on with what is left.
+    action `action_id` has ended, whichever process ended it. An exception of any action's work, also another site's, is
+    raised; the web processes then go on with what is left.
     """
     worker = ActionWorker(database, lambda: True, lambda: None)
     while True:
@@ -323,7 +324,7 @@ class Method(NamedTuple):
 def sign_in_methods(tx: Reader, config: Config, key: str | None) -> list[Method]:
     """Return all sign-in methods that the platform allows, those switched off included, as they are set up on the site
     with the subdomain `key`, or, for None, on sites without settings of their own, in the order of
-    `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound if there is no such site.
+    `backend_list.LISTED`. Secrets are shown as ***. Raises NotFound for a site that is unknown or not live (`site_id`).
     """
     rows = SiteAuthBackend.find_all(tx, site_id(tx, key) if key else ROOT_ID)
     shown = []
@@ -381,7 +382,8 @@ def clear_sign_in(
     tx: Transaction, config: Config, key: str | None, name: str, operator: str = ""
 ) -> None:
     """Delete the settings of the sign-in method `name` of the site with the subdomain `key`, or the platform's if that
-    is None. `operator`: who runs the command, for the audit. Raises NotFound for an unknown site or method.
+    is None; a site without settings of its own uses the platform's. `operator`: who runs the command, for the audit.
+    Raises NotFound for an unknown method and for a site that is unknown or not live.
     """
     of = lock_site(tx, key or ROOT_KEY).site_id
     SiteAuthBackend.delete(tx, Author(of, 0, "", operator), _backend(name, config).name)

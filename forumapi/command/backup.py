@@ -109,7 +109,8 @@ def create(
 
     `url`: direct URL of the database. `files`: folder of the store; None if objects are stored elsewhere. `keep`:
     number of newest backups, this one included, that stay below `target`; 0: all. `progress` is called with a line at
-    each step. A failure leaves nothing behind. Raises BackupError, psycopg.Error, OSError.
+    each step. A backup that fails leaves nothing behind; if removing old backups fails, the new one stays. Raises
+    BackupError, psycopg.Error, OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = next(iter(listed(target)), None)
@@ -170,7 +171,7 @@ def note(path: Path, manifest: Manifest) -> None:
 
 
 def listed(target: Path) -> list[Path]:
-    """Return the folders of the complete backups below `target`, newest first."""
+    """Return the folders of the complete backups below `target`, those with a manifest, newest first."""
     return sorted((path.parent for path in target.glob(f"*/{MANIFEST}")), reverse=True)
 
 
@@ -205,7 +206,8 @@ def hashes(connection: psycopg.Connection[Any]) -> dict[str, tuple[int, str]]:
 
 def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int]:
     """Copy all objects of the store's folder `source` into the backup `part`, as hard links where the backup `before`
-    (None: there is none) has them, and list them there; return number and bytes of all, links included.
+    (None: there is none) has them, and write their names and SHA-256 to `files.txt` of `part`; return the number of
+    objects and their bytes, those of hard links included. An object that is deleted meanwhile is left out.
     """
     known: dict[str, str] = {}
     if before is not None and (before / LISTING).exists():
@@ -244,8 +246,9 @@ def _copy_files(source: Path, part: Path, before: Path | None) -> tuple[int, int
 
 
 def verify(folder: Path) -> Manifest:
-    """Read all files of a backup and compare their hashes with the recorded ones; return the manifest. Raises
-    BackupError at the first difference, OSError for a dump that is missing.
+    """Read the dump and all objects of the backup in `folder`, compare their hashes with the recorded ones, and return
+    the manifest. Raises BackupError at the first object that is missing or file that differs, and for a folder that is
+    no backup; OSError for a missing dump.
     """
     manifest = Manifest.read(folder)
     if _sha256(folder / DUMP) != manifest.dump_sha256:
@@ -262,7 +265,8 @@ def restore(folder: Path, url: str, files: Path | None, *, progress: Progress = 
     compare each table's hash with the backup's; return the manifest.
 
     `files` None: objects are not restored. `progress` is called with a line at each step. Raises BackupError if the
-    database is not empty, the backup is damaged, or a table differs; psycopg.Error, OSError.
+    database is not empty, the backup is damaged, or a table differs; psycopg.Error, OSError. After a failure, what was
+    restored so far stays.
     """
     progress("reading the backup")
     manifest = verify(folder)
@@ -300,8 +304,9 @@ def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
     profiles and accounts, and remove again what the retention periods of sites had removed; return the number of
     profiles erased. `config`: settings with the restored database.
 
-    All lines are read before anything is written; sites come first, then people. A database of an earlier release has
-    to be migrated first. Raises OSError, ValueError, BackupError.
+    All lines are read before anything is written; sites come first, then people, then texts. A database of an earlier
+    release has to be migrated first. Raises OSError for a journal that can't be read, ValueError for a malformed line;
+    BackupError, which says whose data may be in the database again, if a step fails.
     """
     entries = list(erasures.read_journal(journals))
     removals = list(retention.read_journal(journals))
@@ -323,8 +328,9 @@ def replay_erasures(config: Config, journals: Sequence[Path]) -> int:
 
 
 def _restore(dump: Path, url: str, major: int) -> None:
-    """Restore the file `dump` into an empty database by pg_restore; for a server too old to know parameters that
-    pg_restore sets, through psql without these. `major`: the server's major version. Raises BackupError.
+    """Restore the file `dump` into an empty database by pg_restore; on a server before PostgreSQL 17, which does not
+    know a parameter that pg_restore sets, through psql without that parameter. `major`: the server's major version.
+    Raises BackupError.
     """
     program = _program("pg_restore", major)
     plain = ("--no-owner", "--no-privileges")
@@ -362,7 +368,7 @@ def _restore(dump: Path, url: str, major: int) -> None:
 
 
 def _objects(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield name and SHA-256 of each object that a backup lists; nothing for a backup without objects."""
+    """Yield name and SHA-256 of each object in `files.txt` of the backup in `folder`; nothing without that file."""
     if (folder / LISTING).exists():
         for line in (folder / LISTING).read_text().splitlines():
             sha256, name = line.split()
@@ -395,7 +401,7 @@ def _program(name: str, major: int) -> str:
 
 def client(url: str) -> tuple[str, dict[str, str]]:
     """Return, of the database URL `url`, a connection string (keywords of libpq) without the password, and the
-    environment variables that hold the password ({} for none): other users of the machine can read the arguments of
+    environment variables that hold the password ({} without one): other users of the machine can read the arguments of
     processes.
     """
     known: dict[str, Any] = conninfo_to_dict(url)

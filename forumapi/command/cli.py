@@ -81,9 +81,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name, those of the process if None; return the exit code, after a line on
-    standard error for a failure that is foreseen. Raises SystemExit with 2 for wrong usage, with 0 for --help and
-    --version; other exceptions pass, such as an OSError that names no file. --config is put into the process's
-    environment.
+    standard error for a failure that is foreseen; 1 after Ctrl-C, 0 if the reader of the output has gone. Raises
+    SystemExit with 2 for wrong usage, with 0 for --help and --version; other exceptions pass, such as an OSError that
+    names no file. The path after --config is put into the process's environment.
     """
     args = parser().parse_args(arguments)
     if args.config is not None:

@@ -111,7 +111,9 @@ def findings(config: Config) -> Iterator[Finding]:
 
 
 def _production(config: Config) -> Finding:
-    """Check that serve, hold and cron may start with these settings; return the result."""
+    """Check that serve, hold and cron may start with these settings; return the result. Missing settings are a mere
+    warning if there is a database of `forumapi run` on this machine instead.
+    """
     if config.is_embedded:
         mend = "set environment to prod; embedded is what `forumapi run` starts (docs/upgrading.md)"
         return Finding("production", "serve, hold and cron don't start as embedded", mend)
@@ -294,8 +296,8 @@ def _server(config: Config, connection: psycopg.Connection) -> Iterator[Finding]
 
 def roles(connection: psycopg.Connection) -> Iterator[Finding]:
     """Find roles with members who meet the criteria only by an attribute that they set themselves, and who lose the
-    role with this release (P-34): yield a result for each, or one if there are none; nothing before the first
-    migration.
+    role with this release (P-34): yield a warning for each such role, with the names of 20 members at most, or one good
+    result if there is no such role; nothing before the first migration.
     """
     has = set(connection.execute(_COLUMNS).fetchall())
     if ("criteria", "kind") not in has:
@@ -348,8 +350,8 @@ def plans(config: Config) -> Iterator[Finding]:
 
 
 def billing(connection: psycopg.Connection, now: datetime.datetime) -> Finding:
-    """Check that no event for the biller has waited for more than STUCK at the time `now` since it was due; return the
-    result. All migrations must be applied.
+    """Check that no event for the biller is overdue by more than an hour (STUCK) at the time `now`; return the result.
+    All migrations must be applied.
     """
     asked = {"grace_s": GRACE_S, "limit": 1}
     row = connection.execute(usage_billing.DUE.sql.encode(), asked).fetchone()
@@ -367,7 +369,9 @@ def billing(connection: psycopg.Connection, now: datetime.datetime) -> Finding:
 
 
 def replica(config: Config) -> Finding:
-    """Check that the standby of the settings can be read, is one of this database and not behind; return the result."""
+    """Check that the standby of the settings can be read, is one of this database, and replays the primary's log up to
+    now within a moment; return the result, a mere warning if not: the primary then answers all reads.
+    """
     primary = Database(config.direct_url, size=1)
     found = StandbyPool(config.database_replica_url, primary, size=1, timeout_ms=5_000)
     try:
@@ -428,8 +432,9 @@ def backup(config: Config, now: datetime.datetime) -> Finding:
 
 
 def geocoder(config: Config) -> Finding:
-    """Check that the address or package of the chosen geocoder is there; without a geocoder `GET /geocode` answers 501.
-    No geocoder is asked. Return the result.
+    """Check that the geocoder of the settings can be used: that its address is set or its package installed; return the
+    result, a warning if not. The geocoder is not called. No geocoder in the settings is no problem: `GET /geocode` then
+    answers 501.
     """
     found = geocoders.choose(config)
     if found is not None:

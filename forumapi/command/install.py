@@ -63,8 +63,8 @@ def install(
     root: Path, *, upstart: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> None:
     """Install release, settings, service files and command below the folder `root`; for / also create the system user.
-    Existing settings stay. `upstart`: Upstart's jobs as well; `progress` is called with a line for each file.
-    Raises InstallError.
+    Existing settings stay. `upstart`: Upstart's jobs as well; `progress` is called with a line for each file. Raises
+    InstallError if a file can't be written or the program does not run from the one file that `make dist` makes.
     """
     try:
         for one in (*_FILES, *(_UPSTART if upstart else ())):
@@ -95,9 +95,9 @@ def _put(one: _File, root: Path, progress: Callable[[str], None]) -> None:
 
 
 def _put_release(root: Path, progress: Callable[[str], None]) -> None:
-    """Copy the running file into the folder of releases below `root`; make it the current release if there is none.
-    `progress` is called with a line on what was installed. Raises InstallError if this program does not run from the
-    one file.
+    """Copy the executable file that this program runs from (`dist/forumapi`, made by `make dist`) into the folder of
+    releases below `root`; make it the current release if there is none. `progress` is called with a line on what was
+    installed. Raises InstallError if the program runs from a checkout or package instead.
     """
     file = os.environ.get("PEX", "")
     if not file:

@@ -1,8 +1,8 @@
 """Command `run`: starts and supervises PostgreSQL, web workers and the cron process, after migrations and the demo
 sites.
 
-A process that ends by itself is started again; one that does so again and again ends everything. No process outlives
-this one, even if it is killed.
+A process that ends by itself is started again; if serve or cron does so 5 times within a minute, everything is stopped.
+No process outlives this one, even if this one is killed.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class RunError(Exception):
 
 
 class Progress:
-    """Printer of progress: calls print lines with the seconds since the start; on a terminal a line with a progress bar
-    replaces the bar before it.
+    """Printer of progress on standard output: each call prints a line, after the seconds since this object was made; on
+    a terminal the line replaces the one before it if that one is a progress bar.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,9 @@ class Progress:
         self._bar = False
 
     def __call__(self, text: str) -> None:
-        """Print one line. A text with "[" and "/s" is a progress bar; without a terminal only full bars are printed."""
+        """Print one line. A text with "[" and "/s" is a progress bar; without a terminal a bar is printed only
+        once it is full.
+        """
         is_bar = "[" in text and "/s" in text
         if is_bar and not self._is_terminal and not _is_full(text):
             return
@@ -132,8 +134,8 @@ class Child:
             self.process.send_signal(sign)
 
     def stop(self, timeout_s: float) -> None:
-        """Wait until the process, which the caller has signalled, has ended; after `timeout_s` kill it and all
-        processes of its session.
+        """Wait until the process, which the caller has signalled to end, has ended; after `timeout_s` kill it and the
+        rest of its process group (SIGKILL).
         """
         try:
             self.process.wait(timeout_s)
@@ -149,7 +151,7 @@ class Child:
 
 class Supervisor:
     """Supervisor of the processes of `forumapi run`: PostgreSQL, unless `database_url` is set, web process and cron
-    process. `progress`: called with a line on what is done.
+    process. `progress`: called with a line on each step.
     """
 
     def __init__(self, config: Config, progress: Progress) -> None:
@@ -163,8 +165,9 @@ class Supervisor:
         self._had_terminal = sys.stdout.isatty()
 
     def run(self) -> None:
-        """Start everything, and supervise it until SIGINT or SIGTERM, or until the terminal is closed; then stop
-        everything. Raises RunError, EmbeddedError, MigrateError.
+        """Start PostgreSQL, web process and cron process, and start again what ends, until SIGINT or SIGTERM, or until
+        the terminal is closed; then stop all. Another SIGHUP is passed on to web and cron process. Raises RunError,
+        EmbeddedError, MigrateError.
         """
         for sign in (signal.SIGINT, signal.SIGTERM):
             signals.on(sign, self._asked.set)
@@ -384,8 +387,9 @@ class _Person:
 
 
 def invitation(config: Config, url: str) -> str:
-    """Return the text that is printed once the platform answers: addresses and, in the embedded mode, tokens of the
-    demo users, made if they are missing, and a request to try with one. `url`: the database's.
+    """Return the text that is printed once the platform answers: addresses and, in the embedded mode, access tokens of
+    the demo users, made if they are missing, and a curl command that posts a comment with such a token. `url`: the
+    database's.
     """
     lines = ["", "forumapi is running. Ctrl-C stops it.", ""]
     with psycopg.connect(url) as connection:
@@ -459,8 +463,8 @@ def _site_url(config: Config, key: str) -> str:
 
 
 def _cast(connection: psycopg.Connection) -> list[_Person]:
-    """Return the people of the demo sites that are shown, in the order in which they are printed; those who do not
-    exist are left out.
+    """Return owner, moderator and member (SHOWN_CAST) of each demo site, site after site; people who do not exist or
+    have no profile there are left out.
     """
     emails = {f"{role}@{key}.test": (key, role) for key in DEMO_SITES for role in SHOWN_CAST}
     rows = connection.execute(
@@ -479,8 +483,8 @@ def _cast(connection: psycopg.Connection) -> list[_Person]:
 
 def _tokens(config: Config, url: str, cast: list[_Person]) -> dict[str, str]:
     """Return an access token by e-mail address for each of the people in `cast`; {} outside of the embedded mode.
-    `url`: the database's. The tokens are kept in the data folder, so that they are the same at every start, until a day
-    before they expire.
+    `url`: the database's. The tokens are stored in the data folder too (`demo-tokens.json`) and reused at each start; a
+    token that expires within a day is replaced by a new one.
     """
     from forumapi.database.connections import Database
     from forumapi.models.access.access_token import AccessToken

@@ -107,11 +107,11 @@ class ArchiveWritten(NamedTuple):
 
 
 class StaticArchive:
-    """Writer of one site's archive, static HTML pages as guests see them, into the empty folder `folder`. `app`: the
-    API, on the platform's database.
+    """Writer of one site's archive, static HTML pages as guests see them, into the folder `folder`, which the caller
+    has made and found empty. `app`: the API, on the platform's database.
 
-    `step` is called with the number of pages so far. Memory holds the ids and types of all items, and the ids of the
-    profiles that are linked.
+    `step` is called with the number of pages so far. Memory holds the ids and types of all items that guests may read,
+    and the ids of the profiles and files that are linked.
     """
 
     def __init__(self, app: App, site: Site, folder: Path, step: Callable[[int], None]) -> None:
@@ -465,8 +465,8 @@ def _near(number: int, last: int) -> list[int]:
 
 
 def _facts(found: Any) -> list[tuple[str, Markup]]:
-    """Return label and text of what an event (`found`, an item of the API) has beside its title: time, place, status
-    and attendance; [] for other items.
+    """Return label and text of what an event (`found`, an item of the API) has beside its title: time and place, if it
+    has them, status, and the number of people who come; [] for other items.
     """
     if "rsvpAttend" not in found:
         return []

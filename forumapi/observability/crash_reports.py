@@ -58,7 +58,8 @@ def without_secrets(text: str) -> str:
     """Replace everything in a text that looks like a token, code, cookie, password or signature by "[secret]", and
     values of database rows in error messages by "[row]".
 
-    A text longer than `_MOST_CHARACTERS` is cut after a whole word first, since half a secret would not be recognised.
+    A text of more than 2,500 characters (_MOST_CHARACTERS) is first cut after the last whole word within them, since
+    half a secret would not be recognised.
     """
     if len(text) > _MOST_CHARACTERS:
         text = text[:_MOST_CHARACTERS].rpartition(" ")[0] + " …"
@@ -99,7 +100,7 @@ class StackFrame(NamedTuple):
 
 class ChainedException(NamedTuple):
     """One exception of a chain: its class and the class's module, its scrubbed message, and its frames, outermost
-    first.
+    first; of more than 200 frames the first and last 100.
     """
 
     kind: str
@@ -138,8 +139,8 @@ _MOST_LINKS: Final = 20
 
 
 def describe(error: BaseException) -> Crash:
-    """Return the report of an exception and of those that led to it (causes, contexts, members of groups), _MOST_LINKS
-    in all at most; secrets and e-mail addresses are removed from messages.
+    """Return the report of an exception and of those that led to it: causes, contexts, and members of groups until the
+    report has 20 exceptions (_MOST_LINKS). Secrets and e-mail addresses are removed from messages.
     """
     links: list[ChainedException] = []
     seen: set[int] = set()
@@ -195,8 +196,8 @@ def _fingerprint(links: list[ChainedException]) -> str:
 
 
 class Gate:
-    """Rate limit of one sender of reports: in `every_s` seconds one report of each fingerprint, and `most` reports in
-    all.
+    """Rate limit of one sender of reports: within `every_s` seconds at most one report of each fingerprint, and at most
+    `most` reports of all fingerprints.
     """
 
     def __init__(self, every_s: float = 60.0, most: int = 30) -> None:
@@ -208,8 +209,8 @@ class Gate:
 
     def admit(self, fingerprint: str) -> int | None:
         """Return None if a crash with this fingerprint must not be reported now. Else count the crash as reported, and
-        return how many with its fingerprint were held back since the last report. While 1,000 fingerprints are
-        remembered, crashes that are held back are not counted.
+        return how many with its fingerprint were refused since the last report. While 1,000 fingerprints are
+        remembered, refused crashes are not counted.
         """
         now = time.monotonic()
         if now - self._began > self._every_s:

@@ -252,8 +252,8 @@ class Output:
     """Queue of this process's log lines, and their writer. Before `start` and after `stop` each line is written by its
     caller, at once.
 
-    `target`: as in the setting `log_target`; `lost`: number of lines that this process has dropped, also by its
-    outputs before it.
+    `target`: as in the setting `log_target`; `lost`: number of lines that this process has dropped, those dropped by
+    the outputs that this one replaced (`configure`) included.
     """
 
     LIMIT: Final = 20_000  # lines in the queue
@@ -270,7 +270,7 @@ class Output:
 
     @property
     def is_running(self) -> bool:
-        """Return True while a background thread writes the lines."""
+        """Return True while a background thread writes the lines, between `start` and `stop`."""
         return self._state == "running"
 
     def write(self, line: str, severity: int = _INFO, about: str = "event") -> None:
@@ -364,8 +364,8 @@ def _stamp(at: float) -> str:
 
 class _Handler(logging.Handler):
     """Handler of Python's logging that writes events to `output` as text or json (`form`). An exception is written with
-    its stack; the same one again within ten seconds, or one more than Gate admits, only with message and fingerprint.
-    `sentry`: is given each exception; None: nothing is.
+    its stack; one whose fingerprint was written within the last ten seconds, or more than 30 in that time (Gate), only
+    with message and fingerprint. `sentry` is given each exception, unless it is None.
     """
 
     def __init__(self, output: Output, form: str, sentry: Sentry | None) -> None:
@@ -428,8 +428,8 @@ def _quoted(value: object) -> str:
 
 
 def path_template(path: str) -> str:
-    """Replace each part of a path that may be an id or a secret (all but short words in small letters) by `{id}`:
-    /api/v1/comments/{id}. For paths without a route.
+    """Replace each part of a path that may be an id or a secret by `{id}`, as in `/api/v1/comments/{id}`: all parts but
+    words of at most 20 small letters (a-z), `v1` and a last `openapi.json`. For paths without a route.
     """
     # The client decides how long a path is.
     find = _path_template if len(path) <= _KEPT_CHARACTERS else _path_template.__wrapped__
@@ -446,7 +446,7 @@ def _path_template(path: str) -> str:
 
 @functools.lru_cache(maxsize=1000)
 def short_address(ip: str) -> str:
-    """Return the last two groups of a client address (platform 7.2), such as `..3.4`; "-" for none."""
+    """Return the last two groups of an IPv4 or IPv6 address (platform 7.2), such as `..3.4`; "-" for ""."""
     separator = ":" if ":" in ip else "."
     return ".." + separator.join(ip.split(separator)[-2:]) if ip else "-"
 
@@ -491,8 +491,8 @@ def format_problem(value: str) -> str | None:
 
 
 class AccessLog:
-    """Access log, one line for each request: as text or json (`form`), or in the operator's format `template`, which
-    wins.
+    """Access log, one line for each request: in the operator's format `template` or, if that is "", as text or json
+    (`form`).
     """
 
     def __init__(self, output: Output, *, form: str = "text", template: str = "") -> None:
@@ -587,12 +587,12 @@ def configure(
     sentry_dsn: str = "",
     environment: str = "",
 ) -> Output:
-    """Set up this process's log: events of at least `level` to `target` as text or json (`form`), and crashes to Sentry
-    too if there is a DSN; return its output.
+    """Set up this process's log: events of at least `level` go to `target` as text or json (`form`), and crashes to
+    Sentry too if `sentry_dsn` is not ""; return the log's output.
 
     With `access`, `requests` returns an access log, in the format `access_format` ("": `form`). `environment`: name
-    that Sentry shows. May be called again: a target that is the same stays open. Raises OSError for a file that can't
-    be opened, and then changes nothing.
+    that Sentry shows. May be called again: the same target stays open, another one replaces it once the queued lines
+    are written. Raises OSError for a file that can't be opened, and then changes nothing.
     """
     global _requests, _output, _sentry
     output = _output
@@ -638,8 +638,8 @@ class LogSettings(Protocol):
 
 
 def apply(config: LogSettings, *, access: bool) -> None:
-    """Set up this process's log by the settings; with `access` False without an access log, whatever they say. Raises
-    OSError as `configure` does.
+    """Set up this process's log by the settings; with `access` False without an access log, whatever the settings say.
+    Raises OSError for a log file that can't be opened, and then changes nothing.
     """
     configure(
         level=config.log_level,
@@ -658,8 +658,8 @@ def requests() -> AccessLog | None:
 
 
 def start() -> None:
-    """Write in the background from now on, and log exceptions that end a thread or the process; to be called after the
-    fork.
+    """Write log lines in a background thread from now on, and log exceptions that end a thread or the process; to be
+    called after the fork, in each process.
     """
     if _output is not None:
         _output.start()
@@ -678,7 +678,9 @@ def _process_ends(kind: type[BaseException], error: BaseException, trace: object
 
 
 def stop() -> None:
-    """Write and send what is queued, waiting a few seconds at most; for the end of a process."""
+    """Send the queued crash reports and write the queued log lines, waiting about three seconds at most; for the end of
+    a process.
+    """
     if _sentry is not None:
         _sentry.flush(2.0)
     if _output is not None:
@@ -687,7 +689,7 @@ def stop() -> None:
 
 def reopen() -> None:
     """Open this process's log file again by its name, since logrotate has renamed it; connect to a syslog server again.
-    Raises OSError as `Output.reopen` does.
+    Raises OSError for a file that can't be opened, but only while no background thread writes (`Output.reopen`).
     """
     if _output is not None:
         _output.reopen()
@@ -702,5 +704,5 @@ os.register_at_fork(after_in_child=_begin_anew)
 
 
 def lost() -> int:
-    """Return the number of log lines that this process has dropped since it began."""
+    """Return the number of log lines that this process has dropped since it began or was forked."""
     return _output.lost if _output is not None else 0

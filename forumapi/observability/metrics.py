@@ -42,8 +42,8 @@ Labels = tuple[str, ...]
 
 class Region:
     """Part of the shared memory that one process owns: names and values of its series. `memory`: _REGION bytes, which
-    may hold the counts of an earlier owner. `slots`: index of each series in `values`, by its name; `load`: one number,
-    the owner's load as `share_load` sets it.
+    may hold the counts of an earlier owner. `slots`: index in `values` of each series' first slot, by name; `load`: one
+    number, the owner's load as `share_load` sets it.
     """
 
     def __init__(self, memory: memoryview) -> None:
@@ -68,7 +68,7 @@ class Region:
 
     def slot(self, name: str, count: int) -> int:
         """Find the series `name`, or add it with `count` slots of zero; return the index of its first slot in `values`.
-        A full region returns _WASTE, whose counts nobody reads.
+        If the region is full, return _WASTE, the index of slots that nobody reads.
         """
         found = self.slots.get(name)
         if found is None:
@@ -111,8 +111,8 @@ class Shared:
         self.own = -1
 
     def claim(self) -> Region | None:
-        """Make a region that no living process owns this process's own, with the counts in it, and return it; None if
-        all are owned.
+        """Make the first region that no living process owns this process's own, with the counts in it, and return that
+        region; None if all are owned.
         """
         for number in range(self._most):
             with contextlib.suppress(BlockingIOError):
@@ -139,7 +139,7 @@ class Shared:
         return self.own >= 0 and not any(self._is_held(number) for number in range(self.own))
 
     def least_load(self, below: float) -> float:
-        """Return the least load of the other living processes; `below` if none has less than that."""
+        """Return the least load of the other living processes; `below` if no load is less than `below`."""
         least = below
         for number in range(self._most):
             region = self._at(number)
@@ -190,8 +190,8 @@ def share(most: int) -> None:
 
 
 def join() -> bool:
-    """Claim a region of the shared memory and count there from now on; return False, and count for this process alone,
-    if there is no memory or no free region.
+    """Claim a region of the shared memory, count there from now on, and return True; return False, and go on counting
+    in this process's own memory, if no memory is shared or no region is free.
     """
     region = _state.shared.claim() if _state.shared is not None else None
     if region is None:
@@ -216,8 +216,8 @@ def join() -> bool:
 
 
 def is_first() -> bool:
-    """Return True in the one process of this machine that sends the gauges of all its processes; also in a process
-    without shared memory, which sends its own.
+    """Return True in the one process of this machine that sends the gauges of all processes that share the memory; also
+    where no memory is shared, so that a process sends its own gauges. False in a process that found no free region.
     """
     return _state.shared is None or _state.shared.is_first
 
@@ -296,8 +296,9 @@ class Metric:
         return float(_state.values[self.slot(labels)])
 
     def counted(self) -> Iterator[tuple[Labels, float]]:
-        """Yield the label values of each series that this process has used, with what the process has added to it,
-        without the counts of the region's earlier owner. A series without room is left out.
+        """Yield the label values of each series of this counter or timing that this process has used, with what the
+        process has added to the series; counts of the region's earlier owners are left out, and series for which the
+        region had no room.
         """
         for labels, slot in list(self._slots.items()):
             if slot != _WASTE:
@@ -499,8 +500,9 @@ _slots_of: dict[tuple[str, str, int], tuple[int, int, int, int]] = {}
 def request(
     route: str, method: str, status: int, seconds: float, statements: int, statement_s: float
 ) -> None:
-    """Count an answered request. `route`: its address template, never a text of the client; `seconds`: duration of the
-    whole request, `statement_s`: time of its `statements`.
+    """Count an answered request, its duration, and its SQL statements. `route`: its address template, never a text of
+    the client; `seconds`: duration of the whole request; `statements`: their number, `statement_s`: their time in
+    seconds.
     """
     values = _state.values
     key = (route, method, status)
@@ -537,7 +539,8 @@ _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 
 class Sample(NamedTuple):
     """Present value of one series, over all processes. Of a Timing `value` is the sum in seconds, and `classes` has the
-    number in each bucket alone, the last one for durations above all BOUNDS; of other metrics `classes` is empty.
+    number in each bucket, not cumulated, the last one for durations above all BOUNDS; of other metrics `classes` is
+    empty.
     """
 
     metric: Metric
@@ -602,7 +605,7 @@ def exposition(samples: Iterable[Sample]) -> bytes:
 
 
 def want_samples(wanted: bool) -> None:
-    """Keep single durations for `take_samples` from now on or, with False, stop and forget them."""
+    """Keep a sample of single durations for `take_samples` from now on or, if not `wanted`, stop and drop it."""
     if wanted and _state.samples is None:
         _state.samples = {}
     elif not wanted:
@@ -610,8 +613,8 @@ def want_samples(wanted: bool) -> None:
 
 
 def take_samples() -> dict[tuple[str, Labels], tuple[list[float], int]]:
-    """Return the sampled durations since the last call, by metric's name and label values, each with the number of all
-    durations; {} unless `want_samples` has asked for them.
+    """Return, by metric's name and label values, the sampled durations in seconds since the last call, SAMPLES at most,
+    and the number of all durations since then; {} unless `want_samples` has asked for them.
     """
     if _state.samples is None:
         return {}

@@ -39,7 +39,8 @@ class Point(NamedTuple):
     """Value to send, of the series of the metric `name` with these label values. `kind`: "c" for what a counter has
     grown by, "g" for a gauge, "ms" for one timing.
 
-    The value of a timing is in seconds; `rate`: share of all timings that are sent, so that it stands for 1 / `rate`.
+    The value of a timing is in seconds. `rate`: share of the series' timings that are sent, 1 for all: one that is sent
+    stands for 1 / `rate` timings.
     """
 
     name: str
@@ -53,8 +54,8 @@ class Point(NamedTuple):
 
 
 def statsd_lines(points: Iterable[Point], prefix: str) -> list[str]:
-    """Format points as lines of StatsD's protocol, one each in their order; label values become parts of the name,
-    after `prefix`.
+    """Format points as lines of StatsD's protocol, one line each in the order of the points: `prefix`, metric and label
+    values, joined by dots, are the name; timings become milliseconds.
     """
     lines = []
     for point in points:
@@ -200,7 +201,7 @@ class _Udp:
         self._socket.setblocking(False)
 
     def send(self, packets: Iterable[bytes]) -> None:
-        """Send packets; those for which the socket's buffer has no room are lost. Raises OSError."""
+        """Send packets without waiting; those for which the socket's buffer has no room are dropped. Raises OSError."""
         for packet in packets:
             # A full buffer loses the packet, as the network might.
             with contextlib.suppress(BlockingIOError):
@@ -262,7 +263,9 @@ class ExportTarget:
         self._is_failing = False
 
     def send(self, packets: Sequence[bytes]) -> None:
-        """Send packets; after a failure they are lost, and the connection is closed. Raises nothing."""
+        """Send packets, connecting first if there is no connection; if that fails, drop them and close the connection.
+        Raises nothing.
+        """
         try:
             if self._open is None:
                 self._open = self._connect(*_host_port(self.address))

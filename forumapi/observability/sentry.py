@@ -54,7 +54,7 @@ class Sentry:
     @property
     def dropped(self) -> int:
         """Return the number of crash reports that this process lost by a full queue or in sending; those that `take`
-        held back are not counted.
+        refused are not counted.
         """
         assert isinstance(self._client.transport, _Transport)
         return self._client.transport.dropped
@@ -62,8 +62,8 @@ class Sentry:
     def take(
         self, crash: Crash, level: Literal["error", "fatal"], context: Mapping[str, Any]
     ) -> None:
-        """Queue the report of a crash, unless the same was sent within a minute, or too many others were (`Gate`).
-        `context`: fields of the request, which become tags.
+        """Queue the report of a crash, unless one with the same fingerprint was queued within the last minute, or 30 of
+        any were (`Gate`). `context`: fields of the request, which become tags.
         """
         held = self._gate.admit(crash.fingerprint)
         if held is None:

@@ -72,8 +72,9 @@ def read_query(ctx: Context) -> None:
 
 
 def overridden(ctx: Context, method: str) -> str:
-    """Return the method to run: that of the request or, for a POST, another (of _OVERRIDES) that its query names, else
-    a header (platform 1.3).
+    """Return the HTTP method to run: `method`, that of the request, unless it is POST and another one is asked for by
+    the query parameter `method` or, if that names no HTTP method (_OVERRIDES), by the header X-HTTP-Method-Override
+    (platform 1.3); then that one, in capitals. Unknown names are ignored.
     """
     if method != "POST":
         return method

@@ -348,8 +348,8 @@ def document(site: Site, tree: Tree, context: MessageContext) -> dict[str, Any]:
 
 
 def _path(context: MessageContext) -> str:
-    """Return the path of the page that a message leads to, below the address of the site's pages: the comment in its
-    context, or the item.
+    """Return the path, as `Site.page` takes it, of the site's page that a message leads to: of the comment in its
+    context for a type of update about comments (COMMENTED), else of the item, such as `/events/3/`.
     """
     if context.type in update_types.COMMENTED:
         return f"/comments/{context.comment_id}/incontext/"

@@ -1,4 +1,4 @@
-"""Command `ban`: ban users and e-mail domains, on a site or on all, and lift bans."""
+"""Command `ban`: ban users and e-mail domains, on a site or on all, lift bans, and list them."""
 
 from __future__ import annotations
 

@@ -69,8 +69,9 @@ def check_start(current: Config) -> None:
 
 
 def with_database(current: Config) -> Config:
-    """Return the settings with a database URL: their own, else that of a running embedded server, which is put into
-    this process's environment too, for a reload of the settings. Raises CommandError without either.
+    """Return the settings with a database URL: the configured one or, without it, that of a running embedded server,
+    which is put into this process's environment too, for a reload of the settings. Raises CommandError if there is
+    neither.
     """
     if current.database_url:
         return current

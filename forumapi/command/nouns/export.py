@@ -65,8 +65,9 @@ def _export(args: argparse.Namespace, current: Config) -> int:
 
 
 def _static(args: argparse.Namespace, current: Config) -> int:
-    """Write the site as HTML pages for guests; the pages hold nothing private, so the audit does not record the
-    command. Return the exit code. Raises CommandError if a file can't be read or written.
+    """Write the site `args.key` as HTML pages for guests into the folder `args.folder`; the pages hold nothing private,
+    so the audit does not record the command. Return the exit code. Raises CommandError if a file can't be read or
+    written; the pages written so far stay.
     """
     import dataclasses
 
@@ -106,8 +107,8 @@ def _static(args: argparse.Namespace, current: Config) -> int:
 
 class _Bar:
     """Progress line on standard error, renewed at most once a second; called with the number of things done so far.
-    `total`: estimate of their number, 0 for none; `noun`: their name, in the plural; `is_quiet`: nothing is shown, as
-    without a terminal.
+    `total`: estimate of the number of things in all, 0 for no estimate; `noun`: name of the things, in the plural;
+    `is_quiet`: nothing is shown, as without a terminal.
     """
 
     def __init__(self, total: int, *, is_quiet: bool, noun: str = "documents") -> None:

@@ -52,7 +52,9 @@ def _pending(url: str, wait_s: float, *, is_check: bool) -> list[str]:
     """Wait until PostgreSQL answers and, with `is_check`, until no migration is pending, for `wait_s` seconds at most;
     return the names of the migrations that are pending then, in order.
 
-    Raises psycopg.Error if PostgreSQL has not answered by then, MigrateError.
+    Without `is_check` only PostgreSQL's answer is waited for. The reason for waiting is printed on standard error.
+    Raises psycopg.Error if PostgreSQL has not answered by then, MigrateError for a database that this release can't
+    migrate.
     """
     import psycopg
 

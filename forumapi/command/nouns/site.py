@@ -1,4 +1,6 @@
-"""Command `site`: list, create and move sites, and set their owners, options and legal texts."""
+"""Command `site`: list, create, move and delete sites, set their owners, options, plans and legal texts, and print
+transparency reports and usage.
+"""
 
 from __future__ import annotations
 
@@ -253,8 +255,8 @@ def _period(
     args: argparse.Namespace, default: datetime.timedelta
 ) -> tuple[datetime.datetime, datetime.datetime]:
     """Return the times of `--since` and `--until`, in this order; without `--until` the present time, without `--since`
-    the time `default` before the end. Raises CommandError for what is no time, and for a beginning that is not before
-    the end.
+    the time `default` before the end. Raises CommandError for a text that is no RFC 3339 time with an offset, and for a
+    beginning that is not before the end.
     """
     from forumapi.text import rfc3339
 

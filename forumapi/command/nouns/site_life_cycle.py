@@ -1,4 +1,4 @@
-"""Commands `site state`, `site delete` and `site deletions`: what holds a site back, its deletion, and the receipts."""
+"""Commands `site state`, `site delete` and `site deletions`: a site's state, its deletion, receipts of deletions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forumapi.config import Config
 
 
 def add(sites: Commands) -> None:
-    """Define the subcommands of `site` that are about the life cycle of sites."""
+    """Add the subcommands `state`, `delete` and `deletions` to the command `site`."""
     state = sites.add("state", _state, "show what holds a site back, or set it")
     state.add_argument("key", help="its subdomain")
     state.add_argument(

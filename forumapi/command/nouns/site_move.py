@@ -121,8 +121,8 @@ def _print_moved(args: argparse.Namespace, moved: FinishedMove) -> None:
 
 
 class _CopyProgress:
-    """Progress on standard error: finished copies as lines, and the running one as a line that is renewed twice a
-    second, on a terminal alone; nothing with `is_quiet`. Called with the running copy's name and the number of rows
+    """Progress on standard error: a line for each finished copy and, on a terminal alone, one for the running copy,
+    renewed at most twice a second; nothing with `is_quiet`. Called with the running copy's name and the number of rows
     compared since the last call.
     """
 

@@ -56,10 +56,11 @@ def bench_tokens() -> dict[str, str]:
 
 
 def landmarks(database_url: str) -> dict[str, int]:
-    """Return ids on the benchmark site by name; {} if `load` has not filled this database.
+    """Return ids on the benchmark site by name; {} if `sized_data_set.load` has not filled this database.
 
-    Names: `site_id`, `root_microcosm`, `deep_microcosm`, the conversations `longest_thread`, `hidden_thread` and
-    `ignored_thread`, and the profiles `bench_member_1` ...
+    Names: `site_id`, `root_microcosm`, `deep_microcosm`, the conversations `longest_thread`, `hidden_thread` (with
+    deleted and moderated comments) and `ignored_thread` (with comments by people whom `bench_member_2` ignores), and
+    the profiles `bench_member_1` to `bench_member_16`.
     """
     named = {"longest_thread": LONGEST, "hidden_thread": HIDDEN, "ignored_thread": IGNORED}
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -75,8 +75,8 @@ MAY_SKIP_TRIGGERS: Final = (
 
 
 class Bar:
-    """Progress bar for `total` things, such as comments, with the heading `label`; shown by calls of `progress`, each
-    of which replaces the previous line.
+    """Progress bar for `total` things, such as comments, with the heading `label`; shown by calls of `progress` with
+    the whole bar as a text, which is to replace the previous one.
     """
 
     def __init__(self, progress: Progress, label: str, total: int) -> None:
@@ -87,8 +87,8 @@ class Bar:
         self._started = self._shown = time.monotonic()
 
     def add(self, count: int) -> None:
-        """Add `count` to the number of things that are done; show the bar, but twice a second at most until all are
-        done.
+        """Add `count` to the number of things that are done, and show the bar if it was last shown half a second ago or
+        more, or all things are done.
         """
         self._done += count
         now = time.monotonic()
@@ -104,10 +104,11 @@ class Bar:
 
 class Store:
     """Bulk load in the transaction of `connection`, which the caller commits: locks the tables that seeding writes
-    (TABLES) against other writers, and skips triggers and foreign keys if the database user may.
+    (TABLES) against other writers, and skips triggers and foreign keys if the database user may set
+    `session_replication_role`. Raises psycopg.Error, also if a lock is not had within 10 seconds.
 
-    `build_last`: secondary indexes are dropped, and built again by `finish`; `progress` is called with lines on that.
-    `now`: the transaction's time.
+    `build_last`: secondary indexes are dropped, and built again by `finish`; `progress` is called by `finish` with a
+    line on each step. `now`: the transaction's time.
     """
 
     def __init__(
@@ -144,7 +145,9 @@ class Store:
         return self._cursor.execute(query, params).fetchall()
 
     def take(self, table: str, count: int) -> int:
-        """Reserve `count` consecutive ids of a table, one of TABLES with an id column; return the first."""
+        """Reserve `count` consecutive ids, above all that were ever given, of a table of TABLES with an id column;
+        return the first.
+        """
         first = self._next[table]
         self._next[table] += count
         return first
@@ -166,8 +169,8 @@ class Store:
         return count
 
     def finish(self) -> None:
-        """Write the search index of sites that have none, build the dropped indexes, and set the identity sequences
-        behind the reserved ids.
+        """Write the search index of all sites in which no comment is indexed, build the dropped indexes again, and set
+        the identity sequences to the last reserved ids. Does not commit.
         """
         self._progress("words")
         self._cursor.execute(SEARCH)

@@ -77,8 +77,9 @@ class Corpus:
 
     @classmethod
     def read(cls, about: tuple[str, ...] = ()) -> Self:
-        """Read the data set's chats from its installed package: all (2 s), or those that hold one of the words `about`
-        (in lower case; (): all). Raises SeedError if the package, the extra `demo`, is missing.
+        """Read the data set's chats from its installed package: all (2 s) if `about` is (), else those that hold one of
+        the words `about`, in any letter case, also within another word (`about` itself must be in lower case). Raises
+        SeedError if the package, the extra `demo`, is missing.
         """
         try:
             data = resources.files("chitchat_dataset").joinpath("dataset.json").read_bytes()
@@ -98,8 +99,8 @@ class Corpus:
         return cls(posts, threads)
 
     def about(self, words: tuple[str, ...]) -> list[Thread]:
-        """Return the chats with a post that holds one of the words (in lower case), perhaps within another word; those
-        with most such posts first.
+        """Return the chats with a post that holds one of the words, in any letter case, also within another word
+        (`words` itself must be in lower case); the chats with most such posts first.
         """
         found = [
             (sum(_holds(post, words) for post in self.posts[t.first : t.end]), t)
@@ -121,10 +122,11 @@ class Corpus:
 
     def title(self, thread: Thread, number: int, words: tuple[str, ...] = ()) -> str:
         """Return a title of at most 90 characters without markup for a conversation that begins with post `number` of
-        the corpus, one of the thread's. The title is a sentence of the next few posts from there on: one that holds one
-        of the words (in lower case) if there is any, a question first, else a question if there is any, else the first
-        one; sentences of fewer than 15 characters do not count, and without others it is the thread's prompt or "Hello
-        everybody". With `words` () it is sometimes the thread's prompt. An emoji stands behind some titles.
+        the corpus, one of the thread's. The title is a sentence of that post or the five after it in the thread: one
+        that holds one of the words (given in lower case) if there is any, a question first, else a question if there is
+        any, else the first sentence. Sentences of fewer than 15 characters do not count; without longer ones the title
+        is the thread's prompt or "Hello everybody". With `words` () it is sometimes the prompt. An emoji stands behind
+        some titles.
         """
         rng = Random(SEED * 7_919 + number)
         if thread.prompt and not words and rng.random() < 0.12:
@@ -140,8 +142,8 @@ class Corpus:
         return f"{title} {_pick(rng, phrases.EMOJI)}" if rng.random() < 0.04 else title
 
     def first_about(self, thread: Thread, words: tuple[str, ...]) -> int:
-        """Return the number of the thread's first post that holds one of the words (in lower case) and has no
-        quotation; of its first post if there is none.
+        """Return the number, in the corpus, of the thread's first post that holds one of the words (given in lower
+        case) and gets no quotation; if there is no such post, of the thread's first post.
         """
         for number in range(thread.first, thread.end):
             if not self.quoting[number] and _holds(self.posts[number], words):
@@ -156,7 +158,7 @@ def _draw(number: int) -> Random:
 def _posts_of(chat: _Chat, rng: Random, clean: bool) -> list[str]:
     """Return a chat's turns joined in order into posts, whose lengths are drawn from `rng`; a post is cut after 4,000
     characters. Messages with words unfit for a demonstration are left out of their turns, unless the chat is known to
-    have none (`clean`). Turns of which more than 4,000 characters remain are left out in any case.
+    have none (`clean`). A turn that is then empty or still longer than 4,000 characters is left out.
     """
     posts: list[str] = []
     parts: list[str] = []

@@ -339,8 +339,8 @@ FOREIGN_KEYS: Final = """
 
 
 def verify(database_url: str) -> list[str]:
-    """Return the differences between stored and computed values, a line each, 5 at most of a check and then the number
-    of its others; [] if there are none.
+    """Return the differences between stored and computed values, a line each: at most 5 for each check, and then a line
+    with the number of the check's further differences; [] if there are none.
 
     Checks counters and copied values (CHECKS), every foreign key, and that no identity sequence of TABLES can give an
     id again. Reads whole tables: a second for size S, minutes for L.

@@ -218,8 +218,8 @@ def _shape(number: int, key: str, scene: _Demo, corpus: Corpus) -> Shape:
 
 
 def _conversations(scene: _Demo, corpus: Corpus, rng: Random) -> list[Conversation]:
-    """Return _CONVERSATIONS conversations, made of the corpus's chats with most posts that hold words of the site's
-    subject (`scene.words`), in the order of creation, without comments so far. `rng`: for all that is drawn.
+    """Return 60 conversations (_CONVERSATIONS), made of the corpus's chats with most posts that hold words of the
+    site's subject (`scene.words`), in the order of creation, without comments so far. `rng`: for all that is drawn.
     """
     private = next(n for n, place in enumerate(scene.places) if place.title == PRIVATE)
     public = [n for n in range(1, len(scene.places)) if n != private]

@@ -65,9 +65,9 @@ class DemoComment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DemoItems:
-    """Texts of the event, the poll and the huddle of a demonstration site: the title and the comments of each, written
-    by the author of its first comment. `place`: title of the public microcosm of event and poll; `meeting`: where the
-    event is; `choices`: three, of the poll; `talk`: the huddle of owner, moderator and member.
+    """Texts of the event, the poll and the huddle of a demonstration site: the title and the comments of each; an item
+    is by the author of its first comment. `place`: title of the public microcosm of event and poll; `meeting`: where
+    the event is; `choices`: three, of the poll; `talk`: the huddle of owner, moderator and member.
     """
 
     place: str
@@ -117,7 +117,7 @@ class _ItemWriter:
         self._written: list[int] = []
 
     def write(self) -> None:
-        """Write all, and count views and activity, as pages that are opened do."""
+        """Write all, add views to each item, and set the time of the last activity of owner, moderator and member."""
         items = self._items
         place = int(self._tx.value(PLACE, site_id=self._site.id, title=items.place))
         event = Event(itemtypes.EVENT, place, items.event, details=_next_week(items.meeting))
@@ -138,7 +138,7 @@ class _ItemWriter:
         self._write_item(Huddle(itemtypes.HUDDLE, 0, title, participants=others), lines)
 
     def _write_item(self, item: Item, lines: Sequence[DemoComment]) -> None:
-        """Write an item by the author of its first comment, and the comments."""
+        """Write an item and its comments `lines`; the author of the first comment is the item's too."""
         tx, site = self._tx, self._site
         item.insert(tx, self._author(lines[0].by), window_s=0)
         self._written.append(item.id)
@@ -156,7 +156,9 @@ class _ItemWriter:
             item.last_seq += 1
 
     def _answer(self, event: Event) -> None:
-        """Store answers to the event by the people themselves: some come, one perhaps, one does not."""
+        """Store each person's answer to the event: owner, moderator and all other voters but the last yes, the member
+        maybe, the last no.
+        """
         event.load_details(self._tx, self._site.id)
         *come, away = self._guests
         states = dict.fromkeys((_OWNER, _MODERATOR, *come), YES) | {_MEMBER: MAYBE, away: NO}
@@ -191,7 +193,7 @@ class _ItemWriter:
 
 
 def _next_week(place: str) -> EventDetails:
-    """Return the details of an event at ten in the morning, a week from today, with a limited number of spaces."""
+    """Return the details of an event at 10:00 UTC a week from today, at `place`, with a limited number of spaces."""
     now = datetime.datetime.now(datetime.UTC)
     begins = (now + datetime.timedelta(days=7)).replace(hour=10, minute=0, second=0, microsecond=0)
     return EventDetails(

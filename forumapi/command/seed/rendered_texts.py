@@ -26,8 +26,8 @@ class Rendered(NamedTuple):
 
 
 class Texts:
-    """Renderer of the corpus's texts, each at its first use. For an address in a text that has a short link already
-    this link is used, else a new one is made, which `write_links` stores.
+    """Renderer of the corpus's texts, each at its first use. An address in a text gets the short link that the database
+    has for it, else a new one, which `write_links` stores.
 
     `jump`: address of a short link without its code.
     """
@@ -80,7 +80,7 @@ class Texts:
         return Rendered(field(source), field(content.html), links)
 
     def _link(self, url: str) -> tuple[int, str]:
-        """Return id and code of the short link to `url`; one that is not known is made, for `write_links`."""
+        """Return id and code of the short link to `url`; if there is none yet, make one, which `write_links` stores."""
         found = self._links.get(url)
         if found is None:
             link_id = self._store.take("links", 1)

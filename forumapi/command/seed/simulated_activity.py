@@ -48,9 +48,9 @@ class Size:
     """Size of a data set: total numbers of sites, profiles, conversations and comments over all sites. The site `bench`
     (BENCH_KEY) has half of all things, and alone the long threads and the deep microcosm.
 
-    Of that site alone: `longest`: comments of its longest thread; `long`: of each of the two other long threads;
-    `deep`: conversations of the deep microcosm, DEEP, whose list is long; `microcosms`: with the root; `top`: those
-    directly below the root.
+    Numbers of that site alone: `longest`: comments of its longest thread; `long`: comments of each of its two other
+    long threads; `deep`: conversations of the microcosm DEEP; `microcosms`: microcosms, the root included; `top`:
+    microcosms directly below the root.
     """
 
     sites: int
@@ -73,9 +73,9 @@ SIZES: Final[dict[SizeName, Size]] = {
 
 @dataclass(frozen=True, slots=True)
 class SitePlan:
-    """Plan of one site: numbers of its people, microcosms, conversations, comments. `number`: tells its random
-    generator from those of other sites; `key`: subdomain; `top`: number of microcosms directly below the root; `bench`:
-    the whole data set's size for the site of the benchmarks, None for any other.
+    """Plan of one site: how many profiles, microcosms, conversations and comments it has. `number`: seed by which its
+    random generator differs from those of other sites; `key`: subdomain; `top`: number of microcosms directly below the
+    root; `bench`: the whole data set's size for the site of the benchmarks, None for any other.
     """
 
     number: int
@@ -92,8 +92,8 @@ class SitePlan:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Microcosm of a site to be seeded: title and description without markup, position of its parent in the list of all
-    (-1: root).
+    """Microcosm of a site to be seeded: title and description without markup; `parent`: position of its parent in the
+    list of the site's microcosms, -1 for the root, which has none.
     """
 
     title: str
@@ -274,8 +274,8 @@ def writers(active: int, rng: Random) -> Iterator[int]:
 
 
 class _Ranks:
-    """Ranks by activity, 0 for the busiest, of the profiles with a special part, those of `Shape`, on the site with
-    this plan. The lists from `heavy` on are empty for a plan without `bench`.
+    """Ranks by activity, 0 for the busiest, of the profiles with a special part (as in `Shape`) on the site with this
+    plan. The lists from `heavy` on are empty for a plan without `bench`.
 
     `active`: number of profiles that ever write, those of the ranks below it; `long_pool`: ranks from which the authors
     of the benchmarks' long threads are drawn.
@@ -380,8 +380,8 @@ def _name(rng: Random) -> str:
 
 
 def sizes(conversations: int, comments: int) -> list[int]:
-    """Return the number of comments for each of so many conversations, largest first, `comments` in all: a few long
-    ones, many short ones, one in 100 without any if there are more comments than conversations.
+    """Return the number of comments of each of `conversations` conversations, largest first, `comments` in all: a few
+    long conversations, many short ones and, if there are more comments than conversations, one in 100 without comments.
     """
     empty = conversations // 100 if comments > conversations else 0
     filled = conversations - empty
@@ -464,7 +464,7 @@ def _bios(plan: SitePlan) -> int:
 
 def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> None:
     """Write the comments of all conversations, posts of `corpus`, into the shape's arrays. `rng`: for all that is drawn
-    but authors; `draw` yields without end the numbers of profiles that write.
+    but authors; `draw` yields without end the numbers of profiles that write, for conversations without a `pool`.
     """
     random = rng.random
     posts = len(corpus.posts)
@@ -516,8 +516,9 @@ def _fill(shape: Shape, corpus: Corpus, rng: Random, draw: Iterator[int]) -> Non
 def _marked(
     conversation: Conversation, shape: Shape, rng: Random
 ) -> tuple[dict[int, int], dict[int, int]]:
-    """Draw the conversation's hidden comments, and those by authors in `shape.heavy`; return DELETED or MODERATED for
-    the former, and the author's rank for the latter, each by position within the conversation.
+    """Draw the conversation's hidden comments, and those by authors in `shape.heavy`; return two dicts by position
+    within the conversation: DELETED or MODERATED of each hidden comment, and the author's rank of each by a heavy
+    author. All comments of a hidden conversation are hidden.
     """
     size = conversation.size
     bench = shape.plan.bench is not None
@@ -539,8 +540,8 @@ def _marked(
 
 
 def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
-    """Yield the ages of a conversation's `size` comments, oldest first: the first soon after the conversation, whose
-    age is `start`, most soon after that one, some late.
+    """Yield the ages, in microseconds before loading, of a conversation's `size` comments, oldest first: the first
+    comment soon after the conversation, whose age is `start`, most others soon after the first, some late.
     """
     if not size:
         return
@@ -557,8 +558,8 @@ def _ages(start: int, size: int, rng: Random) -> Iterator[int]:
 
 
 def _write_bios(shape: Shape, corpus: Corpus, rng: Random) -> None:
-    """Write the comments of some profiles on themselves, posts of `corpus`, into the shape's arrays, behind those of
-    all conversations.
+    """Write the biographies of one profile in 20, each a comment of the profile on itself with a post of `corpus`, into
+    the shape's arrays, behind the comments of all conversations.
     """
     count = min(_bios(shape.plan), len(shape.names))
     shape.bios = sorted(rng.sample(range(len(shape.names)), count))

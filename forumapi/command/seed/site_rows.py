@@ -138,7 +138,7 @@ class SiteWriter:
         return self._ids.first_microcosm + n
 
     def _number(self) -> None:
-        """Give the comments ids in the order of time, and sum up each conversation."""
+        """Give the comments ids in the order of time, and compute `live`, `last` and `active` of each conversation."""
         shape, ids = self._shape, self._ids
         ids.comment_id = array("q", bytes(8 * len(shape.age)))
         for rank, position in enumerate(shape.order):
@@ -312,7 +312,9 @@ class SiteWriter:
         )
 
     def _roles_of(self) -> dict[int, list[int]]:
-        """Return the ids of the roles that name each profile, ascending, by the profile's number in the shape."""
+        """Return the ids of the roles that name each profile, ascending, by the profile's number in the shape; profiles
+        that no role names are left out.
+        """
         first, shape = self._first_role, self._shape
         found: dict[int, list[int]] = {}
         for role, members in (
@@ -595,7 +597,7 @@ Entry = tuple[int, int, int, int]  # age, profile, item type, item id
 
 class _Extra:
     """Watchers, read marks and ignored things (`follows`, `marks`, `ignores`) beyond those that authors get for what
-    they wrote; the benchmark's members have exact numbers of them. Each of the three is a list of (age in microseconds,
+    they wrote; the benchmark's members get fixed numbers of these. Each of the three is a list of (age in microseconds,
     the profile's number in the shape, item type and id of the thing).
     """
 
@@ -631,7 +633,7 @@ class _Extra:
         return int(min(limits) * self._rng.random())
 
     def _unwritten(self, wrote: set[int]) -> list[int]:
-        """Return the numbers of the site's live conversations without those in `wrote`."""
+        """Return the numbers, in the shape, of the live conversations that are not in `wrote`."""
         conversations = enumerate(self._shape.conversations)
         return [n for n, c in conversations if not c.hidden and n not in wrote]
 

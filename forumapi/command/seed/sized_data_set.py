@@ -49,7 +49,7 @@ def filling(
     of the block finish the load, commit, and vacuum. `build_last`: secondary indexes are dropped first and built at the
     end; False: they are kept up row by row. `progress` is called with a line on each step.
 
-    Raises SeedError if a subdomain is taken.
+    An exception of the block rolls the transaction back. Raises SeedError, before the block, if a subdomain is taken.
     """
     with psycopg.connect(database_url) as connection:
         store = Store(connection, progress, build_last=build_last)
