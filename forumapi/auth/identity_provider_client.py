@@ -126,11 +126,13 @@ _cache: Final = _Cache()
 def _object(
     out: Outbound, url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Fetch the JSON object at `url`, by GET or, with a `body`, by POST. `headers`: further ones; those of a GET carry
-    the caller's token, so that 401 and 403 refuse that token.
+    """Send a request to an identity provider, a GET or, with a `body`, a POST, and return the JSON object that it
+    answers with. `headers`: sent besides Accept. A POST with a body is taken to send the code of the person who signs
+    in, a GET with headers their access token; other requests send nothing of a person.
 
-    Raises Unauthorized if the provider refuses the caller's code or token, BadGateway if it fails, refuses this client,
-    or answers with anything but an object.
+    Raises Unauthorized if the provider refuses that code or token: by an object with a member `error`, not about this
+    client, under a status below 500, or for a token by an object under 401 or 403. Raises BadGateway for any other
+    status than 200, for any other object with `error`, for an answer that is not a JSON object, and without an answer.
     """
     try:
         got = out.fetch(url, body=body, headers={"Accept": "application/json", **(headers or {})})

@@ -95,7 +95,7 @@ class Cache:
 
     def get_many(self, keys: Iterable[Key]) -> tuple[dict[Key, Fragment], int]:
         """Return the documents that memcached has under `keys`, by key, which memory then has too, and the number of
-        round trips: 1, or 0 if memcached was not asked. A key that memcached has not is missing in the dict.
+        round trips: 1, or 0 if memcached was not asked. Keys that memcached lacks are missing in the dict.
 
         Memory is not asked: the caller has tried `get` for each key.
         """
@@ -124,7 +124,9 @@ class Cache:
         return result, 1
 
     def add_many(self, entries: Mapping[Key, Fragment]) -> None:
-        """Store documents in memory and, where it is configured and answers, in memcached for a week."""
+        """Store documents in this process's memory and, where memcached is configured and may be asked, there for a
+        week; a failure of memcached raises nothing.
+        """
         for key, fragment in entries.items():
             self.memory.add(key, fragment)
         if not self._servers or not entries or not self._is_well():
@@ -192,8 +194,9 @@ class Cache:
         return HashClient(self._servers, ignore_exc=True, **self._OPTIONS)
 
     def _is_well(self) -> bool:
-        """Return True if memcached may be asked. For BREAK_S after a failure it may not; then one request probes it,
-        and gets True if any server answers; the others go on without it meanwhile.
+        """Return True if memcached may be asked. For BREAK_S after a failure it may not; then one call asks the servers
+        for their version, and returns True, as all later calls do, if any server answers, else False for BREAK_S again.
+        Other calls return False meanwhile.
         """
         if not self._broken_until:
             return True

@@ -53,7 +53,7 @@ class Lru(Generic[K, V]):
         self._entries: OrderedDict[K, V] = OrderedDict()
 
     def get(self, key: K) -> V | None:
-        """Return the value under `key`, which is then the last to be evicted; None if there is none."""
+        """Return the value under `key`, and count it as just used, to be evicted last; None if there is none."""
         found = self._entries.get(key)
         if found is not None:
             try:

@@ -1,4 +1,6 @@
-"""Interface of checks: what is checked, and a verdict. A check asks nothing of the request that wrote the text."""
+"""Interface of checks: what is checked, and a verdict. A check knows the text and its author, not the request that
+wrote it.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ class CheckedText(NamedTuple):
 
     `role_ids`: the author's roles; `ip` "": not known; `created`: when the thing was made, in UTC. `kind`: "reply" for
     a comment, else "forum-post". `domains`: the host of each link in the text, in lower case, as often as it is linked.
-    `live_count`: number of the author's other comments and items that are neither deleted nor hidden, 101 of each at
-    most; those in huddles don't count, here and in `recent_count`, the number of comments and items by the author in
-    the last hour, this one included. `sites_with_text`: number of other sites where the same text was written within a
-    day.
+    `live_count`: number of the author's other comments and items on the site that are neither deleted nor hidden,
+    counted up to 101 comments and 101 items; `recent_count`: number of comments and items that the author wrote on the
+    site in the last hour, deleted and hidden ones too; neither counts huddles and comments in them. `sites_with_text`:
+    number of other sites where the same text was written within a day.
     """
 
     site_id: int

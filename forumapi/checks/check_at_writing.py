@@ -1,4 +1,6 @@
-"""Local checks in the transaction that writes, on sites where nothing held may be read first; services come later."""
+"""Local checks in the transaction that writes, on sites with `beforeShown`, where nobody may read what a check holds;
+services are asked later.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,11 @@ INSERT_HELD: Final = Query(
 
 def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
     """Judge the thing `ref`, which `tx` has just written, by the site's local checks; if one of them holds it, hide it
-    and open its case. Return True if it was hidden. No statement is run for a site without `beforeShown`.
+    and open its case. Return True if it was hidden, with the verdicts stored; else nothing is stored. No statement is
+    run for a site without `beforeShown`.
 
-    `author_id`: the author of the thing, who does not moderate it. The thing must not be in a huddle.
+    `author_id`: the author of the thing. The caller sees to it that the author does not moderate the thing, and that it
+    is not in a huddle.
     """
     if not site.first_checks:
         return False

@@ -164,7 +164,7 @@ FORGET = Query(
 
 def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
     """Queue the comments and items that these events created or changed, to be checked; leave out huddles and the
-    comments in them, events of an import, and what was held as it was written.
+    comments in them, events of an import, and things that `check_at_writing.hold` has held as they were written.
     """
     written = {
         ItemRef(event.item_type, event.item_id): event.created
@@ -188,9 +188,9 @@ def queue(tx: Transaction, site_id: int, events: Sequence[LoggedEvent]) -> None:
 
 
 class ContentCheck(NamedTuple):
-    """Comment or item (`item_type`, `item_id`) of the queue, that this process checks. `id`: of the queue's row, 0 for
-    a thing that is judged as it is written, without a row; `author_id`: its author's profile; `attempts`: how often the
-    row was leased, this time included.
+    """Comment or item (`item_type`, `item_id`) that this process has taken from the queue to check it. `id`: of the
+    queue's row, 0 for a thing that is judged as it is written, without a row; `author_id`: its author's profile;
+    `attempts`: how often the row was leased, this time included.
     """
 
     site_id: int
@@ -202,18 +202,20 @@ class ContentCheck(NamedTuple):
 
     @classmethod
     def claim(cls, tx: Transaction) -> ContentCheck | None:
-        """Lease the text of any site that has been due for longest, for LEASE_S, and return its check; None if none is
-        due.
+        """Lease for LEASE_S seconds, of the texts of all sites in the queue, the one that has been due for longest,
+        count an attempt, and return its check; None if no text is due. Texts that another transaction is leasing are
+        skipped.
         """
         row = tx.row(CLAIM, lease_s=LEASE_S)
         return cls(*row) if row else None
 
     def facts(self, tx: Transaction, site_url: str) -> tuple[CheckedText, int] | None:
-        """Return the text with all that checks are told about it, and the id of its microcosm, 0 for none; None for a
-        text that is gone, deleted or hidden. `site_url`: address of the site, for checks.
+        """Return the text and facts about its author as a CheckedText for the checks, and the id of its microcosm, 0
+        for none; None for a text that is gone, deleted or hidden. `site_url`: address of the site, for the result.
 
-        Stores the text's hash in the check's row, if there is one; by it the text counts for `sites_with_text` of other
-        sites from then on, even if it is deleted or hidden by now.
+        Stores the text's hash in the queue's row, if there is a row, and unless the text is gone or too short for a
+        hash (`text_hash`). By that hash the text counts in `sites_with_text` of texts of other sites from then on, even
+        if it is deleted or hidden.
         """
         row = tx.row(
             FACTS,
@@ -295,8 +297,9 @@ class ContentCheck(NamedTuple):
 
 def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dict[str, Any]]:
     """Return the last ten checks that passed or held a comment or item (`item_type`, `item_id`), newest first, [] for
-    none, as dicts for JSON: `checked` (the time when the thing was queued), `state`, and `verdicts`, for each check a
-    dict with `check`, `verdict`, `reason` and `milliseconds`. For a moderator who sees the thing's case.
+    none, as dicts for JSON: `checked` (the time when the thing was queued), `state` (PASSED or HELD), and `verdicts`,
+    for each check a dict with `check`, `verdict`, `reason` and `milliseconds`. The caller checks that the reader may
+    see the thing's case.
     """
 
     rows = tx.rows(VERDICTS, site_id=site_id, item_type=item_type, item_id=item_id)
@@ -312,7 +315,9 @@ def verdicts(tx: Reader, site_id: int, item_type: int, item_id: int) -> list[dic
 
 
 def forget(tx: Transaction) -> int:
-    """Delete the rows of checks, with their verdicts, that were queued more than KEPT_DAYS ago; return their number."""
+    """Delete the rows of checks of all sites, with their verdicts, that were queued more than KEPT_DAYS (90) days ago;
+    return their number.
+    """
     return tx.run(FORGET, days=KEPT_DAYS)
 
 

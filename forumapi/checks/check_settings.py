@@ -64,8 +64,8 @@ DELETE = Query(
 
 
 class RoleRate(msgspec.Struct, forbid_unknown_fields=True):
-    """Number of comments and items, `perHour`, that each person in the role `roleId` may write in an hour; 0: any
-    number.
+    """Number of comments and items, `perHour`, that each person in the role `roleId` may write in an hour before a
+    check holds further ones; 0: any number. It replaces `perHour` of CheckSettings for these people.
     """
 
     roleId: int
@@ -75,12 +75,14 @@ class RoleRate(msgspec.Struct, forbid_unknown_fields=True):
 class CheckSettings(msgspec.Struct, kw_only=True):
     """Checks that a site has turned on; a check is off with 0, an empty list or text, False, or None for `maxLinks`.
 
-    `firstPosts`: so many things of a new author are held; `maxLinks`: more links in a text hold it (0: the first one);
-    `domains`: links to these or their subdomains hold a text; `perHour`: more things of one author in an hour are held,
-    `rates` says otherwise for roles; `sameText`: a text that was written on so many other sites within a day is held.
-    `stopForumSpam`: that service is asked; `akismetKey`: the site's key, with which Akismet is asked. `onFailure`: PASS
-    or HOLD, for a text that a service could not judge. `beforeShown`: local checks judge in the transaction that
-    writes.
+    `firstPosts`: the texts of an author who has fewer than so many other comments and items, neither deleted nor
+    hidden, are held; `maxLinks`: a text with more links than that is held (0: with one); `domains`: a text with a link
+    to one of these or their subdomains is held; `perHour`: a text is held if its author has written more than so many
+    comments and items in the last hour, with another limit for people in the roles of `rates`; `sameText`: a text that
+    was written on so many other sites within a day, or more, is held. `stopForumSpam`: that service is asked;
+    `akismetKey`: key of the site's account, with which Akismet is asked. `onFailure`: PASS or HOLD, for a text that a
+    check could not judge. `beforeShown`: checks that ask no service judge in the transaction that writes the text,
+    before anybody can read it.
     """
 
     firstPosts: int = 0
@@ -96,7 +98,7 @@ class CheckSettings(msgspec.Struct, kw_only=True):
 
     def check(self) -> None:
         """Check the settings, and turn `domains` in place into lower case, without dots at the end. Raises Invalid for
-        a value that no check takes.
+        a number outside its limits, a malformed domain or key, too many domains or roles, and an unknown `onFailure`.
         """
         for name, most in (("firstPosts", 100), ("perHour", 10_000), ("sameText", 100)):
             if not 0 <= getattr(self, name) <= most:

@@ -116,9 +116,9 @@ class CheckWorker(PollingThread):
         return True
 
     def _pause(self, site_id: int, name: str, now: float) -> None:
-        """Note that the service of the check `name` must not be asked for the site for _PAUSE_S seconds from `now`
-        (monotonic). If there are too many such notes, those that are over are dropped; if there are still too many,
-        all.
+        """Note, in this process's memory, that the check `name` must not ask its service for the site for _PAUSE_S
+        seconds from `now` (monotonic time). If there are _MOST_PAUSED notes, those whose time is over are dropped
+        before; if there are still as many, all.
         """
         if len(self._paused) >= _MOST_PAUSED:
             self._paused = {key: until for key, until in self._paused.items() if until > now}
@@ -150,8 +150,8 @@ class CheckWorker(PollingThread):
         }
 
     def _moderates(self, tx: Transaction, checked: ContentCheck, microcosm_id: int) -> bool:
-        """Return True if the author of `checked` moderates the microcosm `microcosm_id`, in which the text stands (0:
-        the site's profiles), so that the text needs no check.
+        """Return True if the author of `checked` moderates the microcosm `microcosm_id`, in which the text is, or, with
+        0 (a comment on a profile), comments on profiles, so that the text needs no check.
         """
         found = identities.of_profile(tx, checked.site_id, checked.author_id)
         if found is None:

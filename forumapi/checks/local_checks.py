@@ -1,4 +1,4 @@
-"""Checks that need nothing but what is known here: first things, links, domains, rates, the same text elsewhere."""
+"""Checks that ask no service: an author's first things, links, domains, rates, and the same text on other sites."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class DomainsCheck(TextCheck):
 
 
 class RateCheck(TextCheck):
-    """Check that holds a text if its author has written more things in the last hour, this one included, than the most
-    generous of the author's roles allows.
+    """Check that holds a text if its author has written more things in the last hour, deleted ones and this one
+    included, than the most generous of the author's roles allows.
 
     `of_roles`: most things an hour by role id, a huge number for no limit; `per_hour`: for authors in none of these
     roles, 0 for no limit.

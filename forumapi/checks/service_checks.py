@@ -18,9 +18,9 @@ _SURE: Final = 50.0
 
 
 class StopForumSpamCheck(TextCheck):
-    """Check that asks Stop Forum Spam about the author's e-mail address and client address, and holds the text if the
-    service is sure by _SURE per cent or more that one of them belongs to a spammer. `url`: of the service, "" for the
-    public one.
+    """Check that sends the author's e-mail address and, if known, client address to Stop Forum Spam, and holds the text
+    if the service has a confidence of _SURE per cent or more that one of the two is a spammer's. The text itself is not
+    sent. `url`: of the service, "" for the public one.
     """
 
     name: ClassVar[str] = "stopForumSpam"
@@ -46,8 +46,9 @@ class StopForumSpamCheck(TextCheck):
 
 
 class AkismetCheck(TextCheck):
-    """Check that sends the text to a service with Akismet's protocol, and holds what the service calls spam. `key`: of
-    the site's account there; `url`: with `{key}` in the place of the key, "" for Akismet's own.
+    """Check that sends the text, with the author's name, e-mail address and client address and the site's address, to a
+    service with Akismet's protocol, and holds the text if the service calls it spam. `key`: of the site's account at
+    the service; `url`: address of the service, in which `{key}` is replaced by the key, "" for Akismet's own.
     """
 
     name: ClassVar[str] = "akismet"

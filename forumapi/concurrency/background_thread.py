@@ -14,8 +14,8 @@ from forumapi.observability.log import logger
 
 
 class PollingThread(ABC):
-    """Base class of threads that call `poll` whenever they are woken, and every `poll_s` seconds anyway, from `start`
-    to `stop`.
+    """Base class of threads that call `poll` whenever they are woken (`wake`), and `poll_s` seconds after the last poll
+    anyway, from `start` to `stop`.
 
     `name`: the thread's; `poll_s`: None for POLL_S of the class; `failure`: sentence that the log shows, with the
     error, when `poll` has raised one; the next poll tries again.

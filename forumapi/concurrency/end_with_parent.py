@@ -11,8 +11,8 @@ _LIBC: Final = ctypes.CDLL(None)
 
 
 def end_with_parent(sign: int = signal.SIGTERM) -> None:
-    """Ask the kernel to send this process the signal `sign` when its parent ends; to be passed as `preexec_fn` of a
-    child.
+    """Ask the kernel to send this process the signal `sign` when its parent ends, or the parent's thread that started
+    it; to be passed as `preexec_fn` of a child.
 
     The function makes a single call into libc and takes no lock of Python's, so it is safe in a program with threads.
     """

@@ -82,8 +82,9 @@ class ImportThread(PollingThread):
         self._database = Database(url, size=4, prepare=False, timeout_ms=60_000)
 
     def poll(self) -> None:
-        """Do every task of an import that waits, the oldest first; a task with which MAX_ATTEMPTS attempts got no
-        further (models/sites/site_import.py) fails.
+        """Do, one by one, the tasks of imports that wait or whose claim by another process has expired, the one queued
+        earliest first, until none is left or the thread stops. A task that was claimed MAX_ATTEMPTS (5) times without
+        reading further into its dump than before is marked as failed instead, and mail about that is queued.
         """
         while not self.is_stopping:
             with self._database.write() as tx:
@@ -469,7 +470,7 @@ class _ImportClaimKeeper(PollingThread):
         self._of = run
 
     def poll(self) -> None:
-        """Renew the claim once."""
+        """Renew the run's claim on the import once, and store the run's progress. Raises psycopg.Error."""
         self._of.renew()
 
 

@@ -172,8 +172,8 @@ class LoggedEvent(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Events of a site for a reader, by ascending number, [] if none of them is still stored; `upto`: the number to
-    which the reader moves its cursor after them.
+    """Events of a site for a reader, by ascending number, [] if none of them is still stored; `upto`: number to which
+    the reader moves its cursor after them, past events that are no longer stored.
     """
 
     events: list[LoggedEvent]
@@ -200,8 +200,8 @@ def begin(tx: Transaction, reader: str, site_id: int, limit: int) -> Batch | Non
     """Lock the cursor of `reader` on a site until the transaction ends, and return the next events after it, `limit` at
     most. A reader without a cursor there gets one, before the first event.
 
-    None if there are none, or another transaction has locked the cursor. Events that are no longer stored are skipped.
-    The caller calls `move` with the batch's `upto` in the same transaction.
+    None if no number follows the cursor, or another transaction has locked it. Events that are no longer stored are
+    skipped, so that the batch may have none. The caller calls `move` with the batch's `upto` in the same transaction.
     """
     tx.run(BEGIN, reader=reader, site_id=site_id)
     row = tx.row(CURSOR, reader=reader, site_id=site_id)

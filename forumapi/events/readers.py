@@ -62,10 +62,10 @@ class Readers(PollingThread):
             self.catch_up()
 
     def catch_up(self) -> None:
-        """Run each reader on each site until it has read all events. Raises Unavailable if the database can't be
-        reached.
+        """Run each reader on each site until it has read all events of the site. Raises Unavailable if the database
+        can't be reached, and LostError (an Unavailable) if another process has taken over.
 
-        A site whose events take the database too long is left to the next poll, so that it does not delay others.
+        A site of which an event takes the database too long is left to the next poll, so that it does not delay others.
         """
         for reader in self._readers:
             tx = self._database.read()
@@ -82,10 +82,11 @@ class Readers(PollingThread):
 
     def _read(self, reader: EventReader, site_id: int) -> bool:
         """Have a reader carry out the effects of one batch of a site's events, in a transaction of its own; return True
-        if there was one, False if no event is left, or another process is reading the site's.
+        if the batch had an event, False if no event is left, or another process is reading the site's events.
 
-        After an error the batch is read one event at a time, and an event that fails again is logged and skipped;
-        errors of the database itself are raised.
+        After an error the batch is read one event at a time, and an event that fails again is logged and skipped,
+        except with an ApiError, such as of a database out of reach or too slow, or a psycopg.OperationalError: these
+        are raised.
         """
         try:
             return self._attempt(reader, site_id, BATCH)

@@ -75,7 +75,9 @@ class Sequencer:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, waiting two seconds at most, which gives the lease back; do nothing if none runs."""
+        """Have the thread give the lease back and end, and wait two seconds at most until it has ended. Do nothing if
+        no thread runs.
+        """
         if self._thread is not None:
             self._stopping.set()
             self._ring()
@@ -145,10 +147,9 @@ class Sequencer:
         return True
 
     def _wait(self, connection: Connection, timeout_s: float) -> bool:
-        """Wait up to `timeout_s` for a hint; return True for a hint in this process, False for one of another process
-        or none.
-
-        Calls `heard` if the hint is that another worker has committed numbers.
+        """Wait up to `timeout_s` seconds for a call of `hint` in this process or a notification on `connection`; return
+        True for the former alone, DEBOUNCE_S later, else False. Calls `heard` if another worker notifies that it has
+        committed numbers.
         """
         if self._wake is None:
             return False

@@ -1,5 +1,5 @@
-"""Detection of file types by a file's first bytes, never by its name or declared type (C-43); what their senders say
-they are; and the cleaning of names.
+"""Detection of file types by a file's first bytes, never by its name or the media type that its sender gives (C-43);
+detection of files that their senders call images; and cleaning of file names.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def picture(head: bytes) -> str:
 
 
 def is_untaken(head: bytes) -> bool:
-    """Return True if the first bytes show an image format that uploads may not have (HEIC, AVIF, TIFF, JPEG XL, JPEG
-    2000).
+    """Return True if the first bytes show an image format that is refused for uploads, since its metadata cannot be
+    removed here (HEIC, AVIF, TIFF, JPEG XL, JPEG 2000).
     """
     return _UNTAKEN.match(head) is not None
 
@@ -90,7 +90,8 @@ def sniff(head: bytes) -> str:
 
 def claims_picture(declared: str, name: str) -> bool:
     """Return True if the sender says that an upload is a supported image: by the media type `declared` or, if that is
-    application/octet-stream, by the extension of the file name `name` (content 10.2).
+    application/octet-stream, by the extension of the file name `name`. Its bytes may show another format (content
+    10.2).
     """
     media_type = declared.partition(";")[0].strip()
     if _PICTURE_TYPES.match(media_type):

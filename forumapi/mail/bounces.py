@@ -34,8 +34,8 @@ class BounceReport(NamedTuple):
 
 
 def messages(path: Path) -> Iterator[bytes]:
-    """Yield each message at `path`, as bytes: of an mbox file, a maildir, a folder with a message in each file (by file
-    name), or a file with one message.
+    """Yield each message at `path`, as bytes. `path`: an mbox file, a maildir (in any order), another folder with one
+    message in each file (in order of file names), or a file with one message.
     """
     if path.is_dir():
         if (path / "new").is_dir() and (path / "cur").is_dir():
@@ -107,10 +107,10 @@ def _header(message: object, name: str) -> str:
 
 
 def apply(tx: Transaction, secret: bytes, report: BounceReport) -> str:
-    """Suppress the address that the report is about, if its mailbox does not exist, and a mail of this platform to it
-    has the report's Message-ID; return what was done, as a line for the log.
-
-    `secret`: the platform's, by which Message-IDs are made.
+    """Suppress the recipient's address of the mail with the report's Message-ID, if this platform sent that mail, the
+    report names that recipient or none, and its status is a failure of the address (`smtp.is_bounce`). Return a line
+    for the log, with the address or with the reason why nothing was done. `secret`: the platform's secret with which
+    Message-IDs are made.
     """
     recipient = outbox.sent_to(tx, secret, report.message_id)
     if recipient is None:

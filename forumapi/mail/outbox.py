@@ -147,7 +147,8 @@ class Mail(NamedTuple):
     be rendered.
 
     `html`: None for a mail of plain text alone; `attempts`: number of tries, this one included; `headers`: further
-    headers, as the JSON of an object of values by name; `is_of_sandbox`: the mail is never sent.
+    headers, as the JSON of an object of values by name; `is_of_sandbox`: the mail's site is a sandbox, so that it is
+    not sent.
     """
 
     id: int
@@ -176,7 +177,7 @@ class Written(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """Decision not to send a mail, with the reason for the log."""
+    """Decision not to send a mail, with the reason, for operators."""
 
     reason: str
 
@@ -189,8 +190,9 @@ class SendOutcome(NamedTuple):
     """Outcome for one leased mail. `state`: sent, dead (it has failed for good) or dropped (it must not be sent); None:
     the mail is tried again in `wait_s` seconds.
 
-    `error`: reason for operators, None for none. `was_tried` False: this does not count as an attempt; `is_bounce`: the
-    address of `recipient` is suppressed. `recipient` None: that of the row stays.
+    `error`: reason for operators, None for none. `was_tried` False: the attempt that the lease counted is taken back;
+    `is_bounce`: the address `recipient` gets no mail from now on. `recipient`: address to store in the row, None: that
+    in the row stays.
     """
 
     mail_id: int
@@ -276,8 +278,9 @@ def plain(text: str) -> str:
 
 
 def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
-    """Lease up to `batch` mails that are due, for LEASE_S seconds; return two lists: those with a text, which are
-    leased before others, and those that have to be rendered, each in any order.
+    """Lease up to `batch` mails that are due, for LEASE_S seconds, and count an attempt for each; return two lists:
+    those with a text, and those that have to be rendered, each in any order. Mails with a text are leased first, and of
+    each kind those due longest.
     """
     texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
     room = batch - len(texts)
@@ -317,8 +320,8 @@ def message_id(secret: bytes, mail_id: int, cause: str, domain: str) -> str:
 
 
 def sent_to(tx: Reader, secret: bytes, text: str) -> str | None:
-    """Return the recipient's address of the mail with the Message-ID `text`; None if it was not made with `secret`, or
-    the mail's row was deleted since.
+    """Return the recipient's address of the mail with the Message-ID `text`; None if `text` was not made with `secret`,
+    or the mail's row was deleted since. The part after the @ is not compared.
     """
     match = _MESSAGE_ID.match(text.strip())
     row = tx.row(FIND, mail_id=int(match[1])) if match else None
@@ -374,7 +377,7 @@ class Sender(PollingThread):
     """Thread that sends mails that are due. `config()` returns the present settings, so that a reload applies.
 
     `write(ids)` returns, by id, the mails about updates that it has rendered (Written), or the decision not to send one
-    (Dropped); by default all are dropped.
+    (Dropped); by default all mails about updates are dropped.
     """
 
     POLL_S = 5.0
@@ -394,7 +397,7 @@ class Sender(PollingThread):
 
     def drain(self) -> int:
         """Send mails that are due, over one SMTP connection, until none is left, the mail server is unavailable or the
-        thread stops; return how many were taken from the outbox, sent or not.
+        thread stops; return how many were leased, sent or not.
 
         Raises Unavailable if the database can't be reached. A failure of the mail server postpones mails and raises
         nothing.
@@ -412,8 +415,8 @@ class Sender(PollingThread):
         return total
 
     def flush(self) -> int:
-        """Send one batch of mails that are due, BATCH at most; return how many were taken from the outbox, sent or not.
-        Raises Unavailable if the database can't be reached.
+        """Send one batch of mails that are due, BATCH at most; return how many were leased, sent or not. Raises
+        Unavailable if the database can't be reached.
         """
         transport = Transport(self._config())
         try:

@@ -1,4 +1,4 @@
-"""Changes of a site's state with the mail to its owner: that its deletion was asked for, or taken back."""
+"""Changes of a site's state, with a mail to its owner if the change begins its deletion or cancels it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def change(
     export window begins or is cancelled by that, queue a mail to the owner, where mail is set up and the owner has an
     address. `is_operators`: an operator wants it, else the owner.
 
-    Raises NotFound for an unknown site, Forbidden for the platform's own and for what only operators may do, Conflict
-    once the site's deletion has begun.
+    Raises NotFound for an unknown site, Forbidden for the platform's own site and for an owner if an operator began the
+    export window, Conflict once that is over and the site is being deleted.
     """
     if author.site_id == ROOT_ID:
         raise Forbidden("The platform's own site stays as it is")

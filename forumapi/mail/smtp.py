@@ -90,8 +90,9 @@ def is_allowed(config: Config, recipient: str) -> bool:
 
 
 def is_bounce(code: int, text: str) -> bool:
-    """Return True if a server's reply to a recipient, status code and text, means that the mailbox does not exist (RFC
-    5321, RFC 3463).
+    """Return True if a server's reply to a recipient, status code and text, is taken to mean that the mailbox does not
+    exist: any permanent failure, 5xx, but 552 and those whose text has an enhanced status for a full mailbox, a mail
+    too large, or a failure of system, network or policy (RFC 5321, RFC 3463).
     """
     return 500 <= code < 600 and code != _FULL and not _NOT_THE_ADDRESS.search(text)
 
@@ -142,8 +143,8 @@ def _part(kind: str, text: str) -> MIMEBase:
 
 
 class Transport:
-    """Sender of mails one after the other, over one SMTP connection that is opened for the first; in the embedded mode,
-    writer into a folder of those mails that may not go to a server, or of all if none is set.
+    """Sender of mails one after the other, over one SMTP connection that is opened for the first mail. In the embedded
+    mode it writes mails that may not go to the server (`is_allowed`), or all if no server is set, into a folder.
     """
 
     def __init__(self, config: Config) -> None:
@@ -241,8 +242,8 @@ def _write_whole(path: Path, data: bytes) -> None:
 
 def connect(url: str) -> smtplib.SMTP:
     """Connect to the server at `smtp://[user:password@]host[:port]` (with STARTTLS if the server offers it) or
-    `smtps://…`, and log in if a user is named; the port is 25, or 465 with smtps, if none is named. Raises OSError or
-    smtplib.SMTPException if either fails.
+    `smtps://…`, and log in if a user is named; the port is 25, or 465 with smtps, if none is named. Each step waits
+    TIMEOUT_S seconds at most. Raises OSError or smtplib.SMTPException if connecting or logging in fails.
     """
     parts = urlsplit(url)
     host = parts.hostname or "localhost"

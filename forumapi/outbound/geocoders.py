@@ -39,7 +39,7 @@ class Geocoder(Protocol):
 
 class Nominatim:
     """Geocoder that asks a service with Nominatim's API. `url`: address of the service's search; `key`: of an account
-    there, "" for none.
+    with the service, "" for none.
     """
 
     def __init__(self, url: str, key: str, outbound: Outbound) -> None:
@@ -114,11 +114,13 @@ class Gazetteer:
         self._lock = threading.Lock()
 
     def find(self, place: str) -> dict[str, Any]:
-        """Return, as Nominatim does, the city named by the first part of `place` between commas that fits; {} for none.
-        Of several cities with that name, those come first for which it is the official one, then the largest.
+        """Return a city in Nominatim's form: `place` is split at commas, and its first part that is the name of a city
+        decides; {} if no part is. Of several cities with that name, one for which it is the official name is preferred,
+        then the largest.
 
-        Countries and US states that `place` names after the city must be the city's: "North gate, Springfield,
-        Illinois" is not in Missouri.
+        Later parts that are countries (names or ISO codes) or names of US states must be those of the city, else the
+        next part is tried: "North gate, Springfield, Illinois" is not in Missouri. Other parts are ignored. The first
+        call loads the cities.
         """
         with self._lock:
             if not self._cities:
@@ -180,8 +182,8 @@ class Gazetteer:
 
 
 def provider(config: Config) -> str:
-    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer", without regard to whether
-    it can be used; "" for none.
+    """Return the name of the geocoder that the settings choose, "nominatim" or "gazetteer", even if its URL or package
+    is missing; "" if they choose none.
     """
     if config.geocode_provider:
         return config.geocode_provider

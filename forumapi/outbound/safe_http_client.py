@@ -80,8 +80,9 @@ def is_public(address: Address) -> bool:
 
 
 class Outbound:
-    """HTTP and DNS client. Each call has one deadline, `timeout_s` seconds, for all of its steps, from the look-up of
-    the host's name on; `addresses` alone has one for each of its two look-ups.
+    """HTTP and DNS client; it connects only to allowed addresses, by default those of the open internet. Each call of a
+    method has one deadline, `timeout_s` seconds, for all of its steps, from the look-up of the host's name on; only
+    `addresses` has that for each of its two look-ups.
 
     `allowed(address)`: True for an address that may be connected to; `ports` (empty: any) and `schemes`: those that
     URLs may have; `nameservers`: "host:port" each, empty for the machine's.
@@ -103,8 +104,9 @@ class Outbound:
         self.timeout_s = timeout_s
 
     def head(self, url: str) -> int:
-        """Send HEAD to `url`, follow at most MAX_REDIRECTS redirects, and return the last answer's status. Raises
-        OutboundError for an address that is not allowed, without an answer in time, and for more redirects.
+        """Send HEAD to `url`, follow at most MAX_REDIRECTS redirects, and return the last answer's status, of whatever
+        value. Raises OutboundError if a scheme, port or address on the way is not allowed, for an unknown host, without
+        an answer in time, and for more redirects.
         """
         deadline = time.monotonic() + self.timeout_s
         for _ in range(MAX_REDIRECTS + 1):
@@ -125,8 +127,8 @@ class Outbound:
         """Send GET to `url` or, with a `body`, POST; return the answer, of whatever status. Redirects are not followed.
         `headers`: of the request, beside this client's own or in their place; None for none.
 
-        Raises OutboundError for an address that is not allowed and without a whole answer in time, TooLongError for an
-        answer of more than `max_bytes`.
+        Raises OutboundError if the URL's scheme or port or the host's address is not allowed, for an unknown host, and
+        without a whole answer in time; TooLongError (an OutboundError) for a body of more than `max_bytes`.
         """
         deadline = time.monotonic() + self.timeout_s
         method = "GET" if body is None else "POST"
@@ -192,8 +194,8 @@ class Outbound:
         return parts, host, port
 
     def _resolve_until(self, deadline: float, host: str, port: int) -> Address:
-        """Resolve `host` as `_resolve` does, in a thread, of which a process has five at once; others wait. Raises
-        OutboundError as it does, and if the name is not resolved by the deadline (monotonic time).
+        """Resolve `host` as `_resolve` does, in a thread, of which a process has five at once; further calls wait for
+        one. Raises OutboundError as `_resolve` does, and if the name is not resolved by the deadline (monotonic time).
         """
         found: list[Address | Exception] = []
 
@@ -334,9 +336,9 @@ def _trusted(paths: ssl.DefaultVerifyPaths) -> ssl.SSLContext:
 
 @contextlib.contextmanager
 def _until(deadline: float, connection: _Plain) -> Iterator[None]:
-    """Cut the connection off if the with statement still runs at the deadline (monotonic time): its calls then fail or
-    return what came so far, and the with statement raises TimeoutError where they do not fail. A socket's own timeout
-    does not stop a server that sends a byte now and then.
+    """Cut `connection` off if the with statement still runs at the deadline (monotonic time). Calls on the connection
+    then fail, or return the bytes that came so far; in that case the with statement raises TimeoutError at its end. A
+    socket's own timeout would not stop a server that sends a byte now and then.
     """
     is_over = threading.Event()
 

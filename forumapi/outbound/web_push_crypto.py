@@ -93,10 +93,11 @@ def _point(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 class VapidKey:
-    """Key pair by which push services know the platform. `public`: the public key, in base64url.
+    """Key pair with which the platform proves to push services that it sends a message. `public`: the public key, in
+    base64url.
 
     `secret`: 32 bytes, the private key; bytes that are no private key are reduced to one. `contact`: mailto: or https:
-    address for those who run push services.
+    address at which those who run push services reach the operator.
     """
 
     def __init__(self, secret: bytes, contact: str) -> None:
@@ -111,7 +112,7 @@ class VapidKey:
 
     def authorization(self, endpoint: str) -> str:
         """Return the value of the header Authorization for a POST to the subscription's URL `endpoint`: a signed proof
-        for the origin of that URL, which is kept for hours and used again.
+        for the origin of that URL, cached here and used again for 6 of the 12 hours for which it is valid.
         """
         parts = urlsplit(endpoint)
         origin = f"{parts.scheme}://{parts.netloc}"

@@ -101,11 +101,11 @@ class Node:
 
     `parent_id`: 0 for the root; `item_types`: types of items that may be put into it; `is_open`: others than its
     moderators may put items into it, too; `sequence`: place among its siblings, who follow by id where it is the same;
-    `owned_by`, `created_by`: profiles that own it.
+    `owned_by`, `created_by`: ids of two profiles, which both have an owner's rights in it.
 
     `path`: ids from the root to the microcosm itself, and `level` their number; `children`: ids in their order;
     `subtree`: ids of itself and of all below it, parents first; `is_live`: neither it nor one above it is deleted or
-    moderated.
+    moderated (hidden until a moderator decides).
     """
 
     id: int
@@ -148,8 +148,8 @@ class Principal(NamedTuple):
 
     @property
     def participant_id(self) -> int:
-        """Return the id of the profile whose huddles the caller may read: the caller's own; 0, a profile in no huddle,
-        unless `sees_huddles`.
+        """Return the id of the profile whose huddles the caller may read: the caller's own; 0, which is in no huddle,
+        for a guest and unless `sees_huddles`.
         """
         return self.profile_id if self.sees_huddles else 0
 
@@ -168,8 +168,8 @@ _MODERATES: Final = MODERATOR | READ | UPDATE
 
 class RolePermissions:
     """Permissions that a set of roles gives in each microcosm of a site. `rights`, by microcosm id: flags of RIGHTS,
-    MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that the roles let read, with the ids
-    `readable`. `moderates`: the roles give MODERATOR, READ and UPDATE in at least one microcosm of `view`.
+    MODERATOR and _SILENCED, or BANNED alone. `view`: the live microcosms that may be read by these roles, those with
+    the ids `readable`. `moderates`: the roles give MODERATOR, READ and UPDATE in at least one microcosm of `view`.
     """
 
     __slots__ = ("moderates", "rights", "view")
@@ -363,9 +363,9 @@ class Target(NamedTuple):
 
     `item_id` 0: no particular one, such as one to be created. `owner_ids`: profiles that own it (platform 5.4: author,
     creator, recipient ...). `microcosm_id` 0: it is in no microcosm, or never existed. `parent_type`: type of the
-    object that a comment is on. `is_participant`: the caller participates in the huddle that the object is or belongs
-    to; `others_wrote`: somebody but its author has a live comment in it (C-24); `is_attendee`: the object is the
-    caller's own answer to an event; `user_id`: of a user, 0 for any other object.
+    object that a comment is on, 0 for other objects. `is_participant`: the caller participates in the huddle that the
+    object is or belongs to; `others_wrote`: somebody but its author has a live comment in it (C-24); `is_attendee`: the
+    object is the caller's own answer to an event; `user_id`: id of the user that the object is, 0 if it is no user.
     """
 
     item_type: int
@@ -511,7 +511,8 @@ def effective(
 
 def moderated(principal: Principal, tree: Tree) -> tuple[tuple[int, ...], bool]:
     """Return (ids, on profiles): the ids of the live microcosms whose contents `principal` may moderate, in the tree's
-    order, () for none; and True if `principal` may moderate comments on profiles.
+    order, () for none; and True if `principal` may moderate comments on profiles, as only the site's owner may. A
+    caller banned from the site moderates nothing.
     """
     on_profiles = effective(
         principal, Target(itemtypes.COMMENT, parent_type=itemtypes.PROFILE), tree

@@ -31,10 +31,8 @@ class MemoryBudget:
         self._holders: WeakSet[Holder] = WeakSet()
 
     def charge(self, holder: Holder, size: int) -> None:
-        """Count `size` bytes that `holder` is about to cache, after all holders have dropped theirs if there is no
-        room.
-
-        A negative size gives bytes back.
+        """Add `size` estimated bytes, of a value that `holder` is about to cache, to the sum. If the sum would exceed
+        LIMIT, first have all holders drop all of their values, which sets it to 0. A negative size takes bytes off.
         """
         if self.bytes + size > self.LIMIT:
             for known in list(self._holders):

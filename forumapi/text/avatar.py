@@ -1,5 +1,5 @@
-"""Avatars: the address of a profile's, and the generated one (identicon): squares in one colour, from the profile's id
-alone (platform 4.5, P-36).
+"""Avatars: addresses of profiles' avatars, and generated avatars (identicons): squares in one colour, made of the
+profile's id alone (platform 4.5, P-36).
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from forumapi.text.sanitise import escape_attribute
 
 
 class Embed(NamedTuple):
-    """Frame of a player or map: its address `src`, its size in pixels (or "100%"), and flags: if it may fill the
-    screen, and if it may scroll.
+    """Frame of a player or map: its address `src`, its size in pixels (or "100%"), and flags: it may fill the screen
+    (`fullscreen`), it may scroll (`scrolling`).
     """
 
     src: str
@@ -147,8 +147,8 @@ _ANY_HOST = re.compile(
 
 
 def find(url: str) -> Embed | None:
-    """Return the frame to show below a link to `url`; None if `url` fits none of the forms of links in RULES, and is no
-    Google Calendar.
+    """Return the frame to show below a link to `url`; None if `url` is neither of a form in RULES nor the address of a
+    Google Calendar to embed, with a parameter `src`.
     """
     parts = _URL.fullmatch(url)
     if parts is None or not _ANY_HOST.fullmatch(parts["host"]):

@@ -47,8 +47,9 @@ _HIDDEN_START = re.compile(rf"<(?:{'|'.join(sorted(HIDDEN))})", re.I)
 
 
 def steps(html: str) -> Iterator[Step]:
-    """Yield `html` in order as tuples: a text as written, perhaps "", and of the tag after it "/" for an end tag, the
-    name, and the attributes as written; the name is None if a comment or the end of `html` comes after the text.
+    """Yield `html` in order as tuples of four: a text, perhaps "", and of the tag after it "/" for an end tag or "" for
+    a start tag, the name, and the attributes. All are as written: nothing is decoded, and names may have capitals. The
+    name is None if a comment or the end of `html`, not a tag, comes after the text.
 
     HIDDEN elements (script, style, iframe and such) are left out with their content, but for their end tags. A `<` with
     no `>` anywhere after it is text.

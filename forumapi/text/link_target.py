@@ -31,8 +31,8 @@ _FILES = "/api/v1/files/"
 
 
 class LinkTarget(NamedTuple):
-    """Target of a link. `href`: address to write; `external`: on another host; `shortened`: to be replaced by a short
-    link.
+    """Target of a link. `href`: address to write, not HTML-escaped; `external`: True if it is on a host that is not one
+    of the site's, or a URL whose host parsers may disagree on; `shortened`: it is to be replaced by a short link.
     """
 
     href: str
@@ -44,9 +44,9 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTa
     """Return the target of a link to `url`, as an author wrote it but with entities decoded; None if the sanitiser
     would remove the link.
 
-    A link within the site becomes a path, unless the path would begin with two slashes. `own_hosts`: the site's host
-    names, in lower case, without port; `file_host`: the one of `own_hosts` on which addresses of files stay absolute,
-    None for no such host.
+    A URL on one of the site's hosts becomes a path, unless that would begin with two slashes; relative addresses stay
+    as they are. `own_hosts`: the site's host names, in lower case, without port; `file_host`: the one of `own_hosts` on
+    which addresses of files stay absolute, None for no such host.
     """
     web = _PLAIN_WEB.fullmatch(url)
     if web is None:
@@ -71,7 +71,8 @@ def target(url: str, own_hosts: frozenset[str], file_host: str | None) -> LinkTa
 
 def usable_image(url: str) -> str | None:
     """Return the address from which pages load an image with the source `url`, as an author wrote it but with entities
-    decoded; None if the image must be left out. Unlike a link's, an address on the site's own host stays absolute.
+    decoded; None if the image must be left out. Unlike a link's, a URL on the site's own host stays absolute; a
+    relative address stays relative.
     """
     source = target(url, frozenset(), None)
     if source is None or not source.href or source.href[:7].lower() == "mailto:":

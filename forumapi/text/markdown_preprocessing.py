@@ -166,8 +166,8 @@ def _end_of_fence(text: str, opening: re.Match[str]) -> int:
 
 
 def _ends_of_spans(text: str) -> dict[int, int]:
-    """Return the position after each code span by that of the run of backticks that opens it. A run within a span may
-    be among the keys too: look up only runs that follow the span before.
+    """Return, by the position of each run of backticks in `text` that can open a code span, the position after that
+    span. A run within another span is among the keys too, but opens none: callers skip it.
     """
     ends: dict[int, int] = {}
     next_run: dict[int, re.Match[str]] = {}

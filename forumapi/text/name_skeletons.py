@@ -19,7 +19,9 @@ _MARKS: Final = "\u200e\u200f"
 
 @cache
 def _prototypes() -> dict[int, str]:
-    """Return the prototypes of confusable letters by code point, for str.translate; read once a process."""
+    """Return, by the code point of each confusable letter, the prototype that replaces it, for str.translate; read once
+    a process.
+    """
     text = files("confusable_homoglyphs").joinpath("confusables.json").read_text(encoding="utf-8")
     pairs = {
         letter.strip(_MARKS): [other["c"].strip(_MARKS) for other in others]
@@ -45,8 +47,8 @@ def looks(name: str) -> list[str]:
 
 
 def _skeleton(text: str) -> str:
-    """Return the skeleton of a text in NFKC, in lower case and without the characters that are not seen. A letter's
-    other case can have another skeleton: `I` has `l`, `i` has `i`.
+    """Return the skeleton of `text`, which is in NFKC; it is in lower case and without invisible (format) characters.
+    The two cases of a letter can have different skeletons: `I` has `l`, `i` has `i`.
     """
     for _ in range(2):  # a prototype may have another case, and then another prototype
         seen = "".join(one for one in unicodedata.normalize("NFD", text) if _is_seen(one))

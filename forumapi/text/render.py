@@ -50,8 +50,8 @@ _LONGEST_NAME = 50
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """Link to another host, of which only the start tag is written later, when its short link is known. `href`: the
-    URL, not escaped; `more`: the other attributes of the tag, as HTML.
+    """Start tag of a link to another host, which `finish` writes, when the link's short link is known. `href`: the URL,
+    not escaped; `more`: the other attributes of the tag, as HTML.
     """
 
     href: str
@@ -70,9 +70,9 @@ class _Mention:
 
 @dataclass(frozen=True, slots=True)
 class RenderDraft:
-    """Comment that is rendered but for its mentions and the addresses of its links; `finish` makes its HTML, from
-    `parts` in order, in which a str is finished HTML. `mention_names`: names, perhaps of profiles, that it mentions;
-    `urls`: those for which short links are wanted.
+    """Comment that is rendered but for its mentions and the addresses of its links to other hosts; `finish` makes its
+    HTML, from `parts` in order, in which a str is HTML, not yet sanitised. `mention_names`: names in its text to look
+    up among the profiles; `urls`: URLs in its links for which short links are wanted, MAX_LINKS at most.
     """
 
     parts: tuple[str | _Link | _Mention, ...]
@@ -84,8 +84,9 @@ class RenderDraft:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Rendered comment: HTML to be stored and served. `mentioned`: ids of the profiles to notify, MAX_NOTIFIED at most,
-    and `urls`: URLs that were replaced by short links, both without repetition and in the text's order.
+    """Rendered comment: HTML to be stored and served. `mentioned`: ids of the profiles that it links to by mentions,
+    and that are to be notified, the first MAX_NOTIFIED, and `urls`: URLs that were replaced by short links, both
+    without repetition and in the text's order.
     """
 
     html: str
@@ -106,9 +107,9 @@ def prepare(
     """Render Markdown as far as that needs no database (steps 1 to 7 of content 11.1).
 
     `own_hosts`: the site's host names, in lower case, without port; `file_host`: the one of them on which addresses of
-    files stay absolute, None for no such host. `jump`: prefix of the addresses of short links, which get no further
-    short link; "" for none. Raises ValueError for a text longer than `limit` characters; None, for texts that are
-    stored already or imported: no limit.
+    files stay absolute, None for no such host. `jump`: prefix of the site's short links: a link that begins with it
+    gets no further short link; "" for none. Raises ValueError for a text longer than `limit` characters; None, for
+    texts that are stored already or imported: no limit.
     """
     if limit is not None and len(markdown) > limit:
         raise ValueError(f"a comment is at most {limit} characters")
@@ -148,8 +149,8 @@ def finish(
 
 
 def _readable(text: str) -> str:
-    """Return `text` without the characters that the filter of step 1 removes (`block_characters`) and without carriage
-    returns, since entities can bring both back.
+    """Return `text` without the characters that `block_characters` removes, and without carriage returns: `prepare`
+    removed both from the Markdown, but decoded entities can bring them back.
     """
     return block_characters(text).replace("\r", "")
 

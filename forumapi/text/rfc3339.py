@@ -13,9 +13,9 @@ _TIME: Final = re.compile(
 
 
 def _digits(text: str) -> tuple[str, str]:
-    """Return of a time its date and time of day as one text, with exactly six decimals, further ones cut off, and its
-    offset (`Z` or as written), "" if there is none. Raises ValueError for a text that is not written like a time; a
-    date that does not exist passes.
+    """Split the time `text` into two texts: date and time of day in ISO format with six decimals, further ones cut off,
+    and the offset, `Z` or such as "+02:00", "" if there is none. Raises ValueError for a text that has not the form of
+    a time; a date that does not exist passes.
     """
     match = _TIME.fullmatch(text)
     if match is None:

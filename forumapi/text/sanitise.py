@@ -152,8 +152,8 @@ def escape_attribute(value: str) -> str:
 
 
 def plain(html: str, most: int) -> str:
-    """Return the words of HTML on one line, not HTML-escaped, of at most `most` characters; a longer text is cut and
-    ends in an ellipsis, which counts as one of the characters.
+    """Return the text of `html` without tags, on one line, not HTML-escaped, of at most `most` characters; a longer
+    text is cut and ends in an ellipsis, which counts as one of the characters.
     """
     words = " ".join(unescape(nh3.clean(html, tags=set())).split())
     return words if len(words) <= most else words[: most - 1].rstrip() + "…"

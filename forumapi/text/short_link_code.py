@@ -23,7 +23,8 @@ def draw(source: random.Random = _SECRET) -> str:
 
 
 def decode(code: str) -> int | None:
-    """Return the number of the short link that a code of earlier releases stands for; None if it is not one.
+    """Return the number of the short link that a code of earlier releases stands for, whether that link exists or not;
+    None for any other text.
 
     Such a code is a lead character, then the number in base 56, the least digit first.
     """

@@ -62,7 +62,8 @@ class Nesting:
 
     def start(self, name: str) -> str | None:
         """Open the element `name`, which stays open unless it is in VOID; return the end tags to write before its start
-        tag, "" for none; None if the start tag must not be written.
+        tag, "" for none. None: the element is not opened, and its start tag must not be written, since it may not be
+        where it is or is nested too deeply.
         """
         closing = ""
         if name in _TABLE_PARTS:
@@ -91,8 +92,8 @@ class Nesting:
         return closing
 
     def end(self, name: str) -> str:
-        """Close the element `name`; return the end tags to write, its own last; "" if it is not open, or may not be
-        closed here.
+        """Close the innermost open element `name` and those within it; return the end tags to write, its own last. ""
+        if nothing is closed: there is no such element, or an open cell, table or block in between keeps it open.
         """
         if self._too_deep:
             if self._too_deep[-1] == name:

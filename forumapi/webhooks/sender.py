@@ -90,9 +90,9 @@ def signature(secret: bytes, message_id: str, timestamp: int, body: bytes) -> st
 
 
 def headers(delivery: DueDelivery, timestamp: int, body: bytes) -> dict[str, str]:
-    """Return the headers of a delivery's request with the body `body`, sent at `timestamp` (seconds since 1970). For a
-    day after a change of the webhook's secret that keeps the old one they have two signatures, by the new secret and by
-    the old one.
+    """Return the headers of a delivery's request with the body `body`, sent at `timestamp` (seconds since 1970). The
+    signature header has two signatures, by the new secret and the old one, while the old one is still valid after a
+    change, else one.
     """
     message_id = f"msg_{delivery.message_id.replace('-', '')}"
     known = (
@@ -123,8 +123,8 @@ def pause_s(failures: int) -> float:
 
 
 class DeliveryOutcome(NamedTuple):
-    """Outcome of one try of a delivery. `status`: HTTP status, 0 if no response came, or one that is too long; `error`:
-    why it failed, "" for success.
+    """Outcome of one try of a delivery. `status`: HTTP status of the receiver's response, 0 if none came or it is
+    longer than MOST_ANSWER; `error`: why the try failed, "" for success, which is a status from 200 to 299.
     """
 
     status: int
@@ -133,7 +133,7 @@ class DeliveryOutcome(NamedTuple):
 
 class Deliverer(PollingThread):
     """Thread that starts deliveries that are due, while this process numbers events; each webhook is served in a thread
-    of its own. `app`: the parts of this process.
+    of its own, at most `webhook_concurrency` of `config` at a time. `app`: the services of this process.
 
     The attribute `reader` is the reader that queues the deliveries, for the thread that runs readers of the event log.
     """
@@ -168,7 +168,7 @@ class Deliverer(PollingThread):
     def poll(self) -> None:
         """Start serving the webhooks that have deliveries due, if this process numbers events.
 
-        A delivery that a stop interrupts is sent again, unless its outcome was recorded.
+        A delivery that is under way when the process ends is sent again, unless its outcome was recorded.
         """
         if self._app.sequencer.leads:
             self._dispatch()
@@ -195,8 +195,9 @@ class Deliverer(PollingThread):
                 self.begin(queue, claimed)
 
     def begin(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
-        """Serve the webhook of `queue`, whose claim is that of the time `claimed`, in a thread of its own. If no thread
-        can be started, give the claim back and raise RuntimeError.
+        """Serve the webhook of `queue` in a new thread, without waiting for it. `claimed`: time of this process's claim
+        on the webhook, by which the claim is known from later ones. If no thread can be started, give the claim back
+        and raise RuntimeError.
         """
         with self._lock:
             self._busy.add(queue)
@@ -210,8 +211,8 @@ class Deliverer(PollingThread):
             raise
 
     def has_room(self, queue: DeliveryQueue) -> bool:
-        """Return True if this process serves neither the webhook of `queue` nor so many of its site as one site may
-        have.
+        """Return True if this process may serve the webhook of `queue` as well: it does not serve it already, and
+        serves fewer webhooks of the same site than one site may have at a time (a quarter of the slots).
         """
         with self._lock:
             busy = Counter(served.site_id for served in self._busy)
@@ -219,8 +220,8 @@ class Deliverer(PollingThread):
 
     def _serve(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
         """Send the deliveries of one webhook in order, until one fails, none is left, its turn of _RUN deliveries or
-        _RUN_S is over, the thread stops, or another process has taken the webhook over; then give the claim, that of
-        the time `claimed`, back. Errors are logged, not raised.
+        _RUN_S seconds is over, `stop` was called, or another process has claimed the webhook; then give back the claim
+        made at the time `claimed`. Errors are logged, not raised.
         """
         sent = 0
         try:
@@ -258,9 +259,9 @@ class Deliverer(PollingThread):
     # ------------------------------------------------------------ one delivery
 
     def _deliver(self, queue: DeliveryQueue, claimed: datetime.datetime) -> bool:
-        """Send the next delivery of the webhook of `queue`, whose claim is that of the time `claimed`, or drop it if
-        the webhook's profile may not see it; record the outcome. Return True if the next one may follow at once: False
-        after a failure, and if none is due or the claim was lost.
+        """Send the next delivery of the webhook of `queue`, claimed at the time `claimed`, or drop it for a reason of
+        `_body`; record the outcome. Return True if the next delivery may follow at once; False after a failure, if no
+        delivery is due, or if another process has claimed the webhook since.
         """
         app = self._app
         tx = app.database.read()
@@ -459,7 +460,7 @@ class Deliverer(PollingThread):
 
     def _identity(self, tx: Reader, site: Site, profile_id: int) -> Identity | None:
         """Return the present identity of the profile that a webhook acts as, a guest's for 0; None if the profile is
-        gone. Roles that are due are recomputed first, in a transaction of its own.
+        gone. If the profile's roles have to be recomputed, that is done first, in a transaction of its own.
         """
         if not profile_id:
             return GUEST
@@ -473,8 +474,10 @@ class Deliverer(PollingThread):
     def _visibility(
         self, tx: Reader, site: Site, who: Identity, delivery: DueDelivery
     ) -> tuple[int, Fact | None, str]:
-        """Decide what `who` may see of a delivery's event now, as for live connections; return the visibility (NOTHING,
-        GONE or WHOLE), the state of the thing to report (None: report nothing), and the kind of the message.
+        """Decide what `who` may see now of the thing of a delivery's event, as for live connections; return the
+        visibility (NOTHING, GONE or WHOLE), the state of the thing to report (None: report nothing), and the kind of
+        the message ("" for none): the event's own, journal.DELETED for a thing that is gone, GONE_KIND for one moved
+        where `who` can't see it.
         """
         tree = self._app.sites.tree(site, tx)
         thing = (delivery.item_type, delivery.item_id, 0)

@@ -1,4 +1,4 @@
-"""Pictures that strangers have sent, made smaller in processes of their own."""
+"""Processing of uploaded pictures, in a worker process beside each process that uses it."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ SIZES_IN_A_ROW: Final = 2
 
 class Turn:
     """Turn of the caller with the key `who`. `cost`: work done in the turn, in any unit, which the caller sets before
-    the turn ends. `is_thumbnail`: the turn is for a thumbnail, else for an upload; `ready`: lock that is released when
-    the turn begins; `start`: virtual time at which the turn began.
+    the turn ends. `is_thumbnail`: the turn is for a thumbnail, else for an upload; `ready`: lock that is held while the
+    turn waits, and released to begin it; `start`: virtual time (see _WaitingTurns) at which the turn began.
     """
 
     __slots__ = ("cost", "is_thumbnail", "ready", "start", "who")
@@ -38,7 +38,7 @@ class _WaitingTurns:
     """Turns that wait, of one kind (uploads or thumbnails). Those of one caller are in order of arrival.
 
     Virtual time runs in units of cost, not in seconds. `finished`: key of a caller -> virtual time at which the last
-    turn of that caller ends; `virtual`: virtual time of the last start.
+    turn of that caller ended, if that is later than `virtual`, the virtual time at which the last turn began.
     """
 
     __slots__ = ("finished", "virtual", "waiting")
@@ -49,8 +49,9 @@ class _WaitingTurns:
         self.virtual = 0.0
 
     def take(self) -> Turn:
-        """Choose the next turn, take it out of the waiting ones, set its start and return it; the caller releases its
-        `ready`, and holds the queue's lock meanwhile.
+        """Choose the next turn, the one with the least virtual start, take it out of the waiting ones, set its `start`
+        and return it. Whoever calls this holds the queue's lock, and then releases the turn's lock `ready`. Raises
+        ValueError if none waits.
         """
         turn = min(self.waiting, key=self._start)  # the first of equals
         self.waiting.remove(turn)
@@ -84,15 +85,16 @@ class FairQueue:
 
     @property
     def people(self) -> int:
-        """Return the number of callers whose cost is remembered, each counted once for uploads and once for
-        thumbnails.
+        """Return the number of callers with a cost in `finished` of _WaitingTurns, each counted once for uploads and
+        once for thumbnails.
         """
         return len(self._uploads.finished) + len(self._sizes.finished)
 
     @contextlib.contextmanager
     def turn(self, who: str, *, is_thumbnail: bool = False) -> Iterator[Turn]:
         """Wait for a turn of the caller with the key `who`, and yield it; it lasts as long as the with statement,
-        within which the caller sets its `cost`. Raises Unavailable after `patience_s`.
+        within which the caller sets its `cost`. Raises Unavailable if the turn has not begun after `patience_s`
+        seconds.
 
         `is_thumbnail`: the turn is for a thumbnail. Thumbnails go before uploads, but after SIZES_IN_A_ROW of them in a
         row an upload has its turn.

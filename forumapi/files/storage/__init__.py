@@ -49,8 +49,8 @@ def open_storage(config: Config) -> Storage:
 
 
 def clear_scratch(storage: Storage) -> None:
-    """Remove folders of the store's scratch folder that are over an hour old, if that folder exists, left over by
-    processes that ended in the middle.
+    """Remove folders in the store's scratch folder that were not changed for over an hour: processes that were killed
+    have left them. A folder that can't be removed stays; without a scratch folder nothing happens.
     """
     limit = time.time() - _SCRATCH_S
     if not storage.scratch.is_dir():

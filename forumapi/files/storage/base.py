@@ -25,8 +25,8 @@ class MissingError(Exception):
 
 
 class Served(Protocol):
-    """Headers of one file's download, for a store or proxy that sends the file itself: Content-Type and
-    Content-Disposition.
+    """Headers of one file's download, for a store or proxy that sends the file itself: `media_type` is its
+    Content-Type, `disposition` its Content-Disposition, "" for none.
     """
 
     @property
@@ -36,8 +36,8 @@ class Served(Protocol):
 
 
 class Storage(Protocol):
-    """Interface of stores of immutable objects. `name` of an object: 40 hexadecimal digits. Every method may raise
-    StorageError.
+    """Interface of stores of immutable objects. `name` of an object: 40 hexadecimal digits. Each method that reads or
+    writes objects may raise StorageError.
 
     `scratch`: folder for temporary files; what `put` takes comes from there.
     """
@@ -45,9 +45,9 @@ class Storage(Protocol):
     scratch: Path
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Store the file at `path` as the object `name`, durably and atomically; an object that is there stays as it
-        is. Whether the file at `path` is left is not promised. `media_type`: the file's, which some stores keep beside
-        the object and others ignore.
+        """Store the file at `path` as the object `name`, durably and atomically; if the object exists already, it stays
+        as it is. The file at `path` may be gone afterwards. `media_type`: the file's, which some stores keep beside the
+        object and others ignore.
         """
 
     def size(self, name: str) -> int | None:
@@ -67,7 +67,7 @@ class Storage(Protocol):
 
     def internal(self, name: str) -> str:
         """Return the internal address for X-Accel-Redirect, by which nginx sends the object instead of this process; ""
-        if it can't.
+        if nginx can't read this store. Not checked: whether the object exists.
         """
 
     def redirect(self, name: str, served: Served) -> str:
@@ -77,5 +77,5 @@ class Storage(Protocol):
 
     def check(self) -> str:
         """Check, without storing an object, that the store can be used; return a description of it for the log, such as
-        "in bucket files". Raises StorageError if it can't.
+        "in bucket files". Raises StorageError if it can't be used.
         """

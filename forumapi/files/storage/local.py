@@ -30,8 +30,8 @@ class LocalStorage:
         return self.folder / name[:2] / name[2:4] / name
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Move the file at `path` to the place of the object `name`, synced to disk; an object that is there stays.
-        `media_type` is not kept. Raises StorageError.
+        """Move the file at `path` to the place of the object `name`, synced to disk; if the object exists already, both
+        stay. `media_type` is not kept. Raises StorageError.
         """
         if self.size(name):
             return
@@ -88,8 +88,8 @@ class LocalStorage:
         return ""
 
     def check(self) -> str:
-        """Check that the folder can be written; return a description of the store for the log. Raises StorageError
-        if it can't.
+        """Check that the folder can be written; return a description of the store for the log. Raises StorageError if
+        the folder can't be written.
         """
         try:
             self.scratch.mkdir(parents=True, exist_ok=True)

@@ -36,8 +36,8 @@ _ADVICE: Final = {
 
 
 class S3Storage:
-    """Store of objects in a private bucket, by their names alone (content 10.3). A call that fails is tried again
-    before it raises.
+    """Store of objects in a private bucket, each under its bare name (content 10.3). A call of the service that fails
+    in a way that may pass is made ATTEMPTS (3) times before the method raises StorageError.
 
     `endpoint`, `region`, `key_id`, `secret`: "" for the SDK's own defaults; `redirect_s`: seconds for which a URL of
     `redirect` is valid, 0: clients are never redirected; `timeout_s`: longest wait for the service in one try.
@@ -90,8 +90,8 @@ class S3Storage:
             return self._made
 
     def put(self, name: str, path: Path, media_type: str) -> None:
-        """Upload the file at `path`, with its `media_type`, as the object `name`; an object that is there stays. S3
-        shows the object only once it is whole. Raises StorageError.
+        """Upload the file at `path`, with its `media_type`, as the object `name`; if the object exists already, it
+        stays. S3 shows the object only once it is whole. Raises StorageError.
         """
         if self.size(name):
             return
@@ -181,8 +181,8 @@ class S3Storage:
         return f"in bucket {self.bucket}"
 
     def _failed(self, error: Exception, name: str = "") -> Exception:
-        """Return the exception to raise for an error of the client: MissingError if the object `name` does not exist,
-        else StorageError.
+        """Return the exception to raise for an error of the S3 client: MissingError if the service says that the object
+        `name` does not exist, else StorageError with advice for the operator. `name` "": never MissingError.
         """
         code = _code(error)
         if name and code in _MISSING:

@@ -478,11 +478,12 @@ ERASE = Query(
 
 
 def erase(tx: Transaction, author: Author, profile_id: int, reason: str = "") -> int:
-    """Delete the rows of `audit_log`, which hold client addresses and texts, by or about the profile `profile_id` that
-    have an entry in the chain, except those about such erasures; return the number of deleted rows. The head of the
-    site's chain stays locked until the transaction ends.
+    """Delete the rows of `audit_log`, on the author's site, by or about the profile `profile_id`, since they hold
+    client addresses and texts; return the number of deleted rows. Rows that record such a deletion stay, and so do rows
+    that have no entry in the chain yet.
 
-    The chain stays valid: an entry is appended that says that `author` erased them, with `reason`.
+    No entry of the chain is deleted, so that the chain stays valid, and an entry is appended that says that `author`
+    deleted these rows, with `reason`. Locks the head of the site's chain until the transaction ends.
     """
     site_id = author.site_id
     number, _ = lock(tx, site_id)

@@ -150,10 +150,13 @@ SWEEP = Query(
 
 
 class DomainProof(NamedTuple):
-    """Answer of DNS to the question if a domain is proven to belong to a site. `is_there`: True if a proof was seen;
-    None if none was seen, and DNS gave no answer about one of the possible proofs; else False.
+    """Result of looking up in DNS a proof that a domain belongs to a site: an alias (CNAME) or a TXT record.
+    `is_there`: True if one of the two was found; None if none was found and no name server answered for at least one of
+    them; else False.
 
-    `found`: what DNS had in place of the proof, as text for the owner, "" for nothing.
+    `found`: sentence for the site's owner on why the domain is not served: the error of the lookup, such as an unknown
+    name, or, with a proof, the other site or rest that keeps the domain from this one; "" for neither, also if DNS has
+    another alias or text.
     """
 
     is_there: bool | None
@@ -165,8 +168,8 @@ _SEEN: Final = DomainProof(True)
 
 class SiteDomain(NamedTuple):
     """Domain of a site and its state, as the owner sees it. `state`: PROVEN or UNPROVEN for the domain that is served,
-    PENDING for one that waits for its proof; `since`: time at which the state began; `found`: what DNS had in place of
-    a proof, as text.
+    PENDING for one that waits for its proof; `since`: time at which the state began; `found`: that of the last check's
+    DomainProof, a sentence on what is wrong, "" for nothing known.
     """
 
     domain: str

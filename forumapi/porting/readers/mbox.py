@@ -246,8 +246,9 @@ class MboxReader(BaseReader):
             )
 
     def _rows(self, columns: str) -> Iterator[tuple[Any, ...]]:
-        """Yield for each message the values of `columns`, SQL expressions with commas between, thread by thread in
-        reading order.
+        """Read the table `mails` of this reader's SQLite database; yield a row for each message, of the values of
+        `columns` (SQL expressions over that table, with commas between). The messages of a mailing list come together,
+        in it those of a thread, and in that the earliest sent first, those without a time last.
         """
         return self._database.cursor().execute(
             f"SELECT {columns} FROM mails ORDER BY list, thread, sent IS NULL, sent, number, id"
