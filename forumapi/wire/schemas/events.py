@@ -27,7 +27,9 @@ class EventSummaryFlags(SummaryFlags, kw_only=True):
 
 
 class EventSummaryMeta(FlaggedMeta[EventSummaryFlags], kw_only=True):
-    """`meta` of an event in a list."""
+    """`meta` of an event in a list: creator, flags and links; whether an agent wrote the event, and the number of
+    comments that are new to the caller.
+    """
 
     byAgent: ByAgent | UnsetType = UNSET
     newComments: NewComments | UnsetType = UNSET
@@ -79,7 +81,7 @@ class EventFlags(DetailFlags, kw_only=True):
 
 
 class EventMeta(DetailMeta, kw_only=True):
-    """`meta` of an event that is read by itself."""
+    """`meta` of an event that is read by itself: that of an item, with the flags of an event."""
 
     flags: EventFlags
 
@@ -101,7 +103,7 @@ class Events(Struct, kw_only=True):
 
 
 class AttendeeMeta(EditedMeta, kw_only=True):
-    """`meta` of an answer to an event, in a list."""
+    """`meta` of an answer to an event, in a list: creator, last editor and links."""
 
     links: list[Link]
 
@@ -120,7 +122,7 @@ class Attendee(Struct, kw_only=True):
 
 
 class AttendeeDetailMeta(AttendeeMeta, kw_only=True):
-    """`meta` of an answer to an event that is read by itself."""
+    """`meta` of an answer to an event that is read by itself: with the caller's permissions, too."""
 
     permissions: Permissions
 
