@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, Invalid
-from forumapi.files.images.image_worker_handle import ImageWorker
+from forumapi.files.images.image_worker_handle import ImageWorker, NotProcessed
 from forumapi.files.storage import MissingError, Storage, StorageError
 from forumapi.models.content import file
 from forumapi.models.content.file import Variant
@@ -56,7 +56,9 @@ class Thumbnails:
         self._image_worker = image_worker
         self._waiting: queue.Queue[_Wanted | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
-        self._busy: dict[tuple[str, Box], threading.Lock] = {}
+        # Lock of each thumbnail that is being made, and the number of callers that hold it or wait for it.
+        self._busy: dict[tuple[str, Box], tuple[threading.Lock, int]] = {}
+        self._counting = threading.Lock()
 
     def start(self) -> None:
         """Start the thread that makes queued thumbnails, until `stop`."""
@@ -120,12 +122,18 @@ class Thumbnails:
         """Hold this process's lock of one thumbnail during the with statement; a caller that had to wait then finds it
         made, unless that failed.
         """
-        lock = self._busy.setdefault((hash, box), threading.Lock())
-        with lock:
-            try:
+        key = hash, box
+        with self._counting:
+            lock, callers = self._busy.get(key, (threading.Lock(), 0))
+            self._busy[key] = lock, callers + 1
+        try:
+            with lock:
                 yield
-            finally:
-                self._busy.pop((hash, box), None)
+        finally:
+            with self._counting:
+                lock, callers = self._busy.pop(key)
+                if callers > 1:
+                    self._busy[key] = lock, callers - 1
 
     def _make(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
         with scratch(self._storage) as folder:
@@ -141,6 +149,8 @@ class Thumbnails:
                     max_width=box.width,
                     max_height=box.height,
                 )
+            except NotProcessed:
+                raise
             except Invalid:
                 made = None
             else:
