@@ -39,7 +39,7 @@ from forumapi.observability.metrics_push import Reporter
 from forumapi.outbound.geocoders import choose as choose_geocoder
 from forumapi.outbound.safe_http_client import Outbound
 from forumapi.realtime.live_service import Live
-from forumapi.request import routing, tracing
+from forumapi.request import opentelemetry_spans, routing
 from forumapi.request.admission import crawl_budget
 from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.admission.plan_limits import PlanLimits
@@ -188,7 +188,7 @@ class App(Services):
             platform=lambda: platform_health.collect(self.database, self.config.backup_status_path),
             leads=lambda: self.sequencer.leads,
         )
-        self.tracer = tracing.tracer(config.trace_url, config.trace_percent)
+        self.tracer = opentelemetry_spans.tracer(config.trace_url, config.trace_percent)
         self.apply(config)
 
     def apply(self, config: Config) -> None:

@@ -201,7 +201,7 @@ from forumapi.handlers.sites.legal_editing import SiteLegalDocumentHandler, Site
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.sites.ownership_transfer import SiteOfferHandler
 from forumapi.handlers.sites.plan import OwnPlanHandler, PlanHandler
-from forumapi.handlers.sites.platform_metrics import MetricsHandler
+from forumapi.handlers.sites.platform_growth import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
 from forumapi.handlers.sites.sandboxes import SandboxesHandler
 from forumapi.handlers.sites.site_options import SiteOptionsHandler

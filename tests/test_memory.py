@@ -574,7 +574,7 @@ BRIEF = """
     realtime.delivery_permissions.DeliveryPolicy._known realtime.long_polling._Waiting.frames
     models.people.role_recomputation_worker.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
-    request.tracing.Trace.steps
+    request.opentelemetry_spans.Trace.steps
     request.admission.deficit_round_robin.SiteQueue.members request.admission.deficit_round_robin.SiteQueue.guests
     request.admission.deficit_round_robin.SiteQueue.lanes
     request.admission.deficit_round_robin.DeficitRoundRobin.sites

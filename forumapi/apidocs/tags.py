@@ -134,7 +134,7 @@ TAGS: Final = (
     Tag(
         "Platform",
         "Entry points, documents about the API, sandboxes, look-ups of hosts, and metrics of the platform.",
-        ("api_index", "api_docs", "sandboxes", "host_lookups", "platform_metrics"),
+        ("api_index", "api_docs", "sandboxes", "host_lookups", "platform_growth"),
     ),
 )
 

@@ -18,7 +18,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
-from forumapi.models.sites import site_move
+from forumapi.models.sites import site_move_guard
 from forumapi.observability import metrics
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def complete(
             tx.commit()
             raise SecondFactorNeeded(flow)
         # Asked always: since `site` was read, the provider of the sign-in may have taken long to answer.
-        site_move.check_writable(tx, site.id)
+        site_move_guard.check_writable(tx, site.id)
         # A one-time code of one's own, or a passkey, is nothing that the provider could make up.
         by_site = not verified.is_platforms and not verified.has_second_factor
         profile_id = Profile.find_or_create(

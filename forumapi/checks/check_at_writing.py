@@ -1,5 +1,5 @@
-"""Local checks in the transaction that writes, on sites with `beforeShown`, so that a held text is not shown even for a
-moment; services are asked later.
+"""Local checks in the transaction that writes, on sites with `beforeShown`, where nobody may read what a check holds;
+services are asked later.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Final
 
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
-from forumapi.models.journal import audit_chain, audit_hash, audit_log_retention
+from forumapi.models.journal import audit_address_hashing, audit_chain, audit_hash
 from forumapi.models.journal.audit_hash import Head
 from forumapi.models.privacy import retention
 from forumapi.observability.log import logger
@@ -29,7 +29,7 @@ def audit_heads(tx: Transaction, config: Config) -> str:
     keys = audit_hash.keys(config.audit_key, config.data_path)
     adopted = audit_chain.adopt(tx, AT_ONCE)
     most_days = config.audit_retention_days
-    forgotten = audit_log_retention.forget(tx, most_days, AT_ONCE)
+    forgotten = audit_address_hashing.forget(tx, most_days, AT_ONCE)
     aged = dict.fromkeys(audit_chain.aged(tx, most_days), most_days)
     for site in retention.of_sites(tx):
         if site.days.get(retention.AUDIT, most_days) < most_days:

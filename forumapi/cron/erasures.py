@@ -1,6 +1,6 @@
 """Erasing of profiles and accounts whose time has come, and the journal by which a restored backup erases them again.
 
-A line of the journal (erasure_journal.py) is synced to disk before the first batch of its erasure.
+A line of the journal (erasure_journal_file.py) is synced to disk before the first batch of its erasure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import msgspec
 
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
-from forumapi.cron import erasure_journal, file_cleanup
+from forumapi.cron import erasure_journal_file, file_cleanup
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.content import comment_documents
@@ -157,7 +157,7 @@ def _note(tx: Transaction, path: Path) -> None:
     written.
     """
     entries = [JournalEntry(*row) for row in tx.rows(erasure_steps.UNJOURNALED)]
-    erasure_journal.append(path, [entry.line for entry in entries])
+    erasure_journal_file.append(path, [entry.line for entry in entries])
     for entry in entries:
         if entry.site_id:
             tx.run(erasure_steps.JOURNALED_PROFILE, site_id=entry.site_id, profile_id=entry.id)
@@ -168,8 +168,8 @@ def _note(tx: Transaction, path: Path) -> None:
 class _Line(msgspec.Struct):
     """Line of an erasure, as JSON has it; the keys are those of JournalEntry, `site` is its `site_id`."""
 
-    site: Annotated[int, msgspec.Meta(ge=0, le=erasure_journal.MAX_ID)]
-    id: Annotated[int, msgspec.Meta(ge=1, le=erasure_journal.MAX_ID)]
+    site: Annotated[int, msgspec.Meta(ge=0, le=erasure_journal_file.MAX_ID)]
+    id: Annotated[int, msgspec.Meta(ge=1, le=erasure_journal_file.MAX_ID)]
     created: Annotated[datetime.datetime, msgspec.Meta(tz=True)]
     words: Literal["keep", "remove"]
 
@@ -182,10 +182,10 @@ def read_journal(paths: Iterable[Path]) -> Iterator[JournalEntry]:
     """
     seen = set()
     for path in paths:
-        for place, known in erasure_journal.read_lines(path):
+        for place, known in erasure_journal_file.read_lines(path):
             if "retention" in known or "deletion" in known:
                 continue
-            line = erasure_journal.converted(place, known, _Line)
+            line = erasure_journal_file.converted(place, known, _Line)
             entry = JournalEntry(line.site, line.id, line.created, line.words)
             if entry not in seen:
                 seen.add(entry)

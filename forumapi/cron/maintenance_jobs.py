@@ -19,7 +19,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.content import geocode_cache
-from forumapi.models.journal import audit_log_retention
+from forumapi.models.journal import audit_address_hashing
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.update_types import EVENT_REMINDER
@@ -403,7 +403,7 @@ def expired_credentials(tx: Transaction, config: Config) -> str:
     known_network_limit.forget_old(tx)
     tx.run(FORGET_GRANTS)
     bans = Ban.delete_expired(tx)
-    hashed = audit_log_retention.hash_addresses(tx, config.audit_address_days)
+    hashed = audit_address_hashing.hash_addresses(tx, config.audit_address_days)
     spam_check.forget(tx, config.audit_retention_days)
     tx.run(FORGET_MAIL, days=retention.MAIL_DAYS)
     tx.run(FORGET_RUNS, days=KEEP_DAYS)

@@ -24,13 +24,13 @@ import msgspec
 from forumapi import itemtypes
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
-from forumapi.cron import erasure_journal, file_cleanup
-from forumapi.cron.erasure_journal import MAX_ID
+from forumapi.cron import erasure_journal_file, file_cleanup
+from forumapi.cron.erasure_journal_file import MAX_ID
 from forumapi.database.connections import Database, Transaction
 from forumapi.errors import TooSlow
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_documents
-from forumapi.models.journal import audit_log_retention
+from forumapi.models.journal import audit_address_hashing
 from forumapi.models.privacy import erasure_steps, retention_steps
 from forumapi.models.privacy import retention as periods
 from forumapi.models.privacy.retention import ADDRESSES, DELETED_TEXTS, MAIL, SitePeriods
@@ -109,7 +109,7 @@ def _advance(
     found, days = 0, site.days
     if days.get(ADDRESSES, config.audit_address_days) < config.audit_address_days:
         with database.write() as tx:
-            found += audit_log_retention.hash_addresses_of(
+            found += audit_address_hashing.hash_addresses_of(
                 tx, site.site_id, days[ADDRESSES], retention_steps.MOST_TRACES
             )
     if days.get(MAIL, periods.MAIL_DAYS) < periods.MAIL_DAYS:
@@ -159,7 +159,7 @@ def _forget(cache: Cache, site_id: int, batch: RemovalBatch) -> None:
 def _note_periods(tx: Transaction, path: Path, sites: Iterable[SitePeriods]) -> None:
     """Append the periods that are not in the journal yet to the file at `path`, and mark them as written."""
     new = [site for site in sites if not site.is_journaled]
-    erasure_journal.append(
+    erasure_journal_file.append(
         path,
         [_line(site, "periods", set=site.set_at, periods=dict(site.days)) for site in new],
     )
@@ -173,7 +173,7 @@ def _note_gone(path: Path, site: SitePeriods, gone: Sequence[Gone]) -> None:
         [one.ref.type, one.ref.id, (one.created - _EPOCH) // _MICROSECOND, one.version]
         for one in gone
     ]
-    erasure_journal.append(path, [_line(site, "gone", gone=things)] if things else [])
+    erasure_journal_file.append(path, [_line(site, "gone", gone=things)] if things else [])
 
 
 def _line(site: SitePeriods, what: str, **values: Any) -> str:
@@ -221,13 +221,13 @@ def read_journal(paths: Iterable[Path]) -> Iterator[PeriodsLine | GoneLine]:
     """
     kinds: Mapping[str, type[PeriodsLine | GoneLine]] = {"periods": PeriodsLine, "gone": GoneLine}
     for path in paths:
-        for place, known in erasure_journal.read_lines(path):
+        for place, known in erasure_journal_file.read_lines(path):
             if "retention" not in known:
                 continue
             kind = kinds.get(str(known["retention"]))
             if kind is None:
                 raise ValueError(f"{place}: no entry of a journal: retention")
-            yield erasure_journal.converted(place, known, kind)
+            yield erasure_journal_file.converted(place, known, kind)
 
 
 def replay(database: Database, config: Config, lines: Iterable[PeriodsLine | GoneLine]) -> int:

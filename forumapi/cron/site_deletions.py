@@ -20,8 +20,8 @@ from psycopg import errors as pgerrors
 
 from forumapi.cache.document_cache import Cache
 from forumapi.config import Config
-from forumapi.cron import erasure_journal, file_cleanup
-from forumapi.cron.erasure_journal import MAX_ID
+from forumapi.cron import erasure_journal_file, file_cleanup
+from forumapi.cron.erasure_journal_file import MAX_ID
 from forumapi.database.connections import Database, Transaction
 from forumapi.mail import outbox
 from forumapi.models.content import comment_documents
@@ -348,7 +348,7 @@ def _note(tx: Transaction, path: Path) -> None:
     written.
     """
     found = tx.rows(site_deletion.UNJOURNALED)
-    erasure_journal.append(
+    erasure_journal_file.append(
         path,
         [
             json.dumps({"deletion": site_id, "created": created.isoformat()})
@@ -362,9 +362,9 @@ def read_journal(paths: Iterable[Path]) -> Iterator[DeletedSite]:
     that is no entry.
     """
     for path in paths:
-        for place, known in erasure_journal.read_lines(path):
+        for place, known in erasure_journal_file.read_lines(path):
             if "deletion" in known:
-                line = erasure_journal.converted(place, known, _DeletionLine)
+                line = erasure_journal_file.converted(place, known, _DeletionLine)
                 yield DeletedSite(line.deletion, line.created)
 
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, Invalid
-from forumapi.files.images.image_worker_handle import ImageWorker, NotProcessed
+from forumapi.files.images.image_worker_handle import ImageWorker
 from forumapi.files.storage import MissingError, Storage, StorageError
 from forumapi.models.content import file
 from forumapi.models.content.file import Variant
@@ -56,9 +56,7 @@ class Thumbnails:
         self._image_worker = image_worker
         self._waiting: queue.Queue[_Wanted | None] = queue.Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
-        # Lock of each thumbnail that is being made, and the number of callers that hold it or wait for it.
-        self._busy: dict[tuple[str, Box], tuple[threading.Lock, int]] = {}
-        self._counting = threading.Lock()
+        self._busy: dict[tuple[str, Box], threading.Lock] = {}
 
     def start(self) -> None:
         """Start the thread that makes queued thumbnails, until `stop`."""
@@ -122,18 +120,12 @@ class Thumbnails:
         """Hold this process's lock of one thumbnail during the with statement; a caller that had to wait then finds it
         made, unless that failed.
         """
-        key = hash, box
-        with self._counting:
-            lock, callers = self._busy.get(key, (threading.Lock(), 0))
-            self._busy[key] = lock, callers + 1
-        try:
-            with lock:
+        lock = self._busy.setdefault((hash, box), threading.Lock())
+        with lock:
+            try:
                 yield
-        finally:
-            with self._counting:
-                lock, callers = self._busy.pop(key)
-                if callers > 1:
-                    self._busy[key] = lock, callers - 1
+            finally:
+                self._busy.pop((hash, box), None)
 
     def _make(self, hash: str, kind: str, size: int, box: Box, who: str) -> Variant:
         with scratch(self._storage) as folder:
@@ -149,8 +141,6 @@ class Thumbnails:
                     max_width=box.width,
                     max_height=box.height,
                 )
-            except NotProcessed:
-                raise
             except Invalid:
                 made = None
             else:

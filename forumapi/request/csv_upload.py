@@ -50,9 +50,8 @@ class CsvBody:
 
 
 class _Body(io.RawIOBase):
-    """Raw stream of a body, which hashes what is read. It ends after `length` bytes, the request's Content-Length; with
-    None where the body ends. Raises TooLarge beyond `limit` bytes, and for a greater `length` when it is made; Invalid
-    if the body ends before `length`.
+    """Raw stream of a body: ends at its Content-Length (`length`, None if the request has none), raises TooLarge beyond
+    `limit` bytes, and hashes what is read.
     """
 
     def __init__(self, stream: Any, length: int | None, limit: int) -> None:

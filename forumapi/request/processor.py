@@ -13,7 +13,7 @@ from forumapi.models.access import rate_counters
 from forumapi.models.access.identity import GUEST
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.journal import idempotency
-from forumapi.models.sites import site_move
+from forumapi.models.sites import site_move_guard
 from forumapi.observability.log import logger
 from forumapi.request import (
     answer_conversion,
@@ -210,7 +210,7 @@ def _write(
         ctx.reader = ctx.writer = tx
         caller.identify(app, ctx, handler, verb)
         if ctx.site.is_moving:
-            site_move.check_writable(tx, ctx.site.id)
+            site_move_guard.check_writable(tx, ctx.site.id)
         scope = None
         if key is not None and not ctx.identity.is_guest:
             scope = idempotency.KeyScope(ctx.site.id, ctx.identity.profile_id, verb, ctx.path, key)

@@ -29,8 +29,8 @@ from forumapi.realtime.live_service import Live
 from forumapi.request.admission.admission_gate import AdmissionGate
 from forumapi.request.admission.crawl_budget import CrawlGate
 from forumapi.request.admission.plan_limits import PlanLimits
+from forumapi.request.opentelemetry_spans import Tracer
 from forumapi.request.rate_limit import AddressBuckets, Buckets
-from forumapi.request.tracing import Tracer
 from forumapi.request.usage_counter import UsageCounter
 from forumapi.updates.push_sender import PushSender
 from forumapi.wire.client_address import Proxies

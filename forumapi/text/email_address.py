@@ -39,9 +39,9 @@ def valid(address: str) -> bool:
 
 def canonical(address: str) -> str:
     """Return a form of an address that is the same for most spellings of one mailbox, to detect duplicate and banned
-    accounts; it is no address to send mail to. The form is in lower case; its local part has no dots, no comment at its
-    ends, and no `+` with what follows, whatever the domain; domains of one provider become one. Equal forms do not
-    prove that two people are one (P-29).
+    accounts; it may receive no mail. It is in lower case, and at every domain without dots, a comment, and a `+` and
+    what follows in its local part; domains of one provider become one. Equal forms do not prove that two people are one
+    (P-29).
     """
     local, domain = _parts(address)
     return f"{_plain_local(_COMMENT.sub('', local))}@{_SAME_DOMAIN.get(domain, domain)}"

@@ -65,7 +65,7 @@ def steps(html: str) -> Iterator[Step]:
 
 def _without_hidden(html: str) -> str:
     """Return `html` with start tag and content of each HIDDEN element (script, style, iframe and such) replaced by an
-    empty comment, so that the words on both sides do not become one; the element's end tag stays.
+    empty comment, so that its neighbours do not become one word; its end tag stays.
     """
     kept: list[str] = []
     done = position = 0
@@ -79,8 +79,8 @@ def _without_hidden(html: str) -> str:
 
 
 def _end_of_hidden(html: str, name: str, position: int) -> int:
-    """Return the position in `html` at which the end tag of a HIDDEN element begins; without an end tag, the length of
-    `html`. `name`: the element's, in lower case; `position`: after its start tag.
+    """Return the position in `html` at which the end tag of a HIDDEN element begins; without an end tag, the end of the
+    text. `name`: the element's, in lower case; `position`: after its start tag.
     """
     depth = 1
     for match in _HIDDEN_TAG[name].finditer(html, position):

@@ -33,9 +33,9 @@ _Rewrite = Callable[[str, str], str]
 
 
 def rewrite(text: str) -> str:
-    """Return `text`, Markdown with BBCode in it, with the BBCode tags of _PAIRS, quote and list as Markdown, and
-    https:// before bare `www.` addresses; code spans and fences, and other tags in brackets, stay as they are. `text`
-    has passed a character filter, so it holds no private-use characters.
+    """Return `text`, Markdown with BBCode in it, with the known BBCode tags as Markdown, and https:// before bare
+    `www.` addresses; code spans and fences, and other tags in brackets, stay as they are. `text` has passed a character
+    filter, so it holds no private-use characters.
     """
     has_www = "www." in text and _WWW.search(text) is not None
     has_tags = "[" in text and _ANY_TAG.search(text) is not None

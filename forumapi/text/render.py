@@ -386,8 +386,8 @@ _SHORT_LINK = re.compile(r'<a href="([^"]*)"([^>]*)>(.*?)</a>', re.DOTALL)
 
 
 def _with_embeds(html: str, used: Mapping[str, str]) -> str:
-    """Return sanitised HTML with the players and maps of the URLs in `used` for which `embeds.find` has one, each below
-    its link, MAX_EMBEDS at most. `used`: addresses of the short links in `html`, by the URL that each leads to.
+    """Return sanitised HTML with the players and maps of known providers, each below its link, MAX_EMBEDS at most.
+    `used`: addresses of the short links in `html`, by the URL that each leads to.
     """
     frames: dict[str, str] = {}
     for url, short in used.items():

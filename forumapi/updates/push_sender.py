@@ -202,9 +202,7 @@ class PushSender(PollingThread):
         of the others to `outcomes`.
         """
         late = [message for message in batch if message.is_late]
-        outcomes += [
-            PushOutcome(message, "dropped", "it is too old", was_tried=False) for message in late
-        ]
+        outcomes += [PushOutcome(message, "dropped", "it is too old") for message in late]
         waiting = [message for message in batch if not message.is_late]
         tx = self._database.read()
         try:
@@ -222,7 +220,7 @@ class PushSender(PollingThread):
                     except Exception as error:  # noqa: BLE001 - one message must not keep the others from being sent
                         logger.exception("message %d of web push is dead", message.id)
                         failure = f"{type(error).__name__}: {error}"
-                        outcomes.append(PushOutcome(message, "dead", failure, was_tried=False))
+                        outcomes.append(PushOutcome(message, "dead", failure))
                         continue
                     if isinstance(text, str):
                         outcomes.append(PushOutcome(message, "dropped", text, was_tried=False))

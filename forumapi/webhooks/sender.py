@@ -196,8 +196,8 @@ class Deliverer(PollingThread):
 
     def begin(self, queue: DeliveryQueue, claimed: datetime.datetime) -> None:
         """Serve the webhook of `queue` in a new thread, without waiting for it. `claimed`: time of this process's claim
-        on the webhook, which tells the claim from later ones. If no thread can be started, give the claim back and
-        raise RuntimeError.
+        on the webhook, by which the claim is known from later ones. If no thread can be started, give the claim back
+        and raise RuntimeError.
         """
         with self._lock:
             self._busy.add(queue)
@@ -336,8 +336,8 @@ class Deliverer(PollingThread):
             metrics.WEBHOOKS.add(1, "disabled")
 
     def _notify(self, tx: Transaction, queue: DeliveryQueue, webhook: DisabledWebhook) -> None:
-        """Queue a mail to the site's owner, whose address is in `webhook`, which says that the webhook was disabled and
-        why; log that too.
+        """Queue a mail to the address in `webhook`, the site's owner's, which says that the webhook was disabled and
+        why.
         """
         site_id, webhook_id = queue
         logger.warning("webhook %d of site %d is disabled: %s", webhook_id, site_id, webhook.error)

@@ -51,7 +51,7 @@ TESTS: Final = (
     ),
     ("forumapi/models/trust/carried_marks.py", "tests/handlers/trust/test_merging.py"),
     ("forumapi/models/trust/comment_relocation.py", "tests/handlers/trust/test_merging.py"),
-    ("forumapi/models/trust/merge_kinds.py", "tests/handlers/trust/test_merging.py"),
+    ("forumapi/models/trust/merge_and_split_kinds.py", "tests/handlers/trust/test_merging.py"),
     (
         "forumapi/models/trust/kept_last_activity.py",
         "tests/handlers/trust/test_last_activity.py",
@@ -390,7 +390,7 @@ TESTS: Final = (
     ("forumapi/models/sites/ownership_transfer.py", "tests/handlers/sites/test_sites.py"),
     (
         "forumapi/models/sites/platform_growth.py",
-        "tests/handlers/sites/test_platform_metrics.py",
+        "tests/handlers/sites/test_platform_growth.py",
     ),
     (
         "forumapi/models/sites/platform_health.py",

@@ -13,15 +13,11 @@ from PIL import Image
 
 from forumapi.errors import Unavailable
 from forumapi.files.images.fair_queue import FairQueue
-from forumapi.files.images.image_worker_handle import ImageWorker, NotProcessed
-from forumapi.files.thumbnails import Box, Thumbnails
+from forumapi.files.images.image_worker_handle import ImageWorker
 from tests.factories import Factory, Site
-from tests.files.pictures import png, post, upload
+from tests.files.pictures import png, post
 from tests.fixtures import Server
-from tests.handlers.platform import Platform, platform
 from tests.services import wait_until
-
-__all__ = ["platform"]
 
 
 @pytest.fixture(scope="module")
@@ -104,34 +100,6 @@ class Queue:
         for thread in self._threads:
             thread.join()
         return self.order[1:]
-
-
-def test_a_process_that_ends_between_two_pictures_costs_none_of_them(
-    image_worker: ImageWorker, folder: Path
-) -> None:
-    for _ in range(2):
-        made = image_worker.make(folder / "small.png", folder / "out", "png", who="a")
-        assert (made.width, made.height) == (4, 4)
-        child = image_worker._child
-        assert child is not None
-        child._process.kill()
-        child._process.wait()
-
-
-def test_a_picture_that_takes_too_long_once_is_made_the_next_time(
-    platform: Platform, image_worker: ImageWorker
-) -> None:
-    make, app = platform.make, platform.app
-    data = png(300, 200, 77)
-    hash, box = upload(platform.api, make.site().member, data), Box(30, 30)
-    slow = ImageWorker(time_limit_s=0.001, pixel_limit=50_000_000)
-    late = Thumbnails(app.database, app.storage, slow)
-    with pytest.raises(NotProcessed):
-        late.get(hash, "png", len(data), box, "a")
-    slow.close()
-    made = Thumbnails(app.database, app.storage, image_worker).get(hash, "png", len(data), box, "a")
-    assert made.hash != hash and 0 < made.size < len(data)
-    assert late._busy == {}
 
 
 def test_people_take_turns_by_what_theirs_cost() -> None:

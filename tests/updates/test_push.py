@@ -336,23 +336,6 @@ def test_a_failure_is_tried_again_and_a_week_of_them_ends_it(
     wait_until(lambda: not subscriptions(api, ana), "it did not come to that")
 
 
-def test_a_message_that_is_too_old_is_dropped_untried(
-    api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
-) -> None:
-    browser.receiver.answer = lambda message: 500
-    browser.subscribe(api, ana)
-    write(api, make.conversation(site, by=bob), bob, "+ana")
-    wait_until(lambda: bool(subscriptions(api, ana)[0]["failingSince"]), "it did not come to that")
-    make.sql(
-        """UPDATE push_messages SET created = now() - interval '25 hours', not_before = now()
-            WHERE site_id = %(s)s RETURNING 1""",
-        s=site.id,
-    )
-    settled(make, site)
-    said = "SELECT state, attempts::int FROM push_messages WHERE site_id = %(s)s"
-    assert make.sql(said, s=site.id) == [("dropped", 1)]
-
-
 def test_a_key_that_is_none_keeps_no_other_message_from_being_sent(
     api: Api, make: Factory, site: Site, receiver: Receiver, ana: Person, bob: Person
 ) -> None:

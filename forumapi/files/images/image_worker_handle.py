@@ -4,7 +4,6 @@ of images.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import socket
 import subprocess
@@ -21,12 +20,6 @@ from forumapi.files.images.fair_queue import FairQueue
 MAX_PICTURES: Final = 500
 # Cost of an invalid image, or one that ends the process, by the time it took.
 PIXELS_A_SECOND: Final = 50_000_000
-
-
-class NotProcessed(Invalid):
-    """Refusal of an image that the worker process did not finish in time. On a busy machine the next try may succeed,
-    so the refusal says nothing lasting about the image.
-    """
 
 
 class ImageWorker:
@@ -59,9 +52,8 @@ class ImageWorker:
 
         `kind`: the image's format; `who`: key of the caller, by which turns are fair in pixels; `is_thumbnail`: for a
         thumbnail, which goes before uploads; `max_width`, `max_height`: limits that the image is scaled down to, 0 for
-        none. Raises Invalid (code 21) for an image that is invalid, too large or ends the process twice, NotProcessed,
-        which is an Invalid, for one that takes longer than `time_limit_s`; Unavailable after too long a wait for a
-        turn.
+        none. Raises Invalid (code 21) for an image that is invalid, too large or makes the process fail; Unavailable
+        after too long a wait.
         """
         asked = {
             "source": str(source),
@@ -75,28 +67,21 @@ class ImageWorker:
             began = time.monotonic()
             answer = self._ask(asked)
             turn.cost = answer.get("pixels", PIXELS_A_SECOND * (time.monotonic() - began))
-        if answer.pop("is_late", False):
-            raise NotProcessed("file", answer["refused"], code=BAD_IMAGE)
         if "refused" in answer:
             raise Invalid("file", answer["refused"], code=BAD_IMAGE)
         return ProcessedImage(**answer)
 
-    def _ask(self, asked: dict[str, Any], *, is_second: bool = False) -> dict[str, Any]:
+    def _ask(self, asked: dict[str, Any]) -> dict[str, Any]:
         child = self._child
         if child is None or child.left <= 0:
             self.close()
             child = self._child = _Child()
         try:
             return child.ask(asked, self.time_limit_s)
-        except TimeoutError:
-            self.close()
-            return {"refused": "this image cannot be processed", "is_late": True}
         except (OSError, EOFError):
-            # The process crashed or ran out of memory: because of this image if a new process ends so, too.
+            # The worker crashed, ran out of memory or took too long, because of this image.
             self.close()
-            if is_second:
-                return {"refused": "this image cannot be processed"}
-            return self._ask(asked, is_second=True)
+            return {"refused": "this image cannot be processed"}
         except BaseException:
             # The caller was interrupted: its answer would reach the next caller.
             self.close()
@@ -142,7 +127,5 @@ class _Child:
         """Kill the process, and close this end of the socket."""
         self._process.kill()
         self._process.wait()
-        # What was not sent yet can't be: the process that would read it is gone.
-        with contextlib.suppress(OSError):
-            self._lines.close()
+        self._lines.close()
         self._socket.close()

@@ -13,7 +13,7 @@ from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef
 from forumapi.models.people import ban, profile_summary
 from forumapi.models.texts import text_rendering
-from forumapi.models.trust import action_page, dsa_terms, merge_kinds, sanction, targets
+from forumapi.models.trust import action_page, dsa_terms, merge_and_split_kinds, sanction, targets
 from forumapi.models.trust.action import (
     IN_REQUEST,
     MOST,
@@ -294,10 +294,10 @@ def _into(
     ref = named(body.given(sent.into.itemType, ""), body.given(sent.into.itemId, 0), "into.")
     if ref.type not in targets.ITEMS:
         raise Invalid("into.itemType", "must be conversation, event or poll")
-    state = merge_kinds.states(ctx.writer, ctx.site.id, [ref.id], moderated).get(ref)
+    state = merge_and_split_kinds.states(ctx.writer, ctx.site.id, [ref.id], moderated).get(ref)
     if state is None:
         raise Forbidden("into: this is nothing that you may moderate", code=NO_UPDATE)
-    if why := merge_kinds.unfit_target(*state[1:5]):
+    if why := merge_and_split_kinds.unfit_target(*state[1:5]):
         raise Invalid("into", why)
     return ref, state[0]
 
@@ -322,20 +322,20 @@ def _check_comments(ctx: Context, refs: list[ItemRef], moderated: list[int]) -> 
     all on one item, for all comments of that item, and for an item with more than MOST_COMMENTS comments.
     """
     ids = [ref.id for ref in refs]
-    states = merge_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
+    states = merge_and_split_kinds.comment_states(ctx.writer, ctx.site.id, ids, moderated)
     source = 0
     for index, id in enumerate(ids):
         state = states.get(id)
         if state is None or state[0] != (source or state[0]):
-            raise Invalid(f"targets[{index}]", merge_kinds.ELSEWHERE_NOW)
+            raise Invalid(f"targets[{index}]", merge_and_split_kinds.ELSEWHERE_NOW)
         source, is_deleted, is_hidden, total = state
         if is_deleted or is_hidden:
-            why = merge_kinds.DELETED if is_deleted else merge_kinds.HIDDEN
+            why = merge_and_split_kinds.DELETED if is_deleted else merge_and_split_kinds.HIDDEN
             raise Invalid(f"targets[{index}]", why)
     if len(set(ids)) >= total:
         raise Invalid("targets", "must leave a comment: move the conversation instead")
-    if total > merge_kinds.MOST_COMMENTS:
-        why = f"what these are on has more than {merge_kinds.MOST_COMMENTS} comments"
+    if total > merge_and_split_kinds.MOST_COMMENTS:
+        why = f"what these are on has more than {merge_and_split_kinds.MOST_COMMENTS} comments"
         raise Invalid("targets", why, code=OUT_OF_RANGE)
 
 
@@ -347,15 +347,15 @@ def _check_sources(ctx: Context, refs: list[ItemRef], into: ItemRef, moderated: 
     included, have more than MOST_COMMENTS comments together.
     """
     ids = {into.id, *(ref.id for ref in refs)}
-    states = merge_kinds.states(ctx.writer, ctx.site.id, ids, moderated)
+    states = merge_and_split_kinds.states(ctx.writer, ctx.site.id, ids, moderated)
     for index, ref in enumerate(refs):
-        why = merge_kinds.unfit_source(*states[ref][2:5])
+        why = merge_and_split_kinds.unfit_source(*states[ref][2:5])
         if ref == into:
-            why = merge_kinds.ITSELF
+            why = merge_and_split_kinds.ITSELF
         if why:
             raise Invalid(f"targets[{index}]", why)
-    if sum(state[-1] for state in states.values()) > merge_kinds.MOST_COMMENTS:
-        raise Invalid("targets", merge_kinds.TOO_MANY, code=OUT_OF_RANGE)
+    if sum(state[-1] for state in states.values()) > merge_and_split_kinds.MOST_COMMENTS:
+        raise Invalid("targets", merge_and_split_kinds.TOO_MANY, code=OUT_OF_RANGE)
 
 
 def _refs(sent: ActionBody, kind: ActionKind) -> list[ItemRef]:

@@ -318,13 +318,9 @@ def _read_lists(asked: ParsedSearch, sent: Sequence[_Sent], is_owner: bool) -> N
         "forumId": (asked.forum_ids, _id),
         "has": (asked.has, lambda value: value if value == "attachment" else None),
     }
-    emails: dict[str, _Sent] = {}
-    for one in sent:
-        if one.key == "email" and one.value:
-            emails.setdefault(one.value, one)
+    emails = list(dict.fromkeys(one.value for one in sent if one.key == "email" and one.value))
     if is_owner:
-        asked.emails = list(emails)[:MOST_VALUES]
-        asked.ignored += [str(one) for one in list(emails.values())[MOST_VALUES:]]
+        asked.emails = emails[:MOST_VALUES]
     elif emails:
         asked.ignored.append(f"email:[{' '.join(emails)}]")
     for one in sent:

@@ -18,8 +18,8 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.events.event_log import LoggedEvent
 from forumapi.itemtypes import ItemRef
 from forumapi.models.journal import audit_hash
+from forumapi.models.journal.audit_address_hashing import SECRET
 from forumapi.models.journal.audit_hash import BASE, ERASED, HEAD, SIGNED, ChainEntry, Head, Keys
-from forumapi.models.journal.audit_log_retention import SECRET
 from forumapi.models.journal.journal import Author
 
 NAME: Final = "audit"  # of the reader

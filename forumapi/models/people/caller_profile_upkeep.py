@@ -9,7 +9,7 @@ from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
-from forumapi.models.sites import site_move
+from forumapi.models.sites import site_move_guard
 
 if TYPE_CHECKING:
     from forumapi.models.access.identity import Identity
@@ -53,7 +53,7 @@ def ensure(
                 tx.run(INTRODUCE, site_id=site_id, profile_id=identity.profile_id)
         else:
             if is_moving:
-                site_move.check_writable(tx, site_id)
+                site_move_guard.check_writable(tx, site_id)
             email = tx.value(FIND_USER, user_id=identity.user_id)
             Profile.find_or_create(
                 tx,

@@ -23,7 +23,7 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
 from forumapi.models.people import profile, profile_summary
 from forumapi.models.people.profile import Profile
-from forumapi.models.sites import site_move, site_validation, subdomain_availability
+from forumapi.models.sites import site_move_guard, site_validation, subdomain_availability
 from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions.evaluator import Tree
@@ -267,7 +267,7 @@ class Site:
         # JSON of the active rules that hide things, and of the checks that judge at writing; "" for none.
         self.hiding_rules: str = row[45] or ""
         self.first_checks: str = row[46] or ""
-        # Each write asks whether the site takes it (models/sites/site_move.py).
+        # Each write asks whether the site takes it (models/sites/site_move_guard.py).
         self.is_moving: bool = row[47]
         # How far agents may go (agents/tools.py, LEVELS).
         self.agents: str = row[48]
@@ -505,9 +505,9 @@ class Site:
         """Lock the site's row for a change and return it, even of a deleted site; None if no site has this id, or the
         site that had it was deleted for good.
 
-        Raises ReadOnly and SiteMoved as site_move.check_writable does.
+        Raises ReadOnly and SiteMoved as site_move_guard.check_writable does.
         """
-        site_move.check_writable(tx, site_id)
+        site_move_guard.check_writable(tx, site_id)
         row = tx.row(LOCK, site_id=site_id)
         if row is None:
             return None

@@ -18,7 +18,7 @@ from forumapi.database.connections import Database, Reader
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.errors import NO_SITE, UNPARSABLE, ApiError, Invalid, NotFound, Unavailable
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.sites import site_move, site_state
+from forumapi.models.sites import site_move_guard, site_state
 from forumapi.models.sites.site import COLUMNS, FROM, IS_DELETED, ROOT_KEY, STATE, Site
 from forumapi.observability.log import logger
 from forumapi.permissions.evaluator import Tree
@@ -249,7 +249,7 @@ class SiteCache(PollingThread):
         platform; "" if none has, or the header is malformed.
         """
         name = _name(host)
-        return site_move.address_of(tx, name, self.domain) if name else ""
+        return site_move_guard.address_of(tx, name, self.domain) if name else ""
 
     # ---------------------------------------------------------------- freshness
 

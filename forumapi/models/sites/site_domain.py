@@ -155,8 +155,8 @@ class DomainProof(NamedTuple):
     them; else False.
 
     `found`: sentence for the site's owner on why the domain is not served: the error of the lookup, such as an unknown
-    name, or, with a proof, that another site has proven the domain too, or that the domain is still reserved since
-    another site gave it up or was deleted; "" else, also if DNS has another alias or text.
+    name, or, with a proof, the other site or rest that keeps the domain from this one; "" for neither, also if DNS has
+    another alias or text.
     """
 
     is_there: bool | None

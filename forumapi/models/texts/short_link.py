@@ -318,8 +318,8 @@ def host_of(url: str) -> str:
 
 # ---------------------------------------------------------------- lists and statistics
 
-# Links of a site by comment, the newest first: links of current texts of comments, neither deleted nor hidden, in
-# microcosms that the caller may read; none of huddles and profiles.
+# Links of a site by comment, the newest first: links of current texts of live comments in microcosms that the caller
+# may read; none of huddles and profiles.
 OF_SITE = Query(
     "short_link.of_site",
     """

@@ -20,7 +20,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import (
     carried_marks,
-    merge_kinds,  # noqa: F401 - registers its kinds
+    merge_and_split_kinds,  # noqa: F401 - registers its kinds
     statement_of_reasons,
     targets,
 )

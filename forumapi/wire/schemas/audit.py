@@ -22,9 +22,7 @@ class OwnAuditDetail(Struct, kw_only=True):
 
 
 class AuditDetail(OwnAuditDetail, kw_only=True):
-    """Details of a moderator's action, as the site's owner sees them: also the staff's note, the ids of the action and
-    of its case, and the id and version of the rule that acted.
-    """
+    """Details of a moderator's action, as the site's owner sees them."""
 
     note: Annotated[str, Meta(description="For the site's staff.")] | UnsetType = UNSET
     action: Id | UnsetType = UNSET

@@ -45,9 +45,7 @@ class Preview(Struct, kw_only=True):
 
 
 class CommentSummaryMeta(CreatedMeta, kw_only=True):
-    """`meta` of a comment that is part of another document: creator, author of the current revision, flags, links,
-    attachments and reactions.
-    """
+    """`meta` of a comment that is part of another document."""
 
     byAgent: ByAgent | UnsetType = UNSET
     edited: Time | UnsetType = UNSET

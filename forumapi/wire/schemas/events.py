@@ -27,9 +27,7 @@ class EventSummaryFlags(SummaryFlags, kw_only=True):
 
 
 class EventSummaryMeta(FlaggedMeta[EventSummaryFlags], kw_only=True):
-    """`meta` of an event in a list: creator, flags and links; whether an agent wrote the event, and the number of
-    comments that are new to the caller.
-    """
+    """`meta` of an event in a list."""
 
     byAgent: ByAgent | UnsetType = UNSET
     newComments: NewComments | UnsetType = UNSET
@@ -81,7 +79,7 @@ class EventFlags(DetailFlags, kw_only=True):
 
 
 class EventMeta(DetailMeta, kw_only=True):
-    """`meta` of an event that is read by itself: that of an item, with the flags of an event."""
+    """`meta` of an event that is read by itself."""
 
     flags: EventFlags
 
@@ -103,7 +101,7 @@ class Events(Struct, kw_only=True):
 
 
 class AttendeeMeta(EditedMeta, kw_only=True):
-    """`meta` of an answer to an event, in a list: creator, last editor and links."""
+    """`meta` of an answer to an event, in a list."""
 
     links: list[Link]
 
@@ -122,7 +120,7 @@ class Attendee(Struct, kw_only=True):
 
 
 class AttendeeDetailMeta(AttendeeMeta, kw_only=True):
-    """`meta` of an answer to an event that is read by itself: with the caller's permissions, too."""
+    """`meta` of an answer to an event that is read by itself."""
 
     permissions: Permissions
 

@@ -22,7 +22,7 @@ class HuddleFlags(RelationFlags, kw_only=True):
 
 
 class HuddleMeta(FlaggedMeta[HuddleFlags], kw_only=True):
-    """`meta` of a huddle that is read by itself: creator, flags, links and the caller's permissions."""
+    """`meta` of a huddle that is read by itself."""
 
     permissions: Permissions
 
@@ -48,7 +48,7 @@ class HuddleSummaryFlags(Struct, kw_only=True):
 
 
 class HuddleSummaryMeta(FlaggedMeta[HuddleSummaryFlags]):
-    """`meta` of a huddle in a list: creator, flags and links."""
+    """`meta` of a huddle in a list."""
 
 
 class HuddleSummary(Struct, kw_only=True):

@@ -27,7 +27,7 @@ class SummaryFlags(StateFlags, kw_only=True):
 
 
 class SummaryMeta(FlaggedMeta[SummaryFlags]):
-    """`meta` of an item in a list: creator, flags and links, no permissions."""
+    """`meta` of an item in a list."""
 
 
 NewComments = Annotated[
@@ -41,9 +41,7 @@ NewComments = Annotated[
 
 
 class ItemSummaryMeta(SummaryMeta, kw_only=True):
-    """`meta` of an item in a list, with two more members: whether an agent wrote the item, and the number of comments
-    that are new to the caller, absent for guests.
-    """
+    """`meta` of an item in a list that tells a signed-in caller how many comments are new."""
 
     byAgent: ByAgent | UnsetType = UNSET
     newComments: NewComments | UnsetType = UNSET
@@ -72,9 +70,7 @@ class EditableMeta(EditedMeta, Generic[T], kw_only=True):
 
 
 class DetailMeta(EditableMeta[DetailFlags], kw_only=True):
-    """`meta` of an item that is read by itself: also whether an agent wrote the item, and its reactions (content 1.9,
-    MetaDetail).
-    """
+    """`meta` of an item that is read by itself (content 1.9, MetaDetail)."""
 
     byAgent: ByAgent | UnsetType = UNSET
     reactions: ReactionCounts | UnsetType = UNSET

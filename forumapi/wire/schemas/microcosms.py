@@ -74,7 +74,7 @@ class MicrocosmFlags(StateFlags, kw_only=True):
 
 
 class MicrocosmMeta(EditableMeta[MicrocosmFlags]):
-    """`meta` of a microcosm that is read by itself: that of an editable object, with the flags of a microcosm."""
+    """`meta` of a microcosm that is read by itself."""
 
 
 class Microcosm(MicrocosmBase, kw_only=True):
@@ -105,7 +105,7 @@ class MicrocosmTreeNode(Struct, kw_only=True):
 
 
 class WaitingMeta(CreatedMeta, kw_only=True):
-    """`meta` of an object in the moderation queue: creator and links."""
+    """`meta` of an object in the moderation queue."""
 
     links: list[Link]
 

@@ -150,7 +150,7 @@ class ProfileOptions(Struct, kw_only=True):
 
 
 class UserMeta(LinksMeta):
-    """`meta` of a user: links alone."""
+    """`meta` of a user."""
 
 
 class User(Struct, kw_only=True):
@@ -266,8 +266,6 @@ class ConsentCount(Struct, kw_only=True):
 
 
 class ConsentCounts(Struct, kw_only=True):
-    """List of all versions of the site's legal texts that have ever asked for consent, each with the numbers of people
-    who have agreed and who have withdrawn; in the order of the texts' names, the newest version of a text first.
-    """
+    """Numbers of consents to all versions of the site's legal texts, by name of the text, newest version first."""
 
     versions: list[ConsentCount]

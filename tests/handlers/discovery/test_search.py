@@ -341,12 +341,6 @@ def test_what_is_not_understood_is_named(
     assert ask(api, site, site.member, **keys)["query"]["ignored"] == ignored
 
 
-def test_addresses_beyond_the_hundredth_are_named(api: Api, site: Site) -> None:
-    sent = [f"p{number}@b.test" for number in range(102)]
-    query = ask(api, site, site.owner, q="x", email=sent)["query"]
-    assert query["ignored"] == "email=p100@b.test email=p101@b.test"
-
-
 def test_a_page_beyond_the_last_is_refused(api: Api, site: Site, make: Factory) -> None:
     for number in range(7):
         make.conversation(site, title=f"Plonkering {number}")

@@ -14,7 +14,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.config import Config
 from forumapi.cron.audit_chain_maintenance import audit_heads
-from forumapi.models.journal import audit_chain, audit_hash, audit_log_retention, journal
+from forumapi.models.journal import audit_address_hashing, audit_chain, audit_hash, journal
 from forumapi.models.journal.audit_hash import Head
 from forumapi.models.journal.journal import Author
 from tests.factories import Factory, Site
@@ -86,7 +86,7 @@ def test_replacing_addresses_and_erasing_details_leave_the_chain_valid(
     chain(make, database_url, site)
 
     with make.database.write() as tx:
-        secret = tx.value(audit_log_retention.SECRET, secret=b"x")
+        secret = tx.value(audit_address_hashing.SECRET, secret=b"x")
     make.sql(
         """UPDATE audit_log SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(ip), 'UTF8')), ip = NULL
             WHERE site_id = %(id)s RETURNING 1""",

@@ -15,7 +15,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import ApiError
-from forumapi.models.journal import audit_chain, audit_hash, audit_log_retention, journal
+from forumapi.models.journal import audit_address_hashing, audit_chain, audit_hash, journal
 from forumapi.models.journal.audit_hash import ChainEntry, Head, Keys
 from forumapi.models.journal.journal import Author
 from tests.factories import Factory, Site
@@ -345,7 +345,7 @@ def audited(make: Factory, database_url: str) -> tuple[Site, Head]:
     chain(make, database_url, site)
     sign(make, site)
     with make.database.write() as tx:
-        secret = tx.value(audit_log_retention.SECRET, secret=b"x")
+        secret = tx.value(audit_address_hashing.SECRET, secret=b"x")
         audit_chain.erase(
             tx, Author(site.id, site.owner.id, "192.0.2.9"), site.newcomer.id, "asked for"
         )

@@ -315,7 +315,7 @@ def criterion_body(typed: dict[str, str]) -> dict[str, Any]:
     if column not in _TEXTS:
         value = _WORDS.get(text.lower(), value)
         try:
-            number = float(text.replace("_", "no number"))
+            number = float(text)
         except ValueError:
             pass
         else:

@@ -30,7 +30,7 @@ class AuditView(View):
         typed = {name: visit.query.get(name, "").strip() for name in FILTERS}
         asked = dict(typed)
         for name in _PEOPLE:
-            asked[name] = "".join(one for one in typed[name] if "0" <= one <= "9")[:18]
+            asked[name] = "".join(one for one in typed[name] if one.isdigit())[:18]
         asked["itemId"] = typed["itemId"] if typed["itemType"] else ""
         asked["itemType"] = typed["itemType"] if asked["itemId"] else ""
         for name in ("since", "until"):

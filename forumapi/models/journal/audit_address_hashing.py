@@ -1,7 +1,8 @@
-"""Retention of `audit_log`: after some days client addresses are replaced by keyed hashes, after more the rows are
-deleted (platform 7.1).
+"""Client addresses in `audit_log`, replaced by keyed hashes after some days; and deletion, after more, of rows without
+an entry in the site's chain (platform 7.1).
 
-`journal.record` writes these rows; audit_chain.py gives each its entry in the site's chain, which outlives the row.
+`journal.record` writes the rows; audit_chain.py gives each its entry, which outlives the row, and deletes rows that
+have one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from forumapi.database.query import PLATFORM, Query
 
 # Rows without an entry: those of the chain go with it (audit_chain.py).
 FORGET = Query(
-    "audit_log_retention.forget",
+    "audit_address_hashing.forget",
     """
     DELETE FROM audit_log a
      WHERE a.audit_id IN (SELECT o.audit_id
@@ -27,7 +28,7 @@ FORGET = Query(
 
 # One secret for good: the same address has the same hash in every row.
 SECRET = Query(
-    "audit_log_retention.secret",
+    "audit_address_hashing.secret",
     """
     INSERT INTO platform_secrets (name, secret) VALUES ('audit-addresses', %(secret)s)
         ON CONFLICT (name) DO UPDATE SET name = EXCLUDED.name
@@ -35,7 +36,7 @@ SECRET = Query(
 )
 
 HASH = Query(
-    "audit_log_retention.hash",
+    "audit_address_hashing.hash",
     """
     UPDATE audit_log a
        SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL
@@ -44,7 +45,7 @@ HASH = Query(
 )
 
 HASH_OF_SITE = Query(
-    "audit_log_retention.hash_of_site",
+    "audit_address_hashing.hash_of_site",
     """
     UPDATE audit_log a
        SET ip_hash = sha256(%(secret)s::bytea || convert_to(host(a.ip), 'UTF8')), ip = NULL

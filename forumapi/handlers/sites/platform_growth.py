@@ -1,4 +1,6 @@
-"""Metrics of the whole platform, for its operators, on the platform's host. Wire: docs/api/metrics.md."""
+"""Figures of the platform's growth, a sample a day, for its operators, on the platform's host. Wire:
+docs/api/metrics.md.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import ReadOnly, SiteMoved
 
 HOLD: Final = Query(
-    "site_move.hold",
+    "site_move_guard.hold",
     """
     SELECT v.direction = 'out' AND v.state = 'switched', v.address,
            greatest(extract(epoch FROM v.read_only_until - clock_timestamp())::float8, 0)
@@ -25,7 +25,7 @@ HOLD: Final = Query(
 )
 # Of a site that is served no longer.
 ADDRESS_BY_KEY: Final = Query(
-    "site_move.address_by_key",
+    "site_move_guard.address_by_key",
     """
     SELECT v.address
       FROM site_moves v
@@ -34,7 +34,7 @@ ADDRESS_BY_KEY: Final = Query(
     scope=PLATFORM,
 )
 ADDRESS_BY_DOMAIN: Final = Query(
-    "site_move.address_by_domain",
+    "site_move_guard.address_by_domain",
     """
     SELECT v.address
       FROM site_moves v

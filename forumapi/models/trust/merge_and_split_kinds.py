@@ -51,7 +51,7 @@ TOO_MANY: Final = f"these have more than {MOST_COMMENTS} comments together"
 # Comments that a merge still has to move, or to move back, and those of the item that it merges into: all of them may
 # get new numbers.
 LEFT = Query(
-    "merge_kinds.left",
+    "merge_and_split_kinds.left",
     """
     SELECT coalesce(sum(CASE x.state WHEN 'planned' THEN i.last_seq
                                      ELSE coalesce(jsonb_array_length(x.after -> 'comments'), 0) END), 0)
@@ -66,7 +66,7 @@ LEFT = Query(
 )
 # Of comments that a merge has moved, those that are in another item now.
 ELSEWHERE = Query(
-    "merge_kinds.elsewhere",
+    "merge_and_split_kinds.elsewhere",
     """
     SELECT c.comment_id
       FROM comments c
@@ -75,7 +75,7 @@ ELSEWHERE = Query(
 )
 # State of items that a moderator names: (type, id, microcosm, if it is open, deleted, hidden, merged, last number).
 STATES = Query(
-    "merge_kinds.states",
+    "merge_and_split_kinds.states",
     """
     SELECT i.item_type_id, i.item_id, i.microcosm_id, i.is_open, i.is_deleted, i.is_moderated,
            i.merged_into IS NOT NULL, i.last_seq
@@ -86,7 +86,7 @@ STATES = Query(
 
 # A conversation that a split makes: as old as the comment that opens it, and of the same author.
 INSERT = Query(
-    "merge_kinds.insert",
+    "merge_and_split_kinds.insert",
     f"""
     WITH made AS (
         INSERT INTO items (site_id, item_type_id, microcosm_id, title, created, created_by, last_activity)
@@ -102,7 +102,7 @@ INSERT = Query(
 # What keeps a conversation that a split has made, beside the comments that go back: comments in it, with whether the
 # split brought them; and whether the split has brought comments that don't go back.
 STAYING = Query(
-    "merge_kinds.staying",
+    "merge_and_split_kinds.staying",
     f"""
     SELECT c.comment_id,
            EXISTS (SELECT FROM action_changes x
@@ -112,7 +112,7 @@ STAYING = Query(
      WHERE c.site_id = %(site_id)s AND c.item_id = %(item_id)s AND c.comment_id <> ALL(%(going_ids)s::bigint[])""",
 )
 LEFT_OUT = Query(
-    "merge_kinds.left_out",
+    "merge_and_split_kinds.left_out",
     """
     SELECT EXISTS (SELECT FROM action_changes x
                     WHERE x.site_id = %(site_id)s AND x.action_id = %(action_id)s AND x.state IN ('done', 'conflict')
@@ -120,7 +120,7 @@ LEFT_OUT = Query(
 )
 # Later actions on the conversation, which an undo of theirs could not reach once it is merged back.
 TOUCHED = Query(
-    "merge_kinds.touched",
+    "merge_and_split_kinds.touched",
     f"""
     SELECT EXISTS (SELECT FROM action_changes x
                     WHERE x.site_id = %(site_id)s AND x.item_type_id = {itemtypes.CONVERSATION}
@@ -130,7 +130,7 @@ TOUCHED = Query(
 
 # State of comments that a moderator names: (id, item, if it is deleted, hidden; comments of the item).
 COMMENT_STATES = Query(
-    "merge_kinds.comment_states",
+    "merge_and_split_kinds.comment_states",
     """
     SELECT c.comment_id, i.item_id, c.is_deleted OR i.is_deleted, c.is_moderated OR i.is_moderated, i.last_seq
       FROM comments c
