@@ -101,6 +101,22 @@ def test_every_part_of_a_group_is_told() -> None:
     assert [link.kind for link in crash(fail).links] == ["ValueError", "KeyError", "ExceptionGroup"]
 
 
+@pytest.mark.parametrize("length", [50, 3000])
+def test_of_a_long_chain_the_last_twenty_are_told(length: int) -> None:
+    error = ValueError("0")
+    for number in range(1, length):
+        later = ValueError(str(number))
+        later.__cause__ = error
+        error = later
+    told = [one.message for one in crash_reports.describe(error).links]
+    assert told == [str(number) for number in range(length - 20, length)]
+
+
+def test_of_a_large_group_twenty_are_told() -> None:
+    group = ExceptionGroup("many", [ValueError(str(number)) for number in range(50)])
+    assert len(crash_reports.describe(group).links) == 20
+
+
 def test_an_exception_that_can_not_be_shown_is_told_all_the_same() -> None:
     class Odd(Exception):
         def __str__(self) -> str:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from forumapi.config import Config
 from forumapi.observability import metrics
 from forumapi.observability.metrics_push import (
+    ExportTarget,
     Point,
     Reporter,
     packets,
@@ -478,3 +480,11 @@ def test_of_many_timings_an_even_sample_is_kept() -> None:
     assert (len(kept), seen) == (metrics.SAMPLES, 10_000)
     assert min(kept) < 2_000
     assert max(kept) > 8_000
+
+
+@pytest.mark.parametrize("address", ["a..b:1", "localhost:port"])
+def test_an_address_that_is_none_ends_nothing(address: str) -> None:
+    def connect(host: str, port: int) -> Any:
+        return socket.create_connection((host, port))
+
+    ExportTarget(address, connect).send([b"x"])
