@@ -149,7 +149,7 @@ def describe(error: BaseException) -> Crash:
 
 
 def _follow(error: BaseException, links: list[ChainedException], seen: set[int]) -> None:
-    if id(error) in seen or len(links) >= _MOST_LINKS:
+    if id(error) in seen or len(seen) >= _MOST_LINKS:
         return
     seen.add(id(error))
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

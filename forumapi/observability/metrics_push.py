@@ -270,7 +270,10 @@ class ExportTarget:
             if self._open is None:
                 self._open = self._connect(*_host_port(self.address))
             self._open.send(packets)
-        except OSError as error:
+        except (
+            OSError,
+            ValueError,
+        ) as error:  # UnicodeError, of a host name that is none, is a ValueError
             self.close()
             if not self._is_failing:
                 logger.warning("figures can't be sent to %s: %s", self.address, error)
