@@ -26,27 +26,11 @@ from forumapi.wire import scopes
 # Form of all tokens (access_token.new_secret; platform 3.1).
 _SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
-# A bot is banned with its owner (models/access/bot.py).
-_OF_OWNER: Final = ban.REASON.replace("t.user_id", "bu.user_id").replace("u.email", "bu.email")
-_BAN: Final = f"""coalesce({ban.REASON}, CASE WHEN p.is_bot THEN
-        (SELECT coalesce({_OF_OWNER}, CASE WHEN bu.is_banned THEN '' END)
-           FROM profiles bo
-           JOIN users bu ON bu.user_id = bo.user_id
-          WHERE bo.site_id = s.site_id AND bo.profile_id = p.bot_owner_id
-            AND bo.profile_id IS DISTINCT FROM s.owned_by) END)"""
-# A bot is in those roles of its owner that bar, and has the pseudo roles (below 0) by which moderators ban and silence
-# the owner. Nobody is barred from a site of their own (P-26).
-_ROLES: Final = """CASE WHEN p.is_bot THEN
-        ARRAY(SELECT r.id FROM unnest(p.role_ids) AS r (id)
-               UNION
-              SELECT r.id
-                FROM profiles bo
-               CROSS JOIN LATERAL unnest(bo.role_ids) AS r (id)
-               WHERE bo.site_id = s.site_id AND bo.profile_id = p.bot_owner_id
-                 AND bo.profile_id IS DISTINCT FROM s.owned_by
-                 AND (r.id < 0 OR EXISTS (SELECT FROM roles br
-                                           WHERE br.site_id = s.site_id AND br.role_id = r.id AND br.is_banned))
-               ORDER BY 1)
+# A bot is banned with its owner, and in those of its owner's roles that bar (models/access/bot.py). By functions
+# (sql/functions/bots.sql), so that the statement sets this up for bots alone.
+_BAN: Final = f"""coalesce({ban.REASON},
+        CASE WHEN p.is_bot THEN bot_ban(s.site_id, p.bot_owner_id, s.owned_by) END)"""
+_ROLES: Final = """CASE WHEN p.is_bot THEN bot_roles(s.site_id, p.role_ids, p.bot_owner_id, s.owned_by)
         ELSE p.role_ids END"""
 
 _HEAD: Final = f"""

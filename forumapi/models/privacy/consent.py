@@ -18,14 +18,7 @@ from forumapi.wire import json_fragments
 # none, and for the site's owner. Part of the identity statement.
 MISSING: Final = """
     CASE WHEN s.asks_consent AND p.profile_id IS DISTINCT FROM s.owned_by
-         THEN (SELECT t.name || ' ' || t.version
-                 FROM site_templates t
-                WHERE t.site_id = s.site_id AND t.asked_since IS NOT NULL
-                  AND NOT EXISTS (SELECT FROM consents c
-                                   WHERE c.site_id = s.site_id AND c.profile_id = p.profile_id
-                                     AND 'legal.' || c.name = t.name AND c.version >= t.asked_since)
-                ORDER BY t.name
-                LIMIT 1) END"""
+         THEN missing_consent(s.site_id, p.profile_id) END"""
 # Before the name of a text among the site's templates.
 PREFIX: Final = "legal."
 
