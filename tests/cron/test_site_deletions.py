@@ -23,7 +23,7 @@ from forumapi.command import backup
 from forumapi.cron import erasures, site_deletions
 from forumapi.cron.site_deletions import DeletionFailedError
 from forumapi.errors import Conflict
-from forumapi.models.journal import audit_hash
+from forumapi.models.journal import audit_chain, audit_hash
 from forumapi.models.journal.journal import Author
 from forumapi.models.privacy import erasure_steps
 from forumapi.models.sites import site_deletion, site_state, subdomain_availability
@@ -106,7 +106,7 @@ def content(stage: Stage, site_id: int) -> dict[str, list[tuple[str]]]:
                 f"SELECT t::text FROM {name} t WHERE site_id = %s ORDER BY 1", [site_id]
             ).fetchall()
             for (name,) in connection.execute(_TABLES).fetchall()
-            if name not in ("mail_outbox", "site_usage")
+            if name not in ("audit_heads", "mail_outbox", "site_usage")
         }
 
 
@@ -169,6 +169,9 @@ def test_nothing_is_left_of_a_deleted_site_and_all_of_its_neighbour(stage: Stage
     }
     assert entries
     close(stage, site)
+    # The job of another test's process would chain them meanwhile.
+    with stage.app.database.write() as tx:
+        audit_chain.adopt(tx, 100_000)
     before = content(stage, other.id)
 
     assert site_deletions.work_off(stage.app.database, stage.config) == 1

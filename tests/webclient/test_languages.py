@@ -31,7 +31,7 @@ _NAMES: Final = (
     r"|(Conversation|Event|Poll|Huddle|Microcosm)\s+\d+"
     r"|Comment number \d+|Some words.*|Red|Green|Blue|Which one\\?|Too much is said of it|Regulars|Half|Another name"
     r"|The platform's own site"
-    r"|like|love|laugh|surprise|sad|thanks"
+    r"|like|love|laugh|surprise|sad|thanks|Chrome|Linux"
     r"|owner|moderator|member\d*|newcomer|banned|person\d+|\S+@\S+\.test|http://\S+|site\w+|forumapi|UTC"
     r"|Buys nothing|This was no spam|Too loud|Old board|Guests|Links of newcomers|We look at what new members write"
     r"|Some \*words\*.*|lines of code .*"

@@ -247,6 +247,11 @@ def another_site(scene: Scene) -> None:
     scene.ids["sites/6"] = scene.world.new_site(scene.free_key())
 
 
+def many_members(scene: Scene) -> None:
+    """The site has more members than a page lists."""
+    scene.world.fill_up(60)
+
+
 def few_online(scene: Scene) -> None:
     """Nobody but the two members and the owner was there in the last hours."""
     scene.leave_all_but(scene.member1, scene.member2, scene.world.owner)
@@ -556,11 +561,11 @@ CASES: Mapping[str, Situation] = {
     "member-GET-profile-attachments": standing,
     "member-GET-profile-self": standing,
     "member-GET-profile-with-comment": commented_profile,
-    "member-GET-profiles": standing,
+    "member-GET-profiles": many_members,
     "member-GET-profiles-online": few_online,
     "member-GET-profiles-options": own_options,
     "member-GET-profiles-q": namesakes,
-    "member-GET-profiles-top": standing,
+    "member-GET-profiles-top": many_members,
     "member-GET-role-members": role_of_another,
     "member-GET-search": words_of_comments,
     "member-GET-search-authorid": standing,

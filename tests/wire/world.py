@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -55,6 +56,7 @@ class World:
         self.make = make
         self.domain = make.platform_domain
         self._counter = itertools.count(1)
+        self._filled = 0
         self.root_owner = self._root_owner()
         self.key = f"wire{self.root_owner.user_id}"
         self.host = f"{self.key}.{self.domain}"
@@ -113,6 +115,12 @@ class World:
     def member(self, name: str) -> Person:
         """A new member of the site."""
         return self.make.person(self.site, name)
+
+    def fill_up(self, members: int) -> None:
+        """Makes new members of the site until it has so many, the same ones for all scenes."""
+        for number in range(self._filled, members):
+            self.member(f"filling{number}")
+        self._filled = max(self._filled, members)
 
     def _root_owner(self) -> Person:
         """Somebody signed in on the root host, and made the owner of the root site."""
@@ -365,6 +373,7 @@ class Scene:
 
     def leave_all_but(self, *people: Person) -> None:
         """Lets everybody else on the site have been away for a day."""
+        self._wait_for_activity()
         self.world.make.sql(
             """
             UPDATE profile_counters SET last_active = last_active - interval '1 day'
@@ -372,6 +381,23 @@ class Scene:
             site=self.world.site_id,
             people=[person.id for person in people],
         )
+
+    def _wait_for_activity(self) -> None:
+        """Waits until the process has written who was active: its buffer would undo what a test sets."""
+        world = self.world
+        last = world.member(f"last{world.unique()}")
+        world.make.sql(
+            "UPDATE profile_counters SET last_active = 'epoch' WHERE profile_id = %(id)s",
+            id=last.id,
+        )
+        world.api.get("/api/v1/whoami", host=world.host, by=last)
+        deadline = time.monotonic() + 30
+        while not world.make.sql(
+            "SELECT 1 FROM profile_counters WHERE profile_id = %(id)s AND last_active > 'epoch'",
+            id=last.id,
+        ):
+            assert time.monotonic() < deadline, "the activity of a member is not written"
+            time.sleep(0.05)
 
     def sign_in_again(self) -> None:
         """Gives member2 a second token."""

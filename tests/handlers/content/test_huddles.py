@@ -170,6 +170,8 @@ def test_for_all_others_it_never_existed(api: Api, make: Factory, bikes: Site) -
         ("PUT", "/api/v1/profiles/read", {"itemType": "huddle", "itemId": "{h}"}),
     ]
     before = make.sql("SELECT max(event_id) FROM event_log")
+    # The first request of all finds no site in the caches.
+    assert api.get(f"/api/v1/huddles/{never}", site=bikes).status == 403
     for name, by in bikes.cast().items():
         if by in (bikes.member, bikes.newcomer):
             continue
