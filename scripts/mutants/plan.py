@@ -115,6 +115,10 @@ TESTS: Final = (
         "tests/handlers/people/test_criteria.py tests/handlers/people/test_roles.py tests/oracle/test_criteria.py",
     ),
     (
+        "forumapi/models/people/role_recomputation_*.py",
+        "tests/handlers/people/test_criteria.py tests/handlers/people/test_large_roles.py",
+    ),
+    (
         "forumapi/models/*/role*.py",
         "tests/handlers/people/test_roles.py tests/handlers/people/test_criteria.py",
     ),
@@ -171,6 +175,26 @@ TESTS: Final = (
     ),
     ("forumapi/models/sites/site_domain.py", "tests/handlers/sites/test_domains.py"),
     (
+        "forumapi/models/sites/site_deletion.py",
+        "tests/handlers/sites/test_site_states.py tests/cron/test_site_deletions.py",
+    ),
+    (
+        "forumapi/models/sites/site_state.py",
+        "tests/handlers/sites/test_site_states.py tests/cron/test_site_deletions.py",
+    ),
+    ("forumapi/models/sites/site_export.py", "tests/handlers/sites/test_site_export.py"),
+    ("forumapi/models/sites/site_import.py", "tests/handlers/sites/test_site_import.py"),
+    ("forumapi/models/sites/site_move_guard.py", "tests/handlers/sites/test_moving_site.py"),
+    (
+        "forumapi/models/sites/site_options.py",
+        "tests/handlers/sites/test_site_settings.py tests/handlers/sites/test_sites.py",
+    ),
+    ("forumapi/models/sites/site_plan.py", "tests/handlers/sites/test_plans.py"),
+    (
+        "forumapi/models/sites/site_usage.py",
+        "tests/handlers/sites/test_usage.py tests/cron/test_usage_billing.py",
+    ),
+    (
         "forumapi/models/*/site*.py",
         "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_host_lookups.py",
     ),
@@ -206,11 +230,24 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/people/profile_counters.py",
-        "tests/handlers/people/test_profiles.py tests/chaos/test_random_writers.py",
+        (
+            "tests/handlers/people/test_profiles.py tests/handlers/people/test_criteria.py"
+            " tests/chaos/test_random_writers.py"
+        ),
+    ),
+    (
+        "forumapi/models/people/profile_summary.py",
+        (
+            "tests/handlers/people/test_profiles.py tests/handlers/people/test_bots.py"
+            " tests/handlers/content/test_conversations.py tests/handlers/content/test_huddles.py"
+        ),
     ),
     (
         "forumapi/models/people/profile*.py",
-        "tests/handlers/people/test_profiles.py tests/handlers/people/test_profile_list.py",
+        (
+            "tests/handlers/people/test_profiles.py tests/handlers/people/test_profile_list.py"
+            " tests/handlers/people/test_bots.py"
+        ),
     ),
     (
         "forumapi/models/people/user.py",
@@ -236,7 +273,14 @@ TESTS: Final = (
         "tests/models/pages/test_page_cache.py tests/models/pages/test_freshness.py",
     ),
     (
-        "forumapi/models/*/*_counters.py",
+        "forumapi/models/access/rate_counters.py",
+        (
+            "tests/auth/test_limits.py tests/auth/test_counting.py"
+            " tests/handlers/content/test_short_links.py"
+        ),
+    ),
+    (
+        "forumapi/models/microcosms/microcosm_counters.py",
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/content/test_huddles.py",
     ),
     (
@@ -250,6 +294,10 @@ TESTS: Final = (
     (
         "forumapi/models/microcosms/microcosm_links.py",
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/microcosms/test_moving.py",
+    ),
+    (
+        "forumapi/models/content/draft.py",
+        "tests/handlers/content/test_drafts.py tests/handlers/content/test_thread.py",
     ),
     (
         "forumapi/models/content/item.py",
@@ -422,13 +470,26 @@ TESTS: Final = (
         "tests/updates/test_email.py tests/updates/test_digest.py",
     ),
     ("forumapi/updates/dig*.py", "tests/updates/test_digest.py"),
+    ("forumapi/updates/push*.py", "tests/updates/test_push.py"),
+    (
+        "forumapi/updates/decision_mail.py",
+        "tests/updates/test_decision_mail.py tests/updates/test_guest_reports.py",
+    ),
+    (
+        "forumapi/updates/appeal_and_report_links.py",
+        "tests/updates/test_decision_mail.py tests/updates/test_guest_reports.py",
+    ),
+    ("forumapi/updates/site_invitation_mail.py", "tests/updates/test_strangers.py"),
     (
         "forumapi/updates/[diru]*.py",
         "tests/updates/test_dispatch.py tests/updates/test_oracle.py tests/updates/test_invitations.py",
     ),
     (
         "forumapi/updates/*.py",
-        "tests/updates/test_email.py tests/updates/test_mail_permissions.py tests/updates/test_sending.py",
+        (
+            "tests/updates/test_email.py tests/updates/test_mail_permissions.py"
+            " tests/updates/test_sending.py tests/updates/test_push.py"
+        ),
     ),
     ("forumapi/events/*.py", "tests/events tests/realtime/test_socket.py"),
     (
