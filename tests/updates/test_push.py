@@ -13,7 +13,7 @@ from forumapi import itemtypes
 from forumapi.models.notifications import push_subscription
 from forumapi.outbound import web_push_crypto
 from forumapi.updates import push_queue
-from forumapi.updates.push_sender import CircuitBreaker
+from forumapi.updates.push_sender import BACK_OFF_S, CircuitBreaker
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 from tests.push import PATH, Browser, b64, claims, unb64
@@ -334,6 +334,41 @@ def test_a_failure_is_tried_again_and_a_week_of_them_ends_it(
     )
     make.sql(again, s=site.id)
     wait_until(lambda: not subscriptions(api, ana), "it did not come to that")
+
+
+@pytest.mark.wide
+def test_a_message_is_tried_at_longer_and_longer_intervals_and_in_the_end_not(
+    api: Api, make: Factory, site: Site, browser: Browser, ana: Person, bob: Person
+) -> None:
+    browser.receiver.answer = lambda message: 500
+    browser.subscribe(api, ana)
+    write(api, make.conversation(site, by=bob), bob, "+ana")
+
+    def after(attempts: int) -> tuple[str, int]:
+        """State after so many attempts, and seconds until the next."""
+        query = """SELECT state, extract(epoch FROM not_before - now())::int FROM push_messages
+                    WHERE site_id = %(s)s AND attempts = %(n)s AND last_error <> ''"""
+        wait_until(lambda: bool(make.sql(query, s=site.id, n=attempts)), "it was not tried")
+        ((state, wait_s),) = make.sql(query, s=site.id, n=attempts)
+        return state, wait_s
+
+    def again(attempts: int) -> None:
+        """Have it tried now, as if it had been so often."""
+        make.sql(
+            """UPDATE push_messages SET attempts = %(n)s, not_before = now(), last_error = ''
+                WHERE site_id = %(s)s RETURNING 1""",
+            s=site.id,
+            n=attempts,
+        )
+
+    state, wait_s = after(1)
+    assert state == "queued" and 10 <= wait_s <= BACK_OFF_S[0]
+    last = len(BACK_OFF_S)
+    again(last - 1)
+    state, wait_s = after(last)
+    assert state == "queued" and BACK_OFF_S[-1] - 5 <= wait_s <= BACK_OFF_S[-1]
+    again(last)
+    assert after(last + 1)[0] == "dead"
 
 
 def test_a_key_that_is_none_keeps_no_other_message_from_being_sent(
