@@ -20,6 +20,7 @@ from forumapi.models.people.role_recomputation_queue import Settling
 from forumapi.models.people.role_recomputation_worker import Settler
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
+from tests.handlers.trust.test_walk import act, done
 
 Role = tuple[Site, int]
 
@@ -567,6 +568,32 @@ def test_a_conversation_opens_the_door(
     assert doors(api, place, person)
     assert api.patch(first.location, ("moderated", True), by=site.owner).status == 200
     assert not doors(api, place, person)
+
+
+@pytest.mark.parametrize(
+    ("kind", "column"), [("comment", "commentCount"), ("conversation", "itemCount")]
+)
+def test_what_moderators_hide_together_shuts_the_door(
+    api: Api, make: Factory, site: Site, place: Thing, role: Role, kind: str, column: str
+) -> None:
+    chat, person = make.conversation(site), make.person(site)
+    criterion = {"profileColumn": column, "predicate": "ge", "value": 2}
+    api.post(path(place, role, "criteria"), criterion, by=site.owner)
+    where: dict[str, dict[str, Any]] = {
+        "comment": {"itemType": "conversation", "itemId": chat.id},
+        "conversation": {"microcosmId": site.root_id},
+    }
+    made = [
+        api.post(f"/api/v1/{kind}s", {**where[kind], "title": one, "markdown": one}, by=person)
+        for one in ("First", "Second")
+    ]
+    targets = [{"itemType": kind, "itemId": api.follow(one, by=person).data["id"]} for one in made]
+
+    assert doors(api, place, person)
+    done(act(api, site.moderator, "hide", targets=targets))
+    assert not doors(api, place, person)
+    done(act(api, site.moderator, "show", targets=targets))
+    assert doors(api, place, person)
 
 
 def test_name_and_gender_open_the_door(
