@@ -94,6 +94,10 @@ MUTATIONS = {
         "return NOTHING if policy.is_ignored(caller, fact, topic) else seen",
         "return seen",
     ),
+    "behind somebody who has the document nobody is told": (
+        "                    continue\n                seen = ",
+        "                    break\n                seen = ",
+    ),
     "whoever follows the site hears of huddles": (
         "        return found + [Topic(own, profile_id) for profile_id in sorted(fact.insiders)]\n",
         "        found += [Topic(own, profile_id) for profile_id in sorted(fact.insiders)]\n",
@@ -199,10 +203,11 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
             if (named := delivery_permissions.subject(event)) is not None
         }
         facts = live_event_queries.facts(loader.reader, world.site_id, loader.tree, named)
-        index, clients = Index(), {}
+        index = Index()
+        clients: dict[LiveClient, tuple[int, set[oracle.Topic], Scopes]] = {}
         connection: Any = None
         nowhere: Any = None
-        # Some listen under two tokens.
+        # Some listen under two tokens, and every second one wants documents.
         for profile_id in (0, *world.profiles, *random.sample(list(world.profiles), 2)):
             person = world.profiles.get(profile_id)
             number = random.choice((0, 0, 1, 2))
@@ -219,7 +224,7 @@ def drawn(url: str, database: Database, seed: int, worlds: int) -> list[Told]:
             client = LiveClient(nowhere, caller, connection)
             topics = _topics(random, world, profile_id)
             for topic in topics:
-                index.add(client, Follow(topic))
+                index.add(client, Follow(topic, wants_documents=len(clients) % 2 == 0))
             scopes = person.tokens[number] if person else None
             clients[client] = (profile_id, set(topics.values()), scopes)
         loader.reader.end()
