@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from forumapi.config import Config
+from forumapi.database.query import Query
+from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.webhook_delivery import DeliveryQueue
 from forumapi.webhooks import sender
 from tests.api import Api
@@ -21,6 +23,9 @@ from tests.webhooks.conftest import PATH, Hooks, until
 from tests.webhooks.receiver import Message, Receiver, receiving
 
 COMMENTS = {"itemTypes": ["comment"]}
+SET_DELETED = Query(
+    "test.set_deleted", "UPDATE sites SET is_deleted = %(is_deleted)s WHERE site_id = %(site_id)s"
+)
 
 
 @pytest.mark.wide
@@ -399,6 +404,20 @@ def test_whose_claim_ran_out_leaves_that_of_another_alone(
         assert queue.mark_failed(tx, event, **why, lease_s=60, claimed=last) == (0, "gone")
         queue.release(tx, last)
     assert claimed(60)
+
+
+def test_what_waits_of_a_site_that_is_deleted_is_not_due_until_it_is_kept(
+    hooks: Hooks, make: Factory, site: Site, receiver: Receiver
+) -> None:
+    hook = hooks.add(receiver.url(), enabled=False, **COMMENTS)
+    queue = DeliveryQueue(site.id, hook["id"])
+
+    with make.database.write() as tx:  # until its end nobody else sees what waits
+        queue.ping(tx)
+        assert queue in webhook_delivery.due(tx, 1000)
+        for is_deleted in (True, False):
+            tx.run(SET_DELETED, site_id=site.id, is_deleted=is_deleted)
+            assert (queue in webhook_delivery.due(tx, 1000)) is not is_deleted
 
 
 def test_a_webhook_that_no_thread_can_be_started_for_is_free_again(
