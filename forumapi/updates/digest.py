@@ -144,7 +144,7 @@ def read(
     what ignored people made or wrote, are left out. Only the CANDIDATES items of the site with the latest activity are
     looked at.
     """
-    since = min(context.since or context.created for context in readers)
+    since = min(context.since for context in readers)
     newest = tx.rows(NEWEST, site_id=site.id, since=since, limit=CANDIDATES)
     chosen = {context.profile_id: list(_readable(context, tree, newest)) for context in readers}
     pairs = [(profile_id, one.id) for profile_id, news in chosen.items() for one in news]
@@ -159,7 +159,7 @@ def read(
 
 
 def _readable(context: MessageContext, tree: Tree, newest: Sequence[Row]) -> Iterator[DigestItem]:
-    since = context.since or context.created
+    since = context.since
     me = context.profile_id
     ignored = set(context.ignored)
     view = tree.view(context.principal)

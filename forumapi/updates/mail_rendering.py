@@ -227,7 +227,7 @@ class EmailWriter:
             }
             for end in ("txt", "html")
         )
-        since = digest.local(context.since or context.created, context.time_zone)
+        since = digest.local(context.since, context.time_zone)
         return self._rendered(tx, site, context, {"since": since}, text, html)
 
     def _rendered(

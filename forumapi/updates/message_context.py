@@ -58,7 +58,7 @@ def _contexts(
     """
     return f"""
     SELECT m.{key}, m.site_id, coalesce(m.update_type_id, 0::smallint), coalesce(m.item_type_id, 0::smallint),
-           coalesce(m.item_id, 0), coalesce(m.comment_id, 0), m.created, {since},
+           coalesce(m.item_id, 0), coalesce(m.comment_id, 0), {since},
            s.version, s.acl_version, s.is_deleted, coalesce(s.owned_by, 0),
            p.profile_id, p.user_id, p.profile_name, p.role_ids, coalesce(p.next_change_at <= now(), false),
            u.email, u.is_banned OR {ban.REASON} IS NOT NULL,
@@ -116,7 +116,7 @@ CONTEXTS = Query(
         "mail_outbox",
         "mail_id",
         "m.mail_id = ANY(%(ids)s)",
-        since="m.since",
+        since="coalesce(m.since, m.created)",
         is_off=mail_suppression.IS_OFF,
         wants_any=_WANTS_MAIL,
         prefers=f"coalesce(own.send_email, {_WANTS_MAIL} AND ut.send_email AND {user.HAS_BEEN_HERE}, false)",
@@ -134,7 +134,7 @@ OF_MESSAGES = Query(
         "push_messages",
         "message_id",
         "m.site_id = ANY(%(site_ids)s) AND m.message_id = ANY(%(ids)s)",
-        since="NULL::timestamptz",
+        since="m.created",
         is_off="false",
         wants_any="true",
         prefers=_WANTS_PUSH,
@@ -149,13 +149,13 @@ class MessageContext:
     preferences, and the item, comment and actor that the mail is about. `row`: a row of the statement CONTEXTS or
     OF_MESSAGES.
 
-    `type`: its update type, 0 for a digest. `created`: when it was queued; `since`: for a digest, the beginning of its
-    period, else None; `digest`: none, daily or weekly, as the reader wants digests now. `is_off`: mail to the address
-    came back (False for web push); `wants_any`: the reader has not turned all mail off (True for web push); `prefers`
-    and `wants`: the preference for the type, and the watchers, ask for the message. `is_due`: the reader's roles are
-    due to change with time and must be recomputed first. `is_attending`: the actor comes to the event that the mail is
-    about; for an invitation, the reader's answer is still invited or maybe. `nearest`: (type, id) of the followed thing
-    that is nearest to the subject, None for none. `ignored`: what the reader ignores, as id * 32 + type.
+    `type`: its update type, 0 for a digest. `since`: for a digest, the beginning of its period, else the time at which
+    the message was queued; `digest`: none, daily or weekly, as the reader wants digests now. `is_off`: mail to the
+    address came back (False for web push); `wants_any`: the reader has not turned all mail off (True for web push);
+    `prefers` and `wants`: the preference for the type, and the watchers, ask for the message. `is_due`: the reader's
+    roles are due to change with time and must be recomputed first. `is_attending`: the actor comes to the event that
+    the mail is about; for an invitation, the reader's answer is still invited or maybe. `nearest`: (type, id) of the
+    followed thing that is nearest to the subject, None for none. `ignored`: what the reader ignores, as id * 32 + type.
 
     `item`: (type, id, row for permission_target.item), and `comment`: row for permission_target.comment_at; None
     without one, or in a huddle in which the reader does not participate. `on_profile`: (id, name) of the profile
@@ -169,7 +169,6 @@ class MessageContext:
         "actor_name",
         "comment",
         "comment_id",
-        "created",
         "digest",
         "email",
         "html",
@@ -205,7 +204,7 @@ class MessageContext:
 
     def __init__(self, row: Sequence[Any]) -> None:
         self.mail_id: int
-        self.since: datetime.datetime | None
+        self.since: datetime.datetime
         (
             self.mail_id,
             self.site_id,
@@ -213,7 +212,6 @@ class MessageContext:
             self.item_type,
             self.item_id,
             self.comment_id,
-            self.created,
             self.since,
             self.site_version,
             self.acl_version,
@@ -232,23 +230,23 @@ class MessageContext:
             self.wants_any,
             self.prefers,
             self.wants,
-        ) = row[:25]
+        ) = row[:24]
         # (type, id) of the watcher that is nearest to the thing.
-        self.nearest: tuple[int, int] | None = None if row[25] is None else (row[25], row[26])
-        self.digest, self.time_zone, self.unread_huddles = row[27:30]
-        self.actor_id, self.actor_name, self.actor_email, self.is_attending = row[30:34]
+        self.nearest: tuple[int, int] | None = None if row[24] is None else (row[24], row[25])
+        self.digest, self.time_zone, self.unread_huddles = row[26:29]
+        self.actor_id, self.actor_name, self.actor_email, self.is_attending = row[29:33]
         # Arguments for models/access/permission_target.py; of a huddle only for participants.
-        item_id, kind, self.title = row[34:37]
-        found = row[37:43]
+        item_id, kind, self.title = row[33:36]
+        found = row[36:42]
         self.participates = kind == itemtypes.HUDDLE and found[5]
         visible = kind != itemtypes.HUDDLE or self.participates
         self.item = (
             (kind, item_id, (*found[:5], self.participates)) if item_id and visible else None
         )
         self.comment = None
-        comment_id, author_id, is_hidden, version, on_profile_id, on_profile_name = row[43:49]
+        comment_id, author_id, is_hidden, version, on_profile_id, on_profile_name = row[42:48]
         self.on_profile = (on_profile_id, on_profile_name)
-        self.markdown, self.html, self.renderer = row[49:52]
+        self.markdown, self.html, self.renderer = row[48:51]
         if comment_id and visible:
             parent = kind or itemtypes.PROFILE
             self.comment = (found[0], author_id, is_hidden, version, parent, self.participates)

@@ -189,6 +189,22 @@ def test_a_digest_lists_what_is_new_and_what_has_new_comments(box: Postbox, site
     assert "List-Unsubscribe" in mail and "=d." in mail["List-Unsubscribe"]
 
 
+def test_a_digest_says_since_when(box: Postbox, site: Site) -> None:
+    part = "since $since, $unsubscribe_url"
+    own = {"subject": "News since $since", "text": part, "html": part}
+    put = box.stage.put("/site/mail/digest", own, by=site.owner)
+    assert put.status == 302
+    box.make.conversation(site, by=site.member)
+    wants(box, site.newcomer)
+    mail = send(box)[site.newcomer.email]
+
+    (begun,) = box.stage.sql("SELECT since FROM mail_outbox WHERE cause LIKE 'digest:%%'")[0]
+    assert datetime.timedelta(hours=23) < datetime.datetime.now(UTC) - begun
+    since = digest.local(begun, "UTC")
+    assert mail["Subject"] == f"News since {since}"
+    assert text(mail).count(f"since {since}, ") == 2
+
+
 def test_a_digest_lists_nothing_that_its_reader_may_not_read_ignores_or_has_read(
     box: Postbox, site: Site
 ) -> None:
