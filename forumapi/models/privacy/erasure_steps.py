@@ -587,7 +587,7 @@ ITEMS = Query(
 PAGE = Query(
     "erasure_steps.page",
     """
-    SELECT max(n.comment_id), count(*)
+    SELECT max(n.comment_id)
       FROM (SELECT c.comment_id FROM comments c
              WHERE c.site_id = %(site_id)s AND c.comment_id > %(after)s::bigint
              ORDER BY c.comment_id LIMIT %(most)s) n""",
@@ -868,9 +868,8 @@ def _mentions(tx: Transaction, work: Erasing) -> bool:
     the person; return True once no comment of the site is left to look at.
     """
     after = work.upto_id
-    row = tx.row(PAGE, site_id=work.site_id, after=after, most=MOST_READ)
-    upto, count = row or (None, 0)
-    if not count:
+    upto = tx.value(PAGE, site_id=work.site_id, after=after, most=MOST_READ)
+    if upto is None:
         return True
     span = {"site_id": work.site_id, "after": after, "upto": upto}
     new_name = tx.row(HOLD, **work.where)
@@ -886,7 +885,7 @@ def _mentions(tx: Transaction, work: Erasing) -> bool:
             RENAME_OLD_MENTION, site_id=work.site_id, id=id, revision=revision, markdown=markdown
         )
     work.upto_id = upto
-    return bool(count < MOST_READ)
+    return False
 
 
 def renamed(markdown: str, html: str, link: str, old: str, new: str) -> tuple[str, str]:
