@@ -208,6 +208,10 @@ def test_lists_tell_a_member_what_is_unread(api: Api, make: Factory, kind: str) 
     api.get(thing.path, by=site.member)
     assert unread(site.member) == [False]
     assert unread(site.newcomer) == [True]
+    place = {"itemType": "microcosm", "itemId": site.root_id}
+    assert api.put("/api/v1/profiles/read", place, by=site.newcomer).status == 200
+    assert unread(site.newcomer) == [False]
+    assert unread(site.moderator) == [True]
     assert unread(None) == [None]
     again = api.get(f"/api/v1/{kind}s", by=site.member, headers={"If-None-Match": tag})
     assert again.status == 200
