@@ -4,6 +4,7 @@ however many listen."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from forumapi.realtime.topics import Topic
 from forumapi.wsgi import create_app
 from tests.factories import Factory, Person, Site
 from tests.fixtures import PLATFORM_DOMAIN
+from tests.services import wait_until
 
 BAN = Query(
     "test.live_ban", "INSERT INTO bans (site_id, user_id) VALUES (%(site_id)s, %(user_id)s)"
@@ -274,6 +276,35 @@ def test_a_look_asks_as_much_of_the_database_however_many_follow(
         pushing.stop()
         app.database.close()
         database.close()
+
+
+def test_however_many_come_two_threads_work_and_none_once_it_stops(
+    database_url: str, make: Factory
+) -> None:
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
+    nowhere = "postgresql:///nothing?host=/nonexistent"
+    pushing = Still(app.database, app.sites, app.documents, lambda: app.config, nowhere)
+    others = set(threading.enumerate())
+
+    def working() -> list[str]:
+        found = [one.name for one in threading.enumerate() if one not in others]
+        return sorted(name for name in found if name in ("live", "live-beat"))
+
+    try:
+        reader = app.database.read()
+        site = app.sites.by_host(make.site().host, reader)
+        reader.end()
+        for _ in range(3):
+            pushing.join(site, identity.GUEST, Deaf())
+        assert working() == ["live", "live-beat"]
+        pushing.stop()
+        pushing.join(site, identity.GUEST, Deaf())
+        wait_until(lambda: not working(), "threads go on")
+    finally:
+        pushing.stop()
+        app.database.close()
 
 
 class Late(Still):
