@@ -249,6 +249,26 @@ def test_who_owns_a_microcosm_may_list_it_unless_banned_there() -> None:
     assert at.view(alone).ids == (ROOT, RIDES, BELOW)
 
 
+def test_whoever_moderates_anything_is_known_without_a_walk_through_the_tree() -> None:
+    nodes = [node(ROOT, 0, OWNER), node(RIDES, ROOT, 406), node(BELOW, RIDES, 406)]
+    at = Tree(1, nodes, [role for roles in tree().roles.values() for role in roles])
+    landlord = Principal(406, (), user_id=6)
+    people = [
+        *PEOPLE.values(),
+        landlord,
+        landlord._replace(role_ids=(BANNED_ROLE,)),
+        landlord._replace(is_site_banned=True),
+        landlord._replace(is_limited=True),
+        PEOPLE[MODERATOR]._replace(is_site_banned=True),
+        PEOPLE[MODERATOR]._replace(is_limited=True),
+    ]
+
+    told = [evaluator.moderates(who, at) for who in people]
+
+    assert told == [any(evaluator.moderated(who, at)) for who in people]
+    assert told[:7] == [False, True, True, False, False, False, True]
+
+
 def test_roles_that_apply_are_special_ones_of_all_places_and_regular_ones_of_the_nearest() -> None:
     at = tree(role(REGULAR_ROLE, RIDES, R | C))
 
