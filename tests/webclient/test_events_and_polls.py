@@ -185,6 +185,21 @@ def test_events_are_listed_by_date(hand: Hand, make: Factory, event: Event) -> N
     hand.see("Long ago")
 
 
+def test_an_event_that_begins_in_this_minute_is_in_one_of_the_two_lists(
+    visitor: Visitor, make: Factory, event: Event
+) -> None:
+    site = make.site()
+    place = make.microcosm(site, item_types=ALL_TYPES)
+    now = datetime.now(UTC).replace(tzinfo=None)
+    event(place, "This minute", when=now.replace(second=0, microsecond=0).isoformat())
+    event(place, "Just now", when=now.replace(microsecond=0).isoformat())
+
+    coming, past = (visitor.of(site).get(path).main for path in ("/events/", "/events/?past"))
+
+    for title in ("This minute", "Just now"):
+        assert (title in coming, title in past) == (False, True), title
+
+
 @pytest.mark.wide
 @step("member creates a poll")
 def test_a_member_creates_a_poll(hand: Hand, bikes: Site, place: Thing) -> None:

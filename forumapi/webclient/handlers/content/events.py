@@ -27,8 +27,8 @@ class EventsView(View):
         the member has answered yes; for guests `mine` changes nothing.
         """
         is_past = "past" in visit.query
-        today = visit.now.strftime("%Y-%m-%dT%H:%M")
-        asked = {"eventBefore": today} if is_past else {"eventAfter": today}
+        # "0" is now, to the microsecond; dates in a search are of whole minutes.
+        asked = {"eventBefore": "0"} if is_past else {"eventAfter": "0"}
         found = visit.api.get(
             "/search",
             type="event",
