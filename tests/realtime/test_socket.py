@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.api import Api
 from tests.factories import Factory, Person, Site
-from tests.fixtures import Server
+from tests.fixtures import Server, running
 from tests.realtime.listener import Listener
 
 Listen = Callable[..., Listener]
@@ -111,6 +112,11 @@ def test_a_token_in_the_address_is_refused(server: Server, site: Site) -> None:
     [
         ("https://{host}", 101),
         ("http://forum.test", 101),
+        ("http://{host}:{port}", 101),
+        ("http://{host}:1", 403),
+        ("http://forum.test:1", 403),
+        ("ftp://{host}", 403),
+        ("{host}", 403),
         ("https://evil.example", 403),
         ("https://{host}.evil.example", 403),
         ("null", 403),
@@ -119,10 +125,30 @@ def test_a_token_in_the_address_is_refused(server: Server, site: Site) -> None:
 def test_a_browser_connects_from_pages_of_the_site_alone(
     server: Server, site: Site, origin: str, answer: int
 ) -> None:
-    with Listener(
-        server.address, site, site.member, headers={"Origin": origin.format(host=site.host)}
-    ) as there:
+    sent = {"Origin": origin.format(host=site.host, port=server.address[1])}
+    with Listener(server.address, site, site.member, headers=sent) as there:
         assert there.answer == answer
+
+
+def test_over_tls_a_page_without_it_is_of_another_origin(
+    database_url: str, tmp_path: Path, make: Factory
+) -> None:
+    plain = make.site(domain="plain.example")
+    forced = make.site(domain="forced.example", forceSSL=True)
+    settings = {"public_scheme": "https", "realtime_origins": "partner.example"}
+    with running(database_url, tmp_path, **settings) as secure:
+        for site, origin, answer in (
+            (plain, f"https://{plain.host}", 101),
+            (plain, f"http://{plain.host}", 403),
+            (plain, "https://plain.example", 101),
+            (plain, "http://plain.example", 101),
+            (plain, "http://plain.example:81", 403),
+            (forced, "http://forced.example", 403),
+            (forced, "https://forced.example", 101),
+            (forced, "http://partner.example:8080", 101),
+        ):
+            with Listener(secure.address, site, headers={"Origin": origin}) as there:
+                assert there.answer == answer, origin
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -249,14 +248,24 @@ def _handshake(ctx: Context) -> str:
 
 
 def _is_ours(ctx: Context, origin: str) -> bool:
-    """Return True if the host in an Origin header is the site's, the platform's, or one in `realtime_origins`."""
-    try:
-        host = urlsplit(origin).hostname or ""
-    except ValueError:
+    """Return True for an origin of pages that may open WebSockets: a host in `realtime_origins`, with any port; or the
+    site's or the platform's, with the port that the request was sent to or that of the site's links, by https where
+    sites have it.
+    """
+    site, config = ctx.site, ctx.app.config
+    scheme, _, netloc = origin.lower().partition("://")
+    host, colon, port = netloc.partition(":")
+    if scheme not in ("http", "https") or not host:
         return False
-    site = ctx.site
-    known = {site.host, site.domain, site.platform_domain, *ctx.app.config.realtime_origins} - {""}
-    return host in known
+    if host in config.realtime_origins:
+        return True
+    has_https = site.force_ssl if host == site.domain else config.scheme == "https"
+    _, own_colon, own_port = str(ctx.environ.get("HTTP_HOST", "")).partition(":")
+    return (
+        host in (site.host, site.domain, site.platform_domain)
+        and colon + port in (own_colon + own_port, config.port_suffix)
+        and (scheme == "https" or not has_https)
+    )
 
 
 def _protocol(environ: dict[str, Any]) -> str:
