@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 
@@ -279,12 +279,13 @@ class Visit:
         return value
 
     def check_origin(self) -> None:
-        """Check that a POST comes from a page of this host, by its header Origin, or without one by the form's field
-        `proof`. Raises Refused with 403 if not.
+        """Check that a POST comes from a page of this host and port, by https if the website is secure (`is_secure`),
+        by its header Origin, or without one by the form's field `proof`. Raises Refused with 403 if not.
         """
-        origin = self.environ.get("HTTP_ORIGIN", "")
+        origin = self.environ.get("HTTP_ORIGIN", "").lower()
         if origin:
-            if urlsplit(origin).netloc.lower() == self.host:
+            schemes = ("https",) if self.website.is_secure else ("http", "https")
+            if origin in [f"{scheme}://{self.host}" for scheme in schemes]:
                 return
         else:
             bound = self.session.token or self.cookies.get(self.website.visitor_cookie, "")

@@ -28,6 +28,7 @@ ORIGINS: Final = (
     "http://forum.test",
     "http://{host}:1",
     "file://",
+    "http://[",
     "{host}",
     None,
 )

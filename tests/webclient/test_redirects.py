@@ -228,6 +228,18 @@ def test_a_cookie_without_the_prefix_is_none_over_https(secure: Server, bikes: S
     assert page.tree.css_first('form[action="/logout/"]') is None
 
 
+@pytest.mark.wide
+def test_a_form_of_a_page_without_tls_is_refused_over_https(secure: Server, bikes: Site) -> None:
+    """Whoever sits on the line can write such a page."""
+    guest = Visitor(secure.address, bikes.host)
+    form = {"step": "development", "email": bikes.member.email}
+
+    refused = guest.post("/login/", form, origin=f"http://{bikes.host}")
+    taken = guest.post("/login/", form, origin=f"https://{bikes.host}")
+
+    assert [refused.status, taken.status] == [403, 303]
+
+
 def test_cookies_without_tls_have_what_can_be_had(website: Server, bikes: Site) -> None:
     guest = Visitor(website.address, bikes.host)
     guest.get("/login/")
