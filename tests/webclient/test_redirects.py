@@ -230,7 +230,7 @@ def test_a_cookie_without_the_prefix_is_none_over_https(secure: Server, bikes: S
 
 @pytest.mark.wide
 def test_a_form_of_a_page_without_tls_is_refused_over_https(secure: Server, bikes: Site) -> None:
-    """Whoever sits on the line can write such a page."""
+    """Such a page can be written by whoever sits on the line."""
     guest = Visitor(secure.address, bikes.host)
     form = {"step": "development", "email": bikes.member.email}
 
