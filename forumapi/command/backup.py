@@ -103,14 +103,13 @@ class Manifest:
 
 
 def create(
-    url: str, files: Path | None, target: Path, *, keep: int = 0, progress: Progress = print
+    url: str, files: Path | None, target: Path, *, progress: Progress = print
 ) -> tuple[Path, Manifest]:
     """Create a backup in a new folder below `target`; return the folder and its manifest.
 
-    `url`: direct URL of the database. `files`: folder of the store; None if objects are stored elsewhere. `keep`:
-    number of newest backups, this one included, that stay below `target`; 0: all. `progress` is called with a line at
-    each step. A backup that fails leaves nothing behind; if removing old backups fails, the new one stays. Raises
-    BackupError, psycopg.Error, OSError.
+    `url`: direct URL of the database. `files`: folder of the store; None if objects are stored elsewhere. `progress` is
+    called with a line at each step. A backup that fails leaves nothing behind. Raises BackupError, psycopg.Error,
+    OSError.
     """
     target.mkdir(parents=True, exist_ok=True)
     before = next(iter(listed(target)), None)
@@ -154,9 +153,18 @@ def create(
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
-    for old in listed(target)[keep:] if keep else []:
-        shutil.rmtree(old)
     return folder, manifest
+
+
+def remove_old(target: Path, keep: int) -> None:
+    """Remove the backups below `target` but the `keep` newest; 0: none is removed. Raises BackupError, which names the
+    backup, at the first that can't be removed.
+    """
+    for old in listed(target)[keep:] if keep else []:
+        try:
+            shutil.rmtree(old)
+        except OSError as error:
+            raise BackupError(f"the old backup {old} can't be removed: {error}") from None
 
 
 def note(path: Path, manifest: Manifest) -> None:

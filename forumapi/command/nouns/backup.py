@@ -25,7 +25,9 @@ def add(commands: Commands) -> None:
     backups = commands.group("backup", "backups of the database and the files")
     backing = backups.add("create", _create, "make one")
     backing.add_argument("--to", type=Path, required=True, metavar="DIR", help="where they stand")
-    backing.add_argument("--keep", type=int, default=0, help="so many of the newest stay; 0: all")
+    backing.add_argument(
+        "--keep", type=_count, default=0, help="so many of the newest stay; 0: all"
+    )
     known = backups.add("list", _list, "those that are complete, newest first")
     known.add_argument("--to", type=Path, required=True, metavar="DIR", help="where they stand")
     as_json(known)
@@ -50,14 +52,23 @@ def _create(args: argparse.Namespace, current: Config) -> int:
     files = None if current.s3_bucket else current.files_folder
     with database_url(current) as url, _errors():
         folder, manifest = backup.create(
-            url, files if files is None or files.exists() else None, args.to, keep=args.keep
+            url, files if files is None or files.exists() else None, args.to
         )
     if files is None:
         print("files are in the bucket, which has copies of its own (docs/operations.md)")
     if current.backup_status_path is not None:
         backup.note(current.backup_status_path, manifest)
     print(f"{folder}: {manifest.bytes:,} bytes, {manifest.files:,} files")
+    # Last: the new backup counts, also if an old one stays.
+    with _errors():
+        backup.remove_old(args.to, args.keep)
     return OK
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError("must be a whole number, 0 or more")
+    return int(text)
 
 
 def _list(args: argparse.Namespace, current: Config) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -15,8 +16,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from forumapi.command import backup
+from forumapi.command import backup, cli
 from forumapi.command.backup import BackupError
+from forumapi.config import Config
 from forumapi.database import embedded_postgres, migrations
 from scripts import cluster
 from tests import services
@@ -115,7 +117,7 @@ def test_the_next_backup_shares_what_the_one_before_has(
     upload(api, site.member, png(seed=73))
     first.rename(tmp_path / "20200101T000000")
 
-    second, manifest = backup.create(url, files_of(web), tmp_path, keep=2)
+    second, manifest = backup.create(url, files_of(web), tmp_path)
 
     old = tmp_path / "20200101T000000" / "files" / first_file[:2] / first_file[2:4] / first_file
     new = second / "files" / first_file[:2] / first_file[2:4] / first_file
@@ -123,8 +125,46 @@ def test_the_next_backup_shares_what_the_one_before_has(
     assert manifest.files == len(list((second / "files").rglob("*/*/*")))
     backup.verify(second)
     second.rename(tmp_path / "20210101T000000")
-    third, _ = backup.create(url, None, tmp_path, keep=2)
+    third, _ = backup.create(url, None, tmp_path)
+    backup.remove_old(tmp_path, 0)
+    assert len(backup.listed(tmp_path)) == 3
+    backup.remove_old(tmp_path, 2)
     assert backup.listed(tmp_path) == [third, tmp_path / "20210101T000000"]
+
+
+def test_a_backup_counts_though_an_old_one_can_not_be_removed(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "development")
+    target = tmp_path / "backups"
+    moved = tmp_path / "other-disk"
+    moved.mkdir()
+    (moved / backup.MANIFEST).write_text("{}")
+    target.mkdir()
+    (target / "20200101T000000").symlink_to(moved)
+
+    code = cli.main(["backup", "create", "--to", str(target), "--keep", "1"])
+
+    out, err = capsys.readouterr()
+    newest = backup.listed(target)[0]
+    config = Config(data_dir=str(tmp_path / "var"))
+    assert config.backup_status_path is not None
+    noted = json.loads(config.backup_status_path.read_text())
+    assert noted["finished"] == backup.Manifest.read(newest).finished
+    assert code == 1
+    assert str(newest) in out
+    assert "20200101T000000" in err
+
+
+def test_fewer_than_no_backups_are_not_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["backup", "create", "--to", str(tmp_path), "--keep", "-1"])
+
+    assert "--keep" in capsys.readouterr().err
 
 
 def test_an_object_that_the_backup_before_has_lost_is_copied_anew(tmp_path: Path) -> None:
