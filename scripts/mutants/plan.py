@@ -159,7 +159,10 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/*/search*.py",
-        "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py",
+        (
+            "tests/handlers/discovery/test_search.py tests/handlers/discovery/test_search_words.py"
+            " tests/permissions/test_limited_tokens.py"
+        ),
     ),
     ("forumapi/models/texts/short_link.py", "tests/handlers/content/test_short_links.py"),
     (

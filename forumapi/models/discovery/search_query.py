@@ -418,7 +418,7 @@ class SearchScope(NamedTuple):
 
     def limited(self, shown: frozenset[int]) -> SearchScope:
         """Return the scope without types that are not in `shown`; comments stay only on parents whose type is in it."""
-        if shown >= itemtypes.ALL:
+        if not itemtypes.ALL - shown:
             return self
         parents = _COMMENTABLE if self.parents is None else self.parents
         return SearchScope(
