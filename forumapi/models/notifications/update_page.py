@@ -283,10 +283,10 @@ LIST = Query(
       LEFT JOIN items i ON i.site_id = %(site_id)s AND i.item_id = e.item_id
       LEFT {item_summary.SUMMARY_JOINS.lstrip()}
       LEFT JOIN LATERAL (
-            SELECT array_agg(h.profile_id ORDER BY h.profile_id) AS ids,
-                   array_agg((SELECT p.version FROM profiles p
-                               WHERE p.site_id = h.site_id AND p.profile_id = h.profile_id)
-                             ORDER BY h.profile_id) AS versions
+            SELECT coalesce(array_agg(h.profile_id ORDER BY h.profile_id), '{{}}') AS ids,
+                   coalesce(array_agg((SELECT p.version FROM profiles p
+                                        WHERE p.site_id = h.site_id AND p.profile_id = h.profile_id)
+                                      ORDER BY h.profile_id), '{{}}') AS versions
               FROM huddle_participants h
              WHERE i.item_type_id = {HUDDLE} AND h.site_id = i.site_id AND h.item_id = i.item_id) people ON true
      ORDER BY e.created DESC, e.update_id DESC""",
@@ -311,9 +311,9 @@ class UpdateEntry(NamedTuple):
 
     Ids are 0 for none. `type`: a key of update_types.NAMES; `is_unread`: the viewer has not read all of the item, or,
     of a decision, not marked everything as read since; `profile_id`: profile that the comment is on; `title`: of what
-    the comment is on, HTML-escaped; `participant_…`: those of the comment's huddle. `stub`: the comment's row, with
-    `id` None without a comment; `row`: SUMMARY_COLUMNS of the item, the first of which is None without an item. `mine`:
-    the viewer's part of the item's details; `times`: SUMMARY_TIMES of the item.
+    the comment is on, HTML-escaped; `participant_…`: those of the comment's huddle, [] outside of huddles. `stub`: the
+    comment's row, with `id` None without a comment; `row`: SUMMARY_COLUMNS of the item, the first of which is None
+    without an item. `mine`: the viewer's part of the item's details; `times`: SUMMARY_TIMES of the item.
     """
 
     id: int
@@ -324,8 +324,8 @@ class UpdateEntry(NamedTuple):
     profile_id: int  # that the comment is on
     profile_version: int
     title: str  # of what the comment is on
-    participant_ids: list[int] | None
-    participant_versions: list[int] | None
+    participant_ids: list[int]
+    participant_versions: list[int]
     stub: CommentRow
     row: Row  # item_summary.SUMMARY_COLUMNS
     mine: str | None
@@ -349,8 +349,7 @@ class UpdateEntry(NamedTuple):
         found = {self.actor_id: self.actor_version}
         if self.profile_id:
             found[self.profile_id] = self.profile_version
-        if self.participant_ids and self.participant_versions:
-            found.update(zip(self.participant_ids, self.participant_versions, strict=True))
+        found.update(zip(self.participant_ids, self.participant_versions, strict=True))
         if self.stub.id:
             found |= comment_documents.profiles_of([self.stub])
         return found | item_summary.summary_people([self.row])
@@ -569,8 +568,8 @@ def _huddle(one: UpdateEntry) -> huddle_page.HuddleRow:
         last,
         last_by,
         last_version,
-        one.participant_ids or [],
-        one.participant_versions or [],
+        one.participant_ids,
+        one.participant_versions,
         one.is_unread,
         one.times[0],
         one.times[1],
