@@ -63,11 +63,12 @@ def site(made: Factory) -> Site:
 
 
 class Listening:
-    """A sequencer, and whether it has numbered anything since it was asked last."""
+    """A sequencer, and whether it has numbered anything since it was asked last, or heard of another's numbers."""
 
     def __init__(self, url: str) -> None:
         self.numbered = threading.Event()
-        self.sequencer = Sequencer(url, self.numbered.set)
+        self.heard = threading.Event()
+        self.sequencer = Sequencer(url, self.numbered.set, self.heard.set)
         self.sequencer.start()
 
     def has_numbered(self) -> bool:
@@ -292,6 +293,22 @@ def test_a_hint_of_the_one_that_stands_by_reaches_the_other(made, site, pair):
 
     assert leader.has_numbered()
     assert not unnumbered(made, site)
+
+
+def test_the_one_that_stands_by_hears_of_numbers_and_the_other_does_not(made, site, pair):
+    note(made, site, 1)
+    wait_for_all(made, site)
+    leader, follower = sorted(pair, key=lambda one: not one.sequencer.leads)
+    # The one that stands by may not listen yet.
+    for id in range(2, 22):
+        note(made, site, id)
+        follower.sequencer.hint()
+        if follower.heard.wait(0.5):
+            break
+
+    assert follower.heard.is_set()
+    assert not leader.heard.is_set()
+    assert not follower.numbered.is_set()
 
 
 # ---------------------------------------------------------------- readers
