@@ -72,15 +72,17 @@ def operators() -> dict[str, type]:
 
 
 def candidates() -> Iterator[MutationSpec]:
-    """Yield every possible mutant."""
+    """Yield every possible mutant, except of what is imported for type checkers alone."""
     for module in plan.modules(ROOT):
         tree = get_ast_from_path(ROOT / module)
+        lines = (ROOT / module).read_text().splitlines()
         nodes = list(ast_nodes(tree))
         for name, operator in operators().items():
             made = operator()
             places = (place for node in nodes for place in made.mutation_positions(node))
             for occurrence, (start, end) in enumerate(places):
-                yield MutationSpec(Path(module), name, occurrence, start, end)
+                if lines[start[0] - 1] != "if TYPE_CHECKING:":
+                    yield MutationSpec(Path(module), name, occurrence, start, end)
 
 
 def draw(database: WorkDB, seed: int, count: int) -> None:
