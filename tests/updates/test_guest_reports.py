@@ -252,6 +252,24 @@ def test_a_participant_shows_moderators_what_they_choose(box: Postbox, site: Sit
     assert third.id
 
 
+def test_a_comment_that_is_shown_twice_counts_once(box: Postbox, site: Site) -> None:
+    huddle = box.make.huddle(site.member, site.newcomer)
+    bad, *others = (box.make.comment(huddle, by=site.member).id for _ in range(12))
+
+    def report(*shown: int) -> Response:
+        sent = {"itemType": "comment", "itemId": bad, "kind": "abuse", "shownIds": list(shown)}
+        return box.stage.post("/reports", sent, by=site.newcomer)
+
+    too_many = report(*others)
+    made = report(*others[:10], others[0], others[0])
+
+    assert (too_many.status, too_many.error.startswith("shownIds")) == (400, True)
+    assert made.status == 302, made.error
+    (case,) = cases(box, site.owner)
+    (said,) = box.stage.get(f"/cases/{case['id']}", by=site.owner).data["reported"]
+    assert said["shownIds"] == others[:10]
+
+
 def test_the_owner_lists_the_kinds_of_reports(box: Postbox, site: Site) -> None:
     at = "/site/report-kinds"
     before = box.stage.get(at, site=site).data

@@ -205,7 +205,7 @@ class ReportsHandler(Handler):
         thing = ReportedThing(
             ItemRef(target.item_type, target.item_id), target.microcosm_id, author_id
         )
-        shown = tuple(body.given(sent.shownIds, []))
+        shown = tuple(dict.fromkeys(body.given(sent.shownIds, [])))
         report = Report(thing, *words, shown_ids=shown)
         report.check_shown(ctx.writer, ctx.site.id, me)
         report.insert(ctx.writer, ctx.site.id, me)

@@ -176,7 +176,7 @@ class ReportedThing(NamedTuple):
 class Report:
     """Report of a thing. `kind`: name of a ReportKind of the site; `category`: one of CATEGORIES (dsa_terms.py);
     `text`: words of the reporter, HTML-escaped. `shown_ids`: comments of a huddle that the reporter shows to
-    moderators; `guest`: the reporter, None for one with a profile; `id` 0: not stored yet.
+    moderators, each once; `guest`: the reporter, None for one with a profile; `id` 0: not stored yet.
     """
 
     thing: ReportedThing
@@ -245,7 +245,7 @@ class Report:
             return
         if len(self.shown_ids) > MOST_SHOWN:
             raise Invalid("shownIds", f"may have at most {MOST_SHOWN} ids", code=OUT_OF_RANGE)
-        ids, comment_id = sorted(set(self.shown_ids)), self.thing.ref.id
+        ids, comment_id = list(self.shown_ids), self.thing.ref.id
         is_comment = self.thing.ref.type == itemtypes.COMMENT
         if not is_comment or (
             tx.value(SHOWABLE, site_id=site_id, me=me, ids=ids, comment_id=comment_id) != len(ids)
