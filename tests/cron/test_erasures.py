@@ -10,6 +10,7 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import erasures
+from forumapi.models.privacy import erasure_steps
 from forumapi.models.trust.report import forget_guests
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
@@ -72,6 +73,31 @@ def test_words_go_with_their_author(
     assert api.get(mine.path, by=bikes.member).data["markdown"] == "[removed]"
     assert api.get(chat.path, by=bikes.member).data["title"] == "[removed]"
     assert api.get(theirs.path, by=bikes.member).data["markdown"] == "Words of another"
+
+
+@pytest.mark.slow
+def test_what_is_more_than_a_batch_goes_too(
+    api: Api, make: Factory, bikes: Site, me: Person, database_url: str, config: Config
+) -> None:
+    chat = make.conversation(bikes)
+    make.comments(chat, erasure_steps.MOST + 1, by=me)
+    for _ in range(erasure_steps.MOST + 1):
+        make.conversation(bikes, by=me)
+    for _ in range(erasure_steps.MOST_HUDDLES + 1):
+        make.huddle(me, bikes.member)
+        make.comment(me, by=me)
+    api.delete(f"{me.path}?words=remove", by=me)
+
+    run_due(database_url, make, config, me)
+
+    left = make.sql(
+        """SELECT (SELECT count(*) FROM comments WHERE created_by = %(me)s AND markdown <> '[removed]'),
+                  (SELECT count(*) FROM items WHERE created_by = %(me)s AND item_type_id = 6 AND title <> '[removed]'),
+                  (SELECT count(*) FROM comments WHERE on_profile_id = %(me)s AND NOT is_deleted),
+                  (SELECT count(*) FROM huddle_participants WHERE profile_id = %(me)s)""",
+        me=me.id,
+    )
+    assert left == [(0, 0, 0, 0)]
 
 
 def test_the_person_comes_back_as_somebody_new(
