@@ -1,4 +1,4 @@
-"""Changes of a site's state, with a mail to its owner if the change begins its deletion or cancels it."""
+"""Changes of a site's state, with a mail to its owner if its deletion begins, is cancelled or becomes an operator's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def change(
     tx: Transaction, config: Config, author: Author, state: str, *, is_operators: bool = True
 ) -> SiteLifeCycle:
     """Set the state of the author's site to `state`, one of `site_state.STATES`, and return its new state. If its
-    export window begins or is cancelled by that, queue a mail to the owner, where mail is set up and the owner has an
-    address. `is_operators`: an operator wants it, else the owner.
+    export window begins, is cancelled or becomes an operator's by that, queue a mail to the owner, where mail is set up
+    and the owner has an address. `is_operators`: an operator wants it, else the owner.
 
     Raises NotFound for an unknown site, Forbidden for the platform's own site and for an owner if an operator began the
     export window, Conflict once that is over and the site is being deleted.
@@ -33,7 +33,8 @@ def change(
         raise NotFound("There is no such site", code=NO_SITE)
     before = SiteLifeCycle.find(tx, site.site_id)
     now = site.set_state(tx, author, state, is_operators=is_operators)
-    if now.is_ending == before.is_ending or not site.owner_email or not outbox.is_possible(config):
+    is_news = (now.is_ending, now.is_operators) != (before.is_ending, before.is_operators)
+    if not is_news or not site.owner_email or not outbox.is_possible(config):
         return now
     name = outbox.plain(site.title)
     about: dict[str, Any] = {

@@ -78,6 +78,18 @@ SET = Query(
      WHERE v.site_id = %(site_id)s
  RETURNING v.version""",
 )
+# An operator wants the export window that the owner began: its day stays.
+TAKE_OVER = Query(
+    "site_state.take_over",
+    """
+    WITH taken AS (
+        UPDATE site_states s SET is_operators = true WHERE s.site_id = %(site_id)s RETURNING s.state)
+    UPDATE sites v
+       SET version = v.version + 1
+      FROM taken
+     WHERE v.site_id = %(site_id)s AND taken.state = 'export-window'
+ RETURNING v.version""",
+)
 CLEAR = Query(
     "site_state.clear",
     """
@@ -153,8 +165,9 @@ class HeldSite(NamedTuple):
         self, tx: Transaction, author: Author, state: str, *, is_operators: bool = True
     ) -> SiteLifeCycle:
         """Give the site `state`, one of STATES, journal that, also in the audit of the platform's own site, and return
-        the site's life cycle as it is then; nothing changes if the site has that state already. The export window lasts
-        HOLD_DAYS from now. `is_operators`: an operator wants it.
+        the site's life cycle as it is then; nothing changes if the site has that state already, but an export window of
+        the owner's that an operator wants too is then the operator's, with the end that it had. An export window lasts
+        HOLD_DAYS from its beginning. `is_operators`: an operator wants it.
 
         Raises Conflict for a site whose deletion has begun, and Forbidden for an owner who ends an export window that
         an operator began.
@@ -165,8 +178,10 @@ class HeldSite(NamedTuple):
         if now.is_operators and not is_operators and now.state != state:
             raise Forbidden("An operator of the platform deletes this site: ask there")
         if now.state == state:
-            return now
-        if state == ACTIVE:
+            if not now.is_ending or now.is_operators or not is_operators:
+                return now
+            version = tx.value(TAKE_OVER, site_id=self.site_id)
+        elif state == ACTIVE:
             version = tx.value(CLEAR, site_id=self.site_id)
         else:
             days = HOLD_DAYS if state == EXPORT_WINDOW else None

@@ -253,6 +253,26 @@ def test_an_owner_does_not_take_back_what_an_operator_asked_for(
     assert stage.get("/microcosms", by=site.member).status == 200
 
 
+def test_an_operator_makes_a_deletion_that_the_owner_asked_for_the_operators(
+    stage: Stage, site: Site, operator: Person
+) -> None:
+    stage.post(DELETION, {}, by=site.owner)
+    asked = stage.get(DELETION, by=site.owner).data
+    assert len(mails(stage, site.owner)) == 1
+
+    for _ in range(2):
+        assert set_state(stage, site, "export-window", operator) == 302
+
+    # The day that the owner was told stays.
+    assert stage.get(DELETION, by=site.owner).data == {**asked, "byOperator": True}
+    assert len(mails(stage, site.owner)) == 2
+    assert audited(stage, site) == ["U", "U"]
+    assert stage.request("DELETE", DELETION, by=site.owner).status == 403
+    assert stage.post(DELETION, {}, by=site.owner).status == 302
+    assert stage.get(DELETION, by=site.owner).data["byOperator"] is True
+    assert set_state(stage, site, "active", operator) == 302
+
+
 @pytest.mark.wide
 def test_owners_get_a_mail_a_week_before_and_at_the_end(stage: Stage, site: Site) -> None:
     stage.post(DELETION, {}, by=site.owner)
