@@ -256,6 +256,40 @@ def test_no_time_is_beyond_the_calendar_after_days(days: int) -> None:
     assert row_values.days_after(None, days) is None
 
 
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("`x.posts`", "x.posts"),
+        ("`my.db`.`x_posts`", "x_posts"),
+        ("`db` . `x.posts`", "x.posts"),
+        ("`x``posts`", "x`posts"),
+        ("`x_posts```", "x_posts`"),
+        ("db.x_posts", "x_posts"),
+        ("x_posts", "x_posts"),
+        (".", ""),
+    ],
+)
+def test_a_dot_in_quotation_marks_is_part_of_a_tables_name(written: str, name: str) -> None:
+    text = (
+        f"CREATE TABLE {written} (\n  `a,b` int,\n  `c``d` int\n);\n"
+        f"INSERT INTO {written} (`a,b`, `c``d`) VALUES (1,2);\n"
+    )
+    parts = list(mysql_dump.read(io.BufferedReader(io.BytesIO(text.encode())), lambda _: True))
+
+    tables = [part for part in parts if isinstance(part, dump_types.DumpTable)]
+    assert [part.name for part in tables] == [name, name]
+    assert [list(part.columns) for part in tables] == [["a,b", "c`d"]] * 2
+
+
+def test_a_column_whose_name_is_no_utf_8_ends_no_reading() -> None:
+    text = b"INSERT INTO `x_posts` (`gr\xf6sse`) VALUES (1);\n"
+    table, row = mysql_dump.read(io.BufferedReader(io.BytesIO(text)), lambda _: True)
+
+    assert isinstance(table, dump_types.DumpTable)
+    assert isinstance(row, dump_types.DumpRow)
+    assert list(table.columns) == ["gr\N{REPLACEMENT CHARACTER}sse"]
+
+
 def test_bytes_that_are_none_are_named_by_row_and_column(tmp_path: Path) -> None:
     for bytes in ("xc00002zz", "xc0000"):
         text = POSTGRES.replace("xc0000201", bytes)

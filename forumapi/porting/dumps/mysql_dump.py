@@ -34,6 +34,7 @@ _BARE_COLUMN = re.compile(
     rb"([a-zA-Z]++(?:\([^()]*+\))?+[^,()]*+)",
     re.I,
 )
+_IDENTIFIER = re.compile(rb"`(?:[^`]|``)++`|[^\s`,.]++")
 _NAMES = re.compile(rb"SET\s++NAMES\s++'?([a-z0-9]++)", re.I)
 # Up to the semicolon that ends a statement: quoted parts and comments may hold others.
 _STATEMENT_PART = re.compile(
@@ -238,9 +239,7 @@ class _Reader:
             if heading["columns"] is not None:
                 types = {
                     column: types.get(column, "")
-                    for column in (
-                        part.strip().strip("`") for part in heading["columns"].decode().split(",")
-                    )
+                    for column in map(_name, _IDENTIFIER.findall(heading["columns"]))
                 }
                 yield DumpTable(name, types)
             elif not types:
@@ -422,8 +421,9 @@ def _holds_bytes(kind: str) -> bool:
 
 
 def _name(written: bytes) -> str:
-    """Return a table's name from SQL, without the database's name and quotation marks."""
-    return _decoded_name(written.split(b".")[-1].strip().strip(b"`"))
+    """Return a name from SQL, of a table or a column, without the database's name and quotation marks."""
+    last: bytes = (_IDENTIFIER.findall(written) or [b""])[-1]
+    return _decoded_name(last[1:-1] if last.startswith(b"`") else last)
 
 
 def _decoded_name(written: bytes) -> str:
