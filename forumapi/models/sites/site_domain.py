@@ -155,8 +155,8 @@ class DomainProof(NamedTuple):
     them; else False.
 
     `found`: sentence for the site's owner on why the domain is not served: the error of the lookup, such as an unknown
-    name, or, with a proof, the other site or rest that keeps the domain from this one; "" for neither, also if DNS has
-    another alias or text.
+    name, the alias or text of another host that DNS has, or, with a proof, the other site or rest that keeps the domain
+    from this one; "" for none of these.
     """
 
     is_there: bool | None
@@ -345,25 +345,37 @@ def check_dns(outbound: Outbound, domain: str, host: str) -> DomainProof:
     """Ask DNS, waiting for the answers, if `domain` belongs to the site with the API's host `host`: if it has a CNAME
     to that, or the TXT record.
     """
-    is_unanswered = False
-    found = ""
-    for proves in (_is_alias, _is_named):
+    unanswered = unknown = fault = ""
+    for fault_of in (_alias_fault, _text_fault):
         try:
-            if proves(outbound, domain, host):
-                return DomainProof(True)
+            found = fault_of(outbound, domain, host)
         except UnansweredError as error:
-            is_unanswered, found = True, str(error)
+            unanswered = str(error)
         except OutboundError as error:
-            found = found or str(error)
-    return DomainProof(None if is_unanswered else False, found)
+            unknown = unknown or str(error)
+        else:
+            if found is None:
+                return DomainProof(True)
+            fault = fault or found
+    return DomainProof(None if unanswered else False, unanswered or fault or unknown)
 
 
-def _is_alias(outbound: Outbound, domain: str, host: str) -> bool:
-    return outbound.cname(domain) == host
+def _alias_fault(outbound: Outbound, domain: str, host: str) -> str | None:
+    """Return None if `domain` is an alias of `host`, else a sentence on the alias that it has, "" for none."""
+    alias = outbound.cname(domain)
+    if alias == host:
+        return None
+    return f"{domain} is an alias of {alias}, not of {host}" if alias else ""
 
 
-def _is_named(outbound: Outbound, domain: str, host: str) -> bool:
-    return record_value(host) in outbound.texts(record_name(domain))
+def _text_fault(outbound: Outbound, domain: str, host: str) -> str | None:
+    """Return None if a TXT record names `host`, else a sentence on one that names another host, "" for none."""
+    name, value = record_name(domain), record_value(host)
+    texts = outbound.texts(name)
+    if value in texts:
+        return None
+    others = [text for text in texts if text.startswith(record_value(""))]
+    return f'{name} has the TXT record "{others[0]}", which is another site\'s' if others else ""
 
 
 def _serve(tx: Transaction, row: _Row, domain: str | None) -> None:

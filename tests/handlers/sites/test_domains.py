@@ -158,6 +158,24 @@ def test_what_names_another_site_proves_nothing(scene: Scene) -> None:
     scene.look()
 
     assert scene.served() is None
+    error = scene.health(scene.site)["error"]
+    assert f"{scene.domain} is an alias of {scene.other.host}, not of {scene.site.host}" in error
+    assert scene.site.host in error.partition(". ")[2]
+
+
+def test_an_alias_elsewhere_is_said_also_if_no_name_has_a_text(scene: Scene) -> None:
+    scene.zone.records[scene.domain, "CNAME"] = ["elsewhere.example."]
+    scene.claim(scene.site)
+
+    assert f"{scene.domain} is an alias of elsewhere.example" in scene.health(scene.site)["error"]
+
+
+def test_a_text_that_names_another_site_is_said(scene: Scene) -> None:
+    scene.name(scene.other)
+    scene.claim(scene.site)
+
+    error = scene.health(scene.site)["error"]
+    assert f'has the TXT record "forumapi-site={scene.other.host}"' in error
 
 
 def test_of_several_claims_the_first_proof_wins_whoever_asked_first(scene: Scene) -> None:
