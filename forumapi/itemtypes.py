@@ -112,6 +112,14 @@ def name_of(item_type_id: int) -> str:
     return _NAMED[item_type_id].name
 
 
+def known_name(item_type_id: int) -> str:
+    """Return the name of the item type, or type of RECORDS, with this number; "" for an unknown number, which a process
+    of a later release may have stored, and for 0.
+    """
+    named = _NAMED.get(item_type_id)
+    return named.name if named else ""
+
+
 def href(item_type_id: int, item_id: int) -> str:
     """Return the address of an item (or other thing with an item type, or record of RECORDS) in the API, without scheme
     and host, such as "/api/v1/polls/3"; of an attachment, which has none, "attachments/3". Raises KeyError for an

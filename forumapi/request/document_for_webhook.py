@@ -22,7 +22,7 @@ def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes
     that the `userId` of their own profile is the profile's id, as others see it; without any side effect.
 
     Nothing is marked as read and no view is counted. Raises Forbidden, NotFound as the request would; NotFound also for
-    an answer that is no JSON document.
+    an address without GET, and for an answer that is no JSON document.
     """
     ctx = Context(app, {})
     ctx.site, ctx.identity = site, identity
@@ -35,6 +35,8 @@ def render_as(app: Services, site: Site, identity: Identity, path: str) -> bytes
         handler, ctx.args = routing.route(app, ctx)
         if identity.ban_reason is not None and not handler.admits_banned(ctx):
             raise Forbidden(identity.ban_reason, code=errors.BANNED)
+        if "GET" not in handler.operations:
+            raise NotFound("There is no document at this address")
         result = steps_of_get.read_document(ctx, handler, handler.operations["GET"])
         if isinstance(result, Page):
             return result.build()

@@ -52,6 +52,49 @@ def test_the_owner_registers_changes_and_deletes_a_webhook(api: Api, site: Site)
     assert api.delete(path, by=site.owner).status == 404
 
 
+def test_a_type_of_a_later_release_is_kept_and_not_shown(
+    api: Api, hooks: Hooks, make: Factory, site: Site
+) -> None:
+    """Processes of two releases serve one database during an upgrade."""
+    made = hooks.add(**BODY)
+    path = f"{PATH}/{made['id']}"
+    stored = "SELECT item_types FROM webhooks WHERE webhook_id = %(id)s"
+    (before,) = make.sql(stored, id=made["id"])
+    make.sql(
+        "UPDATE webhooks SET item_types = item_types || 999::smallint WHERE webhook_id = %(id)s RETURNING 1",
+        id=made["id"],
+    )
+    limited = _limited(make, site.owner, "webhooks:write", "comments:read")
+
+    assert api.get(path, by=site.owner).data["itemTypes"] == ["comment"]
+    (listed,) = api.get(PATH, by=site.owner).data["webhooks"]["items"]
+    assert listed["itemTypes"] == ["comment"]
+    assert api.put(path, {"name": "Kept"}, site=site, token=limited).status == 403
+    assert api.put(path, {"name": "Kept"}, by=site.owner).status == 302
+    assert make.sql(stored, id=made["id"]) == [([*before[0], 999],)]
+    chosen = api.put(path, {"itemTypes": ["comment"]}, by=site.owner)
+    assert chosen.status == 302
+    assert make.sql(stored, id=made["id"]) == [before]
+
+
+def test_a_delivery_about_a_type_of_a_later_release_is_listed_without_its_name(
+    api: Api, hooks: Hooks, make: Factory
+) -> None:
+    made = hooks.add(**BODY)
+    assert api.post(f"{PATH}/{made['id']}/ping", {}, by=hooks.site.owner).status < 400
+    make.sql(
+        """
+        UPDATE webhook_deliveries
+           SET state = 'dead', kind = 'created', item_type_id = 999, item_id = 5, parent_type_id = 998
+         WHERE webhook_id = %(id)s RETURNING 1""",
+        id=made["id"],
+    )
+
+    (listed,) = hooks.deliveries(made, "dead")
+
+    assert (listed["itemType"], listed["itemId"], listed["parentType"]) == ("", 5, "")
+
+
 def test_of_two_changes_at_once_neither_takes_the_other_back(
     api: Api, hooks: Hooks, site: Site, database_url: str
 ) -> None:

@@ -335,7 +335,10 @@ class Webhook(Struct, frozen=True):
             data["secret"] = secret
         return data | {
             "kinds": self.kinds,
-            "itemTypes": [itemtypes.name_of(kind) for kind in self.item_types],
+            # A process of a later release may have stored more.
+            "itemTypes": [
+                itemtypes.name_of(kind) for kind in self.item_types if kind in ITEM_TYPES
+            ],
             "actsAs": self.acts_as,
             "documents": self.with_documents,
             "enabled": self.is_enabled,
@@ -401,11 +404,11 @@ def checked_types(given: Iterable[str]) -> list[int]:
 
 def reading_scopes(item_types: Collection[int]) -> list[str]:
     """Return the OAuth scopes that a token needs to read things of these types, in the order of the types, and for
-    records of moderators also to read whatever these are about.
+    records of moderators, or types that this release does not know, also to read whatever these are about.
     """
-    things = [kind for kind in item_types if kind not in itemtypes.RECORDS]
+    things = [kind for kind in item_types if kind in itemtypes.ALL]
     records = [kind for kind in item_types if kind in itemtypes.RECORDS]
-    if records:
+    if len(things) < len(item_types):
         things += targets.TYPES
     resources = [itemtypes.BY_ID[kind].path.rpartition("/")[2] for kind in things]
     resources += [_RECORD_RESOURCES[kind] for kind in records]

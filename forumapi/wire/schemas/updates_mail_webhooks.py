@@ -240,7 +240,9 @@ class WebhookDelivery(Struct, kw_only=True):
     cursor: Annotated[str, Meta(description='The event\'s; "" for a test.')]
     state: Annotated[str, Meta(description="queued, dead or sent.")]
     kind: str
-    itemType: Annotated[str, Meta(description='"" for a test.')]
+    itemType: Annotated[
+        str, Meta(description='"" for a test, and for a type of a later release during an upgrade.')
+    ]
     itemId: NoneOrId
     parentType: Annotated[str, Meta(description='What it is in or on; "" for nothing.')]
     parentId: NoneOrId
