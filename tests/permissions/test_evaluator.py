@@ -245,8 +245,11 @@ def test_who_owns_a_microcosm_may_list_it_unless_banned_there() -> None:
     at = Tree(1, nodes, [role(GUESTS_ROLE, ROOT, 0), role(BANNED_ROLE, ROOT, 0, banned=True)])
 
     assert at.view(inner).ids == (RIDES,)
+    assert at.view(inner._replace(is_limited=True)).ids == ()
     assert at.view(banned).ids == ()
     assert at.view(alone).ids == (ROOT, RIDES, BELOW)
+    nobodys = Tree(1, [nodes[0], node(RIDES, ROOT, 0)], [role(GUESTS_ROLE, ROOT, 0)])
+    assert nobodys.view(PEOPLE[0]).ids == (), "what nobody owns is not a guest's"
 
 
 def test_whoever_moderates_anything_is_known_without_a_walk_through_the_tree() -> None:
