@@ -42,7 +42,7 @@ NOTICES: Final = Query(
            {_MEDIAN.format(seconds="s.seconds")}
       FROM sent s
      GROUP BY GROUPING SETS ((s.kind, s.category, s.outcome), ())
-     ORDER BY 1 DESC, 2, 3, 4""",
+     ORDER BY 2, 3, 4""",
 )
 
 DECISIONS: Final = Query(
@@ -79,7 +79,7 @@ DECISIONS: Final = Query(
       FROM told d
      GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.outcome, d.is_automated),
                               ())
-     ORDER BY 1 DESC, 2, 3, 4, 5, 6, 7, 8""",
+     ORDER BY 2, 3, 4, 5, 6, 7, 8""",
 )
 
 APPEALS: Final = Query(
@@ -94,7 +94,7 @@ APPEALS: Final = Query(
            {_MEDIAN.format(seconds="m.seconds")}
       FROM made m
      GROUP BY GROUPING SETS ((m.kind, m.state), ())
-     ORDER BY 1 DESC, 2, 3""",
+     ORDER BY 2, 3""",
 )
 
 
