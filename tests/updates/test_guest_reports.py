@@ -224,6 +224,19 @@ def test_the_address_goes_half_a_year_after_the_decision(box: Postbox, site: Sit
     assert kept() == ""
 
 
+def test_the_longest_name_and_text_of_a_guest_are_taken(box: Postbox, site: Site) -> None:
+    said = box.make.comment(box.make.conversation(site))
+    texts = {"name": "a" + " '" * 49 + "a", "text": "a" + " '" * 999 + "a"}
+    assert ask(box, said, **texts).status == 200
+
+    page(box, site, link(box), "confirm")
+
+    (case,) = cases(box, site.moderator)
+    (report,) = box.stage.get(f"/cases/{case['id']}", by=site.moderator).data["reported"]
+    assert report["guest"]["name"] == texts["name"].replace("'", "&#39;")
+    assert report["text"] == texts["text"].replace("'", "&#39;")
+
+
 def test_a_participant_shows_moderators_what_they_choose(box: Postbox, site: Site) -> None:
     ana, bob = site.newcomer, site.member
     huddle = box.make.huddle(bob, ana)
