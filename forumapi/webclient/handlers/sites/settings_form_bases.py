@@ -29,12 +29,11 @@ class SettingsView(View):
     """Base class of forms for one document of settings. A subclass says what is special: `fields`, `load` and `store`,
     and where needed `reset`, `heading` and `notes`.
 
-    `title`, and `lead`, a sentence below it ("": none), are English. `resets`: True shows a button that calls `reset`.
-    `url_values`, of all methods: variable parts of the form's URL by name, {} for most forms.
+    `title` is English. `resets`: True shows a button that calls `reset`. `url_values`, of all methods: variable parts
+    of the form's URL by name, {} for most forms.
     """
 
     title: ClassVar[str] = ""
-    lead: ClassVar[str] = ""
     resets: ClassVar[bool] = False
 
     def fields(self, visit: Visit, url_values: dict[str, Any]) -> list[FormField]:
@@ -112,7 +111,6 @@ class SettingsView(View):
             "admin_form.html",
             status=failure.status if failure else 200,
             heading=self.heading(visit, url_values),
-            lead=self.lead,
             fields=self.fields(visit, url_values),
             values=values,
             failure=failure,
