@@ -9,7 +9,7 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.config import Config
-from forumapi.cron import maintenance_jobs
+from forumapi.cron import maintenance_jobs, site_exports
 from forumapi.cron.audit_chain_maintenance import audit_heads
 from forumapi.cron.schedule import JOBS
 from forumapi.database.query import Query
@@ -173,6 +173,26 @@ def test_addresses_in_the_audit_become_hashes_after_a_while(make, site):
     assert shown[4] == "192.0.2.1"
     assert shown[1] == shown[2] != shown[3]
     assert all(shown[n].startswith("#") and len(shown[n]) == 65 for n in (1, 2, 3))
+
+
+def test_every_export_whose_time_is_over_is_counted(make):
+    for number, place in enumerate((make.site(), make.site(), make.site())):
+        make.sql(
+            """
+            INSERT INTO site_exports (site_id, user_id, profile_id, token_id, state, expires, object)
+            VALUES (%(site)s, %(user)s, %(profile)s, 0, 'done', now() - interval '1 hour', %(object)s) RETURNING 1""",
+            site=place.id,
+            user=place.owner.user_id,
+            profile=place.owner.id,
+            # One has lost its archive, and that of another is known as a stray.
+            object=f"{number:040x}" if number else None,
+        )
+    make.sql("INSERT INTO file_strays (file_hash) VALUES (%(hash)s) RETURNING 1", hash=f"{1:040x}")
+
+    assert perform(make, site_exports.expired_exports) == "3 archives"
+    assert perform(make, site_exports.expired_exports) == "0 archives"
+    strays = make.sql("SELECT file_hash FROM file_strays ORDER BY 1")
+    assert {f"{1:040x}", f"{2:040x}"} <= {hash for (hash,) in strays}
 
 
 def test_expired_tokens_lapsed_bans_and_old_audit_rows_are_gone(make, site):

@@ -136,8 +136,9 @@ EXPIRE = Query(
         UPDATE site_exports e SET state = 'expired', object = NULL
           FROM gone
          WHERE e.site_id = gone.site_id
-     RETURNING gone.object)
-    {_DROPPED}""",
+     RETURNING gone.object),
+    strays AS ({_DROPPED})
+    SELECT count(*) FROM dropped""",
     scope=PLATFORM,
 )
 
@@ -209,7 +210,7 @@ def expire(tx: Transaction) -> int:
     """Mark exports of all sites as EXPIRED whose archive's time is over, and have these archives deleted by a job;
     return their number.
     """
-    return tx.run(EXPIRE)
+    return int(tx.value(EXPIRE))
 
 
 class ExportClaim(NamedTuple):
