@@ -81,8 +81,8 @@ class PortedRef(PortedDocument, frozen=True, kw_only=True):
 class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
     """Value under a key, such as a custom field or a signature, of the person, forum or conversation whose `attributes`
     list it. `is_date`: the value is a date such as 2021-05-30; `written_by`: id of a profile, "" for the person who has
-    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person. The loader ignores `is_granted`:
-    for roles here those attributes count whose keys whoever imports names.
+    it; `is_granted`: an owner of the old forum wrote it, as a fact about the person. The loader ignores `is_granted`,
+    which a plan counts: for roles here those attributes count whose keys whoever imports names.
     """
 
     key: str
@@ -92,7 +92,8 @@ class PortedAttribute(PortedDocument, frozen=True, kw_only=True):
     # Profile that wrote it; empty: the one that holds it.
     written_by: OldId = ""
     written: datetime.datetime | None = None
-    # True: an owner of the old forum wrote it, as a fact about the person. The loader asks for `--granted KEY` too.
+    # True: an owner of the old forum wrote it, as a fact about the person. A plan counts it; for roles here only
+    # `--granted KEY` counts.
     is_granted: bool = False
 
 
@@ -438,7 +439,9 @@ class PortedReaction(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedBookmark(PortedDocument, frozen=True, kw_only=True):
-    """Bookmark of one person on an item or comment. `text`: the person's note, which the loader drops."""
+    """Bookmark of one person on an item or comment. `text`: the person's note, which the loader
+    drops and a plan counts.
+    """
 
     author: OldId
     on_type: Literal["conversation", "event", "poll", "comment"]

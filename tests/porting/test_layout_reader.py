@@ -13,6 +13,7 @@ import pytest
 
 from forumapi.porting.layout import (
     PortedAttachment,
+    PortedAttribute,
     PortedBan,
     PortedComment,
     PortedConversation,
@@ -144,6 +145,29 @@ def test_what_is_no_layout_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.zip").write_bytes(b"PK no")
     with pytest.raises(LayoutError, match="no ZIP file"):
         LayoutReader(tmp_path / "x.zip")
+
+
+def test_a_plan_counts_notes_of_bookmarks_and_fields_that_were_vouched_for() -> None:
+    board = boards.bikes()
+    (bookmark,) = board.streams["bookmarks"]
+    board.streams["bookmarks"] = [
+        bookmark,
+        *(
+            msgspec.structs.replace(bookmark, author=author, text="read later")
+            for author in ("1", "3")
+        ),
+    ]
+    profiles = board.streams["profiles"]
+    vouched = PortedAttribute(key="paid", value=True, is_granted=True)
+    profiles[0] = msgspec.structs.replace(
+        profiles[0], attributes=(vouched, PortedAttribute(key="colour", value="red"))
+    )
+
+    plan = Planner(board).run()
+
+    assert plan.come["bookmarks"] == 3
+    assert plan.changes["bookmarks with a note, which come without it"] == 2
+    assert plan.changes["fields that an owner vouched for, which roles count if you name them"] == 1
 
 
 def test_a_plan_says_what_comes_and_what_stays() -> None:

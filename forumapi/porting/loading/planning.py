@@ -14,6 +14,7 @@ from forumapi.porting.layout import (
     ForumReader,
     Loss,
     PortedBan,
+    PortedBookmark,
     PortedComment,
     PortedConversation,
     PortedForum,
@@ -118,6 +119,9 @@ class Planner:
                 continue
             self._come["profiles"] += 1
             self._people.add(one.id)
+            self._changes[
+                "fields that an owner vouched for, which roles count if you name them"
+            ] += sum(field.is_granted for field in one.attributes)
             key = person_key(one.email)
             if not key:
                 self._changes["people without an address, whom nobody can become"] += 1
@@ -237,6 +241,8 @@ class Planner:
                 self._left(name, "ban", bans.left_out_as(one), reason)
             else:
                 self._come[name] += 1
+                if isinstance(one, PortedBookmark) and one.text:
+                    self._changes["bookmarks with a note, which come without it"] += 1
 
     def _reason_against(self, ban: PortedBan) -> str:
         """Return the reason for which a ban would be left out, "" for a ban that would come."""
