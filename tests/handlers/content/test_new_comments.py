@@ -154,7 +154,7 @@ def test_hidden_comments_at_the_end_of_an_item_are_not_all_read(api: Api, make: 
         **given,
     )
     text = "\n".join(line for (line,) in plan)
-    assert "comments_in_item" in text
+    assert "Index Only Scan Backward using comments_in_item" in text
     removed = [int(rows) for rows in re.findall(r"Rows Removed by Filter: (\d+)", text)]
     assert 490 <= max(removed) <= 500, text
 
