@@ -87,12 +87,14 @@ def _refused(world: World, profile_id: int, asked: Asked) -> int:
 
 def _can_load(world: World, profile_id: int, asked: Asked, *, is_get: bool = False) -> bool:
     """C-09 and C-19: what is below something hidden is gone for all readers, and an author may GET, but not change, an
-    own moderated thing, and an own comment in an own moderated item."""
+    own moderated thing, one that a moderator deleted, and an own comment in an own moderated item."""
     if moderates(world, profile_id, asked):
         return True
     deleted, moderated = own_state(world, asked)
     # A guest is nobody's author, not even of what has none.
     is_own = profile_id != 0 and profile_id == author_of(world, asked)
+    if is_get and is_own and (asked.type, asked.id) in world.stated:
+        deleted, moderated = False, True
     if asked.type == COMMENT and is_get and is_own and not deleted:
         comment = world.comments[asked.id]
         if is_own_held(world, profile_id, Asked(comment.parent_type, comment.parent_id)):

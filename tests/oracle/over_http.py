@@ -353,12 +353,16 @@ class Play:
         if asked.type == HUDDLE:
             self.world.huddles[asked.id].participants.discard(who.profile_id)
         elif outcome.is_deleted_by(self.world, who.profile_id, asked):
-            self.flag(asked, "is_deleted", True)
+            self.flag(who, asked, "is_deleted", True)
 
-    def flag(self, asked: Asked, flag: str, value: bool) -> None:
-        """A flag of a thing, and the counters of its author that follow from what is seen of it."""
+    def flag(self, who: Caller, asked: Asked, flag: str, value: bool) -> None:
+        """A flag of a thing, the counters of its author that follow from what is seen of it, and the reasons."""
         thing = self.thing(asked)
         before = not any(outcome.own_state(self.world, asked))
+        is_others = outcome.author_of(self.world, asked) not in (0, who.profile_id)
+        hides = value and flag != "is_open" and not getattr(thing, flag)
+        if hides and is_others and outcome.moderates(self.world, who.profile_id, asked):
+            self.world.stated.add((asked.type, asked.id))
         setattr(thing, flag, value)
         by = (not any(outcome.own_state(self.world, asked))) - before
         if isinstance(thing, Comment):
@@ -390,7 +394,7 @@ class Play:
         answer = self.client.ask(self.world, who, "PATCH", path, change)
         found = self.check("patch", who, f"PATCH {path} {named} {value}", expected, answer)
         if found is None and expected == outcome.OK and named != "sticky":
-            self.flag(asked, f"is_{named}", value)
+            self.flag(who, asked, f"is_{named}", value)
         return found
 
     # ------------------------------------------------------------ new things

@@ -152,6 +152,8 @@ class World:
     comments: dict[int, Comment] = field(default_factory=dict)
     attendees: dict[int, Attendee] = field(default_factory=dict)
     owned: dict[tuple[int, int], Owned] = field(default_factory=dict)
+    # Things whose authors got reasons, since a moderator hid or deleted them.
+    stated: set[tuple[int, int]] = field(default_factory=set)
 
     @property
     def root_id(self) -> int:

@@ -199,9 +199,14 @@ class CommentHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Delete the comment: it is hidden from all but moderators, in a huddle from everybody; 200 also if it is
-        deleted already.
+        deleted already. What a moderator deletes of others, except in a huddle, is recorded as an action of moderation.
         """
-        ctx.located_as(LockedComment).required().delete(ctx.writer, ctx.author)
+        comment = ctx.located_as(LockedComment).required()
+        is_others = comment.author_id != ctx.identity.profile_id
+        if ctx.can & evaluator.MODERATOR and is_others and not comment.parent.is_huddle:
+            patched_flags.delete_comment(ctx.writer, ctx.author, comment)
+        else:
+            comment.delete(ctx.writer, ctx.author)
         return Done()
 
 

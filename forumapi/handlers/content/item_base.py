@@ -272,8 +272,14 @@ class ItemHandler(Handler):
 
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
-        """Delete the item: it and its comments are hidden from all but moderators; 200 also if already deleted."""
-        required(ctx, Item).delete(ctx.writer, ctx.author)
+        """Delete the item: it and its comments are hidden from all but moderators; 200 also if already deleted. What a
+        moderator deletes of others is recorded as an action of moderation.
+        """
+        item = required(ctx, Item)
+        if ctx.can & evaluator.MODERATOR and item.author_id != ctx.identity.profile_id:
+            patched_flags.delete_item(ctx.writer, ctx.author, item)
+        else:
+            item.delete(ctx.writer, ctx.author)
         return Done()
 
 

@@ -1,9 +1,11 @@
-"""Flags that moderators set by PATCH (v1): each changed flag is recorded as an action, so that it can be undone."""
+"""Flags that moderators set by PATCH, and what they delete by DELETE (v1): each change is recorded as an action, so
+that it can be undone, and is explained to the author.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from forumapi import itemtypes
 from forumapi.database.connections import Transaction
@@ -14,6 +16,9 @@ from forumapi.models.content.item import Item
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import action
 from forumapi.models.trust.action_kinds import OF_FLAG, AppliedChange
+
+_DELETION: Final = OF_FLAG["is_deleted", True]
+_DELETED: Final = AppliedChange({"is_deleted": False}, {"is_deleted": True})
 
 LAST_ACTIVITY = Query(
     "patched_flags.last_activity",
@@ -63,6 +68,27 @@ def flag_comment(
             comment.author_id,
             change,
         )
+
+
+def delete_item(tx: Transaction, author: Author, item: Item) -> None:
+    """Delete the locked item, as `Item.delete` does, and record that as an action; nothing changes if it is deleted
+    already.
+    """
+    if not item.is_deleted:
+        ref = ItemRef(item.item_type, item.id)
+        action.record(tx, author, _DELETION, ref, item.microcosm_id, item.author_id, _DELETED)
+        item.delete(tx, author)
+
+
+def delete_comment(tx: Transaction, author: Author, comment: Comment) -> None:
+    """Delete the locked comment, as `Comment.delete` does, and record that as an action; nothing changes if it is
+    deleted already.
+    """
+    if not comment.is_deleted:
+        comment.delete(tx, author)
+        ref = ItemRef(itemtypes.COMMENT, comment.id)
+        place_id = comment.parent.microcosm_id
+        action.record(tx, author, _DELETION, ref, place_id, comment.author_id, _DELETED)
 
 
 def _last_activity(tx: Transaction, site_id: int, item_id: int) -> dict[str, str]:

@@ -227,7 +227,7 @@ def test_flags_delete_and_restore_work_as_for_conversations(
 
     assert totals() == (1, 2)
     assert api.delete(ride.path, by=bikes.moderator).status == 200
-    assert api.get(ride.path, by=bikes.member).status == 404
+    assert api.get(ride.path, by=bikes.newcomer).status == 404
     assert totals() == (0, 0)
     assert api.patch(ride.path, ("deleted", False), by=bikes.moderator).status == 200
     assert totals() == (1, 2)

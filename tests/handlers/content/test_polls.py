@@ -325,7 +325,7 @@ def test_it_moves_hides_and_comes_back_with_its_counts(
     assert (counts(old), counts(new)) == ((0, 0), (1, 2))
     api.delete(poll.path, by=site.owner)
     assert counts(new) == (0, 0)
-    assert api.get(poll.path, by=site.member).status == 404
+    assert api.get(poll.path, by=site.newcomer).status == 404
     assert api.patch(poll.path, ("deleted", False), by=site.owner).status == 200
     assert counts(new) == (1, 2)
     assert api.get(poll.path, by=site.member).data["comments"]["total"] == 2

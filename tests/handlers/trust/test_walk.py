@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from forumapi import itemtypes
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 
@@ -126,6 +127,32 @@ def test_the_author_of_what_was_deleted_reads_why_and_nobody_else_does(
     mine = make.comment(chat)
     assert api.request("DELETE", mine.path, by=site.member).status == 200
     assert api.get(mine.path, by=site.member).status == 404
+
+
+def test_what_a_moderator_deletes_by_delete_has_reasons_and_is_undone(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site, by=site.newcomer)
+    said = make.comment(chat)
+    for thing, author in ((said, site.member), (chat, site.newcomer)):
+        for _ in range(2):
+            assert api.request("DELETE", thing.path, by=site.moderator).status == 200
+        shown = api.get(thing.path, by=author)
+        assert shown.status == 200
+        (href,) = [one["href"] for one in shown.data["meta"]["links"] if one["rel"] == "statement"]
+        assert api.get(href, by=author).status == 200
+        query = f"itemType={itemtypes.name_of(thing.type)}&itemId={thing.id}"
+        listed = api.get(f"/api/v1/actions?{query}", by=site.moderator)
+        (action,) = listed.data["actions"]["items"]
+        assert action["kind"] == "delete"
+        undone = api.post(f"/api/v1/actions/{action['id']}/undo", {}, by=site.moderator)
+        assert undone.status == 200
+        assert api.get(thing.path, by=site.newcomer).data["meta"]["flags"]["deleted"] is False
+    # A moderator's own is no case.
+    mine = make.comment(chat, by=site.moderator)
+    assert api.request("DELETE", mine.path, by=site.moderator).status == 200
+    listed = api.get(f"/api/v1/actions?itemType=comment&itemId={mine.id}", by=site.owner)
+    assert listed.data["actions"]["items"] == []
 
 
 def test_one_moderator_at_a_time_has_a_case(api: Api, make: Factory, site: Site) -> None:
