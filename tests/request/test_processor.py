@@ -919,7 +919,7 @@ def test_every_error_carries_the_detail_object(api: Api, chat: Thing, bikes: Sit
         ("PUT", "{chat}", "newcomer", 403, 11),
         ("DELETE", "{chat}", "newcomer", 403, 12),
         ("GET", "{chat}", "banned", 403, 13),
-        ("GET", "{hidden}", "member", 404, 15),
+        ("GET", "{hidden}", "newcomer", 404, 15),
     ],
 )
 def test_a_refusal_has_the_code_that_fits(
