@@ -619,6 +619,7 @@ FIXED = """
     webclient.dates_and_numbers._ago webclient.dates_and_numbers.number webclient.languages.language
     webclient.site_colours._sheet agents.tools.input_schema
     webclient.template_environment._text webclient.template_environment._escaped
+    webclient.template_environment._escaped_plain
     webclient.template_environment._nothing wire.html_pages._style webclient.template_environment._page
     webclient.template_environment._plural webclient.template_environment._whole_plural
     request.admission.admission_gate.AdmissionGate._weights

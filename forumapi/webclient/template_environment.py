@@ -7,6 +7,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from functools import lru_cache
 from html import unescape
+from types import FunctionType
 from typing import Any, Final
 
 from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined, nodes
@@ -72,10 +73,20 @@ class _Translator(NodeTransformer):
         said = nodes.Const(str(_whole(self._code, text.value)), lineno=node.lineno)
         return nodes.MarkSafe(said, lineno=node.lineno)
 
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
+        """Return `node`, in which each value that the filter `plain` makes is made by `printed_plain` instead, which
+        returns the text as it is printed. No template turns autoescaping off.
+        """
+        node = self.generic_visit(node)  # type: ignore[assignment]
+        for one in node.nodes:
+            if isinstance(one, nodes.Filter) and one.name == "plain":
+                one.name = "printed_plain"
+        return node
+
 
 class _Generator(CodeGenerator):
-    """Generator of templates' code in which the function `printed` prints each value where autoescaping is on, and a
-    member of a dict is looked up in place, without a call.
+    """Generator of templates' code in which the function `printed` prints each value where autoescaping is on, except
+    that safe HTML (Markup) stays as it is without a call; a member of a dict is looked up in place, without a call too.
     """
 
     @optimizeconst
@@ -94,21 +105,30 @@ class _Generator(CodeGenerator):
         if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape:
             super()._output_child_pre(node, frame, finalize)
             return
-        self.write("environment.printed(")
+        self.write("(shown if type(shown := ")
         if finalize.src is not None:
             self.write(finalize.src)
 
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if frame.eval_ctx.volatile or not frame.eval_ctx.autoescape:
+            super()._output_child_post(node, frame, finalize)
+            return
+        if finalize.src is not None:
+            self.write(")")
+        self.write(") is Markup else environment.printed(shown))")
+
 
 class _Context(Context):
-    """Context of a rendering, which calls macros without asking first what kind of callable they are."""
+    """Context of a rendering, which calls macros and functions without asking first what kind of callable they are."""
 
     def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Return what `obj`, a macro or another callable, returns for these arguments, as Jinja's own method does."""
-        if type(obj) is not Macro:
+        is_macro = type(obj) is Macro
+        if not is_macro and (type(obj) is not FunctionType or hasattr(obj, "jinja_pass_arg")):
             return super().call(obj, *args, **kwargs)
         kwargs.pop("_loop_vars", None)
         kwargs.pop("_block_vars", None)
-        return obj(self.eval_ctx, *args, **kwargs)
+        return obj(self.eval_ctx, *args, **kwargs) if is_macro else obj(*args, **kwargs)
 
 
 class _Environment(Environment):
@@ -180,6 +200,20 @@ def _escaped(text: str) -> Markup:
     return escape(text)
 
 
+def printed_plain(value: Any) -> Any:
+    """Return the text that a template prints for a plain text of the API: `printed` of `plain`, which is kept for short
+    texts.
+    """
+    if type(value) is str and len(value) <= _KEPT:
+        return _escaped_plain(value)
+    return printed(plain(value))
+
+
+@lru_cache(8192)
+def _escaped_plain(text: str) -> Markup:
+    return escape(plain(text))
+
+
 @lru_cache
 def environment(code: str) -> Environment:
     """Return the Jinja environment of the language `code`, with the website's filters and globals, the same one at each
@@ -219,6 +253,7 @@ def environment(code: str) -> Environment:
     made.filters["picture"] = page_metadata.picture_of
     made.filters["xml"] = page_metadata.xml
     made.filters["plain"] = plain
+    made.filters["printed_plain"] = printed_plain
     made.filters["content"] = content
     made.filters["size"] = size
     made.filters["marked"] = marked
@@ -245,7 +280,18 @@ def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
     """Return the translation of an English text into the language `code`, with `values` filled in for `%(name)s`;
     values that are no Markup are escaped.
     """
-    return _text(code, text) % values if values else _whole(code, text)
+    return _filled(_text(code, text), values) if values else _whole(code, text)
+
+
+def _filled(text: Markup, values: dict[str, Any]) -> Markup:
+    """Return `text` with `values` filled in for `%(name)s`, as `text % values` does it, but faster: numbers stay as
+    they are, for `%(name)d`, and anything else is printed.
+    """
+    known = {
+        name: value if isinstance(value, int | float) else printed(value)
+        for name, value in values.items()
+    }
+    return Markup(str.__mod__(text, known))
 
 
 @lru_cache(4096)
@@ -267,7 +313,7 @@ def _translated_plural(
     """
     number = values.pop("num", count)
     if values:
-        return _plural(code, one, many, count) % {"num": number, **values}
+        return _filled(_plural(code, one, many, count), {"num": number, **values})
     return _whole_plural(code, one, many, count, number)
 
 
