@@ -552,7 +552,7 @@ BRIEF = """
     models.trust.comment_relocation.CommentRelocation._going models.trust.action_worker.ActionWorker._aside
     webclient.handlers.content.huddles.People.chosen webclient.handlers.content.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key
-    webclient.visit.site webclient.api.Api._read webclient.api.Api.asked
+    webclient.visit.site webclient.api.Api._read webclient.api.Api.asked webclient.api.data
     auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
     models.access.identity.Identity.ignored_microcosms
     models.access.identity.Identity.ignored_items text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
@@ -620,6 +620,7 @@ FIXED = """
     webclient.site_colours._sheet agents.tools.input_schema
     webclient.template_environment._text webclient.template_environment._escaped
     webclient.template_environment._escaped_plain
+    webclient.handlers.microcosms.front_page._kept_places
     webclient.template_environment._nothing wire.html_pages._style webclient.template_environment._page
     webclient.template_environment._plural webclient.template_environment._whole_plural
     request.admission.admission_gate.AdmissionGate._weights

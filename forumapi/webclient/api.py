@@ -5,6 +5,7 @@ GETs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
 
@@ -68,17 +69,30 @@ class AgreeFirst(Exception):
         self.text = text
 
 
-class Document(NamedTuple):
-    """Answer of the API below 400: `data` of its envelope, None without one; status; the headers ETag and Location, ""
-    where absent; all `headers` by name in lower case; and `body`, the bytes as they came.
+class Document:
+    """Answer of the API below 400: status; the headers ETag and Location, "" where absent; all `headers` by name in
+    lower case; and `body`, the bytes as they came.
     """
 
-    data: Any
-    status: int
-    etag: str
-    location: str
-    headers: dict[str, str]
-    body: bytes
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.etag = headers.get("etag", "")
+        self.location = headers.get("location", "")
+        self.headers = headers
+        self.body = body
+
+    @cached_property
+    def data(self) -> Any:
+        """`data` of the body's envelope, decoded when it is first read; None without one."""
+        return _envelope(self.headers, self.body).get("data")
+
+
+def _envelope(headers: Mapping[str, str], body: bytes) -> dict[str, Any]:
+    """Return the JSON object that an answer with these headers and this body holds; {} if it is no JSON."""
+    if not body or not headers.get("content-type", "").startswith("application/json"):
+        return {}
+    found: dict[str, Any] = msgspec.json.decode(body)
+    return found
 
 
 class Asked(NamedTuple):
@@ -294,10 +308,8 @@ class Api:
             raise Failure(503, 0, str(error), 5, is_unreachable=True) from None
         self.live_cursor = self.live_cursor or reply.headers.get("live-cursor", "")
         self.robots = self.robots or reply.headers.get("x-robots-tag", "")
-        found: dict[str, Any] = {}
-        if reply.headers.get("content-type", "").startswith("application/json") and reply.body:
-            found = msgspec.json.decode(reply.body)
         if reply.status >= 400:
+            found = _envelope(reply.headers, reply.body)
             self.asked = None
             self.failed = self.failed or reply.status == 429 or reply.status >= 500
             detail = found.get("data")
@@ -311,11 +323,4 @@ class Api:
         if reply.status == 301:
             self.asked = None
             raise Moved(reply.headers.get("location", ""))
-        return Document(
-            found.get("data"),
-            reply.status,
-            reply.headers.get("etag", ""),
-            reply.headers.get("location", ""),
-            reply.headers,
-            reply.body,
-        )
+        return Document(reply.status, reply.headers, reply.body)

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterator
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from forumapi.config import Config
 from forumapi.cron import trending
+from forumapi.webclient.handlers.microcosms.front_page import places_of
 from forumapi.webclient.template_environment import content, size
 from tests.api import Api
 from tests.factories import Factory, Site
@@ -73,6 +75,39 @@ def test_the_front_page_shows_the_places_as_a_tree(hand: Hand, make: Factory) ->
     hand.see("Nothing has been written here yet.")
     hand.press("Workshop", within=".crumbs")
     hand.see("Gears and brakes")
+
+
+def test_the_tree_of_places_is_the_one_of_who_asks(visitor: Visitor, make: Factory) -> None:
+    site, other = make.site(), make.site()
+    for one in (site, other):
+        place = make.microcosm(one, f"Committee of {one.host}")
+        make.role(one, place.id, "Committee members", rights=("read",))
+        make.microcosm(one, "Open to all")
+
+    for _ in range(2):
+        for one in (site, other):
+            for person, sees in ((one.moderator, 1), (one.newcomer, 0), (None, 0), (one.owner, 1)):
+                tree = visitor.of(one, person).get("/").find(".tree").text()
+                assert tree.count("Committee of") == tree.count(f"Committee of {one.host}") == sees
+                assert "Open to all" in tree
+
+
+def test_a_tree_of_places_that_is_kept_is_shown_as_a_new_one() -> None:
+    def answer(title: str, *, number: int = 1) -> bytes:
+        root = {"href": "/api/v1/microcosms", "title": "Forums", "id": 1, "level": 1}
+        place = {"href": "/api/v1/microcosms/3", "title": title, "id": 3, "level": 2}
+        places = [root, *([{**place, "totalItems": 12_345}] * number)]
+        return msgspec.json.encode({"data": places})
+
+    row = '<li class="level1"><a href="/microcosms/3/">%s <span class="quiet">%s</span></a></li>\n'
+    for _ in range(2):
+        for code, said in (("en", "12,345"), ("de", "12.345")):
+            for title, shown in (("A &amp; B", "A &amp; B"), ("&lt;i>", "&lt;i&gt;")):
+                found = places_of(code, answer(title))
+                assert found == (2, 1, f'<ul class="tree">\n{row % (shown, said)}</ul>')
+        many = places_of("en", answer("Place", number=1000))
+        assert (many.number, many.tree.count(row % ("Place", "12,345"))) == (1001, 1000)
+        assert places_of("en", b'{"data":[]}')[:2] == (0, 0)
 
 
 @step("microcosm lists its places before its conversations")
