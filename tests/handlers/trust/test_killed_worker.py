@@ -28,12 +28,14 @@ from forumapi.models.trust.action_worker import ActionWorker
 worker = ActionWorker(Database(sys.argv[1]), lambda: True, lambda: None)
 print("ready", flush=True)
 while True:
-    # The server may not have noticed yet that the process before is gone, and holds its locks.
-    worker.work() or time.sleep(0.05)
+    # The server may not have noticed yet that the process before is gone, and holds its locks. Between two steps there
+    # is time for the test to see one.
+    worker.work()
+    time.sleep(0.05)
 """
 LEFT = """
     SELECT count(*) FROM action_changes
-     WHERE state = CASE (SELECT a.state FROM actions a) WHEN 'running' THEN 'planned' ELSE 'done' END"""
+     WHERE state = CASE (SELECT a.state FROM actions a) WHEN 'running' THEN 'planned' WHEN 'undoing' THEN 'done' END"""
 STEPS = """
     WITH told AS (SELECT e.item_id, count(*) AS n FROM event_log e
                    WHERE e.item_type_id = 4 AND e.kind = 'patched' GROUP BY 1),
