@@ -457,7 +457,7 @@ TESTS: Final = (
         (
             "tests/realtime/test_rights.py tests/realtime/test_socket.py tests/realtime/test_streams.py"
             " tests/realtime/test_moves.py tests/realtime/test_presence.py tests/realtime/test_audience.py"
-            " tests/realtime/test_hostile.py tests/realtime/test_away.py"
+            " tests/realtime/test_hostile.py tests/realtime/test_away.py tests/realtime/test_pipe.py"
         ),
     ),
     (
