@@ -63,7 +63,7 @@ class _Translator(NodeTransformer):
         translation, marked as safe, so that the compiler joins it with the markup around it; for any other call the
         node itself.
         """
-        node = self.generic_visit(node)  # type: ignore[assignment]
+        self.generic_visit(node)
         is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
         if not is_text or node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != 1:
             return node

@@ -199,11 +199,12 @@ class CommentHandler(Handler):
     @needs(DELETE)
     def delete(self, ctx: Context) -> Result:
         """Delete the comment: it is hidden from all but moderators, in a huddle from everybody; 200 also if it is
-        deleted already. What a moderator deletes of others, except in a huddle, is recorded as an action of moderation.
+        deleted already. What a moderator deletes of others is recorded as an action of moderation; in a huddle nobody
+        deletes what others wrote.
         """
         comment = ctx.located_as(LockedComment).required()
         is_others = comment.author_id != ctx.identity.profile_id
-        if ctx.can & evaluator.MODERATOR and is_others and not comment.parent.is_huddle:
+        if ctx.can & evaluator.MODERATOR and is_others:
             patched_flags.delete_comment(ctx.writer, ctx.author, comment)
         else:
             comment.delete(ctx.writer, ctx.author)

@@ -149,10 +149,21 @@ def test_what_a_moderator_deletes_by_delete_has_reasons_and_is_undone(
         assert undone.status == 200
         assert api.get(thing.path, by=site.newcomer).data["meta"]["flags"]["deleted"] is False
     # A moderator's own is no case.
-    mine = make.comment(chat, by=site.moderator)
-    assert api.request("DELETE", mine.path, by=site.moderator).status == 200
-    listed = api.get(f"/api/v1/actions?itemType=comment&itemId={mine.id}", by=site.owner)
-    assert listed.data["actions"]["items"] == []
+    begun = make.conversation(site, by=site.moderator)
+    for mine in (make.comment(chat, by=site.moderator), begun):
+        assert api.request("DELETE", mine.path, by=site.moderator).status == 200
+        query = f"itemType={itemtypes.name_of(mine.type)}&itemId={mine.id}"
+        listed = api.get(f"/api/v1/actions?{query}", by=site.owner)
+        assert listed.data["actions"]["items"] == []
+
+
+def test_nobody_deletes_what_others_say_in_a_huddle(api: Api, make: Factory, site: Site) -> None:
+    huddle = make.huddle(site.member, site.owner, site.moderator)
+    said = make.comment(huddle, by=site.member)
+    for by in (site.owner, site.moderator):
+        assert api.request("DELETE", said.path, by=by).status == 403
+    assert api.request("DELETE", said.path, by=site.member).status == 200
+    assert make.sql("SELECT count(*) FROM actions WHERE site_id = %(s)s", s=site.id) == [(0,)]
 
 
 def test_one_moderator_at_a_time_has_a_case(api: Api, make: Factory, site: Site) -> None:
@@ -374,7 +385,7 @@ def test_the_queue_is_paged_by_key_and_filtered(api: Api, make: Factory, site: S
     assert len(cases(api, site.moderator, "?priority=high")) == 1
     assert len(cases(api, site.moderator, "?itemType=comment")) == 7
     assert len(cases(api, site.moderator, f"?microcosmId={site.root_id}")) == 8
-    assert cases(api, site.moderator, "?microcosmId=1") == []
+    assert cases(api, site.moderator, f"?microcosmId={make.site().root_id}") == []
     for query in ("priority=low", "state=lost", "after=1-2", "itemType=tree", "itemType=huddle"):
         assert api.get(f"/api/v1/cases?{query}", by=site.moderator).status == 400
 
