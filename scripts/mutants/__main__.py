@@ -2,8 +2,9 @@
 finds.
 
 A sample is drawn once, by a seed. What was tried is kept in var/mutants/session.sqlite, so that a run that was cut off
-can go on. Two copies of the project (var/mutants/0 and 1) are tried at the same time. The exit code is 1 if of any
-group fewer mutants are killed than plan.LEAST says.
+can go on. Two copies of the project (var/mutants/0 and 1) are tried at the same time; mutants whose tests reach the
+time limit are tried once more at the end, one at a time. The exit code is 1 if of any group fewer mutants are killed
+than plan.LEAST says.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import use_mutation
@@ -36,8 +38,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "var" / "mutants"
 EQUIVALENT = Path(__file__).with_name("equivalent.txt")
 COPIES = 2
-# A mutant may make a test wait for ever: that is a kill.
+# A mutant may make a test wait for ever: that is a kill if the test does so also when nothing else is tried.
 LIMIT_S = 240
+# Output that Cosmic Ray gives to tests that reach the limit, and the one kept once they reached it again alone.
+TIMED_OUT = "timeout"
+TIMED_OUT_ALONE = "timeout alone"
 
 # Operators whose mutants change what happens; numbers and annotations mostly do not.
 COMPARISONS = (
@@ -184,7 +189,23 @@ def attempt(folder: Path, mutant: MutationSpec, sound: dict[str, bool]) -> WorkR
     return WorkResult(WorkerOutcome.NORMAL, output[-2000:], outcome, text)
 
 
-def work(database_path: Path, folder: Path, queue: list[WorkItem], lock: threading.Lock) -> None:
+def verdict(result: WorkResult) -> str:
+    """Return what became of a mutant, in a word or two."""
+    if result.output == TIMED_OUT:
+        return "timed out"
+    if result.output == TIMED_OUT_ALONE:
+        return "killed by time limit"
+    return result.test_outcome.value if result.test_outcome else "no test"
+
+
+def work(
+    database_path: Path,
+    folder: Path,
+    queue: list[WorkItem],
+    lock: threading.Lock,
+    *,
+    is_alone: bool = False,
+) -> None:
     """Try mutants of the queue in one copy until none is left: body of a thread."""
     sound: dict[str, bool] = {}
     while True:
@@ -197,43 +218,54 @@ def work(database_path: Path, folder: Path, queue: list[WorkItem], lock: threadi
         result = attempt(folder, mutant, sound)
         if result is None:
             continue
+        if is_alone and result.output == TIMED_OUT:
+            result = attrs.evolve(result, output=TIMED_OUT_ALONE)
         with lock, use_db(str(database_path), WorkDB.Mode.open) as database:
             database.set_result(item.job_id, result)
-            said = result.test_outcome.value if result.test_outcome else "no test"
             place = f"{mutant.module_path}:{mutant.start_pos[0]} {mutant.operator_name}"
             print(
-                f"{said:9} {time.monotonic() - began:5.1f} s  {len(queue):3} left  {place}",
+                f"{verdict(result):9} {time.monotonic() - began:5.1f} s  {len(queue):3} left  {place}",
                 flush=True,
             )
+
+
+def timed_out(database_path: Path) -> list[WorkItem]:
+    """Return the mutants whose tests reached the time limit and that were not yet tried alone."""
+    with use_db(str(database_path), WorkDB.Mode.open) as database:
+        return [
+            item for item, result in database.completed_work_items if result.output == TIMED_OUT
+        ]
 
 
 def report(database_path: Path) -> bool:
     """Print the mutants that survived, and how many of each group were killed; return False if those are too few."""
     excused = EQUIVALENT.read_text().splitlines()
-    killed: Counter[str] = Counter()
-    tried: Counter[str] = Counter()
+    verdicts: dict[str, Counter[str]] = {group: Counter() for group in plan.LEAST}
     with use_db(str(database_path), WorkDB.Mode.open) as database:
         for item, result in database.completed_work_items:
             mutant = item.mutations[0]
             module = str(mutant.module_path)
             group = plan.group_of(module, mutant.operator_name, sql.SITE)
             first = (result.diff or "").partition("\n")[0].removeprefix("- ")
+            said = verdict(result)
             if f"{module} {mutant.operator_name} {first}" in excused:
-                continue
-            tried[group] += 1
-            if result.test_outcome is TestOutcome.SURVIVED:
-                print(
-                    f"\nsurvived: {module}:{mutant.start_pos[0]} {mutant.operator_name}\n{result.diff}"
-                )
-            else:
-                killed[group] += 1
+                said = "equivalent"
+            verdicts[group][said] += 1
+            if said in ("survived", "timed out", "killed by time limit"):
+                place = f"{module}:{mutant.start_pos[0]} {mutant.operator_name}"
+                print(f"\n{said}: {place}\n{result.diff}")
     print()
     is_enough = True
     for group, least in plan.LEAST.items():
-        share = killed[group] / tried[group] if tried[group] else 1.0
+        count = verdicts[group]
+        tried = count.total() - count["equivalent"] - count["no test"]
+        killed = tried - count["survived"] - count["timed out"]
+        share = killed / tried if tried else 1.0
         is_enough = is_enough and share >= least
         print(
-            f"{group:16} {killed[group]:3} of {tried[group]:3} killed, {share:.0%} (at least {least:.0%})"
+            f"{group:16} {killed:3} of {tried:3} killed, {share:.0%} (at least {least:.0%}):"
+            f" {count['survived']} survived, {count['timed out']} timed out,"
+            f" {count['killed by time limit']} killed by time limit, {count['equivalent']} equivalent"
         )
     return is_enough
 
@@ -255,7 +287,7 @@ def main() -> int:
             draw(database, asked.seed, asked.count)
         queue = list(database.pending_work_items)
     print(f"{len(queue)} mutants to try")
-    if queue:
+    if queue or timed_out(path):
         began = time.monotonic()
         folders = [copy(number) for number in range(COPIES)]
         lock = threading.Lock()
@@ -268,6 +300,7 @@ def main() -> int:
                 thread.start()
             for thread in threads:
                 thread.join()
+            work(path, folders[0], timed_out(path), lock, is_alone=True)
         finally:
             for folder in folders:
                 testdb(folder, "stop")
