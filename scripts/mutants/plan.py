@@ -199,7 +199,10 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/*/site*.py",
-        "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_host_lookups.py",
+        (
+            "tests/models/sites tests/handlers/sites/test_sites.py tests/handlers/sites/test_host_lookups.py"
+            " tests/handlers/sites/test_domains.py"
+        ),
     ),
     (
         "forumapi/models/access/auth_backend_settings.py",

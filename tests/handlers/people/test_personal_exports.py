@@ -46,6 +46,10 @@ def test_it_holds_rows_pages_and_files(
     make.comment(chat, by=bikes.member, markdown="Words of another")
     huddle = make.huddle(me, bikes.member)
     make.comment(huddle, by=bikes.member, markdown="Told in private")
+    gone = make.comment(huddle, by=bikes.member, markdown="Taken back in private")
+    make.sql("UPDATE comments SET is_deleted = true WHERE comment_id = %(id)s", id=gone.id)
+    held = make.comment(huddle, by=bikes.member, markdown="Held back in private")
+    make.sql("UPDATE comments SET is_moderated = true WHERE comment_id = %(id)s", id=held.id)
     pictures.upload(api, me, b"bytes of a file", "diary.txt", "text/plain")
 
     archive = _made(api, me, config)
@@ -64,6 +68,7 @@ def test_it_holds_rows_pages_and_files(
     assert me.name in archive.read("index.html").decode()
     whole = b"".join(archive.read(name) for name in names if name.startswith(("data/", "read/")))
     assert b"Words of another" not in whole and b"Title of another" not in whole
+    assert b"Taken back in private" not in whole and b"Held back in private" not in whole
     assert b"token_hash" not in whole
     shown = api.get(f"{me.path}/export", by=me).data
     assert (shown["state"], shown["done"]) == ("ready", shown["total"])
