@@ -488,7 +488,10 @@ TESTS: Final = (
     ("forumapi/updates/site_invitation_mail.py", "tests/updates/test_strangers.py"),
     (
         "forumapi/updates/[diru]*.py",
-        "tests/updates/test_dispatch.py tests/updates/test_oracle.py tests/updates/test_invitations.py",
+        (
+            "tests/updates/test_dispatch.py tests/updates/test_oracle.py tests/updates/test_invitations.py"
+            " tests/updates/test_push.py"
+        ),
     ),
     (
         "forumapi/updates/*.py",

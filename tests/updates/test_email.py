@@ -258,6 +258,26 @@ def test_mails_about_one_item_are_one_thread_of_their_list(box: Postbox, site: S
     assert {mail["Auto-Submitted"] for mail in mails} == {"auto-generated"}
 
 
+def test_the_link_of_a_mail_ends_what_is_followed_or_else_the_type(
+    box: Postbox, site: Site
+) -> None:
+    ana, bob = site.newcomer, site.member
+    chat = box.make.conversation(site, by=bob)
+    comment = box.make.comment(chat, by=bob)
+    box.watch(ana, chat)
+    box.prefer(ana, update_types.MENTIONED)
+
+    def link(type: int) -> str:
+        told = mail_request(ana, type, chat, by=bob, comment=comment)
+        box.queue(told, site_id=site.id)
+        (mail,) = box.send()
+        box.receiver.mails.clear()
+        return str(mail["List-Unsubscribe"])
+
+    assert f"=w.{ana.id}.{chat.type}.{chat.id}." in link(update_types.NEW_COMMENT)
+    assert f"=p.{ana.id}.{update_types.MENTIONED}.0." in link(update_types.MENTIONED)
+
+
 def test_a_frame_in_a_comment_is_a_link_in_the_mail(box: Postbox, site: Site) -> None:
     told = reply(box, site.newcomer, site.member, "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
     box.queue(told, site_id=site.id)
