@@ -298,6 +298,10 @@ TESTS: Final = (
     ),
     ("forumapi/models/microcosms/microcosm.py", "tests/handlers/microcosms/test_microcosms.py"),
     (
+        "forumapi/models/microcosms/microcosm_summary.py",
+        "tests/handlers/microcosms/test_microcosms.py tests/handlers/people/test_ignored.py",
+    ),
+    (
         "forumapi/models/microcosms/microcosm_links.py",
         "tests/handlers/microcosms/test_microcosms.py tests/handlers/microcosms/test_moving.py",
     ),
