@@ -299,7 +299,7 @@ TESTS: Final = (
     ("forumapi/models/microcosms/microcosm.py", "tests/handlers/microcosms/test_microcosms.py"),
     (
         "forumapi/models/microcosms/microcosm_summary.py",
-        "tests/handlers/microcosms/test_microcosms.py tests/handlers/people/test_ignored.py",
+        "tests/handlers/microcosms/test_microcosms.py tests/handlers/notifications/test_watchers.py",
     ),
     (
         "forumapi/models/microcosms/microcosm_links.py",

@@ -10,7 +10,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.models.people import ignore
 from tests.auth.stage import Stage, staged
-from tests.factories import Factory, Person, Site, Thing
+from tests.factories import Factory, Site, Thing
 
 NEVER = 987_654_321
 
@@ -258,21 +258,6 @@ def test_an_ignored_place_tells_its_size_but_not_its_news(stage: Stage, site: Si
     assert [(one["totalItems"], one["totalComments"]) for one in items] == [(1, 1), (1, 1)]
     assert all("mostRecentUpdate" not in one for one in items)
     assert [link["id"] for link in items[0]["children"]] == [below.id]
-
-
-def test_a_place_tells_its_newest_item_that_is_not_ignored(stage: Stage, site: Site) -> None:
-    make, me = stage.make, site.member
-    place = make.microcosm(site)
-    older, newest = (make.conversation(site, microcosm=place) for _ in range(2))
-    make.ignore(me, newest)
-
-    def told(by: Person) -> int:
-        items = stage.get("/microcosms", by=by, site=site).data["items"]["items"]
-        (one,) = [one["item"] for one in items if one["item"]["id"] == place.id]
-        return int(one["mostRecentUpdate"]["item"]["id"])
-
-    assert told(site.newcomer) == newest.id
-    assert told(me) == older.id
 
 
 def test_the_tag_moves_with_what_the_list_shows(stage: Stage, site: Site) -> None:
