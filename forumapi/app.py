@@ -103,7 +103,7 @@ class App(Services):
         self.open_files = Lru(2000, lambda *_: 1)
         self.small_files = Lru(SMALL_FILES_BYTES, plainly)
         self.answers = Lru(
-            config.memory_cache_mb * 1024 * 1024 // 2, lambda _, data: len(data) + OVERHEAD
+            config.memory_cache_mb * 1024 * 1024, lambda _, data: len(data) + OVERHEAD
         )
         self.sites = SiteCache(
             self.database,

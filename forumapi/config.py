@@ -639,7 +639,7 @@ class Config:
     memory_cache_mb: int = _setting(
         24,
         "MiB",
-        "Documents each worker keeps in its own memory; a third as much again of pages, half of finished answers.",
+        "Documents each worker keeps in its own memory; as much of finished answers, a third as much of pages.",
         rule=_between(1, 4_096),
     )
     cache_prefix: str = _setting(
