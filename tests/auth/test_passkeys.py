@@ -127,6 +127,8 @@ def test_it_is_listed_renamed_and_deleted_by_its_owner_alone(
 
     assert stage.put(path, {"name": " My laptop <b>"}, by=person).status == 302
     assert stage.get(path, by=person).data["name"] == "My laptop"
+    assert stage.put(path, {"name": "MY KEY"}, by=person).status == 302
+    assert stage.get(path, by=person).data["name"] == "MY KEY"
     assert stage.put(path, {"name": "x" * 100}, by=person).status == 302
     for bad in ("", " ", "x" * 101):
         assert stage.put(path, {"name": bad}, by=person).status == 400
