@@ -88,7 +88,10 @@ def test_a_hidden_comment_gives_way_to_the_one_before_it(api, make, bikes, ana, 
 def test_a_comment_by_somebody_ignored_gives_way_to_the_one_before_it(api, make, bikes, ana, bob):
     chat = make.conversation(bikes, by=ana)
     before = make.comment(chat, by=bikes.member)
+    deleted, moderated = make.comments(chat, 2, by=bikes.member)
     make.comments(chat, 2, by=bob)
+    assert api.delete(deleted.path, by=bikes.member).status == 200
+    assert api.patch(moderated.path, ("moderated", True), by=bikes.moderator).status == 200
 
     make.ignore(ana, bob)
 
@@ -125,6 +128,11 @@ def test_a_comment_on_a_profile_one_follows_is_listed_with_the_profile(api, make
     up = next(one for one in entry["item"]["meta"]["links"] if one["rel"] == "up")
     assert up["title"] == bikes.newcomer.name
 
+    deleted, moderated = make.comments(bikes.newcomer, 2, by=bob)
+    assert api.delete(deleted.path, by=bob).status == 200
+    assert api.patch(moderated.path, ("moderated", True), by=bikes.owner).status == 200
+    assert heard(api, ana) == [("new_comment", "comment", comment.id)]
+
     make.ignore(ana, bikes.newcomer)
     assert heard(api, ana) == []
 
@@ -145,6 +153,11 @@ def test_a_reply_and_a_mention_are_listed_beside_the_thread(api, make, bikes, an
     ]
     assert found[1]["item"]["inReplyTo"] == mine.id
     assert found[1]["meta"]["createdBy"]["id"] == bob.id
+
+    assert api.patch(mention.path, ("moderated", True), by=bikes.moderator).status == 200
+    assert heard(api, ana) == [("reply_to_comment", "comment", reply.id)]
+    assert api.delete(reply.path, by=bob).status == 200
+    assert heard(api, ana) == []
 
 
 @pytest.mark.parametrize("item_type", ["conversation", "event", "poll"])
