@@ -639,7 +639,7 @@ class Config:
     memory_cache_mb: int = _setting(
         24,
         "MiB",
-        "Documents each worker keeps in its own memory; as much of finished answers, a third as much of pages.",
+        "Memory of each worker for documents; as much again for finished answers, a third as much for pages.",
         rule=_between(1, 4_096),
     )
     cache_prefix: str = _setting(

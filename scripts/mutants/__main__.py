@@ -190,7 +190,7 @@ def attempt(folder: Path, mutant: MutationSpec, sound: dict[str, bool]) -> WorkR
 
 
 def verdict(result: WorkResult) -> str:
-    """Return what became of a mutant, in a word or two."""
+    """Return the verdict on a mutant as printed, such as "killed", "survived" or "timed out"."""
     if result.output == TIMED_OUT:
         return "timed out"
     if result.output == TIMED_OUT_ALONE:
