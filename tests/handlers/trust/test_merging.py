@@ -203,6 +203,53 @@ def test_who_may_not_read_the_target_learns_nothing(api: Api, make: Factory, sit
     assert api.get(other.path, by=site.owner).location == into.path
 
 
+def test_where_a_moderator_has_no_rights_any_more_nothing_is_merged_or_split(
+    api: Api, make: Factory, site: Site
+) -> None:
+    home, place, elsewhere = (make.microcosm(site) for _ in range(3))
+    keeper = make.person(site)
+    roles = {}
+    for theirs in (home, place):
+        role = make.role(site, theirs.id, "Keep", moderator=True, rights=("read", "update"))
+        make.join(role, keeper)
+        roles[theirs.id] = role[1]
+    into, other = (make.conversation(site, by=site.member, microcosm=home) for _ in range(2))
+    said = make.comment(other, by=site.member)
+
+    def move(to: Thing, item: Thing) -> None:
+        make.sql(
+            "UPDATE items SET microcosm_id = %(to)s WHERE item_id = %(id)s", to=to.id, id=item.id
+        )
+
+    def late(plan: dict[str, Any]) -> Response:
+        return api.request("POST", ACTIONS, by=keeper, json={"ticket": plan["ticket"]})
+
+    plan = done(merge(api, keeper, into, other, dryRun=True))
+    move(elsewhere, into)
+    counts = done(late(plan))["counts"]
+    assert (counts["refused"], counts["done"]) == (1, 0)
+    assert shown(api, other, site.owner) == [said.id]
+
+    move(home, into)
+    merged = done(merge(api, keeper, into, other))
+    move(elsewhere, into)
+    assert undo(api, keeper, merged["id"])["counts"]["undone"] == 0
+    assert shown(api, into, site.owner) == [said.id]
+
+    chat = make.conversation(site, by=site.member, microcosm=home)
+    kept, first, second = (make.comment(chat, by=site.member) for _ in range(3))
+    parted = done(split(api, keeper, place, "Another", first))
+    plan = done(split(api, keeper, place, "One more", second, dryRun=True))
+    assert api.delete(f"{place.path}/roles/{roles[place.id]}", by=site.owner).status == 200
+    assert late(plan).status == 404
+    assert shown(api, chat, site.owner) == [kept.id, second.id]
+
+    make.join(make.role(site, place.id, "Again", moderator=True, rights=("read", "update")), keeper)
+    move(elsewhere, chat)
+    assert undo(api, keeper, parted["id"])["counts"]["undone"] == 0
+    assert shown(api, chat, site.owner) == [kept.id, second.id]
+
+
 @pytest.mark.wide
 def test_what_can_not_be_merged_is_refused_with_the_reason(
     api: Api, make: Factory, site: Site
