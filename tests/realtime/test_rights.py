@@ -365,6 +365,36 @@ class Ended(Deaf):
         self.codes.append(code)
 
 
+def test_whoever_closes_one_of_two_connections_is_still_banned_from_the_other(
+    database_url: str, make: Factory
+) -> None:
+    site = make.site()
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
+    nowhere = "postgresql:///nothing?host=/nonexistent"
+    pushing = Still(app.database, app.sites, app.documents, lambda: app.config, nowhere)
+    ears = [Ended(), Ended()]
+    try:
+        reader = app.database.read()
+        found = app.sites.by_host(site.host, reader)
+        who = identity.find(
+            reader, site.id, site.newcomer.token, identity.IdentityQuery(identity.IDENTITY)
+        )
+        reader.end()
+        first, _ = [pushing.join(found, who, ear) for ear in ears]
+        pushing.poll()
+        pushing.leave(first)
+        make.ban(site.newcomer)
+
+        pushing.poll()
+
+        assert [ear.codes for ear in ears] == [[], [4003]]
+    finally:
+        pushing.stop()
+        app.database.close()
+
+
 # A suspended site is deleted to lists and live events; requests find it.
 @pytest.mark.parametrize("state", ["", site_state.SUSPENDED])
 def test_all_are_disconnected_from_a_site_that_is_deleted_or_suspended(
