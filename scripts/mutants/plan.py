@@ -77,7 +77,10 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/trust/patched_flags.py",
-        "tests/handlers/trust/test_audited_actions.py tests/handlers/trust/test_history.py",
+        (
+            "tests/handlers/trust/test_audited_actions.py tests/handlers/trust/test_history.py"
+            " tests/handlers/trust/test_walk.py"
+        ),
     ),
     ("forumapi/models/trust/unconfirmed_guest_report.py", "tests/updates/test_guest_reports.py"),
     ("forumapi/models/trust/decision_words.py", "tests/updates/test_decision_mail.py"),
@@ -270,7 +273,7 @@ TESTS: Final = (
         "forumapi/models/journal/journal.py",
         (
             "tests/request/test_processor.py tests/events tests/updates/test_dispatch.py"
-            " tests/handlers/content/test_comments.py"
+            " tests/handlers/content/test_comments.py tests/handlers/sites/test_audit.py"
         ),
     ),
     ("forumapi/models/journal/idempotency.py", "tests/request/test_idempotency.py"),
