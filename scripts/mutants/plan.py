@@ -331,7 +331,7 @@ TESTS: Final = (
         "forumapi/models/people/read_mark.py",
         (
             "tests/handlers/content/test_comments.py tests/handlers/content/test_huddles.py"
-            " tests/handlers/microcosms/test_microcosms.py"
+            " tests/handlers/microcosms/test_microcosms.py tests/handlers/people/test_profiles.py"
         ),
     ),
     (
@@ -462,6 +462,10 @@ TESTS: Final = (
         "tests/handlers/sites/test_host_lookups.py tests/handlers/sites/test_sites.py",
     ),
     ("forumapi/models/sites/usage_billing.py", "tests/cron/test_usage_billing.py"),
+    (
+        "forumapi/realtime/topics.py",
+        "tests/realtime/test_socket.py tests/realtime/test_documents.py tests/realtime/test_across.py",
+    ),
     (
         "forumapi/realtime/*.py",
         (
