@@ -126,7 +126,8 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
         self.wsgi: Any = self.app.wsgi()
         self._settled: Any = http_exchange.FrozenConfig(self.cfg)
         self._names: dict[Any, tuple[str, str]] = {}
-        self._idle: set[Any] = set()
+        # Clients that are waited for, with the time since when; of one whose header has begun, no time.
+        self._idle: dict[Any, float] = {}
         self._stopping = Event()
         self._served: Any = self.wsgi
         self._limit_s = 0
@@ -179,6 +180,7 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             server.start()
             servers.append(server)
             pools.append(pool)
+        gevent.spawn(self._end_silent)
         metrics.share_load(0)
         listener_holder.notify(b"%d" % self.cfg.workers)
         try:
@@ -247,13 +249,18 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     def _close_idle(self) -> None:
         for client in list(self._idle):
-            # Only reading ends: requests received meanwhile are still answered. Not by the socket's own method, which
-            # gevent replaced: it raises an error in the waiting reader, as if the connection had failed.
-            with (
-                contextlib.suppress(OSError),
-                _BlockingSocket(fileno=os.dup(client.fileno())) as same,
-            ):
-                same.shutdown(socket.SHUT_RD)
+            _end_reading(client)
+
+    def _end_silent(self) -> None:
+        """End the connections of clients that have sent nothing for `keepalive_s`, each within a second more, as long
+        as the process runs. One loop over all of them costs less than a timer for each request.
+        """
+        limit_s = self._settled.keepalive
+        while True:
+            gevent.sleep(min(1.0, limit_s / 2))
+            since = time.monotonic() - limit_s
+            for client in [client for client, began in self._idle.items() if began < since]:
+                _end_reading(client)
 
     # ------------------------------------------------------------ settings
 
@@ -286,12 +293,6 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
 
     # ------------------------------------------------------------ requests
 
-    def timeout_ctx(self) -> gevent.Timeout:
-        """Return the time limit of a client that sends nothing (`keepalive_s`), for a with statement, which ends at the
-        limit without an error. Replaces gunicorn's method, which is slow.
-        """
-        return gevent.Timeout(self._settled.keepalive, False)  # type: ignore[arg-type]
-
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection: its requests one after the other, until either side closes it. A connection above the
         limit of its address is refused. `client`, `addr`: its socket and peer; `listener`: socket that accepted it.
@@ -301,43 +302,45 @@ class ForumWorker(GeventWorker):  # type: ignore[misc]
             _refuse(client)
             return
         metrics.add_load(1)
+        parser = http_exchange.Parser(self._settled, client, addr)
         try:
             client.setblocking(1)
-            parser = http_exchange.Parser(self._settled, client, addr)
             name = self._names[listener]
             while True:
-                self._idle.add(client)
-                request = self._next(parser)
-                self._idle.discard(client)
+                request = self._next(parser, client)
                 if not request or self._exchange(
                     name, request, client, addr, listener is self._private, network
                 ):
                     break
-                # A client that sends without a pause must not block the others.
-                gevent.sleep(0)
         except (errors.NoMoreData, StopIteration, ConnectionError):
             pass
         except Exception as error:  # noqa: BLE001 - the edge of a connection: refused, or logged whole
             self.handle_error(None, client, addr, error)
         finally:
-            self._idle.discard(client)
+            parser.close()
+            self._idle.pop(client, None)
             self._connections_by_address.remove(network)
             metrics.add_load(-1)
             util.close(client)
 
-    def _next(self, parser: http_exchange.Parser) -> Any:
+    def _next(self, parser: http_exchange.Parser, client: Any) -> Any:
         """Return the client's next request; None if the client sends nothing for too long, or has closed the
-        connection.
+        connection. Other requests have their turn meanwhile, though the client sends without a pause.
 
         Raises HeaderTimeout if a request has begun and its header is not complete in time.
         """
-        has_begun = False
-        with self.timeout_ctx():
-            has_begun = parser.wait()
-        if not has_begun:
+        self._idle[client] = time.monotonic()
+        data = parser.wait()
+        if not data:
             return None
-        with gevent.Timeout(self._header_s, HeaderTimeout):
+        if data.find(b"\r\n\r\n") > 0:
+            del self._idle[client]
             return next(parser)
+        self._idle[client] = math.inf
+        with gevent.Timeout(self._header_s, HeaderTimeout):
+            request = next(parser)
+        del self._idle[client]
+        return request
 
     def _exchange(
         self,
@@ -464,6 +467,14 @@ def _last_answer(line: str, text: str, code: int = 0, more: str = "") -> bytes:
     headers = "".join(f"{name}: {value}\r\n" for name, value in _headers(body))
     head = f"HTTP/1.1 {line}\r\nConnection: close\r\n{headers}{more}\r\n"
     return head.encode() + body
+
+
+def _end_reading(client: Any) -> None:
+    """End reading from a client, whose connection is closed once the requests received until then are answered."""
+    # Not by the socket's own method, which gevent replaced: it raises an error in the waiting reader, as if the
+    # connection had failed.
+    with contextlib.suppress(OSError), _BlockingSocket(fileno=os.dup(client.fileno())) as same:
+        same.shutdown(socket.SHUT_RD)
 
 
 def _refuse(client: Any) -> None:

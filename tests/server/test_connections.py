@@ -8,6 +8,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -231,3 +232,40 @@ def test_listeners_are_not_among_the_connections_of_an_address(
 
     held = [connect(web, opened) for _ in range(MOST)]
     assert [ask(connection) for connection in held] == [200] * MOST
+
+
+def test_a_client_that_sends_nothing_is_let_go_and_one_that_asks_is_not(
+    database_url: str, tmp_path: Path, opened: contextlib.ExitStack
+) -> None:
+    web = start_server(database_url, tmp_path, keepalive_s="1", workers="1")
+    opened.callback(web.stop)
+    began = time.monotonic()
+    busy, new, asked, cut_off = (connect(web, opened) for _ in range(4))
+    assert ask(busy) == ask(asked) == 200
+    # Refused before the body, which never comes: the rest of the body is waited for no longer than a request.
+    cut_off.sendall(HEAD.replace(b"/site", b"/nothing") + b"Content-Length: 9\r\n\r\nhalf")
+    assert answer(cut_off)[0] >= 400
+    for _ in range(8):
+        time.sleep(0.4)
+        assert ask(busy) == 200
+    assert time.monotonic() - began > 3
+    for connection in (new, asked, cut_off):
+        connection.settimeout(0.5)
+        assert ends(connection)
+
+
+def test_requests_sent_at_once_are_answered_in_their_order(
+    web: Server, opened: contextlib.ExitStack
+) -> None:
+    one = connect(web, opened)
+    paths = [b"site", b"nothing"] * 20
+    one.sendall(b"".join(HEAD.replace(b"/site", b"/" + path) + b"\r\n" for path in paths))
+    with one.makefile("rb") as stream:
+        for path in paths:
+            status = int(stream.readline().split()[1])
+            assert status == (404 if path == b"nothing" else 200)
+            length = 0
+            while (line := stream.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            stream.read(length)
