@@ -41,7 +41,8 @@ def count(app: Services, ctx: Context, handler: Handler) -> None:
     Authorization header that is no bearer token, or a text that can't be a token; and what `Handler.token` raises.
     """
     ctx.token = _token(ctx, handler)
-    if ctx.token and app.token_buckets.knows(ctx.token):
+    ctx.is_token_known = bool(ctx.token) and app.token_buckets.knows(ctx.token)
+    if ctx.is_token_known:
         _count_token(app, ctx)
     else:
         count_address(app, ctx)
@@ -126,19 +127,19 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         _check_state(app, ctx, handler, verb)
         return
     site_id = ctx.site.id
-    was_known = app.token_buckets.knows(ctx.token)
     try:
         asked = handler.asked(ctx)
         found = identities.find(ctx.reader, site_id, ctx.token, asked)
     except Unauthorized:
-        if was_known:
+        if ctx.is_token_known:
             # The token has ended: from now on it counts as a guess, and this was the first.
             app.token_buckets.forget(ctx.token)
             ctx.is_counted = False
             count_address(app, ctx)
         raise
-    if not was_known:
+    if not ctx.is_token_known:
         # Guesses are counted for the address, good tokens for themselves.
+        ctx.is_token_known = True
         app.address_buckets.give_back(ctx.ip)
         _count_token(app, ctx)
     if not found.profile_id or found.needs_roles:

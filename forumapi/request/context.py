@@ -109,7 +109,7 @@ class Context:
     Under a write `writer` is the request's transaction, and `reader` the same; under GET there is a `reader` alone.
     `args`: values in the path, by the names in the route; `query`: first value of each parameter, `pairs`: all values;
     `head`: number of the site's newest event when the request came; `can`: the caller's permissions on what was
-    `located`.
+    `located`; `is_token_known`: this process has accepted the token before, lately, or in this request.
     """
 
     __slots__ = (
@@ -129,6 +129,7 @@ class Context:
         "is_counted",
         "is_counted_as_call",
         "is_head",
+        "is_token_known",
         "is_write",
         "located",
         "pairs",
@@ -161,6 +162,7 @@ class Context:
     is_counted: bool
     is_counted_as_call: bool
     is_head: bool
+    is_token_known: bool
     is_write: bool
     located: Located | None
     pairs: list[tuple[str, str]]
@@ -192,6 +194,7 @@ class Context:
         self.is_counted = False
         self.is_counted_as_call = False
         self.is_head = False
+        self.is_token_known = False
         self.is_write = False
         self.token = ""
 

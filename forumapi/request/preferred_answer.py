@@ -107,6 +107,7 @@ def _read_back(app: Services, ctx: Context, location: str, status: int) -> Answe
     inner.site, inner.head = ctx.site, ctx.head
     inner.reader.site_id = ctx.site.id
     inner.ip, inner.request_id, inner.token = ctx.ip, ctx.request_id, ctx.token
+    inner.is_token_known = ctx.is_token_known
     inner.path = unquote(path)
     query_and_site.read_query(inner)
     inner.switches = ctx.switches

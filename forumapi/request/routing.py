@@ -101,10 +101,14 @@ class RoutingTable:
         instances = {handler: handler() for handler in set(classes.values())}
         self.classes = classes
         self._handlers = {url: instances[handler] for url, handler in classes.items()}
+        # Addresses without values, which a path fits by being equal.
+        self._whole = frozenset(url for url in classes if "<" not in url)
         self._matcher = _matcher(tuple(classes))
 
     def match(self, path: str) -> Match | None:
         """Return the route that fits a path, None for none. Raises Invalid for a number in it that is too large."""
+        if path in self._whole:
+            return Match(path, self._handlers[path], {})
         try:
             url, args = self._matcher.match(path, method="GET")
         except (NoRoute, RequestRedirect):

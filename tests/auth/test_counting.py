@@ -131,3 +131,26 @@ def test_a_token_has_an_allowance_of_its_own(database_url: str, tmp_path: Path) 
         assert left == ["3", "2", "1", "0", "0"]
         refused = stage.get("/whoami", by=by, ip=new_address())
         assert (refused.status, refused.statements) == (429, 0)
+
+
+def test_a_write_that_asks_for_its_document_counts_once(database_url: str, tmp_path: Path) -> None:
+    settings = {"rate_limit_token_per_minute": 9, "rate_limit_address_per_minute": LIMIT}
+    with staged(database_url, tmp_path, workers=1, **settings) as stage:
+        by, ip = stage.make.person(stage.site), new_address()
+        chat = stage.make.conversation(stage.site)
+        comment = {"itemType": "conversation", "itemId": chat.id, "markdown": "Once"}
+        left = []
+        for _ in range(3):
+            answer = stage.request(
+                "POST",
+                "/comments",
+                comment,
+                by=by,
+                ip=ip,
+                headers={"Prefer": "return=representation"},
+            )
+            assert answer.status == 201
+            left.append(stage.get("/whoami", by=by, ip=ip).headers["RateLimit-Remaining"])
+        assert left == ["7", "5", "3"]
+        # The first of them, whose token was not known yet, gave the address its request back.
+        assert stage.get("/site", ip=ip).headers["RateLimit-Remaining"] == str(LIMIT - 1)

@@ -22,7 +22,6 @@ def admit(app: Services, ctx: Context, handler: Handler, verb: str) -> Admission
     much work (`is_limited_per_guest` is False) wait for their turn, but their place is given back at once. Raises
     SiteBusy, TooMany, Unavailable.
     """
-    is_member = bool(ctx.token) and app.token_buckets.knows(ctx.token)
     is_limited = verb == "GET" and not ctx.token and handler.is_limited_per_guest
     place = ctx.admission = app.gate.enter(
         ctx.site.id,
@@ -30,7 +29,7 @@ def admit(app: Services, ctx: Context, handler: Handler, verb: str) -> Admission
         route_prices.price(verb, ctx.route, is_page="forumapi.is_page" in ctx.environ),
         weight=app.plans.weight(ctx.site),
         address=client_address.network(ctx.ip) if is_limited else "",
-        is_member=is_member,
+        is_member=ctx.is_token_known,
         is_gone=ctx.environ.get("forumapi.is_gone"),
     )
     if not handler.is_limited_per_guest:
