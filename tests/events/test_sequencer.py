@@ -281,6 +281,15 @@ def test_a_transaction_that_stays_open_for_a_minute_holds_no_event_up(made, site
     assert [row[0] for row in rows] == [*range(2, count + 1), 1]
 
 
+def test_standing_by_is_no_failure(made, site, pair, caplog):
+    note(made, site, 1)
+    wait_for_all(made, site)
+    time.sleep(3 * Sequencer.POLL_S)
+
+    assert [one.sequencer.leads for one in pair].count(True) == 1
+    assert "events are not numbered here" not in caplog.text
+
+
 @pytest.mark.wide
 def test_a_hint_of_the_one_that_stands_by_reaches_the_other(made, site, pair):
     note(made, site, 1)
