@@ -72,7 +72,7 @@ TESTS: Final = (
         "forumapi/models/trust/target*.py",
         (
             "tests/handlers/trust/test_walk.py tests/handlers/trust/test_history.py"
-            " tests/handlers/trust/test_random_actions.py"
+            " tests/handlers/trust/test_random_actions.py tests/handlers/trust/test_last_activity.py"
         ),
     ),
     (
@@ -80,6 +80,7 @@ TESTS: Final = (
         "tests/handlers/trust/test_audited_actions.py tests/handlers/trust/test_history.py",
     ),
     ("forumapi/models/trust/unconfirmed_guest_report.py", "tests/updates/test_guest_reports.py"),
+    ("forumapi/models/trust/site_report_kinds.py", "tests/updates/test_guest_reports.py"),
     ("forumapi/models/trust/decision_words.py", "tests/updates/test_decision_mail.py"),
     (
         "forumapi/models/trust/dsa_terms.py",
@@ -249,6 +250,13 @@ TESTS: Final = (
         ),
     ),
     (
+        "forumapi/models/people/profile.py",
+        (
+            "tests/handlers/people/test_profiles.py tests/handlers/people/test_bots.py"
+            " tests/handlers/sites/test_plans.py"
+        ),
+    ),
+    (
         "forumapi/models/people/profile*.py",
         (
             "tests/handlers/people/test_profiles.py tests/handlers/people/test_profile_list.py"
@@ -340,7 +348,10 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/texts/text_rendering.py",
-        "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py",
+        (
+            "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py"
+            " tests/porting/test_loader.py"
+        ),
     ),
     (
         "forumapi/models/access/identity.py",

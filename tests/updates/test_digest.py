@@ -245,6 +245,24 @@ def test_a_digest_lists_nothing_that_its_reader_may_not_read_ignores_or_has_read
     assert "Title 4" not in told and "Title between" not in told
 
 
+def test_what_a_digest_leaves_out_hides_nothing_older(box: Postbox, site: Site) -> None:
+    ana, bob, cleo = (box.make.person(site) for _ in range(3))
+    shut, ignored = (box.make.microcosm(site, name) for name in ("Shut", "Ignored"))
+    box.make.conversation(site, by=bob, title="Title of old")
+    box.make.conversation(site, by=bob, microcosm=ignored, title="Title ignored")
+    box.make.conversation(site, by=cleo, title="Title of Cleo")
+    box.make.conversation(site, by=bob, microcosm=shut, title="Title shut")
+    box.make.join(box.make.role(site, shut.id, "Shut out", banned=True), ana)
+    box.make.ignore(ana, ignored)
+    box.make.ignore(ana, cleo)
+    wants(box, ana)
+
+    told = text(send(box)[ana.email])
+
+    assert "Title of old" in told
+    assert not any(f"Title {word}" in told for word in ("ignored", "of Cleo", "shut"))
+
+
 def test_unread_private_messages_are_counted_and_not_named(box: Postbox, site: Site) -> None:
     ana, bob = (box.make.person(site) for _ in range(2))
     between = box.make.huddle(bob, ana, title="A surprise")

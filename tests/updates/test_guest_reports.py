@@ -292,7 +292,12 @@ def test_the_owner_lists_the_kinds_of_reports(box: Postbox, site: Site) -> None:
         {"kind": "illegal", "title": "Against the law"},
     ]
     assert box.stage.put(at, kinds, by=site.moderator).status == 403
-    for bad in (kinds[:1], [*kinds, kinds[0]], [{**kinds[0], "title": ""}, kinds[1]]):
+    for bad in (
+        kinds[:1],
+        [*kinds, kinds[0]],
+        [{**kinds[0], "title": ""}, kinds[1]],
+        [{**kinds[0], "kind": "not a name"}, kinds[1]],
+    ):
         assert box.stage.put(at, bad, by=site.owner).status == 400
     assert box.stage.put(at, kinds, by=site.owner).status == 200
     shown = box.stage.get(at, site=site).data
