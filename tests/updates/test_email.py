@@ -278,6 +278,27 @@ def test_the_link_of_a_mail_ends_what_is_followed_or_else_the_type(
     assert f"=p.{ana.id}.{update_types.MENTIONED}.0." in link(update_types.MENTIONED)
 
 
+def test_a_text_of_an_older_renderer_is_rendered_anew_for_its_place(
+    box: Postbox, site: Site
+) -> None:
+    ana, bob = site.newcomer, site.member
+    markdown = "See https://bolts.test/short"
+    between = box.make.huddle(ana, bob)
+    secret = box.make.comment(between, by=bob, markdown=markdown)
+    box.stage.sql(
+        "UPDATE comments SET html = '<p>of old</p>', renderer = 0 WHERE site_id = %(s)s", s=site.id
+    )
+    told = mail_request(ana, update_types.REPLY, between, by=bob, comment=secret)
+    box.prefer(ana, update_types.REPLY)
+    box.queue(told, site_id=site.id)
+    (mail,) = box.send()
+    html = parts(mail)[1]
+
+    assert "of old" not in html
+    # A short link would lead everybody to what was said in private.
+    assert 'href="https://bolts.test/short"' in html
+
+
 def test_a_frame_in_a_comment_is_a_link_in_the_mail(box: Postbox, site: Site) -> None:
     told = reply(box, site.newcomer, site.member, "https://www.youtube.com/watch?v=dQw4w9WgXcQ")
     box.queue(told, site_id=site.id)
