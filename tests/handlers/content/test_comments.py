@@ -281,6 +281,8 @@ def test_a_reply_and_what_it_replies_to_show_each_other(
     assert question["inReplyTo"] == 0
     assert "inReplyTo" not in question["meta"]
     assert [one["id"] for one in question["meta"]["replies"]] == answers
+    shown = [reply["meta"]["inReplyTo"], *question["meta"]["replies"]]
+    assert [one["meta"]["flags"]["unread"] for one in shown] == [False] * 4
     embedded = api.get(chat.path, site=bikes).data["comments"]["items"]
     assert [one.get("inReplyTo") for one in embedded] == [None, *[first.id] * 3, answers[0]]
     title = next(
