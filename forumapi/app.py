@@ -26,7 +26,7 @@ from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
-from forumapi.models.people.role_recomputation_worker import Settler
+from forumapi.models.roles.role_recomputation_worker import Settler
 from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.rules.report_worker import ReportRulesWorker
 from forumapi.models.sites import platform_health

@@ -30,11 +30,11 @@ from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
 from forumapi.models.notifications.push_subscription import PushSubscription
 from forumapi.models.notifications.webhook import KINDS, USUAL_TYPES, Webhook, WebhookSettings
-from forumapi.models.people import role_recomputation
 from forumapi.models.people.ban import Ban
-from forumapi.models.people.criterion import Criterion
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
+from forumapi.models.roles import role_recomputation
+from forumapi.models.roles.criterion import Criterion
 from forumapi.models.rules.definition import RuleDefinition
 from forumapi.models.rules.moderation_rule import ModerationRule, RulePlan
 from forumapi.models.sites.site import Site as SiteRow

@@ -572,7 +572,7 @@ BRIEF = """
     models.microcosms.microcosm_page.MicrocosmViewer.new
     permissions.evaluator.Tree.roles permissions.evaluator.Tree.owned
     realtime.delivery_permissions.DeliveryPolicy._known realtime.long_polling._Waiting.frames
-    models.people.role_recomputation_worker.Settler._own files.thumbnails.Thumbnails._busy
+    models.roles.role_recomputation_worker.Settler._own files.thumbnails.Thumbnails._busy
     concurrency.single_flight.SingleFlight._running concurrency.single_flight.SingleFlight._next
     request.opentelemetry_spans.Trace.steps
     request.admission.deficit_round_robin.SiteQueue.members request.admission.deficit_round_robin.SiteQueue.guests

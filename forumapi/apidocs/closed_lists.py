@@ -14,7 +14,8 @@ from forumapi.auth.oauth_request_validator import GRANT_TYPES
 from forumapi.models.content import attendee, poll
 from forumapi.models.journal import audit_page
 from forumapi.models.notifications import watcher, webhook
-from forumapi.models.people import criterion, ignore, read_mark
+from forumapi.models.people import ignore, read_mark
+from forumapi.models.roles import criterion
 from forumapi.models.rules import definition
 from forumapi.models.sites import legal, site_state
 from forumapi.models.trust import action_kinds, dsa_terms

@@ -23,9 +23,10 @@ from forumapi.models.journal import audit_address_hashing
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import webhook_delivery
 from forumapi.models.notifications.update_types import EVENT_REMINDER
-from forumapi.models.people import profile, role_recomputation
+from forumapi.models.people import profile
 from forumapi.models.people.ban import Ban
 from forumapi.models.privacy import retention
+from forumapi.models.roles import role_recomputation
 from forumapi.models.rules import moderation_rule
 from forumapi.models.sites import platform_growth, site_usage
 from forumapi.models.trust import action, report, sanction

@@ -175,7 +175,7 @@ class ForumPermissions(PortedDocument, frozen=True, kw_only=True):
 
 
 class PortedCriterion(PortedDocument, frozen=True, kw_only=True):
-    """Condition of membership in a role: `key` names a column of the profile (COLUMNS in models/people/criterion.py) or
+    """Condition of membership in a role: `key` names a column of the profile (COLUMNS in models/roles/criterion.py) or
     else an attribute, whose value is compared with `value` as `predicate` says. Conditions with the same `or_group` are
     joined by AND, the groups by OR.
     """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from forumapi.database.connections import Database, Reader
 from forumapi.models.access import identity as identities
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.realtime.delivery_permissions import Caller
 from forumapi.realtime.live_clients import LiveClient
 from forumapi.realtime.site_listeners import SiteListeners

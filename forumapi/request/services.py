@@ -20,7 +20,7 @@ from forumapi.models.journal.activity_buffers import Activity
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.pages.page_cache import PageCache
 from forumapi.models.people.profile_list import KeysetMarks
-from forumapi.models.people.role_recomputation_worker import Settler
+from forumapi.models.roles.role_recomputation_worker import Settler
 from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.trust.action_worker import ActionWorker
 from forumapi.observability.log import AccessLog

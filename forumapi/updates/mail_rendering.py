@@ -21,7 +21,7 @@ from forumapi.database.connections import Database, Reader
 from forumapi.mail.outbox import Dropped, Written, plain
 from forumapi.models.access import platform_secret
 from forumapi.models.notifications import update_types
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.models.texts import text_rendering
 from forumapi.text.render import RENDERER_VERSION
 from forumapi.updates import (

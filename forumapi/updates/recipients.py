@@ -12,7 +12,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.models.notifications.update_types import NEW_COMMENT, NEW_ITEM
-from forumapi.models.people import ban, role_recomputation
+from forumapi.models.people import ban
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import Principal
 
 # Watchers returned by one statement.

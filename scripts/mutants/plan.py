@@ -108,7 +108,7 @@ TESTS: Final = (
         "tests/handlers/content/test_attendees.py tests/handlers/content/test_events.py",
     ),
     (
-        "forumapi/models/people/criteri*.py",
+        "forumapi/models/roles/criteri*.py",
         "tests/handlers/people/test_criteria.py tests/oracle/test_criteria.py",
     ),
     (
@@ -116,7 +116,7 @@ TESTS: Final = (
         "tests/handlers/people/test_criteria.py tests/handlers/people/test_roles.py tests/oracle/test_criteria.py",
     ),
     (
-        "forumapi/models/people/role_recomputation_*.py",
+        "forumapi/models/roles/role_recomputation_*.py",
         "tests/handlers/people/test_criteria.py tests/handlers/people/test_large_roles.py",
     ),
     (

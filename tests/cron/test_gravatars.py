@@ -19,9 +19,9 @@ from PIL import Image
 from forumapi.config import Config
 from forumapi.cron import gravatars
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
-from forumapi.models.people.role import LockedRoles
+from forumapi.models.roles import role_recomputation
+from forumapi.models.roles.role import LockedRoles
 from tests.api import Api
 from tests.factories import Factory, Person, Site
 from tests.files.pictures import encoded, noise

@@ -14,7 +14,7 @@ from forumapi.database.connections import Database
 from forumapi.models.access import identity, permission_target
 from forumapi.models.content import attendee
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.people import criterion, role_recomputation
+from forumapi.models.roles import criterion, role_recomputation
 from forumapi.permissions.evaluator import GUEST_CALLER, Principal, Target, Tree, unseen_comment
 from tests.oracle.may import GRANTS
 from tests.oracle.world import (

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from forumapi.database.query import Query
-from forumapi.models.people import role_members_page, role_recomputation
+from forumapi.models.roles import role_members_page, role_recomputation
 from forumapi.wire.paging import Paging
 from tests.factories import Factory
 from tests.oracle import compare, criteria, draw, store

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from forumapi.models.people import role_recomputation
-from forumapi.models.people.criterion import Criterion
+from forumapi.models.roles import role_recomputation
+from forumapi.models.roles.criterion import Criterion
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 

@@ -10,9 +10,10 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.models.access.identity import Identity
-from forumapi.models.people import caller_profile_upkeep, imported_profile, role_recomputation
+from forumapi.models.people import caller_profile_upkeep, imported_profile
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
+from forumapi.models.roles import role_recomputation
 from tests.factories import Factory, Person
 from tests.porting import boards
 from tests.porting.moved import Moved

@@ -12,7 +12,7 @@ from forumapi.errors import NO_UPDATE, OUT_OF_RANGE, Forbidden, Invalid, NotFoun
 from forumapi.handlers.content import carrier_lookup
 from forumapi.models.content import attribute
 from forumapi.models.content.attribute import Attributes
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import SITE_OWNER
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import READ, REMOVE, UPDATE, Handler, needs

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from forumapi.errors import NEEDS_OWNER, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.handlers.people import roles
-from forumapi.models.people import criterion_preview
-from forumapi.models.people.criterion import COLUMNS, PREDICATES, Criterion
-from forumapi.models.people.role import Role
-from forumapi.models.people.role_members_page import MemberChange
+from forumapi.models.roles import criterion_preview
+from forumapi.models.roles.criterion import COLUMNS, PREDICATES, Criterion
+from forumapi.models.roles.role import Role
+from forumapi.models.roles.role_members_page import MemberChange
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import MODERATE, Handler, Param, needs

@@ -9,8 +9,9 @@ from typing import Any
 from forumapi import itemtypes
 from forumapi.errors import known
 from forumapi.handlers.people import roles
-from forumapi.models.people import profile_page, role_members_page, role_page
-from forumapi.models.people.role_members_page import Reason
+from forumapi.models.people import profile_page
+from forumapi.models.roles import role_members_page, role_page
+from forumapi.models.roles.role_members_page import Reason
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located

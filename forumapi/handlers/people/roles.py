@@ -8,11 +8,11 @@ from typing import ClassVar, Final
 from forumapi import itemtypes
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Forbidden, Invalid, NotFound, known
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.people import role_page
 from forumapi.models.people.profile_summary import SUMMARY as PEOPLE
-from forumapi.models.people.role import FLAGS, LockedRoles, Role
-from forumapi.models.people.role_page import RoleSummary, ShownRole
-from forumapi.models.people.role_recomputation_queue import Settling
+from forumapi.models.roles import role_page
+from forumapi.models.roles.role import FLAGS, LockedRoles, Role
+from forumapi.models.roles.role_page import RoleSummary, ShownRole
+from forumapi.models.roles.role_recomputation_queue import Settling
 from forumapi.models.texts import text_rendering
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree

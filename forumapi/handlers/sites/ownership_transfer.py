@@ -12,7 +12,8 @@ from forumapi.errors import NEEDS_OWNER, Conflict, Forbidden, Invalid, NotFound,
 from forumapi.handlers.sites.site_setting_base import lock_own
 from forumapi.mail import outbox
 from forumapi.models.access import second_factor_rule
-from forumapi.models.people import profile_summary, role_recomputation
+from forumapi.models.people import profile_summary
+from forumapi.models.roles import role_recomputation
 from forumapi.models.sites.ownership_transfer import OfferParty, SiteOffer
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located

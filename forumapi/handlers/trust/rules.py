@@ -10,7 +10,7 @@ from forumapi.handlers.content.item_base import check_place
 from forumapi.handlers.people.criteria import CriterionBody
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.models.people import profile_summary
-from forumapi.models.people.criterion import Criterion
+from forumapi.models.roles.criterion import Criterion
 from forumapi.models.rules import matching, moderation_rule, rule_page
 from forumapi.models.rules.definition import (
     ACTIONS,

@@ -12,7 +12,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.itemtypes import ItemRef
 from forumapi.models.content import comment_documents
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import Principal, Target, Tree
 
 # The item's own state and author, and if somebody else has a live comment in it. Only participants find a huddle, or a

@@ -17,7 +17,7 @@ from forumapi.database.query import Query, Row
 from forumapi.errors import OUT_OF_RANGE, WRONG_TYPE, Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import Target
 from forumapi.text import short_text_cleaning
 from forumapi.wire import json_fragments

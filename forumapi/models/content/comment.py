@@ -22,7 +22,8 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import watch
-from forumapi.models.people import profile_counters, read_mark, role_recomputation
+from forumapi.models.people import profile_counters, read_mark
+from forumapi.models.roles import role_recomputation
 from forumapi.models.texts import short_link
 from forumapi.models.texts.text_rendering import RenderedText
 from forumapi.permissions.evaluator import Target

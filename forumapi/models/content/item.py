@@ -16,7 +16,8 @@ from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.watcher import watch
-from forumapi.models.people import profile_counters, role_recomputation
+from forumapi.models.people import profile_counters
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import Target
 
 # Two equal submissions at the same time: the second waits for the first and then finds it.

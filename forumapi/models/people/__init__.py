@@ -1,1 +1,1 @@
-"""Users, profiles, roles and their criteria, bans, and what each profile has read or ignores."""
+"""Users, profiles, bans, and what each profile has read or ignores."""

@@ -14,7 +14,7 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.models.pages import page_with_total
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.text import rfc3339, short_text_cleaning
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging

@@ -14,8 +14,9 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import profile, role_recomputation
+from forumapi.models.people import profile
 from forumapi.models.people.profile import Profile
+from forumapi.models.roles import role_recomputation
 from forumapi.models.sites.site import Site
 from forumapi.text import email_address
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import role_recomputation
 from forumapi.models.people.profile import Profile
+from forumapi.models.roles import role_recomputation
 from forumapi.models.sites import site_move_guard
 
 if TYPE_CHECKING:

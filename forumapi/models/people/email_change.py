@@ -15,8 +15,8 @@ from forumapi.errors import Conflict, Invalid
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.notifications.mail_suppression import Suppression
-from forumapi.models.people import role_recomputation
 from forumapi.models.people.user import User, checked_email
+from forumapi.models.roles import role_recomputation
 from forumapi.text import email_address
 
 KIND: Final = "email-change"

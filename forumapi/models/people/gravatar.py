@@ -12,7 +12,7 @@ from forumapi.models.content.attachment import Attachment
 from forumapi.models.content.file import File, Quota
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import Target
 
 FIND = Query(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 
 # The first of several imports of a site. A token of the site's own provider proves no address.
 FIND = Query(

@@ -14,7 +14,8 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, Unavailable
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import imported_profile, role_recomputation
+from forumapi.models.people import imported_profile
+from forumapi.models.roles import role_recomputation
 from forumapi.text import short_text_cleaning
 from forumapi.text.name_skeletons import looks
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import role_recomputation
+from forumapi.models.roles import role_recomputation
 
 _CROSSES: Final = """
     EXISTS (SELECT FROM criteria c

@@ -24,8 +24,8 @@ from forumapi.models.content.comment import Comment
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.journal import audit_chain, journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_recomputation
 from forumapi.models.privacy import erasure_request
+from forumapi.models.roles import role_recomputation
 from forumapi.models.texts import text_removal
 from forumapi.models.texts.text_removal import REMOVED
 from forumapi.models.trust import report

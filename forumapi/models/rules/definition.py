@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Self
 from forumapi import itemtypes
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
-from forumapi.models.people.criterion import Criterion, comparison
+from forumapi.models.roles.criterion import Criterion, comparison
 from forumapi.models.trust import targets
 from forumapi.models.trust.action import ActionGrounds
 from forumapi.models.trust.action_kinds import KINDS, ActionKind, FlagKind

@@ -11,7 +11,7 @@ from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.itemtypes import ItemRef
-from forumapi.models.people.criteria_sql import FACTS, compared_text, groups, meets
+from forumapi.models.roles.criteria_sql import FACTS, compared_text, groups, meets
 from forumapi.models.rules.definition import RuleDefinition
 from forumapi.permissions.evaluator import Tree
 

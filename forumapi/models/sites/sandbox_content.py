@@ -18,7 +18,7 @@ from forumapi.models.content.poll import Poll, PollChange, PollDetails
 from forumapi.models.journal.journal import Author
 from forumapi.models.microcosms.microcosm import Microcosm, MicrocosmColumns
 from forumapi.models.microcosms.tree import load_tree
-from forumapi.models.people.role import FLAGS, LockedRoles, Role
+from forumapi.models.roles.role import FLAGS, LockedRoles, Role
 from forumapi.models.sites.sandbox import MEMBER, MODERATOR, NEWCOMER, OWNER, NewSandbox
 from forumapi.models.sites.site import Site
 from forumapi.models.texts import text_rendering

@@ -18,7 +18,8 @@ from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author, WrittenThing
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.microcosms.microcosm_counters import CountChange
-from forumapi.models.people import profile_counters, role_recomputation
+from forumapi.models.people import profile_counters
+from forumapi.models.roles import role_recomputation
 from forumapi.models.trust.targets import HeldItem
 
 COMMENTS_OF = Query(

@@ -17,8 +17,8 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import identity as identities
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_recomputation
 from forumapi.models.people.ban import Ban
+from forumapi.models.roles import role_recomputation
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target, Tree
 

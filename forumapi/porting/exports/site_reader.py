@@ -26,7 +26,7 @@ from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
 from forumapi.files.storage import MissingError, Storage
 from forumapi.models.content import reaction
-from forumapi.models.people.criterion import COLUMNS
+from forumapi.models.roles.criterion import COLUMNS
 from forumapi.porting.exports.file_from_chunks import PieceStream
 from forumapi.porting.exports.own_links import Key, OwnLinks
 from forumapi.porting.layout import (

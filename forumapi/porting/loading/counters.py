@@ -10,7 +10,8 @@ from typing import Final
 from forumapi import itemtypes
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
-from forumapi.models.people import read_mark, role_recomputation
+from forumapi.models.people import read_mark
+from forumapi.models.roles import role_recomputation
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.people import ImportedPeople
 

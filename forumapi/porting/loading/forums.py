@@ -10,7 +10,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Invalid
-from forumapi.models.people.criterion import COLUMNS, Criterion
+from forumapi.models.roles.criterion import COLUMNS, Criterion
 from forumapi.models.sites.site import Site
 from forumapi.porting.layout import PortedCriterion, PortedForum, Unreadable
 from forumapi.porting.loading import role_conversion, value_cleaning

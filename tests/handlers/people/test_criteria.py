@@ -15,9 +15,9 @@ from forumapi.config import Config
 from forumapi.cron import maintenance_jobs
 from forumapi.database.query import Query
 from forumapi.models.people.ban import Ban
-from forumapi.models.people.criterion import COLUMNS
-from forumapi.models.people.role_recomputation_queue import Settling
-from forumapi.models.people.role_recomputation_worker import Settler
+from forumapi.models.roles.criterion import COLUMNS
+from forumapi.models.roles.role_recomputation_queue import Settling
+from forumapi.models.roles.role_recomputation_worker import Settler
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 from tests.handlers.trust.test_walk import act, done

@@ -15,10 +15,10 @@ import pytest
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import BadGateway
-from forumapi.models.people import role_recomputation
-from forumapi.models.people.criterion import Criterion
-from forumapi.models.people.role_recomputation_queue import Settling
-from forumapi.models.people.role_recomputation_worker import Settler
+from forumapi.models.roles import role_recomputation
+from forumapi.models.roles.criterion import Criterion
+from forumapi.models.roles.role_recomputation_queue import Settling
+from forumapi.models.roles.role_recomputation_worker import Settler
 from tests.api import Response
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server
@@ -111,7 +111,7 @@ def one_of_the_crowd_locked(make: Factory, database_url: str, role: Role) -> Ite
 
 
 def a_change_waits(make: Factory) -> None:
-    """Return when a statement of models/people/role_recomputation.py waits for a lock."""
+    """Return when a statement of models/roles/role_recomputation.py waits for a lock."""
     look = """SELECT count(*) FROM pg_stat_activity
                WHERE datname = current_database() AND wait_event_type = 'Lock'
                  AND query LIKE '/* role_recomputation.%%'"""

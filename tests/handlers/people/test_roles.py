@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forumapi.models.people import role as roles
+from forumapi.models.roles import role as roles
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Person, Site, Thing
 

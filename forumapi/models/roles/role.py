@@ -16,8 +16,8 @@ from forumapi.database.query import Query
 from forumapi.errors import NotFound
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.people import role_recomputation
-from forumapi.models.people.role_recomputation_queue import Settling
+from forumapi.models.roles import role_recomputation
+from forumapi.models.roles.role_recomputation_queue import Settling
 
 # Wire name -> column, in wire order (platform 5.2).
 FLAGS: Final = {

@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
-from forumapi.models.people import role_members_page
-from forumapi.models.people.role import FLAG_COLUMNS, FLAGS
-from forumapi.models.people.role_members_page import MemberChange
+from forumapi.models.roles import role_members_page
+from forumapi.models.roles.role import FLAG_COLUMNS, FLAGS
+from forumapi.models.roles.role_members_page import MemberChange
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 

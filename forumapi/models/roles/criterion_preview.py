@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
-from forumapi.models.people.criteria_sql import (
+from forumapi.models.roles.criteria_sql import (
     ANY_ATTRIBUTE,
     FACTS,
     TESTS,
@@ -15,8 +15,8 @@ from forumapi.models.people.criteria_sql import (
     has_own,
     meets,
 )
-from forumapi.models.people.criterion import Criterion, comparison
-from forumapi.models.people.role_members_page import MemberChange
+from forumapi.models.roles.criterion import Criterion, comparison
+from forumapi.models.roles.role_members_page import MemberChange
 
 # Profiles that a criterion, new or in the place of another, would let in or put out, and those that would be in if
 # values that they wrote themselves counted. Named profiles stay in either way.

@@ -19,7 +19,7 @@ from typing import Final
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import Unavailable
-from forumapi.models.people.criteria_sql import (
+from forumapi.models.roles.criteria_sql import (
     ATTRIBUTE,
     BORDERS,
     FACTS,

@@ -17,8 +17,8 @@ from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, BadGateway
-from forumapi.models.people import role_recomputation, role_recomputation_queue
-from forumapi.models.people.role_recomputation_queue import Settling
+from forumapi.models.roles import role_recomputation, role_recomputation_queue
+from forumapi.models.roles.role_recomputation_queue import Settling
 from forumapi.observability.log import logger
 
 # Profiles in one transaction. A write by one of these profiles waits for it: some 10 ms.

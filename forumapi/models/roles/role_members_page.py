@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
-from forumapi.models.people.criteria_sql import (
+from forumapi.models.roles.criteria_sql import (
     ANY_ATTRIBUTE,
     ATTRIBUTE,
     DATE,
@@ -22,7 +22,7 @@ from forumapi.models.people.criteria_sql import (
     has_own,
     meets,
 )
-from forumapi.models.people.criterion import Criterion
+from forumapi.models.roles.criterion import Criterion
 from forumapi.wire.paging import Paging
 
 MEMBERS = Query(

@@ -1,0 +1,1 @@
+"""Roles, their criteria, and the recomputation of who is in which."""
