@@ -77,7 +77,10 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/trust/patched_flags.py",
-        "tests/handlers/trust/test_audited_actions.py tests/handlers/trust/test_history.py",
+        (
+            "tests/handlers/trust/test_audited_actions.py tests/handlers/trust/test_history.py"
+            " tests/handlers/trust/test_walk.py"
+        ),
     ),
     ("forumapi/models/trust/unconfirmed_guest_report.py", "tests/updates/test_guest_reports.py"),
     ("forumapi/models/trust/site_report_kinds.py", "tests/updates/test_guest_reports.py"),
@@ -278,7 +281,7 @@ TESTS: Final = (
         "forumapi/models/journal/journal.py",
         (
             "tests/request/test_processor.py tests/events tests/updates/test_dispatch.py"
-            " tests/handlers/content/test_comments.py"
+            " tests/handlers/content/test_comments.py tests/handlers/sites/test_audit.py"
         ),
     ),
     ("forumapi/models/journal/idempotency.py", "tests/request/test_idempotency.py"),
@@ -336,7 +339,7 @@ TESTS: Final = (
         "forumapi/models/people/read_mark.py",
         (
             "tests/handlers/content/test_comments.py tests/handlers/content/test_huddles.py"
-            " tests/handlers/microcosms/test_microcosms.py"
+            " tests/handlers/microcosms/test_microcosms.py tests/handlers/people/test_profiles.py"
         ),
     ),
     (
@@ -470,6 +473,10 @@ TESTS: Final = (
         "tests/handlers/sites/test_host_lookups.py tests/handlers/sites/test_sites.py",
     ),
     ("forumapi/models/sites/usage_billing.py", "tests/cron/test_usage_billing.py"),
+    (
+        "forumapi/realtime/topics.py",
+        "tests/realtime/test_socket.py tests/realtime/test_documents.py tests/realtime/test_across.py",
+    ),
     (
         "forumapi/realtime/*.py",
         (

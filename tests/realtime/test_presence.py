@@ -40,6 +40,10 @@ def test_people_are_counted_across_processes(
             people(one, 2)
             people(other, 2)
         people(one, 1)
+        # Two looks at the same number tell nobody of it.
+        one.socket.settimeout(2.5)
+        with pytest.raises(TimeoutError):
+            one.next("presence")
 
 
 @pytest.mark.wide

@@ -17,8 +17,10 @@ from forumapi.database.query import Query, Row
 from forumapi.errors import Unavailable
 from forumapi.events import event_log
 from forumapi.models.access import identity
+from forumapi.models.journal.journal import Author
 from forumapi.models.notifications import live_event_queries
 from forumapi.models.pages.document_reader import Documents
+from forumapi.models.sites import site_state
 from forumapi.models.sites.site_cache import SiteCache
 from forumapi.realtime.live_clients import Follow, Frame
 from forumapi.realtime.live_service import Live
@@ -30,6 +32,10 @@ from tests.services import wait_until
 
 BAN = Query(
     "test.live_ban", "INSERT INTO bans (site_id, user_id) VALUES (%(site_id)s, %(user_id)s)"
+)
+
+DELETE_SITE = (
+    "UPDATE sites SET is_deleted = true, version = version + 1 WHERE site_id = %(id)s RETURNING 1"
 )
 
 Change = Callable[[Factory, Site, Person], Any]
@@ -357,6 +363,72 @@ class Ended(Deaf):
 
     def close(self, code: int, reason: str) -> None:
         self.codes.append(code)
+
+
+def test_whoever_closes_one_of_two_connections_is_still_banned_from_the_other(
+    database_url: str, make: Factory
+) -> None:
+    site = make.site()
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
+    nowhere = "postgresql:///nothing?host=/nonexistent"
+    pushing = Still(app.database, app.sites, app.documents, lambda: app.config, nowhere)
+    ears = [Ended(), Ended()]
+    try:
+        reader = app.database.read()
+        found = app.sites.by_host(site.host, reader)
+        who = identity.find(
+            reader, site.id, site.newcomer.token, identity.IdentityQuery(identity.IDENTITY)
+        )
+        reader.end()
+        first, _ = [pushing.join(found, who, ear) for ear in ears]
+        pushing.poll()
+        pushing.leave(first)
+        make.ban(site.newcomer)
+
+        pushing.poll()
+
+        assert [ear.codes for ear in ears] == [[], [4003]]
+    finally:
+        pushing.stop()
+        app.database.close()
+
+
+# A suspended site is deleted to lists and live events; requests find it.
+@pytest.mark.parametrize("state", ["", site_state.SUSPENDED])
+def test_all_are_disconnected_from_a_site_that_is_deleted_or_suspended(
+    database_url: str, make: Factory, state: str
+) -> None:
+    site, other = make.site(), make.site()
+    app = create_app(
+        Config(environment="embedded", platform_domain=PLATFORM_DOMAIN), database_url
+    ).app
+    nowhere = "postgresql:///nothing?host=/nonexistent"
+    pushing = Still(app.database, app.sites, app.documents, lambda: app.config, nowhere)
+    ears = [Ended(), Ended()]
+    try:
+        for ear, one in zip(ears, (site, other), strict=True):
+            reader = app.database.read()
+            found = app.sites.by_host(one.host, reader)
+            reader.end()
+            pushing.join(found, identity.GUEST, ear)
+        pushing.poll()
+        assert [ear.codes for ear in ears] == [[], []]
+        if state:
+            with make.database.write() as tx:
+                held = site_state.HeldSite.lock(tx, site.id)
+                assert held is not None
+                held.set_state(tx, Author(site.id, 0, "", "root"), state)
+        else:
+            make.sql(DELETE_SITE, id=site.id)
+
+        pushing.poll()
+
+        assert [ear.codes for ear in ears] == [[4004], []]
+    finally:
+        pushing.stop()
+        app.database.close()
 
 
 class Failing(Database):

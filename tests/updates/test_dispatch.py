@@ -419,6 +419,15 @@ def test_a_held_item_tells_whom_it_concerns_when_it_is_released_and_once(stage, 
         assert stage.rows(site) == rows
 
 
+def test_a_held_item_without_comments_is_told_of_when_it_is_released(stage, make, site, ana):
+    stage.watch(ana, itemtypes.MICROCOSM, site.root_id)
+    stage.prefer(ana, 8)
+    chat = make.conversation(site, by=site.owner)
+    for is_held, mails in ((True, []), (False, [(ana.id, 8)])):
+        held(make, chat, site.owner, is_held=is_held)
+        assert stage.mailed() == mails
+
+
 def test_items_that_are_released_together_tell_of_their_own_comments(stage, make, site, ana):
     stage.prefer(ana, 8)
     chats = [make.conversation(site, by=site.owner) for _ in range(2)]

@@ -663,6 +663,21 @@ def test_the_list_says_who_spoke_last(api: Api, make: Factory, site: Site) -> No
 # ---------------------------------------------------------------- what it costs
 
 
+def test_the_list_shows_the_last_speaker_also_once_they_left(
+    api: Api, make: Factory, site: Site
+) -> None:
+    huddle = make.huddle(site.member, site.newcomer)
+    said = make.comment(huddle, by=site.newcomer)
+    left = api.delete(f"{huddle.path}/participants/{site.newcomer.id}", by=site.newcomer)
+    assert left.status == 200
+
+    (shown,) = api.get(HUDDLES, by=site.member).data["huddles"]["items"]
+
+    assert ids(shown["participants"]) == [site.member.id]
+    assert shown["lastCommentId"] == said.id
+    assert shown["lastCommentCreatedBy"]["id"] == site.newcomer.id
+
+
 def test_a_huddle_takes_one_statement_beside_the_caller(
     api: Api, make: Factory, site: Site
 ) -> None:

@@ -87,6 +87,18 @@ def test_the_owner_sees_who_did_what_newest_first(
     assert found[1]["meta"]["links"][1]["href"] == f"/api/v1/conversations/{chat.id}"
 
 
+def test_a_change_of_the_site_is_in_its_audit(
+    api: Api, make: Factory, site: Site, database_url: str
+) -> None:
+    assert api.put("/api/v1/site", {"title": "Bicycles"}, by=site.owner).status == 302
+    chain(make, database_url, site)
+
+    newest = page(api, site.owner)["items"][0]
+
+    assert (newest["action"], newest["itemType"], newest["itemId"]) == ("replaced", "site", site.id)
+    assert newest["actor"]["id"] == site.owner.id
+
+
 def test_the_list_is_filtered(api: Api, make: Factory, site: Site, database_url: str) -> None:
     chat = make.conversation(site, by=site.newcomer)
     comments = [make.comment(chat, by=site.member).id for _ in range(7)]

@@ -170,6 +170,13 @@ def test_an_alias_elsewhere_is_said_also_if_no_name_has_a_text(scene: Scene) -> 
     assert f"{scene.domain} is an alias of elsewhere.example" in scene.health(scene.site)["error"]
 
 
+def test_a_name_that_dns_does_not_know_is_said(scene: Scene) -> None:
+    scene.claim(scene.site)
+
+    error = scene.health(scene.site)["error"]
+    assert error.startswith(f"The name {scene.domain} is not known. ")
+
+
 def test_a_text_that_names_another_site_is_said(scene: Scene) -> None:
     scene.name(scene.other)
     scene.claim(scene.site)

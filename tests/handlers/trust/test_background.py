@@ -220,6 +220,40 @@ def test_an_action_that_fails_does_not_hold_up_the_others(make: Factory) -> None
     assert state_of(make, site, made[0].id) == ("done", 1)
 
 
+# Outside of all microcosms, which is 0 in a plan.
+@pytest.mark.parametrize(("who", "done"), [("owner", 1), ("moderator", 0)])
+def test_comments_on_profiles_are_in_reach_of_the_sites_owner_alone(
+    make: Factory, who: str, done: int
+) -> None:
+    site = make.site()
+    said = make.comment(site.newcomer, by=site.member)
+    grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Spam")
+    with make.database.write() as tx:
+        made = Action.insert(tx, Author(site.id, getattr(site, who).id, ""), "hide", grounds)
+        assert made.plan(tx, site.id, [ItemRef(itemtypes.COMMENT, said.id)], [0])
+        made.set_state(tx, site.id, action.RUNNING)
+    worker = ActionWorker(make.database, lambda: True, lambda: None)
+    while worker.work():
+        pass
+    assert state_of(make, site, made.id) == ("done", done)
+
+
+def test_an_action_is_undone_by_a_batch_as_large_as_the_action(make: Factory) -> None:
+    site = make.site()
+    said = make.comments(make.conversation(site), 2)
+    author, allowed = Author(site.id, site.moderator.id, ""), [site.root_id]
+    grounds = ActionGrounds("terms", "STATEMENT_CATEGORY_VIOLATION_TOS", reason="Spam")
+    with make.database.write() as tx:
+        made = Action.insert(tx, author, "hide", grounds)
+        assert made.plan(tx, site.id, [ItemRef(itemtypes.COMMENT, one.id) for one in said], allowed)
+        made.set_state(tx, site.id, action.RUNNING)
+        made.run(tx, author, allowed, len(said))
+        assert made.state == action.DONE
+        made.set_state(tx, site.id, action.UNDOING)
+        made.run_back(tx, author, allowed, len(said))
+    assert made.state == action.UNDONE
+
+
 def test_the_comments_of_the_target_count_for_a_merge(api: Api, make: Factory) -> None:
     site = make.site()
     into, other = (make.conversation(site) for _ in range(2))
