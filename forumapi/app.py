@@ -29,10 +29,10 @@ from forumapi.models.people.profile_list import KeysetMarks
 from forumapi.models.roles.role_recomputation_worker import Settler
 from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.rules.report_worker import ReportRulesWorker
-from forumapi.models.sites import platform_health
 from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.texts import text_rendering
 from forumapi.models.trust.action_worker import ActionWorker
+from forumapi.models.usage import platform_health
 from forumapi.observability import log
 from forumapi.observability.log import logger
 from forumapi.observability.metrics_push import Reporter

@@ -28,7 +28,7 @@ from forumapi.database.connections import Database
 from forumapi.database.standby import StandbyPool
 from forumapi.files.storage import StorageError, open_storage
 from forumapi.models.roles import role_members_page
-from forumapi.models.sites import platform_health, site_plan, usage_billing
+from forumapi.models.usage import platform_health, site_plan, usage_billing
 from forumapi.outbound import geocoders
 from forumapi.server import health_client
 

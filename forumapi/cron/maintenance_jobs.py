@@ -28,8 +28,8 @@ from forumapi.models.people.ban import Ban
 from forumapi.models.privacy import retention
 from forumapi.models.roles import role_recomputation
 from forumapi.models.rules import moderation_rule
-from forumapi.models.sites import platform_growth, site_usage
 from forumapi.models.trust import action, report, sanction
+from forumapi.models.usage import platform_growth, site_usage
 from forumapi.updates import digest, push_queue
 
 # Days for which events are kept, for readers that are behind; at least one.

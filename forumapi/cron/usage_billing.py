@@ -9,8 +9,8 @@ from typing import Final
 from forumapi.config import Config
 from forumapi.database.connections import Transaction
 from forumapi.errors import ConfigError
-from forumapi.models.sites import usage_billing
-from forumapi.models.sites.usage_billing import BilledHour
+from forumapi.models.usage import usage_billing
+from forumapi.models.usage.usage_billing import BilledHour
 from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.webhooks import sender

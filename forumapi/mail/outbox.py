@@ -32,7 +32,7 @@ from forumapi.mail.smtp import (
 )
 from forumapi.models.access import platform_secret
 from forumapi.models.notifications.mail_suppression import REFUSED, Suppression
-from forumapi.models.sites import site_usage
+from forumapi.models.usage import site_usage
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.wire import json_fragments

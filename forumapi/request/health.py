@@ -19,7 +19,7 @@ from forumapi.cache import document_cache
 from forumapi.database.query import Query
 from forumapi.errors import Unavailable
 from forumapi.files.storage import StorageError
-from forumapi.models.sites import platform_health
+from forumapi.models.usage import platform_health
 from forumapi.observability import metrics
 from forumapi.observability.metrics_push import Point
 from forumapi.wire.json_envelope import PLAIN, envelope

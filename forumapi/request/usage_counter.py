@@ -13,7 +13,7 @@ import psycopg
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, OutcomeUnknown
-from forumapi.models.sites import site_usage
+from forumapi.models.usage import site_usage
 from forumapi.observability.log import logger
 
 GUEST_READ, MEMBER_READ, WRITE, REFUSED = range(4)

@@ -25,7 +25,7 @@ from forumapi.mail.outbox import plain
 from forumapi.models.access import identity, platform_secret
 from forumapi.models.notifications import update_types
 from forumapi.models.roles import role_recomputation
-from forumapi.models.sites import site_usage
+from forumapi.models.usage import site_usage
 from forumapi.observability import metrics
 from forumapi.observability.log import logger
 from forumapi.outbound import web_push_crypto

@@ -196,9 +196,9 @@ TESTS: Final = (
         "forumapi/models/sites/site_options.py",
         "tests/handlers/sites/test_site_settings.py tests/handlers/sites/test_sites.py",
     ),
-    ("forumapi/models/sites/site_plan.py", "tests/handlers/sites/test_plans.py"),
+    ("forumapi/models/usage/site_plan.py", "tests/handlers/sites/test_plans.py"),
     (
-        "forumapi/models/sites/site_usage.py",
+        "forumapi/models/usage/site_usage.py",
         "tests/handlers/sites/test_usage.py tests/cron/test_usage_billing.py",
     ),
     (
@@ -461,18 +461,18 @@ TESTS: Final = (
     ("forumapi/models/sites/crawl_policy.py", "tests/handlers/sites/test_crawl_policy.py"),
     ("forumapi/models/sites/ownership_transfer.py", "tests/handlers/sites/test_sites.py"),
     (
-        "forumapi/models/sites/platform_growth.py",
+        "forumapi/models/usage/platform_growth.py",
         "tests/handlers/sites/test_platform_growth.py",
     ),
     (
-        "forumapi/models/sites/platform_health.py",
+        "forumapi/models/usage/platform_health.py",
         "tests/request/test_health.py tests/observability/test_metrics.py",
     ),
     (
         "forumapi/models/sites/subdomain_availability.py",
         "tests/handlers/sites/test_host_lookups.py tests/handlers/sites/test_sites.py",
     ),
-    ("forumapi/models/sites/usage_billing.py", "tests/cron/test_usage_billing.py"),
+    ("forumapi/models/usage/usage_billing.py", "tests/cron/test_usage_billing.py"),
     (
         "forumapi/realtime/topics.py",
         "tests/realtime/test_socket.py tests/realtime/test_documents.py tests/realtime/test_across.py",

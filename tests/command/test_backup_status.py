@@ -11,7 +11,7 @@ import pytest
 from forumapi.command import doctor
 from forumapi.command.doctor import Finding
 from forumapi.config import Config
-from forumapi.models.sites import platform_health
+from forumapi.models.usage import platform_health
 
 NOW = datetime.datetime(2026, 11, 28, 12, 0, tzinfo=datetime.UTC)
 

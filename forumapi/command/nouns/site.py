@@ -25,8 +25,8 @@ from forumapi.command.nouns.common import (
 from forumapi.config import Config
 
 if TYPE_CHECKING:
-    from forumapi.models.sites.site_usage import SiteUsage
     from forumapi.models.trust.transparency import TransparencyReport
+    from forumapi.models.usage.site_usage import SiteUsage
 
 
 def add(commands: Commands) -> None:
@@ -220,7 +220,7 @@ def _transparency(args: argparse.Namespace, current: Config) -> int:
 
 def _usage(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
-    from forumapi.models.sites.site_usage import SiteUsage
+    from forumapi.models.usage.site_usage import SiteUsage
 
     since, until = _period(args, datetime.timedelta(days=31))
     with reading(current) as tx:
@@ -233,7 +233,7 @@ def _plan(args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.config import plans
     from forumapi.models.journal.journal import Author
-    from forumapi.models.sites import site_plan
+    from forumapi.models.usage import site_plan
 
     known = plans(current.plans)
     if args.name and args.name not in known:

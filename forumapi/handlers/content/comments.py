@@ -16,9 +16,9 @@ from forumapi.models.content.comment_documents import CommentPage
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_counters
 from forumapi.models.people import profile_summary
-from forumapi.models.sites.site_plan import COMMENTS
 from forumapi.models.texts import text_rendering
 from forumapi.models.trust import patched_flags
+from forumapi.models.usage.site_plan import COMMENTS
 from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Target
 from forumapi.request import patch

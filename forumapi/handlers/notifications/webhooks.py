@@ -22,7 +22,7 @@ from forumapi.models.notifications.webhook import (
     checked_types,
     reading_scopes,
 )
-from forumapi.models.sites.site_plan import WEBHOOKS
+from forumapi.models.usage.site_plan import WEBHOOKS
 from forumapi.outbound.safe_http_client import OutboundError
 from forumapi.request.context import Context
 from forumapi.request.handler import OWNER, Handler, Param, needs

@@ -24,7 +24,7 @@ from forumapi.mail import outbox
 from forumapi.models.access import permission_target
 from forumapi.models.people import bulk_users, user
 from forumapi.models.people.bulk_users import MemberRow
-from forumapi.models.sites.site_plan import INVITATIONS, MEMBERS
+from forumapi.models.usage.site_plan import INVITATIONS, MEMBERS
 from forumapi.permissions import evaluator
 from forumapi.request.context import Context, Located
 from forumapi.request.csv_upload import CsvBody

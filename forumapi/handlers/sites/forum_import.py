@@ -34,7 +34,7 @@ from forumapi.models.sites.site_import import (
     ImportRequest,
     SiteImport,
 )
-from forumapi.models.sites.site_plan import IMPORTS
+from forumapi.models.usage.site_plan import IMPORTS
 from forumapi.permissions.evaluator import Target
 from forumapi.porting import readers
 from forumapi.porting.loading.imported_ids import Origin

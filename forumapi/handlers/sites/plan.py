@@ -11,8 +11,8 @@ from forumapi.handlers.sites.platform_growth import check_admin
 from forumapi.handlers.sites.site_setting_base import LocatedSite, SiteSettingHandler
 from forumapi.handlers.sites.sites import find_for_operators, lock_named
 from forumapi.models.journal.journal import Author
-from forumapi.models.sites import site_plan
 from forumapi.models.sites.site import Site
+from forumapi.models.usage import site_plan
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import LOGIN, OWNER, Handler, needs
 from forumapi.request.handler_results import Data, Found, Result

@@ -5,7 +5,7 @@ docs/api/metrics.md.
 from __future__ import annotations
 
 from forumapi.errors import NEEDS_OWNER, Forbidden
-from forumapi.models.sites import platform_growth
+from forumapi.models.usage import platform_growth
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs
 from forumapi.request.handler_results import Data, Done, Result

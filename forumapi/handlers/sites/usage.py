@@ -9,7 +9,7 @@ from forumapi.errors import OUT_OF_RANGE, Invalid
 from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.handlers.sites.sites import find_for_operators
 from forumapi.models.content import file
-from forumapi.models.sites.site_usage import PERIODS, SiteUsage
+from forumapi.models.usage.site_usage import PERIODS, SiteUsage
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Data, RawResponse, Result

@@ -1,1 +1,1 @@
-"""Sites, held in memory by host name, their rules, texts, domains and figures."""
+"""Sites, held in memory by host name, their rules, texts and domains."""

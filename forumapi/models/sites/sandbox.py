@@ -21,8 +21,8 @@ from forumapi.models.access.access_token import AccessToken
 from forumapi.models.people.profile import Profile
 from forumapi.models.sites import site_deletion
 from forumapi.models.sites.site import Site
-from forumapi.models.sites.site_plan import COMMENTS, MEMBERS, SOCKETS, STORAGE
 from forumapi.models.sites.site_validation import SiteBody
+from forumapi.models.usage.site_plan import COMMENTS, MEMBERS, SOCKETS, STORAGE
 
 LIFE_S: Final = 86_400
 OWNER: Final = "owner"

@@ -17,8 +17,9 @@ from forumapi.config import Config, plan_weights, plans
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.errors import NotFound, PlanLimit
 from forumapi.mail import outbox
-from forumapi.models.sites import sandbox, site_plan, site_state
-from forumapi.models.sites.site_plan import (
+from forumapi.models.sites import sandbox, site_state
+from forumapi.models.usage import site_plan
+from forumapi.models.usage.site_plan import (
     CALLS,
     COMMENTS,
     DAILY,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from forumapi.errors import PlanLimit
-from forumapi.models.sites.site_plan import PlanNotice
+from forumapi.models.usage.site_plan import PlanNotice
 from forumapi.request.admission.plan_limits import PlanLimits
 from tests.api import Response
 from tests.factories import Site, Thing

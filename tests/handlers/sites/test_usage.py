@@ -9,7 +9,7 @@ import pytest
 
 from forumapi.errors import Unavailable
 from forumapi.mail import outbox
-from forumapi.models.sites import site_usage
+from forumapi.models.usage import site_usage
 from forumapi.request.usage_counter import MEMBER_READ, WRITE, UsageCounter
 from tests.factories import Site
 from tests.handlers.platform import Platform, platform

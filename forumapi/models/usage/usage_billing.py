@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
-from forumapi.models.sites.site_usage import COLUMNS, Usage
+from forumapi.models.usage.site_usage import COLUMNS, Usage
 from forumapi.wire.json_fragments import format_time
 
 _USAGE: Final = ", ".join(f"u.{name}" for name in COLUMNS)
