@@ -17,6 +17,8 @@ from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import identity
 from forumapi.models.access.access_token import AccessToken
+from forumapi.models.cases import appeal
+from forumapi.models.cases.report import Report, ReportedThing
 from forumapi.models.content import attendee, event, file
 from forumapi.models.content.comment import Comment, CommentParent
 from forumapi.models.content.event import Event, EventDetails
@@ -42,9 +44,7 @@ from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.sites.site_domain import PROVEN, DomainProof, DueDomain, SiteDomain
 from forumapi.models.sites.site_validation import SiteBody
 from forumapi.models.texts import text_rendering
-from forumapi.models.trust import appeal
 from forumapi.models.trust.action import Action, ActionGrounds
-from forumapi.models.trust.report import Report, ReportedThing
 
 _number = itertools.count(1)
 

@@ -18,6 +18,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.access_token import AccessToken
+from forumapi.models.cases import report
 from forumapi.models.content import geocode_cache
 from forumapi.models.journal import audit_address_hashing
 from forumapi.models.microcosms import microcosm_counters
@@ -28,7 +29,7 @@ from forumapi.models.people.ban import Ban
 from forumapi.models.privacy import retention
 from forumapi.models.roles import role_recomputation
 from forumapi.models.rules import moderation_rule
-from forumapi.models.trust import action, report, sanction
+from forumapi.models.trust import action, sanction
 from forumapi.models.usage import platform_growth, site_usage
 from forumapi.updates import digest, push_queue
 

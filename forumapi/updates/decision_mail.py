@@ -17,6 +17,8 @@ from forumapi.database.connections import Reader
 from forumapi.database.query import PLATFORM, Query
 from forumapi.mail import outbox
 from forumapi.mail.outbox import Written, plain
+from forumapi.models.cases.appeal import GRANTED
+from forumapi.models.cases.case import ACTED
 from forumapi.models.notifications import mail_suppression
 from forumapi.models.notifications.update_types import (
     APPEAL_DECIDED,
@@ -26,8 +28,6 @@ from forumapi.models.notifications.update_types import (
     STATEMENT,
 )
 from forumapi.models.trust import decision_words, statement_of_reasons
-from forumapi.models.trust.appeal import GRANTED
-from forumapi.models.trust.case import ACTED
 from forumapi.updates import appeal_and_report_links
 from forumapi.updates.appeal_and_report_links import AppealLink
 

@@ -62,7 +62,7 @@ TESTS: Final = (
         "tests/handlers/trust/test_background.py tests/handlers/trust/test_killed_worker.py",
     ),
     (
-        "forumapi/models/trust/action*.py",
+        "forumapi/models/*/action*.py",
         (
             "tests/handlers/trust/test_walk.py tests/handlers/trust/test_history.py"
             " tests/handlers/trust/test_random_actions.py tests/handlers/trust/test_background.py"
@@ -82,8 +82,8 @@ TESTS: Final = (
             " tests/handlers/trust/test_walk.py"
         ),
     ),
-    ("forumapi/models/trust/unconfirmed_guest_report.py", "tests/updates/test_guest_reports.py"),
-    ("forumapi/models/trust/site_report_kinds.py", "tests/updates/test_guest_reports.py"),
+    ("forumapi/models/cases/unconfirmed_guest_report.py", "tests/updates/test_guest_reports.py"),
+    ("forumapi/models/cases/site_report_kinds.py", "tests/updates/test_guest_reports.py"),
     ("forumapi/models/trust/decision_words.py", "tests/updates/test_decision_mail.py"),
     (
         "forumapi/models/trust/dsa_terms.py",
@@ -97,10 +97,17 @@ TESTS: Final = (
         ),
     ),
     ("forumapi/models/trust/sanction.py", "tests/handlers/trust/test_sanctions.py"),
-    ("forumapi/models/trust/appeal.py", "tests/handlers/trust/test_appeals.py"),
+    ("forumapi/models/cases/appeal.py", "tests/handlers/trust/test_appeals.py"),
     ("forumapi/models/trust/transparency.py", "tests/handlers/trust/test_transparency.py"),
     (
         "forumapi/models/trust/*.py",
+        (
+            "tests/handlers/trust/test_queue.py tests/handlers/trust/test_walk.py"
+            " tests/handlers/trust/test_who_sees.py"
+        ),
+    ),
+    (
+        "forumapi/models/cases/*.py",
         (
             "tests/handlers/trust/test_queue.py tests/handlers/trust/test_walk.py"
             " tests/handlers/trust/test_who_sees.py"

@@ -10,8 +10,8 @@ import pytest
 
 from forumapi.config import Config
 from forumapi.cron import erasures
+from forumapi.models.cases.report import forget_guests
 from forumapi.models.privacy import erasure_steps
-from forumapi.models.trust.report import forget_guests
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing
 

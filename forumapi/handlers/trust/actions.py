@@ -11,9 +11,12 @@ from forumapi.handlers.content.item_base import check_place
 from forumapi.handlers.trust import cases, moderation_reach
 from forumapi.handlers.trust.reports import BEFORE, LIMIT, REPORTABLE, named
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases import action_page
+from forumapi.models.cases.action_page import ShownAction
+from forumapi.models.cases.case import ACTED
 from forumapi.models.people import ban, profile_summary
 from forumapi.models.texts import text_rendering
-from forumapi.models.trust import action_page, dsa_terms, merge_and_split_kinds, sanction, targets
+from forumapi.models.trust import dsa_terms, merge_and_split_kinds, sanction, targets
 from forumapi.models.trust.action import (
     IN_REQUEST,
     MOST,
@@ -26,8 +29,6 @@ from forumapi.models.trust.action import (
     ActionQuery,
 )
 from forumapi.models.trust.action_kinds import KINDS, ActionKind
-from forumapi.models.trust.action_page import ShownAction
-from forumapi.models.trust.case import ACTED
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Data, Result

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from forumapi.errors import Conflict, Invalid, TooMany
 from forumapi.handlers.trust.appeals import AppealBody, message_text
 from forumapi.models.access import platform_secret
-from forumapi.models.trust import appeal, decision_words, statement_of_reasons
-from forumapi.models.trust.appeal import Appeal
+from forumapi.models.cases import appeal
+from forumapi.models.cases.appeal import Appeal
+from forumapi.models.trust import decision_words, statement_of_reasons
 from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request import html_answers
 from forumapi.request.context import Context

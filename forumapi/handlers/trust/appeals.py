@@ -9,12 +9,13 @@ from forumapi.errors import NO_UPDATE, Conflict, Forbidden, Invalid, NotFound, k
 from forumapi.handlers.trust import moderation_reach
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases import appeal
+from forumapi.models.cases.appeal import GRANTED, PATH, REFUSED, Appeal
+from forumapi.models.cases.case import ACTED, DISMISSED, Case
 from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import appeal, dsa_terms
+from forumapi.models.trust import dsa_terms
 from forumapi.models.trust.action import Action
-from forumapi.models.trust.appeal import GRANTED, PATH, REFUSED, Appeal
-from forumapi.models.trust.case import ACTED, DISMISSED, Case
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Data, Found, Result

@@ -12,11 +12,12 @@ from forumapi.errors import OUT_OF_RANGE, Invalid, known
 from forumapi.handlers.trust import moderation_reach
 from forumapi.handlers.trust.reports import LIMIT, REPORTABLE
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases import case_page
+from forumapi.models.cases.case import DISMISSED, PATH, Case
+from forumapi.models.cases.case_page import PRIORITIES, SOURCES, CaseFilters, QueueCursor, ShownCase
 from forumapi.models.journal import audit_chain
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import case_page, dsa_terms
-from forumapi.models.trust.case import DISMISSED, PATH, Case
-from forumapi.models.trust.case_page import PRIORITIES, SOURCES, CaseFilters, QueueCursor, ShownCase
+from forumapi.models.trust import dsa_terms
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Found, Result

@@ -8,10 +8,10 @@ from forumapi import itemtypes
 from forumapi.handlers.trust.reports import found_thing
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import platform_secret
-from forumapi.models.trust import report
-from forumapi.models.trust.case import ACTED
-from forumapi.models.trust.report import Guest, OwnReport, Report, ReportedThing
-from forumapi.models.trust.unconfirmed_guest_report import GuestRequest
+from forumapi.models.cases import report
+from forumapi.models.cases.case import ACTED
+from forumapi.models.cases.report import Guest, OwnReport, Report, ReportedThing
+from forumapi.models.cases.unconfirmed_guest_report import GuestRequest
 from forumapi.permissions.evaluator import READ as MAY_READ
 from forumapi.permissions.evaluator import effective
 from forumapi.request import html_answers

@@ -22,11 +22,12 @@ from forumapi.itemtypes import ItemRef
 from forumapi.mail import outbox
 from forumapi.models.access import permission_target, rate_counters
 from forumapi.models.access.rate_counters import DAY_S, Limit
+from forumapi.models.cases import site_report_kinds, unconfirmed_guest_report
+from forumapi.models.cases.report import PATH, OwnReport, Report, ReportedThing
+from forumapi.models.cases.unconfirmed_guest_report import GuestRequest
 from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.models.people import user
-from forumapi.models.trust import dsa_terms, site_report_kinds, unconfirmed_guest_report
-from forumapi.models.trust.report import PATH, OwnReport, Report, ReportedThing
-from forumapi.models.trust.unconfirmed_guest_report import GuestRequest
+from forumapi.models.trust import dsa_terms
 from forumapi.permissions.evaluator import Target
 from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, READ, Handler, Param, needs

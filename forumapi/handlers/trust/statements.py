@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from forumapi.errors import known
 from forumapi.handlers.trust.reports import BEFORE, LIMIT
-from forumapi.models.trust import appeal, statement_of_reasons
+from forumapi.models.cases import appeal
+from forumapi.models.trust import statement_of_reasons
 from forumapi.models.trust.statement_of_reasons import Statement
 from forumapi.request.context import Context
 from forumapi.request.handler import LOGIN, Handler, needs

@@ -12,9 +12,9 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases.case import ACTED, SEEN
 from forumapi.models.journal import journal
 from forumapi.models.trust import action
-from forumapi.models.trust.case import ACTED, SEEN
 from forumapi.wire.json_fragments import format_time
 
 # The action that an appeal is against, or by which a case was decided: the last on it, since no action is taken on a

@@ -17,6 +17,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Replica, Row
 from forumapi.itemtypes import COMMENT, CONVERSATION, EVENT, HUDDLE, MICROCOSM, POLL, PROFILE, SITE
+from forumapi.models.cases import appeal, report
 from forumapi.models.content import (
     comment_documents,
     huddle_page,
@@ -45,7 +46,7 @@ from forumapi.models.notifications.update_types import (
 )
 from forumapi.models.pages.document_reader import Documents
 from forumapi.models.people import profile_summary
-from forumapi.models.trust import appeal, report, statement_of_reasons
+from forumapi.models.trust import statement_of_reasons
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.permissions.readable_microcosms import ReadableMicrocosms
 from forumapi.wire import json_fragments

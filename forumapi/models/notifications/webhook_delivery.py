@@ -14,8 +14,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query, Row
 from forumapi.events.event_log import LoggedEvent
+from forumapi.models.cases import case
 from forumapi.models.pages import page_with_total
-from forumapi.models.trust import case
 from forumapi.wire import json_fragments
 from forumapi.wire.paging import Paging
 

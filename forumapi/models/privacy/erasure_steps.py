@@ -20,6 +20,7 @@ from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, SITE, Query
 from forumapi.itemtypes import ItemRef
 from forumapi.models.access import access_token, platform_secret
+from forumapi.models.cases import report
 from forumapi.models.content.comment import Comment
 from forumapi.models.content.huddle import Huddle
 from forumapi.models.journal import audit_chain, journal
@@ -28,7 +29,6 @@ from forumapi.models.privacy import erasure_request
 from forumapi.models.roles import role_recomputation
 from forumapi.models.texts import text_removal
 from forumapi.models.texts.text_removal import REMOVED
-from forumapi.models.trust import report
 from forumapi.text.name_skeletons import looks
 
 # Rows of one batch, whose locks others wait for; comments that one batch looks through for mentions.

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple, Self
 from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query
+from forumapi.models.cases.case_page import person
 from forumapi.models.rules.definition import RuleDefinition
 from forumapi.models.rules.matching import DAYS, DryRun
 from forumapi.models.rules.moderation_rule import PATH, ModerationRule
-from forumapi.models.trust.case_page import person
 from forumapi.wire.json_fragments import format_time
 
 # SQL: leaves out records `h` of rules on reports about what `me` wrote: nobody learns who reported them.

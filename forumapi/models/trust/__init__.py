@@ -1,1 +1,1 @@
-"""Reports, the cases that they lead to, what moderators do and undo, and the reasons that authors read."""
+"""Actions that moderators do and undo, sanctions, statements of reasons, and the transparency report."""

@@ -16,6 +16,7 @@ import pytest
 from forumapi import itemtypes
 from forumapi.errors import Conflict
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases.report import Guest, Report, ReportedThing
 from forumapi.models.journal.journal import Author
 from forumapi.models.rules import engine, moderation_rule
 from forumapi.models.rules.definition import RuleDefinition
@@ -23,7 +24,6 @@ from forumapi.models.rules.moderation_rule import ModerationRule, RulePlan
 from forumapi.models.rules.report_worker import ReportRulesWorker
 from forumapi.models.trust.action import DONE, RUNNING, UNDONE, Action, ActionGrounds
 from forumapi.models.trust.action_worker import ActionWorker
-from forumapi.models.trust.report import Guest, Report, ReportedThing
 from tests import services
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import factory

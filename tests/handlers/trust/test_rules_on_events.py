@@ -8,9 +8,9 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases.report import Guest, Report, ReportedThing
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.user import User
-from forumapi.models.trust.report import Guest, Report, ReportedThing
 from tests import services
 from tests.api import Api, Response
 from tests.factories import Factory, Person, Site, Thing

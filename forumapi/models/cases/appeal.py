@@ -12,7 +12,8 @@ import msgspec
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query
 from forumapi.errors import Conflict, TooMany
-from forumapi.models.trust import action, case, case_page, statement_of_reasons
+from forumapi.models.cases import case, case_page
+from forumapi.models.trust import action, statement_of_reasons
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire.json_fragments import format_time
 

@@ -10,8 +10,8 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases.case_page import person
 from forumapi.models.trust.action import PATH, PLANNED, SEEN
-from forumapi.models.trust.case_page import person
 from forumapi.wire.json_fragments import format_time
 
 # Changes that the document of an action lists, conflicts and refusals first.

@@ -12,9 +12,10 @@ from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import OUT_OF_RANGE, Invalid, TooMany
 from forumapi.itemtypes import ItemRef
+from forumapi.models.cases import case
 from forumapi.models.journal import journal
 from forumapi.models.notifications import mail_suppression
-from forumapi.models.trust import case, dsa_terms
+from forumapi.models.trust import dsa_terms
 from forumapi.wire.json_fragments import format_time
 
 PATH: Final = "/api/v1/reports"

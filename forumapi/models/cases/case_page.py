@@ -11,7 +11,7 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader
 from forumapi.database.query import Query, Row
 from forumapi.errors import Invalid
-from forumapi.models.trust.case import DECIDED, OPEN, PATH, SEEN
+from forumapi.models.cases.case import DECIDED, OPEN, PATH, SEEN
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import format_time
 
