@@ -1,7 +1,7 @@
 """Errors of the API: a class of exceptions for each status, further ones for special causes, with the stable codes of
 platform 1.6.
 
-Models and handlers raise these; only request/answer_conversion.py turns them into answers.
+Models and handlers raise these; only request/answers/answer_conversion.py turns them into answers.
 """
 
 from __future__ import annotations

@@ -638,7 +638,7 @@ def _shown(
     else 200; None if there is no such document. The type is None for an answer without data. `verb`: method of the
     write in upper case; `routes`: table of the host, to find the document.
 
-    By the same rules as request/preferred_answer.py.
+    By the same rules as request/answers/preferred_answer.py.
     """
     if operation.status == 302:
         url = endpoint.handler.leads_to.get(verb, "")

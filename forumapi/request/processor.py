@@ -16,17 +16,15 @@ from forumapi.models.journal import idempotency
 from forumapi.models.sites import site_move_guard
 from forumapi.observability.log import logger
 from forumapi.request import (
-    answer_conversion,
     caller,
     metrics_and_access_log,
     patch,
     permission,
-    preferred_answer,
     query_and_site,
     routing,
-    steps_of_get,
 )
 from forumapi.request.admission import request_admission
+from forumapi.request.answers import answer_conversion, preferred_answer, steps_of_get
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, MODERATE, OWNER, READ, Handler, HandlerOperation
 from forumapi.request.handler_results import Answer, Answered, Done, Found, Result

@@ -46,7 +46,7 @@ from forumapi.observability.log import logger
 from forumapi.outbound.safe_http_client import Outbound, OutboundError
 from forumapi.permissions import evaluator
 from forumapi.realtime.delivery_permissions import GONE, NOTHING, WHOLE, DeliveryPolicy
-from forumapi.request.document_for_webhook import render_as
+from forumapi.request.answers.document_for_webhook import render_as
 from forumapi.wire import json_fragments
 from forumapi.wire.json_fragments import dumps
 

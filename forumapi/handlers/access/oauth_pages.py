@@ -30,7 +30,7 @@ from forumapi.models.access.identity import Identity
 from forumapi.models.access.oauth_client import OAuthClient
 from forumapi.models.access.oauth_grant import active_profile
 from forumapi.models.access.rate_counters import Limit
-from forumapi.request import html_answers
+from forumapi.request.answers import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, Param, needs
 from forumapi.request.handler_results import RawResponse, Result

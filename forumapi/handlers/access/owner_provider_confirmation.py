@@ -5,11 +5,11 @@ from __future__ import annotations
 from forumapi.auth import owner_provider_confirmation
 from forumapi.errors import Forbidden
 from forumapi.models.journal.journal import Author
-from forumapi.request import html_answers
+from forumapi.request.answers import html_answers
+from forumapi.request.answers.html_answers import MailedLinkHandler
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Done, Result
-from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.wire import html_pages
 
 _CODE = Param("code", str, "What the mail's link carries; signed.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.errors import NotFound
-from forumapi.request import html_answers
+from forumapi.request.answers import html_answers
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Handler, needs
 from forumapi.request.handler_results import Result

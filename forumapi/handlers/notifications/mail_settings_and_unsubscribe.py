@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.models.access import platform_secret
-from forumapi.request import html_answers
+from forumapi.request.answers import html_answers
+from forumapi.request.answers.html_answers import MailedLinkHandler
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import Data, Found, Result
-from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.updates import digest_settings, unsubscribe
 from forumapi.updates.digest_settings import FREQUENCIES
 from forumapi.updates.unsubscribe import MailKind

@@ -13,11 +13,11 @@ from forumapi.models.cases import appeal
 from forumapi.models.cases.appeal import Appeal
 from forumapi.models.trust import decision_words, statement_of_reasons
 from forumapi.models.trust.statement_of_reasons import Statement
-from forumapi.request import html_answers
+from forumapi.request.answers import html_answers
+from forumapi.request.answers.html_answers import MailedLinkHandler
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Param, needs
 from forumapi.request.handler_results import Result
-from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 

@@ -14,11 +14,11 @@ from forumapi.models.cases.report import Guest, OwnReport, Report, ReportedThing
 from forumapi.models.cases.unconfirmed_guest_report import GuestRequest
 from forumapi.permissions.evaluator import READ as MAY_READ
 from forumapi.permissions.evaluator import effective
-from forumapi.request import html_answers
+from forumapi.request.answers import html_answers
+from forumapi.request.answers.html_answers import MailedLinkHandler
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, Param, needs
 from forumapi.request.handler_results import Result
-from forumapi.request.html_answers import MailedLinkHandler
 from forumapi.updates import appeal_and_report_links
 from forumapi.wire import html_pages
 from forumapi.wire.body import UNSET, Body, UnsetType, given

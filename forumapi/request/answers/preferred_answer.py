@@ -9,7 +9,8 @@ from urllib.parse import unquote
 from forumapi.errors import ApiError, Forbidden, NotFound
 from forumapi.models.access.identity import GUEST
 from forumapi.observability.log import logger
-from forumapi.request import answer_conversion, caller, query_and_site, routing, steps_of_get
+from forumapi.request import caller, query_and_site, routing
+from forumapi.request.answers import answer_conversion, steps_of_get
 from forumapi.request.context import Context
 from forumapi.request.handler import Handler
 from forumapi.request.handler_results import Answered, Data, Done, Found, Page, Result

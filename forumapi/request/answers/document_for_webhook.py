@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from forumapi import errors
 from forumapi.errors import Forbidden, NotFound
-from forumapi.request import routing, steps_of_get
+from forumapi.request import routing
+from forumapi.request.answers import steps_of_get
 from forumapi.request.context import Context
 from forumapi.request.handler_results import Data, Page
 from forumapi.wire.json_envelope import PLAIN

@@ -8,7 +8,7 @@ import pytest
 
 from forumapi.errors import NotFound
 from forumapi.models.access.identity import GUEST
-from forumapi.request.document_for_webhook import render_as
+from forumapi.request.answers.document_for_webhook import render_as
 from tests.auth.stage import Stage, staged
 
 
