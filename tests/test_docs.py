@@ -35,7 +35,7 @@ DOCUMENT = schema_check.document()
 # Classes that others begin with are no objects, unless an answer holds them.
 OBJECTS = {
     name: struct
-    for module in pkgutil.iter_modules(schemas.__path__, f"{schemas.__name__}.")
+    for module in pkgutil.walk_packages(schemas.__path__, f"{schemas.__name__}.")
     for name, struct in vars(importlib.import_module(module.name)).items()
     if inspect.isclass(struct)
     and issubclass(struct, msgspec.Struct)

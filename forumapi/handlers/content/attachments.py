@@ -30,7 +30,7 @@ from forumapi.request.handler import READ, UPDATE, Handler, needs
 from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
-from forumapi.wire.schemas import files as schemas
+from forumapi.wire.schemas.content import files as schemas
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _UNNAMED: Final = "untitled.unk"

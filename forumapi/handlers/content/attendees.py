@@ -36,7 +36,7 @@ from forumapi.request.handler_results import Done, Found, Page, RawResponse, Res
 from forumapi.wire import body, paging
 from forumapi.wire.body import Body
 from forumapi.wire.openapi_enums import closed
-from forumapi.wire.schemas import events as schemas
+from forumapi.wire.schemas.content import events as schemas
 
 MAX_BATCH: Final = 1000
 _STEWARDS: Final = OWNER | MODERATOR | SITE_OWNER

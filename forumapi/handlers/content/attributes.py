@@ -19,7 +19,7 @@ from forumapi.request.handler import READ, REMOVE, UPDATE, Handler, needs
 from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import paging
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import attributes as schemas
+from forumapi.wire.schemas.content import attributes as schemas
 
 
 class ValueBody(Struct):

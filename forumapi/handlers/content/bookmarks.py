@@ -12,7 +12,7 @@ from forumapi.request.handler import LOGIN, READ, Handler, Param, needs
 from forumapi.request.handler_results import Data, Done, Found, Page, Result
 from forumapi.wire import scopes
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas
+from forumapi.wire.schemas.content import reactions_bookmarks_drafts as schemas
 
 _NEWEST: Final = 2**63 - 1
 

@@ -28,7 +28,7 @@ from forumapi.request.handler_results import Done, Found, Page, Result, Temporar
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, Meta, UnsetType
 from forumapi.wire.openapi_enums import COMMENTABLE, closed_types
-from forumapi.wire.schemas import comments as schemas
+from forumapi.wire.schemas.content import comments as schemas
 
 _PATHS: Final = (patch.DELETED, patch.MODERATED)
 

@@ -11,7 +11,7 @@ from forumapi.models.content.item import Item
 from forumapi.request.context import Context
 from forumapi.request.handler import CREATE, READ, UPDATE, needs
 from forumapi.request.handler_results import Found, Result
-from forumapi.wire.schemas import items as schemas
+from forumapi.wire.schemas.content import items as schemas
 
 
 class ConversationBody(ItemBody):

@@ -17,7 +17,7 @@ from forumapi.wire import body, paging
 from forumapi.wire.body import given
 from forumapi.wire.json_fragments import dumps
 from forumapi.wire.openapi_enums import closed_types
-from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas
+from forumapi.wire.schemas.content import reactions_bookmarks_drafts as schemas
 
 _MAX_VERSION = 2**31 - 1
 

@@ -15,7 +15,7 @@ from forumapi.models.content.event import Event, EventDetails, after_put, checke
 from forumapi.request.context import Context
 from forumapi.request.handler import CREATE, READ, UPDATE, Param, needs
 from forumapi.request.handler_results import Found, Result
-from forumapi.wire.schemas import events as schemas
+from forumapi.wire.schemas.content import events as schemas
 
 
 class EventBody(ItemBody):

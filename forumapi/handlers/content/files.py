@@ -36,7 +36,7 @@ from forumapi.text import avatar
 from forumapi.wire import client_address
 from forumapi.wire.entity_tags import none_match
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import files as schemas
+from forumapi.wire.schemas.content import files as schemas
 from forumapi.wire.status_and_base_headers import plain_headers
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")

@@ -20,7 +20,7 @@ from forumapi.request.handler import ANYONE, CREATE, DELETE, READ, UPDATE, Handl
 from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire import body, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.schemas import huddles as schemas
+from forumapi.wire.schemas.content import huddles as schemas
 
 _CLOSED: Final = (
     "Huddles are closed to this provider until you confirm the sign-in by the mail that you got"

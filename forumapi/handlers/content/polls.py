@@ -30,7 +30,7 @@ from forumapi.request.handler_results import Found, Page, Result
 from forumapi.wire import json_fragments, paging
 from forumapi.wire.body import given
 from forumapi.wire.openapi_enums import closed
-from forumapi.wire.schemas import polls as schemas
+from forumapi.wire.schemas.content import polls as schemas
 
 
 class PollBody(ItemBody):

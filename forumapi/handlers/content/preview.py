@@ -17,7 +17,7 @@ from forumapi.request.handler import CREATE, Handler, needs
 from forumapi.request.handler_results import Data, Result
 from forumapi.wire import body, json_fragments
 from forumapi.wire.openapi_enums import COMMENTABLE, closed_types
-from forumapi.wire.schemas import comments as schemas
+from forumapi.wire.schemas.content import comments as schemas
 
 
 class PreviewBody(Struct):

@@ -12,8 +12,8 @@ from forumapi.request.context import Context, Located
 from forumapi.request.handler import ANYONE, OWNER, READ, Handler, needs
 from forumapi.request.handler_results import Done, Found, Page, Result
 from forumapi.wire.json_fragments import dumps
-from forumapi.wire.schemas import reactions_bookmarks_drafts as schemas
 from forumapi.wire.schemas import sites as site_schemas
+from forumapi.wire.schemas.content import reactions_bookmarks_drafts as schemas
 
 
 class ReactionKindsHandler(Handler):

@@ -18,7 +18,7 @@ from forumapi.request.handler import UPDATE, Handler, Param, needs
 from forumapi.request.handler_results import Found, Page, Result
 from forumapi.wire import body, json_fragments, paging
 from forumapi.wire.body import UNSET, Body, UnsetType
-from forumapi.wire.schemas import comments as schemas
+from forumapi.wire.schemas.content import comments as schemas
 
 
 class RevertBody(Body):

@@ -18,7 +18,7 @@ from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, OWNER, Handler, Param, needs
 from forumapi.request.handler_results import Data, Result, TemporaryRedirect
 from forumapi.wire import json_fragments
-from forumapi.wire.schemas import short_links as schemas
+from forumapi.wire.schemas.content import short_links as schemas
 
 _NEWEST: Final = 2**63 - 1
 _PARAMS: Final = (

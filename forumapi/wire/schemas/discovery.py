@@ -6,13 +6,13 @@ from typing import Annotated, Generic, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.events import EventEntry, EventSummary
-from forumapi.wire.schemas.huddles import HuddleSummary
-from forumapi.wire.schemas.items import ConversationEntry, ConversationSummary
+from forumapi.wire.schemas.content.comments import CommentSummary
+from forumapi.wire.schemas.content.events import EventEntry, EventSummary
+from forumapi.wire.schemas.content.huddles import HuddleSummary
+from forumapi.wire.schemas.content.items import ConversationEntry, ConversationSummary
+from forumapi.wire.schemas.content.polls import PollEntry, PollSummary
 from forumapi.wire.schemas.microcosms import MicrocosmSummary
 from forumapi.wire.schemas.parts import LinksMeta, Paged, ProfileSummary, T
-from forumapi.wire.schemas.polls import PollEntry, PollSummary
 from forumapi.wire.schemas.sites import Site
 from forumapi.wire.schemas.values import CommentableName, Id, ParentItem, Time
 

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import CreatedMeta, Entry, StateFlags
-from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.events import EventEntry
-from forumapi.wire.schemas.items import ConversationEntry, EditableMeta, SummaryMeta
+from forumapi.wire.schemas.content.comments import CommentSummary
+from forumapi.wire.schemas.content.events import EventEntry
+from forumapi.wire.schemas.content.items import ConversationEntry, EditableMeta, SummaryMeta
 from forumapi.wire.schemas.parts import Breadcrumb, Link, LinksMeta, Paged, ProfileSummary
 from forumapi.wire.schemas.values import Address, Count, Id, PageLimit, Text
 

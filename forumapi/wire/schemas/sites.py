@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from forumapi.wire.schemas.comments import TextChange
+from forumapi.wire.schemas.content.comments import TextChange
 from forumapi.wire.schemas.parts import Link, LinksMeta, Paged, Permissions, ProfileSummary, Stat
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 

@@ -6,12 +6,12 @@ from typing import Annotated, Final, Generic
 
 from msgspec import Meta, Struct
 
-from forumapi.wire.schemas.events import EventSummary
-from forumapi.wire.schemas.huddles import HuddleSummary
-from forumapi.wire.schemas.items import ConversationSummary
+from forumapi.wire.schemas.content.events import EventSummary
+from forumapi.wire.schemas.content.huddles import HuddleSummary
+from forumapi.wire.schemas.content.items import ConversationSummary
+from forumapi.wire.schemas.content.polls import PollSummary
 from forumapi.wire.schemas.microcosms import MicrocosmSummary
 from forumapi.wire.schemas.parts import LinksMeta, Paged, ProfileSummary, T
-from forumapi.wire.schemas.polls import PollSummary
 from forumapi.wire.schemas.sites import Site
 from forumapi.wire.schemas.values import Count, Id, Time
 

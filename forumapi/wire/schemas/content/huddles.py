@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import FlaggedMeta, RelationFlags
-from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.content.comments import CommentSummary
 from forumapi.wire.schemas.parts import LinksMeta, NoFlags, Paged, Permissions, ProfileSummary
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 

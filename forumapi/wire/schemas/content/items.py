@@ -7,7 +7,7 @@ from typing import Annotated, Generic, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import EditedMeta, Entry, FlaggedMeta, StateFlags
-from forumapi.wire.schemas.comments import CommentSummary
+from forumapi.wire.schemas.content.comments import CommentSummary
 from forumapi.wire.schemas.parts import (
     Breadcrumb,
     Link,

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import EditedMeta, Entry, FlaggedMeta
-from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.items import (
+from forumapi.wire.schemas.content.comments import CommentSummary
+from forumapi.wire.schemas.content.items import (
     DetailFlags,
     DetailMeta,
     Item,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import CreatedMeta
-from forumapi.wire.schemas.files import Attachment
+from forumapi.wire.schemas.content.files import Attachment
 from forumapi.wire.schemas.parts import (
     Link,
     LinksMeta,

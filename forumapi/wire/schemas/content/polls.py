@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from forumapi.wire.schemas.bases import Entry
-from forumapi.wire.schemas.comments import CommentSummary
-from forumapi.wire.schemas.items import DetailMeta, Item, ItemSummaryMeta
+from forumapi.wire.schemas.content.comments import CommentSummary
+from forumapi.wire.schemas.content.items import DetailMeta, Item, ItemSummaryMeta
 from forumapi.wire.schemas.parts import LinksMeta, ListMeta, Paged, ProfileSummary
 from forumapi.wire.schemas.values import Count, Id, Text, Time
 

@@ -1,0 +1,1 @@
+"""Shapes of answers about content that people write, and about what belongs to it."""
