@@ -188,8 +188,11 @@ def refusal(id: int | float | str | None, error: ProtocolError) -> bytes:
     return dumps({"jsonrpc": "2.0", "id": id, "error": found})
 
 
-def status_of(error: ProtocolError) -> int:
+def status_of(error: ProtocolError, message: AgentMessage | None) -> int:
     """Return the HTTP status of an answer with this error; 200 for INTERNAL_ERROR and for codes that this module does
-    not name.
+    not name. `message`: the request that is refused; None where the body or its headers are at fault.
     """
+    if message is not None and not message.is_stateless:
+        # Clients of revisions with `initialize` read no error of another status and end their session.
+        return 200
     return _STATUS.get(error.code, 200)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
+import msgspec
 import pytest
 
 from forumapi.agents import tools
@@ -127,9 +130,6 @@ def test_the_protocol_refuses_what_is_no_message(stage: Stage, site: Site, token
         (b'{"jsonrpc": "2.0", "id": true, "method": "ping"}', 400, -32600),
         (b'{"jsonrpc": "2.0", "id": 1, "result": {}}', 400, -32600),
         (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}', 400, -32602),
-        (b'{"jsonrpc": "2.0", "id": 1, "method": "server/discover"}', 404, -32601),
-        (b'{"jsonrpc": "2.0", "id": 1, "method": "none"}', 404, -32601),
-        (b'{"jsonrpc": "2.0", "id": 1, "method": "initialize"}', 400, -32602),
     ):
         answer = stage.post(MCP, raw=(body, "application/json"), site=site, token=token)
         found = answer.json()
@@ -164,6 +164,21 @@ def test_the_older_revisions_begin_with_a_handshake(stage: Stage, site: Site, to
         assert set(result["capabilities"]) == {"tools", "resources", "prompts"}
     assert old(stage, site, token, "ping").json()["result"] == {}
     assert "resultType" not in old(stage, site, token, "tools/list").json()["result"]
+
+
+def test_an_older_client_gets_refusals_as_answers(stage: Stage, site: Site, token: str) -> None:
+    # The clients of these revisions end their session with any other status.
+    for method, params, code in (
+        ("initialize", {}, -32602),
+        ("server/discover", {}, -32601),
+        ("completion/complete", {}, -32601),
+        ("tools/call", {"name": "drop_everything"}, -32602),
+        ("tools/list", {"cursor": "x"}, -32602),
+        ("prompts/get", {"name": "drop_everything"}, -32602),
+        ("resources/read", {"uri": "test://nothing"}, -32602),
+    ):
+        answer = old(stage, site, token, method, params)
+        assert (answer.status, answer.json()["error"]["code"]) == (200, code), method
 
 
 def test_a_stateless_request_repeats_itself(stage: Stage, site: Site, token: str) -> None:
@@ -228,6 +243,16 @@ def test_tools_are_those_of_the_level_and_of_the_token(stage: Stage) -> None:
         "code": "insufficient_scope",
         "scope": "events:read",
     }
+
+
+def test_schemas_of_tools_stand_by_themselves(stage: Stage) -> None:
+    for tool in tools.TOOLS:
+        shown = tools.described(stage.app.site_routes, tool)
+        for name in ("inputSchema", "outputSchema"):
+            schema = msgspec.to_builtins(shown[name])
+            jsonschema.Draft202012Validator.check_schema(schema)
+            assert schema["type"] == "object"
+            assert '"$ref"' not in json.dumps(schema), tool.name
 
 
 def test_who_reads_huddles_does_not_publish(stage: Stage, site: Site) -> None:

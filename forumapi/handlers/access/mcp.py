@@ -69,12 +69,14 @@ class McpHandler(Handler):
 
         404 where the site's owner has not turned agents on; 401 without such a token; 403 for a page of another origin,
         and where the token's person has turned agents off; 202, without a body, for a notification. Errors are those of
-        JSON-RPC, with the status 400, 404 or 500 by their kind, else 200.
+        JSON-RPC, with the status 400, 404 or 500 by their kind, else 200; in revisions that begin with `initialize`
+        200 wherever the message was read.
         """
         raw = ctx.raw_body
         # A tool's request is one of its own, with a connection of its own.
         ctx.end_writer()
         sent: Any = None
+        message = None
         try:
             sent = jsonrpc.decoded(raw)
             message = jsonrpc.parsed(sent, ctx.environ)
@@ -83,7 +85,7 @@ class McpHandler(Handler):
             return RawResponse(jsonrpc.answer(message.id, mcp_server.run(ctx, message)), _JSON)
         except ProtocolError as error:
             body = jsonrpc.refusal(jsonrpc.id_of(sent), error)
-            return RawResponse(body, _JSON, (), jsonrpc.status_of(error))
+            return RawResponse(body, _JSON, (), jsonrpc.status_of(error, message))
         except Exception:  # noqa: BLE001 - the client waits for an answer in its own protocol
             logger.exception("request %s failed: a message of an agent", ctx.request_id)
             failure = ProtocolError(INTERNAL_ERROR, "Internal error")
