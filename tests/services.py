@@ -333,3 +333,4 @@ class NpmPrograms(NamedTuple):
 _TESTS: Final = Path(__file__).resolve().parent
 PAGE_CHECKERS: Final = NpmPrograms(_TESTS / "browser" / "npm", FOLDER.parent / "npm")
 DOCUMENT_CHECKERS: Final = NpmPrograms(_TESTS / "apidocs" / "npm", FOLDER.parent / "npm-apidocs")
+MCP_CHECKER: Final = NpmPrograms(_TESTS / "agents" / "npm", FOLDER.parent / "npm-mcp")
