@@ -41,6 +41,28 @@ FLAGS = (
 )
 
 
+class Browser(Chrome):
+    """A driver that has a whole page when it has opened one: ChromeDriver itself comes back now and then while the page
+    is still read, before its style sheets are there.
+    """
+
+    def get(self, url: str) -> None:
+        """Open an address."""
+        super().get(url)
+        self._wait()
+
+    def refresh(self) -> None:
+        """Open the present address again."""
+        super().refresh()
+        self._wait()
+
+    def _wait(self) -> None:
+        services.wait_until(
+            lambda: self.execute_script("return document.readyState") == "complete",
+            "the page is not complete",
+        )
+
+
 @contextmanager
 def driven(folders: pytest.TempPathFactory, *, is_whole: bool = False) -> Iterator[Chrome]:
     """A browser in English, with a new profile. `is_whole`: one that can notify, for twice the CPU."""
@@ -63,7 +85,7 @@ def driven(folders: pytest.TempPathFactory, *, is_whole: bool = False) -> Iterat
     options = ChromeOptions()
     options.debugger_address = f"127.0.0.1:{port.read_text().split()[0]}"
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options=options, service=Service(programs.driver, env=env))
+    driver = Browser(options=options, service=Service(programs.driver, env=env))
     try:
         yield driver
     finally:

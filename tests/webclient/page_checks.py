@@ -98,9 +98,10 @@ def axe(driver: Chrome, *, is_of_colours: bool = False) -> list[str]:
 
 
 def overflowing(driver: Chrome) -> list[str]:
-    """Return what makes the page wider than the window."""
+    """Return what makes the page wider than the window, and then also which of its files the browser did not get."""
     found: list[str] = driver.execute_script(_WIDER)
-    return found
+    log = driver.get_log("browser") if found else ()
+    return found + [one["message"] for one in log if one["source"] == "network"]
 
 
 # Titles are as long as people make them, and spaces at line ends are nobody's harm. A button without a type sends its
