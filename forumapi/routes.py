@@ -134,6 +134,15 @@ from forumapi.handlers.notifications.webhooks import (
     WebhookSecretHandler,
     WebhooksHandler,
 )
+from forumapi.handlers.operators.plan import OwnPlanHandler, PlanHandler
+from forumapi.handlers.operators.platform_growth import MetricsHandler
+from forumapi.handlers.operators.site_states import SiteDeletionHandler, SiteStateHandler
+from forumapi.handlers.operators.usage import (
+    OwnUsageCsvHandler,
+    OwnUsageHandler,
+    UsageCsvHandler,
+    UsageHandler,
+)
 from forumapi.handlers.people.bans import BanHandler, BansHandler
 from forumapi.handlers.people.bots import BotHandler, BotKeyHandler, BotsHandler
 from forumapi.handlers.people.consents import ConsentHandler, ConsentsHandler, SiteConsentsHandler
@@ -200,19 +209,10 @@ from forumapi.handlers.sites.legal import (
 from forumapi.handlers.sites.legal_editing import SiteLegalDocumentHandler, SiteLegalHandler
 from forumapi.handlers.sites.menu import MenuHandler, OwnMenuHandler
 from forumapi.handlers.sites.ownership_transfer import SiteOfferHandler
-from forumapi.handlers.sites.plan import OwnPlanHandler, PlanHandler
-from forumapi.handlers.sites.platform_growth import MetricsHandler
 from forumapi.handlers.sites.retention import SiteRetentionHandler
 from forumapi.handlers.sites.sandboxes import SandboxesHandler
 from forumapi.handlers.sites.site_options import SiteOptionsHandler
-from forumapi.handlers.sites.site_states import SiteDeletionHandler, SiteStateHandler
 from forumapi.handlers.sites.sites import OwnSiteHandler, SiteHandler, SitesHandler
-from forumapi.handlers.sites.usage import (
-    OwnUsageCsvHandler,
-    OwnUsageHandler,
-    UsageCsvHandler,
-    UsageHandler,
-)
 from forumapi.handlers.trust.actions import ActionHandler, ActionsHandler, ActionUndoHandler
 from forumapi.handlers.trust.appeal_without_sign_in import MailedAppealHandler
 from forumapi.handlers.trust.appeals import (

@@ -190,11 +190,11 @@ TESTS: Final = (
     ("forumapi/models/sites/site_domain.py", "tests/handlers/sites/test_domains.py"),
     (
         "forumapi/models/sites/site_deletion.py",
-        "tests/handlers/sites/test_site_states.py tests/cron/test_site_deletions.py",
+        "tests/handlers/operators/test_site_states.py tests/cron/test_site_deletions.py",
     ),
     (
         "forumapi/models/sites/site_state.py",
-        "tests/handlers/sites/test_site_states.py tests/cron/test_site_deletions.py",
+        "tests/handlers/operators/test_site_states.py tests/cron/test_site_deletions.py",
     ),
     ("forumapi/models/sites/site_export.py", "tests/handlers/sites/test_site_export.py"),
     ("forumapi/models/sites/site_import.py", "tests/handlers/sites/test_site_import.py"),
@@ -203,10 +203,10 @@ TESTS: Final = (
         "forumapi/models/sites/site_options.py",
         "tests/handlers/sites/test_site_settings.py tests/handlers/sites/test_sites.py",
     ),
-    ("forumapi/models/usage/site_plan.py", "tests/handlers/sites/test_plans.py"),
+    ("forumapi/models/usage/site_plan.py", "tests/handlers/operators/test_plans.py"),
     (
         "forumapi/models/usage/site_usage.py",
-        "tests/handlers/sites/test_usage.py tests/cron/test_usage_billing.py",
+        "tests/handlers/operators/test_usage.py tests/cron/test_usage_billing.py",
     ),
     (
         "forumapi/models/*/site*.py",
@@ -263,7 +263,7 @@ TESTS: Final = (
         "forumapi/models/people/profile.py",
         (
             "tests/handlers/people/test_profiles.py tests/handlers/people/test_bots.py"
-            " tests/handlers/sites/test_plans.py"
+            " tests/handlers/operators/test_plans.py"
         ),
     ),
     (
@@ -469,7 +469,7 @@ TESTS: Final = (
     ("forumapi/models/sites/ownership_transfer.py", "tests/handlers/sites/test_sites.py"),
     (
         "forumapi/models/usage/platform_growth.py",
-        "tests/handlers/sites/test_platform_growth.py",
+        "tests/handlers/operators/test_platform_growth.py",
     ),
     (
         "forumapi/models/usage/platform_health.py",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final
 from werkzeug.urls import iri_to_uri
 
 from forumapi.errors import WRONG_TYPE, Invalid, NoRoom, NotFound
-from forumapi.handlers.sites.platform_growth import check_admin
+from forumapi.handlers.operators.platform_growth import check_admin
 from forumapi.models.access import rate_counters
 from forumapi.models.access.rate_counters import Limit
 from forumapi.models.texts import short_link

@@ -7,7 +7,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from forumapi.errors import OUT_OF_RANGE, Invalid
-from forumapi.handlers.sites.platform_growth import check_admin
+from forumapi.handlers.operators.platform_growth import check_admin
 from forumapi.handlers.sites.site_setting_base import LocatedSite, SiteSettingHandler
 from forumapi.handlers.sites.sites import find_for_operators, lock_named
 from forumapi.models.journal.journal import Author

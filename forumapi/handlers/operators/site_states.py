@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import NEEDS_OWNER, Forbidden, Invalid, NotFound, known
-from forumapi.handlers.sites.platform_growth import check_admin
+from forumapi.handlers.operators.platform_growth import check_admin
 from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.handlers.sites.sites import is_users
 from forumapi.mail import site_state_mail
