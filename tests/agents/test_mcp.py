@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -242,6 +243,27 @@ def test_tools_are_those_of_the_level_and_of_the_token(stage: Stage) -> None:
     assert result["structuredContent"]["error"] == {
         "code": "insufficient_scope",
         "scope": "events:read",
+    }
+
+
+def test_tools_read_or_add_and_destroy_nothing() -> None:
+    # A tool that removes or moderates would need the ticket of a dry run, which none takes.
+    adding = {
+        (tool.verb, re.sub(r"<(?:\w+:)?\w+>", "{}", route))
+        for tool in tools.TOOLS
+        if tool.verb != "GET"
+        for route in tool.routes.values()
+    }
+    things = ("conversations", "events", "polls")
+    assert adding == {
+        ("POST", "/api/v1/comments"),
+        ("POST", "/api/v1/conversations"),
+        ("POST", "/api/v1/preview"),
+        ("POST", "/api/v1/watchers"),
+        ("PUT", "/api/v1/events/{}/attendees/{}"),
+        *(("PUT", f"/api/v1/{one}/{{}}/draft") for one in ("huddles", "profiles", *things)),
+        *(("PUT", f"/api/v1/{one}/{{}}/bookmark") for one in ("comments", *things)),
+        *(("PUT", f"/api/v1/{one}/{{}}/reactions/{{}}") for one in ("comments", *things)),
     }
 
 
