@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -392,6 +393,27 @@ def test_wrong_arguments_are_results_that_a_model_can_act_on(
         found = result["structuredContent"]
         assert result["isError"] and found["status"] == status, (tool, found)
         assert not code or found["error"]["code"] == code, (tool, found)
+
+
+def test_an_agent_that_floods_is_told_how_long_to_wait(database_url: str, tmp_path: Path) -> None:
+    with staged(database_url, tmp_path, comment_rate_per_minute=2) as stage:
+        site = stage.make.site()
+        let_in(stage, site, "write")
+        thread = stage.make.conversation(site)
+        token = key(stage, site.member)
+        where = {"itemType": "conversation", "itemId": thread.id}
+
+        results = [
+            call(stage, site, token, "create_comment", **where, markdown=f"{n}") for n in range(4)
+        ]
+
+        assert [one["structuredContent"]["status"] for one in results] == [201, 201, 429, 429]
+        error = results[-1]["structuredContent"]["error"]
+        assert results[-1]["isError"] and 0 < error["retryAfterSeconds"] <= 60
+        # It may still read.
+        assert (
+            data_of(call(stage, site, token, "get_conversation", id=thread.id))["id"] == thread.id
+        )
 
 
 def test_a_result_is_bounded(stage: Stage, site: Site, token: str) -> None:
