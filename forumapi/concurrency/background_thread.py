@@ -53,8 +53,11 @@ class PollingThread(ABC):
         started.
         """
         if self._thread is None:
-            self._stopping.clear()
-            self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+            # One for each thread: a thread that was stopped ends, also if the next one begins before it notices.
+            self._stopping = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stopping,), name=self._name, daemon=True
+            )
             self._thread.start()
 
     def stop(self) -> None:
@@ -71,11 +74,11 @@ class PollingThread(ABC):
         """
         self._wake.set()
 
-    def _run(self) -> None:
+    def _run(self, stopping: threading.Event) -> None:
         while True:
             self._wake.wait(self._poll_s)
             self._wake.clear()
-            if self._stopping.is_set():
+            if stopping.is_set():
                 return
             began = time.monotonic()
             try:
@@ -84,4 +87,4 @@ class PollingThread(ABC):
                 logger.warning("%s, will try again: %s", self._failure, error)
             except Exception:  # noqa: BLE001 - the edge of a thread: it polls again, whatever it was
                 logger.exception("%s, will try again", self._failure)
-            self._stopping.wait(self.pause_s(time.monotonic() - began))
+            stopping.wait(self.pause_s(time.monotonic() - began))
