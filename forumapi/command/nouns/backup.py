@@ -56,12 +56,14 @@ def _create(args: argparse.Namespace, current: Config) -> int:
         )
     if files is None:
         print("files are in the bucket, which has copies of its own (docs/operations.md)")
-    if current.backup_status_path is not None:
-        backup.note(current.backup_status_path, manifest)
     print(f"{folder}: {manifest.bytes:,} bytes, {manifest.files:,} files")
-    # Last: the new backup counts, also if an old one stays.
+    # Last: the new backup counts, also if its time can't be noted, or an old one stays.
     with _errors():
-        backup.remove_old(args.to, args.keep)
+        try:
+            if current.backup_status_path is not None:
+                backup.note(current.backup_status_path, manifest)
+        finally:
+            backup.remove_old(args.to, args.keep)
     return OK
 
 

@@ -158,6 +158,30 @@ def test_a_backup_counts_though_an_old_one_can_not_be_removed(
     assert "20200101T000000" in err
 
 
+def test_a_backup_whose_time_can_not_be_noted_counts_and_is_said_in_one_line(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORUMAPI_DATABASE_URL", url)
+    monkeypatch.setenv("FORUMAPI_DATA_DIR", str(tmp_path / "var"))
+    monkeypatch.setenv("FORUMAPI_ENVIRONMENT", "development")
+    config = Config(data_dir=str(tmp_path / "var"))
+    assert config.backup_status_path is not None
+    config.backup_status_path.mkdir(parents=True)
+    target = tmp_path / "backups"
+    for name in ("20200101T000000", "20210101T000000"):
+        (target / name).mkdir(parents=True)
+        (target / name / backup.MANIFEST).write_text("{}")
+
+    code = cli.main(["backup", "create", "--to", str(target), "--keep", "1"])
+
+    out, err = capsys.readouterr()
+    assert code == 1
+    (kept,) = backup.listed(target)
+    assert str(kept) in out
+    assert config.backup_status_path.name in err
+    assert "Traceback" not in err
+
+
 def test_fewer_than_no_backups_are_not_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
