@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import http.client
+import http.server
 import json
 import os
 import shutil
@@ -166,6 +167,28 @@ def test_old_tls_is_refused(front: Nginx, bikes: Site) -> None:
     plain = socket.create_connection(("127.0.0.1", front.port), timeout=10)
     with plain, pytest.raises(ssl.SSLError):
         context.wrap_socket(plain, server_hostname=bikes.host)
+
+
+def test_forumapi_is_told_the_port_that_the_client_names(program: str, tmp_path: Path) -> None:
+    class Upstream(http.server.BaseHTTPRequestHandler):
+        """Answers each request with the header Host that came with it."""
+
+        def do_GET(self) -> None:
+            said = self.headers["Host"].encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+    with (
+        http.server.HTTPServer(("127.0.0.1", 0), Upstream) as upstream,
+        nginx(program, tmp_path, ("127.0.0.1", upstream.server_port), files=tmp_path) as front,
+    ):
+        threading.Thread(target=upstream.serve_forever, daemon=True).start()
+        for host in ("bikes.forum.test", "bikes.forum.test:8443"):
+            got = ask(front, "bikes.forum.test", "/api/v1/site", Host=host)
+            assert got.body.decode() == host
+        upstream.shutdown()
 
 
 def test_plain_http_is_sent_to_tls(front: Nginx, bikes: Site) -> None:
