@@ -175,6 +175,10 @@ TESTS: Final = (
             " tests/permissions/test_limited_tokens.py"
         ),
     ),
+    (
+        "forumapi/models/discovery/latest_items.py",
+        "tests/handlers/discovery/test_search.py tests/models/pages/test_page_cache.py",
+    ),
     ("forumapi/models/texts/short_link.py", "tests/handlers/content/test_short_links.py"),
     (
         "forumapi/models/sites/site_validation.py",

@@ -730,8 +730,8 @@ BEGIN
      ORDER BY s.place;
 END $$;
 
--- The page of `search_filtered` where nothing but types of items in microcosms is wanted, as front pages do: its plan, which
--- reads the latest active items in their order, serves every call.
+-- What `search_filtered` would return where nothing but types of items in microcosms is wanted, as front pages do: its plan,
+-- which reads the latest active items in their order, serves every call.
 CREATE FUNCTION search_latest(
     in_site bigint, kinds smallint[], readable bigint[], ignored_items bigint[], most integer, page_limit integer,
     page_offset integer)
@@ -775,11 +775,6 @@ RETURNS TABLE (place bigint, item_type_id smallint, item_id bigint, rank real, m
 LANGUAGE plpgsql STABLE ROWS 25 SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 BEGIN
-    IF kinds <@ '{6,7,9}'::smallint[] AND NOT with_comments AND ordering NOT IN ('oldest', 'newest')
-       AND num_nonnulls(ids, author, since, until, starts_after, starts_before, attending, attached, following) = 0 THEN
-        RETURN QUERY SELECT * FROM search_latest(in_site, kinds, readable, ignored_items, most, page_limit, page_offset);
-        RETURN;
-    END IF;
     RETURN QUERY
     WITH found AS MATERIALIZED (
         -- Walked in their order as far as needed, whatever the planner thinks of the filters: hence OFFSET 0.

@@ -11,7 +11,7 @@ from msgspec import Struct
 from forumapi.errors import SEARCH_TOO_LONG, Invalid, TooSlow, Unavailable
 from forumapi.handlers.sites.site_setting_base import SiteSettingHandler
 from forumapi.itemtypes import PROFILE, SITE
-from forumapi.models.discovery import search, search_query
+from forumapi.models.discovery import latest_items, search, search_query
 from forumapi.models.discovery.search import SearchResult, Viewer
 from forumapi.models.discovery.search_language import SearchLanguage
 from forumapi.models.discovery.search_query import SEARCHABLE, ParsedSearch
@@ -119,7 +119,8 @@ class SearchHandler(Handler):
                 sees_people = PROFILE in ctx.identity.kinds
                 canonicals = [email_address.canonical(one) for one in asked.emails if sees_people]
                 return search.by_email(ctx.reader, who, canonicals, ctx.paging)
-            return search.find(
+            latest = latest_items.find(ctx.app.pages, ctx.reader, who, asked, ctx.paging)
+            return latest or search.find(
                 ctx.reader,
                 who,
                 asked,
@@ -147,7 +148,7 @@ def _stamp(
         found.is_partial,
         found.is_more,
         found.is_forgiving,
-        [hit.stamp for hit in found.hits],
+        found.stamp,
         rest.stamp,
         ctx.query_string,
         who.tree.acl_version,

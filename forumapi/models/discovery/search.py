@@ -267,14 +267,15 @@ class SearchResult(NamedTuple):
     """Page of a search's result.
 
     `is_partial`: the time limit ended the search early. `is_more`: counting was left off early, so that there may be
-    more matches than `total`. `is_forgiving`: nothing holds the words as typed; the hits hold words one typing error
-    away.
+    more matches than `total`. `stamp`: values of which one differs whenever the entries of the hits do, for the entity
+    tag. `is_forgiving`: nothing holds the words as typed; the hits hold words one typing error away.
     """
 
     total: int
     is_partial: bool
     is_more: bool
     hits: list[Hit]
+    stamp: Any
     is_forgiving: bool = False
 
 
@@ -300,7 +301,7 @@ def find(
     """
     if not asked.text:
         most = MOST if asked.sort in ("oldest", "newest") else reach(at)
-        rows = tx.rows(FILTERED, **_filters(who, asked), **_page(at, most))
+        rows = tx.rows(FILTERED, **filters(who, asked), **_page(at, most))
         found = _found(rows, ())
         return found._replace(is_more=found.total >= most)
     words = search_query.words(asked.text)
@@ -395,7 +396,7 @@ def _by_words(
         needle=letters[0].lower() if letters else "",
         ranked=RANKED,
         limit_ms=limit_ms,
-        **_filters(who, asked),
+        **filters(who, asked),
         **_page(at, MOST),
     )
     return _found(rows, letters)
@@ -412,7 +413,11 @@ def _page(at: Paging, most: int) -> dict[str, int]:
     return {"most": most, "limit": at.limit, "offset": at.offset}
 
 
-def _filters(who: Viewer, asked: ParsedSearch) -> dict[str, Any]:
+def filters(who: Viewer, asked: ParsedSearch) -> dict[str, Any]:
+    """Return the parameters of statements by which viewer and filters of a search, not its words, decide what is found,
+    by name: None for a filter that was not sent. `readable`: ids of microcosms, those that the viewer may list and that
+    the search has not left out.
+    """
     wanted = scope(asked).limited(who.kinds)
     readable: Sequence[int] = who.listable.ids
     if asked.forum_ids:
@@ -450,7 +455,7 @@ def _filters(who: Viewer, asked: ParsedSearch) -> dict[str, Any]:
 def _found(rows: Sequence[Row], runs: Sequence[str]) -> SearchResult:
     hits = [_hit(row, runs) for row in rows if row[4] is not None]
     total, is_partial, is_more = rows[0][:3]
-    return SearchResult(total, is_partial, is_more, hits)
+    return SearchResult(total, is_partial, is_more, hits, [hit.stamp for hit in hits])
 
 
 def _hit(row: Row, runs: Sequence[str]) -> Hit:

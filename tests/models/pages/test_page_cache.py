@@ -14,6 +14,7 @@ import pytest
 from forumapi.database.query import Query
 from forumapi.models.content import huddle_page, item_page
 from forumapi.models.content.comment import Comment
+from forumapi.models.discovery import latest_items
 from forumapi.models.journal import journal
 from forumapi.models.microcosms import microcosm_page, microcosm_summary
 from forumapi.models.pages.page_cache import ANYTHING, CHECK, CachedPage, PageCache
@@ -36,6 +37,7 @@ PAGE_STATEMENTS = (
     microcosm_page.PAGE,
     microcosm_summary.CHILDREN,
     microcosm_summary.LATEST,
+    latest_items.PAGE,
 )
 
 
@@ -73,6 +75,10 @@ def test_every_table_that_a_kept_page_shows_is_watched(query: Query, database_ur
     assert read - watched <= UNWATCHED.keys() | FOR_THE_VIEWER.get(query.name, set())
 
 
+LATEST = "/api/v1/search?type=conversation&type=event&type=poll&sort=date"
+TOOK = re.compile(r', "timeTakenInMs": \d+')
+
+
 class Scene:
     """A place with a conversation in it, and who reads them."""
 
@@ -93,6 +99,7 @@ class Scene:
         for by in (None, self.reader):
             for path in (
                 "/api/v1/microcosms",
+                LATEST,
                 self.outer.path,
                 self.place.path,
                 self.chat.path,
@@ -100,7 +107,8 @@ class Scene:
             ):
                 answer = (api or self.api).get(path, site=self.site, by=by)
                 name = f"{path} {'member' if by else 'guest'}"
-                shown[name] = f"{answer.status} {json.dumps(answer.data, sort_keys=True)}"
+                told = TOOK.sub("", json.dumps(answer.data, sort_keys=True))
+                shown[name] = f"{answer.status} {told}"
         return shown
 
 
@@ -229,11 +237,11 @@ def test_a_kept_page_costs_a_guest_one_statement_and_a_member_two(api: Api, make
         return min(api.get(path, site=scene.site, by=by).statements for _ in range(3))
 
     scene.pages()
-    for path in ("/api/v1/microcosms", scene.place.path, scene.chat.path):
+    for path in ("/api/v1/microcosms", scene.place.path, scene.chat.path, LATEST):
         assert least(path) == 1
         # Where all on the page is read, it is asked what may be unread below.
         assert least(path, scene.reader) <= 3
-    assert least(scene.chat.path, scene.reader) == 2
+    assert least(scene.chat.path, scene.reader) == least(LATEST, scene.reader) == 2
 
     make.comment(scene.other)
     assert api.get(scene.chat.path, site=scene.site).statements == 1, "another item's change"
@@ -256,6 +264,13 @@ def test_nobody_is_shown_what_another_one_ignores(api: Api, make: Factory) -> No
         found = api.get(scene.outer.path, site=scene.site, by=by).data["items"]["items"]
         return [one["item"]["id"] for one in found if one["itemType"] == "conversation"]
 
+    def latest(by: Person | None) -> dict[int, tuple[int, bool]]:
+        found = api.get(LATEST, site=scene.site, by=by).data["results"]["items"]
+        return {
+            one["item"]["id"]: (one["item"]["meta"].get("newComments", 0), one["unread"])
+            for one in found
+        }
+
     for _ in range(2):
         assert by_noisy.id not in comments(picky)
         assert by_noisy.id in comments(None)
@@ -263,6 +278,15 @@ def test_nobody_is_shown_what_another_one_ignores(api: Api, make: Factory) -> No
         assert scene.other.id not in items(picky)
         assert scene.other.id in items(None)
         assert scene.other.id in items(scene.reader)
+        assert latest(picky) == {scene.chat.id: (0, False)}
+        assert latest(None) == {scene.chat.id: (0, False), scene.other.id: (0, False)}
+        assert latest(scene.reader) == {scene.chat.id: (0, False), scene.other.id: (0, True)}
+
+    make.comment(scene.chat, by=noisy)
+    for _ in range(2):
+        assert latest(picky) == {scene.chat.id: (0, True)}
+        assert latest(None) == {scene.chat.id: (0, False), scene.other.id: (0, False)}
+        assert latest(scene.reader) == {scene.chat.id: (1, True), scene.other.id: (0, True)}
 
 
 # ---------------------------------------------------------------- huddles: kept for each participant alone
