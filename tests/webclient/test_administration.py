@@ -555,7 +555,8 @@ def test_a_logo_of_the_platforms_files_stands_for_the_title(visitor: Visitor, si
         assert owner.post("/admin/site/", form).status == 303
         shown[address] = owner.get("/events/").find(".bar .name").html or ""
 
-    picture = f'<img src="{logo}" alt="Ours">'
+    # Its place is kept before it has come.
+    picture = f'<img src="{logo}" alt="Ours" width="192" height="36">'
     assert {address: picture in html for address, html in shown.items()} == {
         address: address == logo for address in shown
     }
