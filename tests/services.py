@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 import psycopg
 from psycopg import sql
@@ -243,6 +244,28 @@ def memcached() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+
+
+def memcached_keys(address: str) -> list[str]:
+    """Return the key of each entry of the memcached at `address`, "host:port"."""
+    host, _, port = address.rpartition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=60) as connection,
+        connection.makefile("rb") as lines,
+    ):
+        found: list[str] = []
+        # Its lists by age leave out entries that were just asked for, which wait there to be moved.
+        connection.sendall(b"lru_crawler metadump hash\r\n")
+        while (line := lines.readline()) != b"END\r\n":
+            if line.startswith(b"key="):
+                found.append(unquote(line.split()[0].removeprefix(b"key=").decode()))
+            elif line.startswith(b"BUSY"):
+                # It goes through its entries already, such as for what has expired.
+                time.sleep(0.02)
+                connection.sendall(b"lru_crawler metadump hash\r\n")
+            else:
+                raise RuntimeError(f"memcached does not list its entries: {line!r}")
+    return found
 
 
 # ---------------------------------------------------------------- nginx

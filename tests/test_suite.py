@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from pymemcache.client.base import Client
 
 from scripts.mutants import plan
+from tests import services
 
 
 def test_no_folder_of_tests_is_passed_over(pytestconfig: pytest.Config) -> None:
@@ -112,6 +115,24 @@ def test_what_fails_is_run_again_alone_unless_too_much_fails(
 
     assert done.returncode == code, done.stdout
     assert done.stdout.count("unstable, passed alone") == (unstable if code == 0 else 0)
+
+
+@pytest.mark.wide
+@pytest.mark.slow
+def test_entries_of_memcached_that_were_just_asked_for_are_listed() -> None:
+    with services.memcached() as address:
+        if not address:
+            pytest.skip("memcached is not installed")
+        client = Client(address, default_noreply=False)
+        names = {f"f1:7:comment/1:{number}:1" for number in range(100)}
+        for name in names:
+            client.set(name, b"x")
+        # It moves them to the list of old entries, and back once they are asked for again.
+        time.sleep(2)
+        client.get_many(names)
+        client.get_many(names)
+
+        assert {*services.memcached_keys(address)} == names
 
 
 @pytest.mark.wide

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 import zlib
@@ -59,31 +58,12 @@ class Memcached:
     def entries(self) -> dict[str, bytes]:
         """Everything in it."""
         client = Client(self.address)
-        keys = [
-            line.split()[0].removeprefix(b"key=").decode().replace("%3A", ":").replace("%2F", "/")
-            for line in self._listed()
-            if line.startswith(b"key=")
-        ]
-        found = {str(key): bytes(value) for key, value in client.get_many(keys).items()}
+        found = {
+            str(key): bytes(value)
+            for key, value in client.get_many(services.memcached_keys(self.address)).items()
+        }
         client.close()
         return found
-
-    def _listed(self) -> list[bytes]:
-        """A line about each entry."""
-        with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection,
-            connection.makefile("rb") as lines,
-        ):
-            while True:
-                connection.sendall(b"lru_crawler metadump all\r\n")
-                found: list[bytes] = []
-                for line in lines:
-                    if line == b"END\r\n":
-                        return found
-                    if line.startswith(b"BUSY"):  # it is still at the list before
-                        break
-                    found.append(line)
-                time.sleep(0.02)
 
     def fill(self, entries: dict[str, bytes]) -> None:
         """Put these values in the place of what is there."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,11 +10,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 import psycopg
 import pytest
 from psycopg import sql
+from pymemcache.client.base import Client
 
 from forumapi.command import backup
 from forumapi.config import Config
@@ -221,26 +220,14 @@ def _hits_in_files(folder: Path) -> list[str]:
 
 def _hits_in_memcached(address: str, prefix: str) -> list[str]:
     """Keys that begin with a prefix, whose values have a canary in them."""
-    host, _, port = address.rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        stream = connection.makefile("rwb")
-
-        def ask(line: bytes) -> list[bytes]:
-            stream.write(line + b"\r\n")
-            stream.flush()
-            lines = []
-            while (got := stream.readline()).strip() not in (b"END", b"ERROR"):
-                lines.append(got)
-            return lines
-
-        listed = b"".join(ask(b"lru_crawler metadump all"))
-        names = [unquote_to_bytes(name) for name in re.findall(rb"key=(\S+)", listed)]
-        return [
-            name.decode()
-            for name in names
-            if prefix.encode() in name
-            and any(one.encode() in b"".join(ask(b"get " + name)).lower() for one in CANARIES)
-        ]
+    values = Client(address).get_many(
+        [key for key in services.memcached_keys(address) if prefix in key]
+    )
+    return [
+        key
+        for key, value in values.items()
+        if any(one.encode() in value.lower() for one in CANARIES)
+    ]
 
 
 def _write(api: Api, make: Factory, site: Site, me: Person) -> dict[str, Any]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import psycopg
 import pytest
@@ -130,15 +127,8 @@ def finds(stage: Stage, word: str, site_id: int) -> list[str]:
 
 
 def memcached_entries(server: str) -> list[tuple[str, bytes]]:
-    host, _, port = server.partition(":")
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall(b"lru_crawler metadump all\r\n")
-        said = b""
-        while not said.endswith(b"END\r\n"):
-            said += connection.recv(65536)
     client = Client(server)
-    keys = [unquote(found) for found in re.findall(r"key=(\S+)", said.decode())]
-    return [(key, client.get(key) or b"") for key in keys]
+    return [(key, client.get(key) or b"") for key in services.memcached_keys(server)]
 
 
 def close(stage: Stage, site: Site) -> None:
