@@ -100,13 +100,6 @@ TESTS: Final = (
     ("forumapi/models/cases/appeal.py", "tests/handlers/trust/test_appeals.py"),
     ("forumapi/models/trust/transparency.py", "tests/handlers/trust/test_transparency.py"),
     (
-        "forumapi/models/trust/*.py",
-        (
-            "tests/handlers/trust/test_queue.py tests/handlers/trust/test_walk.py"
-            " tests/handlers/trust/test_who_sees.py"
-        ),
-    ),
-    (
         "forumapi/models/cases/*.py",
         (
             "tests/handlers/trust/test_queue.py tests/handlers/trust/test_walk.py"

@@ -262,7 +262,9 @@ def test_lies_in_it_are_misses(
         assert lied.pages(second.api()) == right
         use(second, make, shared, talk)
         now = shared.entries()
-        return len(entries) >= 4 and {key: now.get(key) for key in entries} == entries
+        # What the second server has rendered itself meanwhile, as for mail, it does not ask for.
+        assert all(now.get(key) in (value, lies[key]) for key, value in entries.items())
+        return sum(now.get(key) == value for key, value in entries.items()) >= 4
 
     # A memcached that is slow for a moment is left alone, with the lies in it: then with other ones.
     wait_for(are_replaced, 60)
