@@ -61,14 +61,14 @@ def test_it_ends_without_looking_again_and_can_be_started_anew() -> None:
 
 
 def test_a_thread_that_was_stopped_ends_though_another_starts_at_once() -> None:
+    before = set(threading.enumerate())
     looking = Looking()
     looking.start()
-    threads = [one for one in threading.enumerate() if one.name == looking._name]
-    assert len(threads) == 1
+    (first,) = (one for one in set(threading.enumerate()) - before if one.name == "looking")
 
     looking.stop()
     looking.start()
 
-    threads[0].join(5)
-    assert not threads[0].is_alive()
+    first.join(5)
+    assert not first.is_alive()
     looking.stop()
