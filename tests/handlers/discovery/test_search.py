@@ -234,6 +234,13 @@ def test_phrases_alternatives_and_exclusion(api: Api, site: Site, make: Factory)
     assert set(hits(api, site, q="crankarm or puller")) == {named(first), named(second)}
 
 
+def test_words_that_are_all_excluded_must_all_be_there(api: Api, site: Site, make: Factory) -> None:
+    both = make.conversation(site, title="Flumpet and grondle")
+    make.conversation(site, title="Flumpet alone")
+
+    assert hits(api, site, q="-flumpet -grondle") == [named(both)]
+
+
 def test_scripts_without_spaces_are_found_by_any_part_of_a_text(
     api: Api, site: Site, make: Factory
 ) -> None:
