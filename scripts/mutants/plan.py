@@ -529,7 +529,10 @@ TESTS: Final = (
     ("forumapi/events/*.py", "tests/events tests/realtime/test_socket.py"),
     (
         "forumapi/webhooks/sender.py",
-        "tests/webhooks/test_delivery.py tests/webhooks/test_permission.py",
+        (
+            "tests/webhooks/test_delivery.py tests/webhooks/test_permission.py"
+            " tests/webhooks/test_moderation.py tests/realtime/test_moves.py"
+        ),
     ),
 )
 
