@@ -414,7 +414,7 @@ TESTS: Final = (
     ),
     (
         "forumapi/models/notifications/push_subscription.py",
-        "tests/updates/test_push.py tests/webclient/test_push.py",
+        "tests/updates/test_push.py tests/webclient/handlers/notifications/test_push.py",
     ),
     (
         "forumapi/models/pages/document_reader.py",

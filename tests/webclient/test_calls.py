@@ -12,7 +12,7 @@ from forumapi.webclient.transport import OverHttp
 from forumapi.webclient.website import Website
 from tests.factories import Factory, Person, Site
 from tests.fixtures import Server
-from tests.webclient.test_hostile import Recorder
+from tests.webclient.attacks.test_hostile import Recorder
 
 # Page, and the calls that it costs a guest and a member: who the latter is comes with the site.
 PAGES = {

@@ -11,7 +11,7 @@ _PLAYED = re.compile(r'^@step\("([^"]+)"\)', re.M)
 
 
 def test_each_step_is_played_by_one_test() -> None:
-    files = Path(__file__).parent.glob("test_*.py")
+    files = Path(__file__).parent.rglob("test_*.py")
     played = sorted(name for path in files for name in _PLAYED.findall(path.read_text()))
 
     assert played == sorted(step.names())

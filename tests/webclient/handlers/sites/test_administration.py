@@ -15,8 +15,8 @@ from forumapi.wire.known_crawlers import CRAWLERS
 from tests.api import Api
 from tests.factories import Factory, Site
 from tests.webclient.hand import Hand
+from tests.webclient.handlers.people.test_own_profile import picture
 from tests.webclient.step import step
-from tests.webclient.test_own_profile import picture
 from tests.webclient.visitor import Page, Visitor
 
 

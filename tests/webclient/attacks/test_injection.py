@@ -25,7 +25,7 @@ from tests.webclient.visitor import Visitor
 
 # Payloads of a site: `make test` shows a fifth of the pages of one site of so many, drawn by its number,
 # `make test-wide` all pages of one. All of them, by hand: FORUMAPI_PAYLOADS=50 make test-wide
-# T=tests/webclient/test_injection.py takes more than an hour.
+# T=tests/webclient/attacks/test_injection.py takes more than an hour.
 SHARE: Final = 90
 SHARES: Final = 50
 PLAYED: Final = int(os.environ.get("FORUMAPI_PAYLOADS", "1"))

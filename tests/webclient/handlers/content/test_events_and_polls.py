@@ -15,8 +15,8 @@ from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server
 from tests.webclient.hand import Hand
+from tests.webclient.handlers.content.test_writing_http import upload
 from tests.webclient.step import step
-from tests.webclient.test_writing_http import upload
 from tests.webclient.visitor import Page, Visitor
 
 ALL_TYPES = (itemtypes.MICROCOSM, itemtypes.CONVERSATION, itemtypes.EVENT, itemtypes.POLL)

@@ -22,10 +22,10 @@ from forumapi.webclient.website import PUBLIC, Website
 from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server, running
+from tests.webclient.attacks.test_hostile import Recorder
 from tests.webclient.hand import Hand
 from tests.webclient.process import FRONT_ENDS, website_of
 from tests.webclient.step import step
-from tests.webclient.test_hostile import Recorder
 from tests.webclient.visitor import Page, Visitor
 
 ATOM: Final = {"a": "http://www.w3.org/2005/Atom"}

@@ -8,8 +8,8 @@ from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.services import wait_until
 from tests.webclient.hand import Hand
+from tests.webclient.handlers.trust.test_cases import path_of, second
 from tests.webclient.step import step
-from tests.webclient.test_cases import path_of, second
 from tests.webclient.visitor import Visitor
 
 

@@ -19,7 +19,7 @@ from forumapi.webclient.transport import Visitor as Whose
 from forumapi.webclient.website import Website
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server, running
-from tests.webclient.hostile import ATTACKS, Attack
+from tests.webclient.attacks.hostile import ATTACKS, Attack
 from tests.webclient.process import FRONT_ENDS, website_of
 from tests.webclient.visitor import Visitor
 

@@ -1,0 +1,1 @@
+"""Requests, texts and addresses that mean the website or its visitors harm."""
