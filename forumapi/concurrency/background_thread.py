@@ -53,10 +53,10 @@ class PollingThread(ABC):
         started.
         """
         if self._thread is None:
-            # One for each thread: a thread that was stopped ends, also if the next one begins before it notices.
+            # Events of its own: a thread that was stopped ends, also if the next one begins before it notices.
             self._stopping = threading.Event()
             self._thread = threading.Thread(
-                target=self._run, args=(self._stopping,), name=self._name, daemon=True
+                target=self._run, args=(self._stopping, self._wake), name=self._name, daemon=True
             )
             self._thread.start()
 
@@ -65,19 +65,20 @@ class PollingThread(ABC):
         its work must bear that.
         """
         self._stopping.set()
-        self._wake.set()
+        ending, self._wake = self._wake, threading.Event()
+        ending.set()
         self._thread = None
 
     def wake(self) -> None:
         """Have the thread poll at once rather than after `poll_s`, or once more after a running poll and its pause.
-        Returns without waiting for the poll.
+        Returns without waiting for the poll. Before `start`, the first poll comes at once.
         """
         self._wake.set()
 
-    def _run(self, stopping: threading.Event) -> None:
+    def _run(self, stopping: threading.Event, wake: threading.Event) -> None:
         while True:
-            self._wake.wait(self._poll_s)
-            self._wake.clear()
+            wake.wait(self._poll_s)
+            wake.clear()
             if stopping.is_set():
                 return
             began = time.monotonic()

@@ -6,6 +6,7 @@ import queue
 import threading
 
 import psycopg
+import pytest
 
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.errors import Unavailable
@@ -71,4 +72,46 @@ def test_a_thread_that_was_stopped_ends_though_another_starts_at_once() -> None:
 
     first.join(5)
     assert not first.is_alive()
+    looking.stop()
+
+
+def test_a_thread_that_was_stopped_shares_no_wake_with_the_next() -> None:
+    polling, may_end = threading.Event(), threading.Event()
+
+    class Slow(Looking):
+        """Polls until it may end."""
+
+        def poll(self) -> None:
+            super().poll()
+            polling.set()
+            may_end.wait(20)
+
+    slow = Slow()
+    slow.start()
+    first = slow.woken()
+    assert polling.wait(20)
+
+    slow.stop()
+    slow.start()
+    # That the first must end is nothing for the second to poll for.
+    with pytest.raises(queue.Empty):
+        slow.looks.get(timeout=0.1)
+    may_end.set()
+    first.join(5)
+
+    assert not first.is_alive()
+    assert slow.woken() is not first
+    slow.stop()
+
+
+def test_a_wake_before_the_start_is_for_the_first_poll() -> None:
+    looking = Looking()
+    looking.start()
+    looking.stop()
+    looking.wake()
+    assert looking.looks.empty()
+
+    looking.start()
+
+    assert looking.looks.get(timeout=20) is not threading.current_thread()
     looking.stop()
