@@ -31,21 +31,20 @@ from forumapi.observability.log import logger
 
 _BINARY: Final = 1
 _NO_ROOM: Final = "The database has no room left"
-# Errors that fail the statement and leave the connection usable.
+# Errors of a statement that ran too long, or needed too much.
 _TOO_MUCH: Final = (
     pgerrors.QueryCanceled,
     pgerrors.ProgramLimitExceeded,
     pgerrors.StatementTooComplex,
 )
-# Errors of one statement, after which its connection stays usable.
-_REFUSED: Final = (*_TOO_MUCH, pgerrors.DiskFull)
-
 
 Wait = Callable[[bool], None]
 
 
 def _is_end_of_connection(error: psycopg.Error) -> bool:
-    """Return True for the error of a lost or silent server, after which nobody knows if the statement took effect."""
+    """Return True for the error of a lost or silent server, after which nobody knows if the statement took effect. Any
+    other error is that of one statement, and leaves the connection usable.
+    """
     state = error.sqlstate or ""
     return isinstance(error, SilenceError) or not state or state.startswith(("08", "57P"))
 
@@ -426,18 +425,21 @@ class Reader:
         """
         try:
             return self._execute(query, params)[0]
-        except (psycopg.OperationalError, pgerrors.FeatureNotSupported) as error:
-            if isinstance(error, _REFUSED):
-                raise _unavailable(error) from error
+        except pgerrors.FeatureNotSupported:
             self._lose()
-            if isinstance(error, psycopg.OperationalError):
-                self._database._drop_idle()
-            try:
-                return self._execute(query, params)[0]
-            except psycopg.OperationalError as again:
-                if not isinstance(again, _REFUSED):
-                    self._lose()
-                raise _unavailable(again) from again
+        except psycopg.OperationalError as error:
+            is_end = _is_end_of_connection(error)
+            if is_end:
+                self._lose()
+            if not is_end or isinstance(error, SilenceError):
+                raise _unavailable(error) from error
+            self._database._drop_idle()
+        try:
+            return self._execute(query, params)[0]
+        except psycopg.OperationalError as error:
+            if _is_end_of_connection(error):
+                self._lose()
+            raise _unavailable(error) from error
 
     def row(self, query: Query, **params: object) -> Row | None:
         """Return the first row of `query`; None if there is none. Raises as `rows` does."""
@@ -453,15 +455,14 @@ class Reader:
 
     def run(self, query: Query, **params: object) -> int:
         """Run a write with `params` (by name) by itself, outside a transaction, such as that of a read mark, and never
-        a second time; return the number of rows changed. Raises Unavailable (NoRoom), psycopg.Error.
+        a second time; return the number of rows changed. Raises Unavailable (TooSlow, NoRoom), psycopg.Error.
         """
         try:
             return self._execute(query, params)[1]
-        except pgerrors.DiskFull as error:
-            raise NoRoom(_NO_ROOM) from error
         except psycopg.OperationalError as error:
-            self._lose()
-            raise Unavailable("The database is not available right now") from error
+            if _is_end_of_connection(error):
+                self._lose()
+            raise _unavailable(error) from error
 
     def _execute(self, query: Query, params: Params) -> tuple[list[Row], int]:
         connection = self._connection
@@ -585,8 +586,8 @@ class Transaction(Reader):
             try:
                 self._connection.command(b"COMMIT")
             except psycopg.OperationalError as error:
-                self._lose()
                 if _is_end_of_connection(error):
+                    self._lose()
                     raise OutcomeUnknown from error
                 raise _unavailable(error) from error
             except BaseException:

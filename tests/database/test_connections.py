@@ -33,6 +33,11 @@ ADD = Query("test.db.add", "INSERT INTO db_notes (word) VALUES (%(word)s)")
 WORDS = Query("test.db.words", "SELECT word FROM db_notes WHERE word LIKE %(like)s ORDER BY word")
 HUGE = Query("test.db.huge", "SELECT length(repeat('x', %(n)s::int))")
 FULL = Query("test.db.full", "SELECT db_full()")
+LIMIT = Query("test.db.limit", "SELECT set_config(%(name)s::text, %(value)s::text, false)")
+SLOW_ADD = Query(
+    "test.db.slow_add", "INSERT INTO db_notes (word) SELECT 'slow' || pg_sleep(%(s)s::float8)"
+)
+LATE = Query("test.db.late", "INSERT INTO db_late (word) VALUES ('late')")
 WIDE = Query("test.db.wide", "SELECT n.* FROM db_wide n")
 
 
@@ -47,9 +52,18 @@ def notes(database_url: str) -> Iterator[str]:
             "CREATE FUNCTION db_full() RETURNS int LANGUAGE plpgsql AS "
             "$$BEGIN RAISE disk_full; END$$"
         )
+        # Reads db_notes at the commit.
+        connection.execute(
+            """
+            CREATE TABLE db_late (word text);
+            CREATE FUNCTION db_look() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN PERFORM 1 FROM db_notes; RETURN NULL; END$$;
+            CREATE CONSTRAINT TRIGGER late AFTER INSERT ON db_late DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION db_look()"""
+        )
         yield database_url
-        connection.execute("DROP TABLE db_notes, db_wide")
-        connection.execute("DROP FUNCTION db_full")
+        connection.execute("DROP TABLE db_notes, db_wide, db_late")
+        connection.execute("DROP FUNCTION db_full, db_look")
 
 
 @pytest.fixture
@@ -211,6 +225,66 @@ def test_a_read_that_finds_no_room_on_the_disk_is_no_dead_connection(
     # That second connection is usable, and stays.
     assert other._connection is not None
     other.end()
+
+
+@pytest.mark.parametrize("is_write", [False, True])
+def test_a_statement_that_takes_too_long_is_no_dead_connection(
+    database: Database, is_write: bool
+) -> None:
+    reader, other = database.read(), database.read()
+    before, idle = reader.value(PID), other.value(PID)
+    other.end()
+    reader.value(LIMIT, name="statement_timeout", value="50")
+
+    with pytest.raises(TooSlow):
+        reader.run(SLOW_ADD, s=20) if is_write else reader.rows(SLEEP, s=20)
+
+    assert reader.statements == 3
+    assert (reader.value(PID), other.value(PID)) == (before, idle)
+    reader.value(LIMIT, name="statement_timeout", value="0")
+    reader.end()
+    other.end()
+    assert words(database, "slow%") == []
+
+
+@pytest.mark.parametrize("is_write", [False, True])
+def test_a_statement_that_waits_too_long_for_a_lock_is_no_dead_connection(
+    database: Database, notes: str, is_write: bool
+) -> None:
+    reader, other = database.read(), database.read()
+    before, idle = reader.value(PID), other.value(PID)
+    other.end()
+    reader.value(LIMIT, name="lock_timeout", value="50")
+
+    with psycopg.connect(notes) as connection:
+        connection.execute("LOCK TABLE db_notes")
+        with pytest.raises(Unavailable) as caught:
+            reader.run(ADD, word="locked") if is_write else reader.rows(WORDS, like="%")
+
+    # The next try may get the lock: it is no statement that takes too long each time.
+    assert type(caught.value) is Unavailable
+    assert reader.statements == 3
+    assert (reader.value(PID), other.value(PID)) == (before, idle)
+    reader.value(LIMIT, name="lock_timeout", value="0")
+    reader.end()
+    other.end()
+    assert words(database, "locked%") == []
+
+
+def test_a_commit_that_waits_too_long_for_a_lock_is_no_dead_connection(
+    database: Database, notes: str
+) -> None:
+    with psycopg.connect(notes) as connection:
+        connection.execute("LOCK TABLE db_notes")
+        with pytest.raises(Unavailable) as caught, database.write() as tx:
+            before = tx.value(PID)
+            tx.value(LIMIT, name="lock_timeout", value="50")
+            tx.run(LATE)
+
+    assert type(caught.value) is Unavailable
+    reader = database.read()
+    assert reader.value(PID) == before
+    reader.end()
 
 
 def test_a_transaction_is_whole(database: Database) -> None:
