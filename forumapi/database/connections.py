@@ -223,6 +223,11 @@ class Connection:
         return self._pg.parameter_status(b"in_hot_standby") == b"on"
 
     @property
+    def is_busy(self) -> bool:
+        """Return True while a statement runs, or its answer is unread."""
+        return self._pg.transaction_status == pq.TransactionStatus.ACTIVE
+
+    @property
     def is_idle(self) -> bool:
         """Return True when the server waits for a statement outside any transaction."""
         return self._pg.transaction_status == pq.TransactionStatus.IDLE
@@ -232,7 +237,7 @@ class Connection:
         silent.
         """
         with contextlib.suppress(psycopg.Error):
-            if self._pg.transaction_status == pq.TransactionStatus.ACTIVE and not self._is_silent:
+            if self.is_busy and not self._is_silent:
                 # libpq's other way to cancel would block the whole process instead of this greenlet.
                 self._raw.cancel_safe(timeout=self.CANCEL_S)
         self._raw.close()
@@ -473,8 +478,10 @@ class Reader:
         except psycopg.Error:
             raise
         except BaseException:
-            # A killed greenlet leaves an answer unread: the connection can't be used again.
-            self._lose()
+            # A killed greenlet leaves an answer unread: the connection can't be used again. A value that can't be
+            # sent leaves it as it was.
+            if connection.is_busy:
+                self._lose()
             raise
 
     def _timed(self, connection: Connection, query: Query, params: Params) -> tuple[list[Row], int]:

@@ -192,6 +192,23 @@ def test_a_statement_that_fails_leaves_a_good_connection_behind(database: Databa
 # ---------------------------------------------------------------- transactions
 
 
+def test_a_value_that_cannot_be_sent_leaves_a_good_connection_behind(database: Database) -> None:
+    reader = database.read()
+    before = reader.value(PID)
+
+    with pytest.raises(UnicodeEncodeError):
+        reader.rows(WORDS, like="\ud800")
+
+    assert reader.value(PID) == before
+    reader.end()
+    with database.write() as tx:
+        tx.run(ADD, word="unsent 1")
+        with pytest.raises(UnicodeEncodeError):
+            tx.run(ADD, word="\ud800")
+        tx.run(ADD, word="unsent 2")
+    assert words(database, "unsent%") == ["unsent 1", "unsent 2"]
+
+
 def test_a_statement_that_asks_for_too_much_is_no_dead_connection(database: Database) -> None:
     reader = database.read()
     before = reader.value(PID)
