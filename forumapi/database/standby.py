@@ -361,7 +361,8 @@ class StandbyReader(Reader):
 
     def _on_standby(self, query: Query, params: Params) -> list[Row] | None:
         """Run `query` on the standby, once it has replayed enough, and return its rows; return None if the primary must
-        answer. Raises TooSlow if the statement is cancelled, Unavailable if the primary can't be asked for min_lsn.
+        answer. Raises TooSlow if the statement is cancelled, psycopg.DataError for a value that it refuses, Unavailable
+        if the primary can't be asked for min_lsn.
         """
         standby = self._standby
         if standby is None:
@@ -387,14 +388,19 @@ class StandbyReader(Reader):
             rows, _ = self._timed(standby, query, params)
         except pgerrors.QueryCanceled as error:
             raise TooSlow("The database took too long") from error
+        except psycopg.DataError:
+            # The primary would refuse the value too.
+            metrics.REPLICA_READS.add(1, "standby")
+            raise
         except psycopg.Error as error:
             # It went away, or replaying the log needed the rows that the statement was reading (40001).
             logger.info("the standby did not answer %s: %s", query.name, error)
             self._refuse("failed")
             return None
         except BaseException:
-            # A killed greenlet leaves an answer unread.
-            self._refuse("failed")
+            # A killed greenlet leaves an answer unread; a value that can't be sent leaves none.
+            if standby.is_busy:
+                self._refuse("failed")
             raise
         if not standby.is_standby:
             self._refuse("away")

@@ -25,6 +25,7 @@ from forumapi.database import embedded_postgres, migrations
 from forumapi.database.connections import Database
 from forumapi.database.query import Query, Replica
 from forumapi.database.standby import StandbyPool
+from forumapi.observability import metrics
 from scripts import cluster
 from tests import services
 from tests.api import Api
@@ -39,6 +40,10 @@ LOCKED = Query(
     "test.replica.locked",
     "SELECT count(*) FROM replica_notes, pg_sleep(0.3)",
     replica=Replica.ACKNOWLEDGED,
+)
+
+HALF = Query(
+    "test.replica.half", "SELECT 1 / %(by)s::int, %(word)s::text", replica=Replica.ACKNOWLEDGED
 )
 
 
@@ -471,6 +476,31 @@ def test_a_statement_that_is_cancelled_for_the_log_is_answered_by_the_primary(
     assert found == [[(1,)]]
     assert on_standby.ran()[LOCKED.name] == 0
     assert on_primary.ran()[LOCKED.name] == 1
+
+
+@pytest.mark.parametrize(
+    ("by", "word", "expected"),
+    [(0, "", pgerrors.DivisionByZero), ("x", "", psycopg.DataError), (1, "\ud800", ValueError)],
+)
+def test_a_bad_value_is_no_failure_of_the_standby(
+    scene: Scene, by: object, word: str, expected: type[Exception]
+) -> None:
+    pair = scene.pair
+    on_primary = Log(pair.primary)
+    with standbys(pair.standby.url, pair.primary.url) as (made, _):
+        before = metrics.REPLICA_READS.value("failed")
+        reader = made.read()
+        with pytest.raises(expected):
+            reader.rows(HALF, by=by, word=word)
+
+        # It goes on there.
+        there = metrics.REPLICA_READS.value("standby")
+        assert reader.rows(TWO) == [(2,)]
+        assert metrics.REPLICA_READS.value("standby") == there + 1
+        reader.end()
+
+    assert metrics.REPLICA_READS.value("failed") == before
+    assert on_primary.ran()[HALF.name] == 0
 
 
 def runs(url: str, text: str) -> bool:
