@@ -251,7 +251,7 @@ class Api:
         Failure) if the visitor has yet to agree to a legal text.
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
-        asked = urlencode(named, doseq=True)
+        asked = urlencode(named, doseq=True) if named else ""
         is_plain = method == "GET" and not headers and body is None and raw is None
         document = self._read.pop((path, asked), None) if is_plain else None
         if document is None:

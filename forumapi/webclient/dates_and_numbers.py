@@ -43,11 +43,10 @@ class PageTime(datetime):
 
     good_for_s: float
 
-    def said(self, then: datetime) -> None:
-        """Note that the page says how long ago `then` was, or its date if it is in the future: lower `good_for_s` to
-        the time until that text becomes wrong, if that is sooner.
+    def said(self, seconds: float) -> None:
+        """Note that the page says that something was `seconds` ago, or its date if they are below 0, in the future:
+        lower `good_for_s` to the time until that text becomes wrong, if that is sooner.
         """
-        seconds = -(then - self).total_seconds()
         if seconds < 0:
             left = -seconds
         elif seconds < 3600:
@@ -56,7 +55,8 @@ class PageTime(datetime):
             left = 3600 - seconds % 3600
         else:
             left = 86_400 - seconds % 86_400 if seconds < 7 * 86_400 else float("inf")
-        self.good_for_s = min(self.good_for_s, left)
+        if left < self.good_for_s:
+            self.good_for_s = left
 
 
 def parse(text: str) -> datetime:
@@ -95,12 +95,12 @@ def dated(code: str, text: str, form: str = "minute") -> str:
 def ago(code: str, text: str, now: datetime) -> str:
     """Return how long before `now` the API's time `text` was, in words of the language `code`: "just now" to "6 days
     ago"; its date if that is 7 days ago or longer, or in the future. If `now` is a PageTime, its method `said` is
-    called with the time. Raises ValueError for a text that is no time.
+    called with the seconds. Raises ValueError for a text that is no time.
     """
-    then = parse(text)
+    passed = (now - parse(text)).total_seconds()
     if type(now) is PageTime:
-        now.said(then)
-    seconds = int((now - then).total_seconds())
+        now.said(passed)
+    seconds = int(passed)
     if not 0 <= seconds < 7 * 86_400:
         return dated(code, text, "day")
     for unit in (86_400, 3600, 60):

@@ -83,7 +83,7 @@ class Seal:
         `bound_to`: the session's access token, or the value of a guest's visitor cookie.
         """
         text = f"form\0{host}\0{bound_to}".encode()
-        return hmac.new(self._key, text, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._key, text, "sha256").hex()[:32]
 
     def seal_session(self, host: str, session: WebSession) -> str:
         """Encrypt a session for one host; return the text that is the value of the session cookie, which `open_session`

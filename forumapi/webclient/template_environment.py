@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, MutableMapping
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from html import unescape
 from types import FunctionType
 from typing import Any, Final
@@ -13,6 +13,7 @@ from typing import Any, Final
 from jinja2 import ChainableUndefined, Environment, PackageLoader, StrictUndefined, nodes
 from jinja2.compiler import CodeGenerator, Frame, optimizeconst
 from jinja2.runtime import Context, Macro
+from jinja2.utils import missing
 from jinja2.visitor import NodeTransformer
 from markupsafe import Markup, escape
 
@@ -51,27 +52,33 @@ _ALT: Final = re.compile(r'(?:^|\s)alt="([^"]*)"')
 
 
 class _Translator(NodeTransformer):
-    """Transformer of templates' syntax trees that translates texts without values into the language `code` when a
-    template is compiled.
+    """Transformer of templates' syntax trees that translates texts into the language `code` when a template is
+    compiled, so that values alone are left to be filled in.
     """
 
     def __init__(self, code: str) -> None:
         self._code = code
 
     def visit_Call(self, node: nodes.Call) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
-        """Return the node to stand in place of `node`: for `_('text')` or `gettext('text')` without values its
-        translation, marked as safe, so that the compiler joins it with the markup around it; for any other call the
-        node itself.
+        """Return the node to stand in place of `node`. For `_('text')` or `gettext('text')` without values: its
+        translation, marked as safe, so that the compiler joins it with the markup around it. With values, and for
+        `ngettext('one', 'many', count)`: a filter, whose function is called without a search for it. For any other call
+        the node itself.
         """
         self.generic_visit(node)
-        is_text = isinstance(node.node, nodes.Name) and node.node.name in ("_", "gettext")
-        if not is_text or node.kwargs or node.dyn_args or node.dyn_kwargs or len(node.args) != 1:
+        if not isinstance(node.node, nodes.Name) or node.dyn_args or node.dyn_kwargs:
             return node
-        text = node.args[0]
-        if not isinstance(text, nodes.Const):
-            return node
-        said = nodes.Const(str(_whole(self._code, text.value)), lineno=node.lineno)
-        return nodes.MarkSafe(said, lineno=node.lineno)
+        name = node.node.name
+        texts = [one.value for one in node.args if isinstance(one, nodes.Const)]
+        if name in ("_", "gettext") and len(node.args) == len(texts) == 1:
+            if node.kwargs:
+                said = nodes.Const(str(_text(self._code, texts[0])), lineno=node.lineno)
+                return _filter("filled", said, [], node)
+            said = nodes.Const(str(_whole(self._code, texts[0])), lineno=node.lineno)
+            return nodes.MarkSafe(said, lineno=node.lineno)
+        if name == "ngettext" and len(node.args) == 3 and len(texts) >= 2:
+            return _filter("counted", node.args[0], node.args[1:], node)
+        return node
 
     def visit_Output(self, node: nodes.Output) -> nodes.Node:  # noqa: N802 - the name that Jinja calls
         """Return `node`, in which each value that the filter `plain` makes is made by `printed_plain` instead, which
@@ -79,9 +86,27 @@ class _Translator(NodeTransformer):
         """
         node = self.generic_visit(node)  # type: ignore[assignment]
         for one in node.nodes:
-            if isinstance(one, nodes.Filter) and one.name == "plain":
-                one.name = "printed_plain"
+            _print_plain(one)
         return node
+
+
+def _print_plain(node: nodes.Expr) -> None:
+    """Have `printed_plain` make the value of `node`, which is going to be printed, if the filter `plain` makes it. Of
+    `a or b`, only `b` is sure to be printed.
+    """
+    if isinstance(node, nodes.Or):
+        node = node.right
+    if isinstance(node, nodes.Filter) and node.name == "plain":
+        node.name = "printed_plain"
+
+
+def _filter(name: str, value: nodes.Expr, args: list[nodes.Expr], call: nodes.Call) -> nodes.Filter:
+    """Return a node that applies the filter `name` to `value`, with `args` and the keyword arguments of `call`, which
+    the filter prints.
+    """
+    for one in call.kwargs:
+        _print_plain(one.value)
+    return nodes.Filter(value, name, args, call.kwargs, None, None, lineno=call.lineno)
 
 
 class _Generator(CodeGenerator):
@@ -119,16 +144,25 @@ class _Generator(CodeGenerator):
 
 
 class _Context(Context):
-    """Context of a rendering, which calls macros and functions without asking first what kind of callable they are."""
+    """Context of a rendering, which calls macros and functions without asking first what kind of callable they are. A
+    macro's HTML is safe, since no template turns autoescaping off.
+    """
 
     def call(self, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Return what `obj`, a macro or another callable, returns for these arguments, as Jinja's own method does."""
         is_macro = type(obj) is Macro
         if not is_macro and (type(obj) is not FunctionType or hasattr(obj, "jinja_pass_arg")):
             return super().call(obj, *args, **kwargs)
-        kwargs.pop("_loop_vars", None)
-        kwargs.pop("_block_vars", None)
-        return obj(self.eval_ctx, *args, **kwargs) if is_macro else obj(*args, **kwargs)
+        if kwargs:
+            kwargs.pop("_loop_vars", None)
+            kwargs.pop("_block_vars", None)
+        if not is_macro:
+            return obj(*args, **kwargs)
+        absent = len(obj.arguments) - len(args)
+        if kwargs or absent < 0 or obj.caller or obj.catch_kwargs or obj.catch_varargs:
+            return obj(self.eval_ctx, *args, **kwargs)
+        # The macro's code has the defaults.
+        return _safe(Markup, obj._func(*args, *(missing,) * absent))
 
 
 class _Environment(Environment):
@@ -158,7 +192,10 @@ class _Environment(Environment):
         if type(obj) is dict:
             value = obj.get(attribute, _ABSENT)
             return _nothing(attribute) if value is _ABSENT else value
-        return super().getattr(obj, attribute)
+        try:
+            return getattr(obj, attribute)
+        except AttributeError:
+            return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         # Without this an absent "update" would be the method of that name, which counts as true.
@@ -169,6 +206,8 @@ class _Environment(Environment):
 
 
 _ABSENT: Final = object()
+# `_safe(Markup, text)` is `Markup(text)` for a str, without the calls that any other value needs.
+_safe: Final = str.__new__
 
 
 @lru_cache(1024)
@@ -239,13 +278,10 @@ def environment(code: str) -> Environment:
         npgettext=found["npgettext"],
     )
     # A text without values, of which a thread has hundreds, is translated and marked once.
-    made.globals["gettext"] = made.globals["_"] = lambda text, **values: _translated(
-        code, text, values
-    )
+    made.globals["gettext"] = made.globals["_"] = partial(_translated, code)
     language = languages.language(code)
-    made.globals["ngettext"] = lambda one, many, count, **values: _translated_plural(
-        code, one, many, count, values
-    )
+    made.globals["ngettext"] = made.filters["counted"] = partial(_translated_plural, code)
+    made.filters["filled"] = _filled
     made.globals["language"] = language
     made.globals["file"] = static.address
     made.globals["posting"] = page_metadata.posting
@@ -259,10 +295,11 @@ def environment(code: str) -> Environment:
     made.filters["marked"] = marked
     made.filters["marked_in"] = marked_in
     made.filters["page"] = _page
-    made.filters["when"] = lambda text, now: _when(code, text, now)
-    made.filters["date"] = lambda text, form="minute": dates_and_numbers.dated(code, text, form)
+    made.filters["when"] = partial(_when, code)
+    made.filters["date"] = partial(dates_and_numbers.dated, code)
     made.filters["device"] = device
-    made.filters["count"] = lambda value: dates_and_numbers.number(code, value)
+    made.filters["count"] = partial(dates_and_numbers.number, code)
+    made.filters["figure"] = figure
     return made
 
 
@@ -276,22 +313,21 @@ def _whole(code: str, text: str) -> Markup:
     return _text(code, text) % {}
 
 
-def _translated(code: str, text: str, values: dict[str, Any]) -> Markup:
+def _translated(code: str, text: str, /, **values: Any) -> Markup:
     """Return the translation of an English text into the language `code`, with `values` filled in for `%(name)s`;
     values that are no Markup are escaped.
     """
-    return _filled(_text(code, text), values) if values else _whole(code, text)
+    return _filled(_text(code, text), **values) if values else _whole(code, text)
 
 
-def _filled(text: Markup, values: dict[str, Any]) -> Markup:
+def _filled(text: str, /, **values: Any) -> Markup:
     """Return `text` with `values` filled in for `%(name)s`, as `text % values` does it, but faster: numbers stay as
     they are, for `%(name)d`, and anything else is printed.
     """
-    known = {
-        name: value if isinstance(value, int | float) else printed(value)
-        for name, value in values.items()
-    }
-    return Markup(str.__mod__(text, known))
+    for name, value in values.items():
+        if type(value) is not Markup and not isinstance(value, int | float):
+            values[name] = printed(value)
+    return _safe(Markup, str.__mod__(text, values))
 
 
 @lru_cache(4096)
@@ -305,16 +341,17 @@ def _whole_plural(code: str, one: str, many: str, count: Any, number: Any) -> Ma
 
 
 def _translated_plural(
-    code: str, one: str, many: str, count: Any, values: dict[str, Any]
+    code: str, one: str, many: str, count: Any, /, num: Any = None, **values: Any
 ) -> Markup:
     """Return the plural form for `count` of a text's translation into the language `code` (`one` and `many`: the
-    English forms), with `values` filled in for `%(name)s`, and `count` for `%(num)s` unless `values` has a `num`;
-    values that are no Markup are escaped.
+    English forms), with `values` filled in for `%(name)s`, and `num` for `%(num)s`, or `count` if `num` is None; values
+    that are no Markup are escaped.
     """
-    number = values.pop("num", count)
+    if num is None:
+        num = count
     if values:
-        return _filled(_plural(code, one, many, count), {"num": number, **values})
-    return _whole_plural(code, one, many, count, number)
+        return _filled(_plural(code, one, many, count), num=num, **values)
+    return _whole_plural(code, one, many, count, num)
 
 
 def device(user_agent: str) -> str:
@@ -362,6 +399,13 @@ def size(file: Any) -> Markup:
     if height > _MOST_HIGH:
         width, height = max(1, round(width * _MOST_HIGH / height)), _MOST_HIGH
     return Markup(f' width="{width:d}" height="{height:d}"')
+
+
+def figure(stats: Any, name: str) -> Any:
+    """Return the value of the figure `name` among the API's `stats`, each with `metric` and `value`; 0 if they lack it,
+    also without any.
+    """
+    return next((one["value"] for one in stats or () if one["metric"] == name), 0)
 
 
 def marked(text: Any) -> Markup:
@@ -429,4 +473,4 @@ def _page(href: str) -> str:
 
 def _when(code: str, text: str, now: datetime) -> Markup:
     said = _escaped(dates_and_numbers.ago(code, text, now))
-    return Markup(f'<time datetime="{escape(text)}" data-ago>{said}</time>')
+    return _safe(Markup, f'<time datetime="{_escaped(text)}" data-ago>{said}</time>')

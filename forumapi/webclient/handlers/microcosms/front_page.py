@@ -63,10 +63,12 @@ class FrontView(View):
         newest = visit.api.get(
             "/search", type=["conversation", "event", "poll"], sort="date", limit=NEWEST
         )
+        items = newest["results"]["items"]
         return visit.page(
             "front.html",
             places=places_of(visit.language.code, visit.api.document("/microcosms/tree").body),
-            newest=newest["results"]["items"],
+            newest=items,
+            has_unread=any(one["unread"] for one in items),
             is_unnamed=visit.me is not None and bool(GIVEN.fullmatch(visit.me["profileName"])),
             online=visit.api.get("/profiles", online="true", limit=NAMED)["profiles"],
         )
