@@ -88,7 +88,7 @@ class CasesHandler(Handler):
     )
     def get(self, ctx: Context) -> Result:
         """The open cases, the most urgent first, of these the oldest; or with `state=decided` the decided cases, newest
-        case first.
+        case first, where a page that is short or empty may have a link `next` too.
 
         Only cases that fit `priority`, `itemType`, `microcosmId` and `source` (reports, hold or appeal); `mine`: only
         cases whose lease the caller has; `assigned`: only cases assigned to the caller; `overdue`: only cases whose due
@@ -109,7 +109,7 @@ class CasesHandler(Handler):
         after = QueueCursor.read(query.get("after", ""))
         limit = paging.parse(query.get("limit", ""), "").limit
         identity = ctx.identity
-        rows = case_page.queue(
+        shown, onwards = case_page.queue(
             ctx.reader,
             ctx.site.id,
             identity.profile_id,
@@ -119,7 +119,6 @@ class CasesHandler(Handler):
             after,
             limit,
         )
-        shown = rows[:limit]
         people = profile_summary.summaries(
             ctx.reader,
             ctx.app.documents,
@@ -127,9 +126,9 @@ class CasesHandler(Handler):
             {id for one in shown for id in one.people},
         )
         links = [{"rel": "self", "href": paging.href(ctx.path, ctx.pairs)}]
-        if len(rows) > limit:
-            onwards = paging.href(ctx.path, ctx.pairs, after=shown[-1].cursor.text)
-            links.append({"rel": "next", "href": onwards})
+        if onwards is not None:
+            following = paging.href(ctx.path, ctx.pairs, after=onwards.text)
+            links.append({"rel": "next", "href": following})
         items = [one.document(people) | {"meta": {"links": one.links()}} for one in shown]
         page = {"limit": limit, "links": links, "type": PATH, "items": items}
         return Data(dumps({"cases": page, "meta": {"links": links[:1]}}))

@@ -17,6 +17,8 @@ from forumapi.wire.json_fragments import format_time
 
 PRIORITIES: Final = ("urgent", "high", "normal")
 SOURCES: Final = ("reports", "hold", "appeal")
+# Decided cases that one page is chosen from.
+LOOKED: Final = 10_000
 
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _CURSOR: Final = re.compile(r"([0-2])-(\d{1,18})-(\d{1,18})", re.ASCII)
@@ -60,16 +62,32 @@ QUEUE = Query(
     unrestricted="the reported comment alone, in a microcosm that the viewer moderates or outside of all, by its case",
 )
 
+# Many more cases are decided than are open, and of those few may fit: each page looks at LOOKED of them at most.
 PAST = Query(
     "case_page.past",
     f"""
     SELECT {_COLUMNS}
-      FROM cases k
-     WHERE k.site_id = %(site_id)s AND k.state = 'decided' AND {SEEN} AND {_FILTERS}
-       AND k.case_id < %(after_id)s::bigint
+      FROM (SELECT d.site_id, d.case_id, d.item_type_id, d.item_id, d.microcosm_id, d.author_id, d.state, d.outcome,
+                   d.priority, d.reports, d.opened, d.due, d.taken_by, d.taken_until, d.decided, d.decided_by,
+                   d.appeal_id, d.action_id, d.places, d.is_held, d.assigned_to
+              FROM cases d
+             WHERE d.site_id = %(site_id)s AND d.state = 'decided' AND d.case_id < %(after_id)s::bigint
+             ORDER BY d.case_id DESC
+             LIMIT %(looked)s) k
+     WHERE {SEEN} AND {_FILTERS}
      ORDER BY k.case_id DESC
      LIMIT %(limit)s""",
     unrestricted="the reported comment alone, in a microcosm that the viewer moderates or outside of all, by its case",
+)
+LAST_LOOKED_AT = Query(
+    "case_page.last_looked_at",
+    """
+    SELECT d.case_id
+      FROM cases d
+     WHERE d.site_id = %(site_id)s AND d.state = 'decided' AND d.case_id < %(after_id)s::bigint
+     ORDER BY d.case_id DESC
+    OFFSET %(looked)s::bigint - 1
+     LIMIT 1""",
 )
 
 FIND = Query(
@@ -258,6 +276,13 @@ def person(people: Mapping[int, bytes], id: int | None) -> Any:
     return json_fragments.raw(found) if found else None
 
 
+class QueuePage(NamedTuple):
+    """Page of the queue. `after`: the cursor that the next page is read with, None on the last page."""
+
+    cases: list[ShownCase]
+    after: QueueCursor | None
+
+
 def queue(
     tx: Reader,
     site_id: int,
@@ -267,14 +292,17 @@ def queue(
     filters: CaseFilters,
     after: QueueCursor | None,
     limit: int,
-) -> list[ShownCase]:
-    """Return up to `limit` + 1 cases that the profile `me`, who moderates the microcosms `moderated` (0: outside of
-    all), may see by the rule that `Case.lock` gives, and that `filters` let through, after the cursor `after` (None:
-    from the beginning). Open cases are ordered by priority, then oldest first; decided ones newest first. The extra one
-    says that there are more.
+) -> QueuePage:
+    """Return up to `limit` cases that the profile `me`, who moderates the microcosms `moderated` (0: outside of all),
+    may see by the rule that `Case.lock` gives, and that `filters` let through, after the cursor `after` (None: from the
+    beginning). Open cases are ordered by priority, then oldest first; decided ones newest first. A page of decided
+    cases is chosen from the next LOOKED ones: where fewer of these fit, it is shorter, even empty, and not the last.
 
     `shown`: types of things that the caller's token may read; cases about others are left out.
     """
+    if filters.is_decided and filters.mine:
+        # The decision has ended the lease.
+        return QueuePage([], None)
     at = after or (NEWEST if filters.is_decided else FIRST)
     rows = tx.rows(
         PAST if filters.is_decided else QUEUE,
@@ -292,9 +320,16 @@ def queue(
         after_priority=at.priority,
         after=at.opened,
         after_id=at.id,
+        looked=LOOKED,
         limit=limit + 1,
     )
-    return [ShownCase(*row) for row in rows]
+    cases = [ShownCase(*row) for row in rows[:limit]]
+    if len(rows) > limit:
+        return QueuePage(cases, cases[-1].cursor)
+    last = None
+    if filters.is_decided:
+        last = tx.value(LAST_LOOKED_AT, site_id=site_id, after_id=at.id, looked=LOOKED)
+    return QueuePage(cases, NEWEST._replace(id=last) if last else None)
 
 
 def find(
