@@ -39,18 +39,20 @@ addEventListener("fetch", (event) => {
   if (request.method !== "GET") {
     // Somebody goes, or another comes.
     if (/^\/(?:login|logout)\//.test(pathname)) event.waitUntil(Promise.all([drop(), unsettle(pathname.startsWith("/logout/"))]));
-  } else if (FILE.test(pathname)) event.respondWith(file(request));
+  } else if (FILE.test(pathname)) event.respondWith(file(event));
   else if (request.mode === "navigate") event.respondWith(page(event, origin + pathname + search));
 });
 
 addEventListener("message", (event) => event.data === "drop" && event.waitUntil(drop()));
 
-async function file(request) {
+async function file(event) {
+  const { request } = event;
   const files = await caches.open(FILES);
   const found = await files.match(request, { ignoreVary: true });
   if (found) return found;
   const answer = await fetch(request);
-  if (answer.ok) await files.put(request, answer.clone());
+  // A full storage takes no more.
+  if (answer.ok) event.waitUntil(files.put(request, answer.clone()).catch(() => {}));
   return answer;
 }
 

@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 import forumapi.webclient
 from tests.factories import Factory
 from tests.fixtures import Server
-from tests.webclient.hand import MODES, NO_SCRIPT, Hand
+from tests.webclient.hand import MODES, NO_SCRIPT, SCRIPT, Hand
 from tests.webclient.installed_app import installed, near
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
@@ -91,6 +91,32 @@ def test_what_was_read_is_shown_without_a_network(hand: Hand, make: Factory, wir
     wire.mend()
     hand.go(site, f"/conversations/{unread.id}/")
     hand.see("Sign in to answer")
+
+
+def test_a_full_storage_fails_no_file(browser: Chrome, wire: Wire, make: Factory) -> None:
+    site = near(make)
+    hand = Hand(browser, wire.port, SCRIPT)
+    hand.go(site)
+    installed(hand)
+    origin = f"http://{site.host}:{wire.port}"
+    browser.execute_cdp_cmd("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 1})
+    try:
+        # The browser has cleared its storage of the site, which other things fill now.
+        found = browser.execute_async_script(
+            """
+            const done = arguments[0];
+            (async () => {
+              const { href } = document.querySelector('link[rel="stylesheet"]');
+              for (const name of await caches.keys()) await caches.delete(name);
+              const { status } = await fetch(href, { cache: "reload" });
+              return [status, Boolean(await caches.match(href))];
+            })().then(done, (error) => done(String(error)));
+            """
+        )
+    finally:
+        browser.execute_cdp_cmd("Storage.overrideQuotaForOrigin", {"origin": origin})
+
+    assert found == [200, False]
 
 
 @step("sign-out drops what was kept offline")
