@@ -36,9 +36,11 @@ def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
     """
     if not site.first_checks:
         return False
-    checks = msgspec.json.decode(site.first_checks, type=CheckSettings).local_checks()
+    settings = msgspec.json.decode(site.first_checks, type=CheckSettings)
+    checks = settings.local_checks()
     written = ContentCheck(site.id, 0, *ref, author_id, 0)
-    found = written.facts(tx, site.url) if checks else None
+    is_compared = settings.sameText > 0
+    found = written.facts(tx, site.url, is_compared=is_compared) if checks else None
     if found is None:
         return False
     judged = [(check.name, check.judge(found[0])) for check in checks]

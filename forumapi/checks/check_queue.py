@@ -209,13 +209,17 @@ class ContentCheck(NamedTuple):
         row = tx.row(CLAIM, lease_s=LEASE_S)
         return cls(*row) if row else None
 
-    def facts(self, tx: Transaction, site_url: str) -> tuple[CheckedText, int] | None:
+    def facts(
+        self, tx: Transaction, site_url: str, *, is_compared: bool = True
+    ) -> tuple[CheckedText, int] | None:
         """Return the text and facts about its author as a CheckedText for the checks, and the id of its microcosm, 0
-        for none; None for a text that is gone, deleted or hidden. `site_url`: address of the site, for the result.
+        for none; None for a text that is gone, deleted or hidden. `site_url`: address of the site, for the result;
+        `is_compared` False: the text is not looked for on other sites, for one statement less, and `sites_with_text`
+        is 0.
 
-        Stores the text's hash in the queue's row, if there is a row, and unless the text is gone or too short for a
-        hash (`text_hash`). By that hash the text counts in `sites_with_text` of texts of other sites from then on, even
-        if it is deleted or hidden.
+        Stores the hash of a compared text in the queue's row, if there is a row, and unless the text is gone or too
+        short for a hash (`text_hash`). By that hash the text counts in `sites_with_text` of texts of other sites from
+        then on, even if it is deleted or hidden.
         """
         row = tx.row(
             FACTS,
@@ -228,7 +232,7 @@ class ContentCheck(NamedTuple):
             return None
         text = unescape(row[4])
         elsewhere = 0
-        said = text_hash(text)
+        said = text_hash(text) if is_compared else None
         if said is not None:
             elsewhere = tx.value(SAME_TEXT, site_id=self.site_id, id=self.id, text_hash=said)
         if row[9]:

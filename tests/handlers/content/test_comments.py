@@ -98,6 +98,46 @@ def test_writing_one_costs_six_statements_at_most(api: Api, make: Factory, bikes
     assert reply.statements <= 6
 
 
+def test_reports_rules_and_checks_cost_one_statement_at_most(api: Api, make: Factory) -> None:
+    site = make.site()
+    chat = make.conversation(site, by=site.owner)
+    author = make.person(site)
+    make.comments(chat, 5, by=author)
+
+    def cost(what: str) -> int:
+        # Long enough to be compared with texts of other sites.
+        texts = [f"{what}, which nobody and nothing holds, number {number}" for number in range(3)]
+        answers = [write(api, chat, author, text) for text in texts]
+        assert [api.get(one.location, by=site.member).status for one in answers] == [200] * 3
+        return min(one.statements for one in answers)
+
+    def check(**checks: Any) -> None:
+        assert api.put("/api/v1/site/checks", checks, by=site.owner).status == 200
+
+    without = cost("No report, rule or check")
+    make.report(make.comment(chat))
+    make.report(chat, by=author)
+    reported = cost("A thread with open cases")
+    check(firstPosts=3, maxLinks=1, perHour=1_000)
+    checked_later = cost("Checks in the background")
+    check(firstPosts=3, maxLinks=1, perHour=1_000, beforeShown=True)
+    checked = cost("Checks before it is shown")
+    check()
+    save_rule(api, site, minLength=20_000, action="hold")
+    ruled = cost("A rule that hides what is too long")
+    assert (reported, checked_later) == (without, without)
+    assert (checked, ruled) == (without + 1, without + 1)
+
+
+def save_rule(api: Api, site: Site, **rule: Any) -> None:
+    """Make an active rule about new comments."""
+    sent = {"title": "New", "mode": "active", "event": "comment.created", "reason": "Too much"}
+    plan = api.post("/api/v1/rules/dry-run", sent | rule, by=site.owner)
+    assert plan.status == 200, plan.body
+    made = api.post("/api/v1/rules", {"ticket": plan.data["ticket"]}, by=site.owner)
+    assert made.status == 302, made.body
+
+
 @pytest.mark.parametrize(
     ("change", "status"),
     [
