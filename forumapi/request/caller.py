@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from forumapi import errors
@@ -123,7 +122,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     newcomer; SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids the method.
     """
     if not ctx.token:
-        ctx.site = _known(ctx, lambda site: app.sites.fresh(site, ctx.reader))
+        ctx.site = app.sites.fresh(_taken_site(ctx), ctx.reader)
         _check_state(app, ctx, handler, verb)
         return
     site_id = ctx.site.id
@@ -160,9 +159,8 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
         else:
             found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found if found.profile_id else identities.GUEST
-    ctx.site = _known(
-        ctx,
-        lambda site: app.sites.confirmed(site, found.site_version, found.acl_version, ctx.reader),
+    ctx.site = app.sites.confirmed(
+        _taken_site(ctx), found.site_version, found.acl_version, ctx.reader
     )
     _check_state(app, ctx, handler, verb)
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
@@ -240,10 +238,10 @@ def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str
         raise InsufficientScope(scope)
 
 
-def _known(ctx: Context, look: Callable[[Site], Site]) -> Site:
-    """Return what `look` returns for the request's site. `ctx.site` is unset, for the caller to set anew; it stays
-    unset if `look` raises NotFound, so that the refusal names no site.
+def _taken_site(ctx: Context) -> Site:
+    """Return the request's site. `ctx.site` is unset, for the caller to set it anew; it stays unset if the site is gone
+    (NotFound), so that the refusal names no site.
     """
     site = ctx.site
     del ctx.site
-    return look(site)
+    return site

@@ -27,8 +27,9 @@ def none_match(header: str, tag: str) -> bool:
     """Return True if a header If-None-Match names `tag`, strong or weak, or is `*`: the client has the document. False
     for "", no header.
     """
-    return header.strip() == "*" or any(
-        one.strip().removeprefix("W/") == tag for one in header.split(",")
+    return bool(header) and (
+        header.strip() == "*"
+        or any(one.strip().removeprefix("W/") == tag for one in header.split(","))
     )
 
 

@@ -148,6 +148,14 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+class _Ignored(NamedTuple):
+    """Ids of the profiles, microcosms and items that a caller ignores."""
+
+    profiles: list[int]
+    microcosms: list[int]
+    items: list[int]
+
+
 class Identity:
     """Caller of one request, made of a row of an identity statement; None makes a guest.
 
@@ -164,13 +172,12 @@ class Identity:
     """
 
     __slots__ = (
+        "_ignored",
+        "_ignored_marks",
         "acl_version",
         "audience",
         "ban_reason",
         "huddles_closed",
-        "ignored_items",
-        "ignored_microcosms",
-        "ignored_profiles",
         "is_bot",
         "is_introduced",
         "is_of_site",
@@ -188,13 +195,12 @@ class Identity:
 
     def __init__(self, row: tuple[Any, ...] | None = None) -> None:
         self.more: tuple[Any, ...] = ()  # what the handler's own query adds
+        self._ignored_marks: list[int] = []
+        self._ignored: _Ignored | None = None
         if row is None:
             self.user_id = self.profile_id = self.token_id = 0
             self.site_version = self.acl_version = 0
             self.ban_reason: str | None = None
-            self.ignored_profiles: list[int] = []
-            self.ignored_microcosms: list[int] = []
-            self.ignored_items: list[int] = []
             self.needs_roles = False
             self.scopes: frozenset[str] | None = None
             self.audience = ""
@@ -227,7 +233,7 @@ class Identity:
             reason = ""
         # Nobody is banned from a site of their own (P-26).
         self.ban_reason = None if reason is None or is_owner else reason or DEFAULT_BAN
-        self.ignored_profiles, self.ignored_microcosms, self.ignored_items = _ignored(row[11])
+        self._ignored_marks = row[11]
         # None: a token that is not limited.
         self.scopes = None if row[12] is None else frozenset(row[12])
         self.audience = row[14]
@@ -258,6 +264,27 @@ class Identity:
         """Return True if the caller has no profile here: no token came, or the user's profile is not made yet."""
         return self.profile_id == 0
 
+    @property
+    def ignored_profiles(self) -> list[int]:
+        """Return the ids of the profiles that the caller ignores."""
+        return self._divided_marks().profiles
+
+    @property
+    def ignored_microcosms(self) -> list[int]:
+        """Return the ids of the microcosms that the caller ignores."""
+        return self._divided_marks().microcosms
+
+    @property
+    def ignored_items(self) -> list[int]:
+        """Return the ids of the items that the caller ignores."""
+        return self._divided_marks().items
+
+    def _divided_marks(self) -> _Ignored:
+        # Divided when first asked for: many answers ask for none of the ids.
+        if self._ignored is None:
+            self._ignored = _divide(self._ignored_marks)
+        return self._ignored
+
     def ignored_in(self, microcosm_id: int) -> tuple[int, ...]:
         """Return the ids of items of this microcosm that the caller ignores, in any order; () for none and for guests.
         Only for an identity read by the query WITH_PLACES or by `of_profile`.
@@ -275,8 +302,8 @@ def _named_version(text: str | None) -> tuple[str, int] | None:
     return name, int(version)
 
 
-def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
-    """Split marks, each id * 32 + type, into the ids of ignored profiles, microcosms and items (item ids are unique
+def _divide(marks: list[int]) -> _Ignored:
+    """Divide marks, each id * 32 + type, into the ids of ignored profiles, microcosms and items (item ids are unique
     across types).
     """
     profiles: list[int] = []
@@ -290,7 +317,7 @@ def _ignored(marks: list[int]) -> tuple[list[int], list[int], list[int]]:
             microcosms.append(id)
         else:
             items.append(id)
-    return profiles, microcosms, items
+    return _Ignored(profiles, microcosms, items)
 
 
 GUEST: Final = Identity()

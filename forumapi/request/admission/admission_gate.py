@@ -78,7 +78,7 @@ class Admission:
 
     __slots__ = ("_address", "_gate", "_site")
 
-    def __init__(self, gate: AdmissionGate, site: SiteQueue, address: str) -> None:
+    def __init__(self, gate: AdmissionGate, site: SiteQueue | None, address: str) -> None:
         self._gate: AdmissionGate | None = gate
         self._site = site
         self._address = address
@@ -162,6 +162,10 @@ class AdmissionGate:
         with self._lock:
             if site_id != self._last:
                 self._see(site_id)
+            if self._at_once is math.inf and not (address and queue.address_limit):
+                # One site asks alone: whatever may wait is held by its address, and no queue is needed.
+                queue.running += 1
+                return Admission(self, None, "")
             if not queue.count and queue.running < self._at_once:
                 queue.clear()
             site = queue.site(site_id)
@@ -291,9 +295,12 @@ class AdmissionGate:
 
     # ------------------------------------------------------------ turns
 
-    def _leave(self, site: SiteQueue, address: str) -> None:
+    def _leave(self, site: SiteQueue | None, address: str) -> None:
         with self._lock:
-            self._queue.end(site, address)
+            if site is None:
+                self._queue.running -= 1
+            else:
+                self._queue.end(site, address)
             if self._queue.count:
                 self._pump()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from forumapi.request.admission.plan_limits import PlanLimits
 from tests.request.admission.test_deficit_round_robin import jain
 
 
-def gate(at_once: int = 1, **settings: object) -> AdmissionGate:
+def gate(at_once: float = 1, **settings: object) -> AdmissionGate:
     """A gate as sites share it: in a process of threads they never do."""
     made = AdmissionGate()
     given = {"address_limit": 0, "queue": 100, "wait_s": 10, "weights": {}} | settings
@@ -239,6 +240,19 @@ def test_a_site_that_is_alone_for_long_has_its_requests_begin_at_once() -> None:
         at.sample_gauges()
         with second.result(10):
             at.enter(1, "a", 1.0).end()
+    assert not at._queue.running
+
+
+def test_requests_begun_alone_count_once_sites_share_and_let_the_next_begin() -> None:
+    at = gate(at_once=math.inf, address_limit=1)
+    places = [at.enter(1, "a", 1.0), at.enter(1, "a", 1.0), at.enter(1, "a", 1.0, address="x")]
+    at._share(1, 1)
+    with waiting(at, ("b1", {}), ("a1", {})) as results:
+        for place in places[:2]:
+            place.end()
+            assert not results
+        places[2].end()
+    assert [name for name, _ in results] == ["b1", "a1"]
     assert not at._queue.running
 
 
