@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from forumapi import itemtypes
 from tests.api import Api, Response
-from tests.factories import Factory, Person, Site, Thing
+from tests.factories import RIGHTS, Factory, Person, Site, Thing
 
 REASON = "Advertising is not allowed here"
 
@@ -474,3 +476,104 @@ def test_a_flag_by_patch_is_an_action_underneath(api: Api, make: Factory, site: 
     # What its author does with their own is no action of a moderator.
     assert api.patch(said.path, ("deleted", True), by=site.member).status == 200
     assert len(api.get("/api/v1/actions", by=site.owner).data["actions"]["items"]) == 3
+
+
+def read(api: Api, by: Person, paths: list[str]) -> list[Any]:
+    """The documents that somebody reads at these paths, but for how often things were viewed."""
+    answers = [api.get(path, by=by) for path in paths]
+    assert {answer.status for answer in answers} == {200}
+    return [json.loads(re.sub(rb'"totalViews":\d+,', b"", one.body))["data"] for one in answers]
+
+
+def confirm(api: Api, make: Factory, site: Site, address: str) -> None:
+    """Follow the link of the mail that asks a guest to confirm a report."""
+    ((text,),) = make.sql(
+        "SELECT text_body FROM mail_outbox WHERE site_id = %(s)s AND recipient = %(a)s",
+        s=site.id,
+        a=address,
+    )
+    (path,) = re.findall(r"/mail/report\?code=\S+", text)
+    assert api.request("POST", path, site=site, form={"step": "confirm"}).status == 200
+
+
+def test_a_guests_report_leads_to_63_hidden_things_and_an_appeal_brings_all_back(
+    api: Api, make: Factory, site: Site
+) -> None:
+    spammer, late, other = make.person(site), make.person(site), make.person(site)
+    make.join(make.role(site, site.root_id, "More", moderator=True, rights=RIGHTS), other)
+    place = make.microcosm(site)
+    chats = [make.conversation(site), make.conversation(site, microcosm=place)]
+    own = [make.conversation(site, by=spammer) for _ in range(3)]
+    said = []
+    for chat in (*chats, *own):
+        first = make.comment(chat, by=spammer)
+        said += [first, *make.comments(chat, 11, by=spammer)]
+        make.comment(chat, by=site.newcomer, reply_to=first)
+    things = [*own, *said]
+    assert len(things) == 63
+    assert api.put(f"{said[0].path}/reactions/like", by=site.newcomer).status == 302
+    assert api.put(f"{own[0].path}/bookmark", by=late).status == 302
+    # One has read two conversations, and then the other one everything.
+    for mark in (chats[0], own[0]):
+        named = {"itemType": "conversation", "itemId": mark.id}
+        assert api.put("/api/v1/profiles/read", named, by=late).status == 200
+    make.comment(chats[0], by=site.newcomer)
+    everything = [one.path for one in (*chats, *things)]
+    read(api, site.newcomer, everything)
+    lists = ["/api/v1/conversations", "/api/v1/bookmarks", "/api/v1/site", spammer.path]
+    lists += [f"/api/v1/microcosms/{id}" for id in (site.root_id, place.id)]
+
+    def documents() -> list[Any]:
+        return [*read(api, site.newcomer, lists + everything), *read(api, late, lists)]
+
+    before = documents()
+    # New to the late one are what they have not read: in three conversations all, in one the last.
+    listed = read(api, late, lists[:1])[0]["conversations"]["items"]
+    assert sorted(one["meta"].get("newComments", 0) for one in listed) == [0, 1, 13, 13, 13]
+
+    # A guest reports one of them, and confirms the address.
+    address = "gus@guest.test"
+    sent = {"itemType": "comment", "itemId": said[0].id, "kind": "spam", "text": "All the same"}
+    guest = {"email": address, "name": "Gus", "goodFaith": True}
+    assert api.post("/api/v1/reports/guest", sent | guest, site=site).status == 200
+    assert cases(api, site.moderator) == []
+    confirm(api, make, site, address)
+
+    # A moderator takes the case, and looks at what would be hidden.
+    (case,) = cases(api, site.moderator)
+    assert (case["itemId"], case["author"]["id"], case["reports"]) == (said[0].id, spammer.id, 1)
+    assert api.put(f"/api/v1/cases/{case['id']}/lease", by=site.moderator).status == 200
+    whose = {"query": {"createdBy": spammer.id}, "caseId": case["id"]}
+    plan = done(act(api, site.moderator, "hide", **whose, dryRun=True))
+    assert (plan["total"], plan["counts"]["planned"]) == (63, 63)
+    assert {one["itemId"] for one in plan["targets"]} == {one.id for one in things}
+    assert documents() == before
+    ticket = {"ticket": plan["ticket"]}
+    action = done(api.post("/api/v1/actions", ticket, by=site.moderator))
+    assert (action["state"], action["counts"]["done"]) == ("done", 63)
+    assert cases(api, site.moderator) == []
+    for thing in things:
+        for by in (site.newcomer, None):
+            assert api.get(thing.path, by=by, site=site).status == 404
+    assert api.get(spammer.path, by=late).data["commentCount"] == 0
+
+    # The author reads why, and appeals.
+    links = api.get(said[0].path, by=spammer).data["meta"]["links"]
+    (href,) = [one["href"] for one in links if one["rel"] == "statement"]
+    stated = api.get(href, by=spammer).data
+    assert (stated["facts"], stated["count"]) == (REASON, 63)
+    assert stated["automatedDecision"] is False
+    told = api.post(f"{href}/appeal", {"text": "I wrote no advertising"}, by=spammer)
+    assert told.status == 302
+
+    # Another moderator grants it.
+    granted = {"outcome": "granted", "text": "It was no advertising"}
+    decision = f"{told.location}/decision"
+    assert api.post(decision, granted, by=site.moderator).status == 403
+    assert api.post(decision, granted, by=other).status == 302
+    assert api.get(told.location, by=spammer).data["state"] == "granted"
+    counts = api.get(f"/api/v1/actions/{action['id']}", by=other).data["counts"]
+    assert (counts["undone"], counts["conflict"]) == (63, 0)
+
+    # All 63 are back with their counts, links and read marks.
+    assert documents() == before
