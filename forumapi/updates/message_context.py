@@ -20,7 +20,7 @@ from forumapi.models.notifications.update_types import (
     NEW_ITEM,
     NEW_USER,
 )
-from forumapi.models.people import ban, user
+from forumapi.models.people import user
 from forumapi.permissions.evaluator import Principal
 
 # Watchers that lead to a mail: of the thing itself, its microcosm, the site, or all people. All of them must want mail;
@@ -61,7 +61,7 @@ def _contexts(
            coalesce(m.item_id, 0), coalesce(m.comment_id, 0), {since},
            s.version, s.acl_version, s.is_deleted, coalesce(s.owned_by, 0),
            p.profile_id, p.user_id, p.profile_name, p.role_ids, coalesce(p.next_change_at <= now(), false),
-           u.email, u.is_banned OR {ban.REASON} IS NOT NULL,
+           u.email, u.is_banned OR (SELECT r FROM ban_reason(s.site_id, p.user_id, u.email) r) IS NOT NULL,
            CASE WHEN s.needs_second_factor
                 THEN NOT EXISTS (SELECT FROM one_time_secrets k WHERE k.user_id = p.user_id AND k.confirmed IS NOT NULL)
                 ELSE false END,
@@ -91,7 +91,6 @@ def _contexts(
      CROSS JOIN platform_options po
       JOIN profiles p ON p.site_id = m.site_id AND p.profile_id = m.profile_id
       JOIN users u ON u.user_id = p.user_id
-     CROSS JOIN LATERAL (SELECT p.user_id) t
       LEFT JOIN profile_options o ON o.site_id = m.site_id AND o.profile_id = m.profile_id
       LEFT JOIN profile_counters n ON n.site_id = m.site_id AND n.profile_id = m.profile_id
       LEFT JOIN update_types ut ON ut.update_type_id = m.update_type_id

@@ -12,7 +12,6 @@ from forumapi import itemtypes
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import Query, Row
 from forumapi.models.notifications.update_types import NEW_COMMENT, NEW_ITEM
-from forumapi.models.people import ban
 from forumapi.models.roles import role_recomputation
 from forumapi.permissions.evaluator import Principal
 
@@ -57,7 +56,7 @@ _DUE: Final = f"""
 # Recipients in a CTE `chosen` (profile_id, watcher_id, wants), with what the evaluator needs.
 _RECIPIENTS: Final = f"""
     SELECT p.profile_id, p.user_id, p.role_ids, coalesce(p.next_change_at <= now(), false),
-           u.is_banned OR {ban.REASON.replace("t.user_id", "p.user_id")} IS NOT NULL,
+           u.is_banned OR (SELECT r FROM ban_reason(s.site_id, p.user_id, u.email) r) IS NOT NULL,
            NOT EXISTS (SELECT FROM one_time_secrets o WHERE o.user_id = p.user_id AND o.confirmed IS NOT NULL),
            EXISTS (SELECT FROM huddle_participants h
                     WHERE h.site_id = p.site_id AND h.item_id = %(item_id)s AND h.profile_id = p.profile_id

@@ -21,15 +21,7 @@ $$;
 -- The reason of the ban in force for a bot's owner: '' for a ban without a reason, null for no ban.
 CREATE FUNCTION bot_ban(site bigint, owner bigint, site_owner bigint) RETURNS text
 LANGUAGE sql STABLE AS $$
-    SELECT coalesce(
-               (SELECT b.display_reason FROM bans b
-                 WHERE b.user_id = u.user_id AND (b.site_id = site OR b.site_id IS NULL)
-                   AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
-               (SELECT b.display_reason FROM bans b
-                 WHERE b.email_domain IS NOT NULL AND (b.site_id = site OR b.site_id IS NULL)
-                   AND (lower(u.email) LIKE '%@' || b.email_domain OR lower(u.email) LIKE '%.' || b.email_domain)
-                   AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
-               CASE WHEN u.is_banned THEN '' END)
+    SELECT coalesce((SELECT r FROM ban_reason(site, u.user_id, u.email) r), CASE WHEN u.is_banned THEN '' END)
       FROM profiles bo
       JOIN users u ON u.user_id = bo.user_id
      WHERE bo.site_id = site AND bo.profile_id = owner

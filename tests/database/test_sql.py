@@ -115,6 +115,23 @@ WITHOUT_SITE = frozenset(
 )
 
 
+def test_bans_are_read_as_a_part_of_each_statement_and_by_no_call(database_url: str) -> None:
+    readers = [one for one in _queries().values() if b"ban_reason(" in one.text]
+    called = []
+    with psycopg.connect(database_url, autocommit=True, prepare_threshold=None) as connection:
+        connection.execute("SET plan_cache_mode = 'force_generic_plan'")
+        for query in readers:
+            connection.execute("DEALLOCATE ALL")
+            connection.execute(b"PREPARE one AS " + query.text)
+            explain = f"EXPLAIN EXECUTE one({', '.join(['NULL'] * len(query.names))})"
+            plan = "\n".join(row[0] for row in connection.execute(explain.encode(), prepare=False))
+            if "Function Scan on ban" in plan or " on bans" not in plan:
+                called.append(query.name)
+
+    assert len(readers) > 10
+    assert not called
+
+
 def test_every_tenant_table_begins_with_its_site(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         rows = connection.execute(

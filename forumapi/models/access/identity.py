@@ -18,7 +18,7 @@ from forumapi.database.connections import Reader
 from forumapi.database.query import Query
 from forumapi.errors import TOKEN_EXPIRED, TOKEN_INVALID, Unauthorized
 from forumapi.models.access import permission_target
-from forumapi.models.people import ban, profile_page, user
+from forumapi.models.people import profile_page, user
 from forumapi.models.privacy import consent
 from forumapi.permissions.evaluator import Principal
 from forumapi.wire import scopes
@@ -28,7 +28,7 @@ _SHAPE: Final = re.compile(r"[A-Za-z0-9]{128}")
 
 # A bot is banned with its owner, and in those of its owner's roles that bar (models/access/bot.py). By functions
 # (sql/functions/bots.sql), so that the statement sets this up for bots alone.
-_BAN: Final = f"""coalesce({ban.REASON},
+_BAN: Final = """coalesce((SELECT r FROM ban_reason(s.site_id, t.user_id, u.email) r),
         CASE WHEN p.is_bot THEN bot_ban(s.site_id, p.bot_owner_id, s.owned_by) END)"""
 _ROLES: Final = """CASE WHEN p.is_bot THEN bot_roles(s.site_id, p.role_ids, p.bot_owner_id, s.owned_by)
         ELSE p.role_ids END"""

@@ -16,7 +16,6 @@ from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access.access_token import AGENTS, GRANT, AccessToken
 from forumapi.models.access.oauth_client import host_of
 from forumapi.models.pages import page_with_total
-from forumapi.models.people import ban
 from forumapi.wire import json_fragments, scopes
 from forumapi.wire.paging import Paging
 
@@ -110,14 +109,14 @@ FIND_REFRESH = Query(
 # The same answer as the identity statement's: nobody is banned from a site of their own (P-26).
 ACTIVE_PROFILE = Query(
     "oauth_grant.active_profile",
-    f"""
+    """
     SELECT p.profile_id, p.profile_name
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
       JOIN sites s ON s.site_id = p.site_id
      WHERE p.site_id = %(site_id)s AND p.user_id = %(user_id)s
        AND (s.owned_by = p.profile_id
-            OR NOT u.is_banned AND {ban.REASON.replace("t.user_id", "p.user_id")} IS NULL)""",
+            OR NOT u.is_banned AND (SELECT r FROM ban_reason(s.site_id, p.user_id, u.email) r) IS NULL)""",
 )
 
 PAGE = Query(

@@ -22,18 +22,6 @@ from forumapi.wire.paging import Paging
 MAX_REASON: Final = 500
 MAX_NOTE: Final = 2_000
 
-# Reason of the ban in force for a user `u` with a token `t` on a site `s`: "" for a ban without a reason, null for no
-# ban. Part of the identity statement.
-REASON: Final = """
-    coalesce(
-        (SELECT b.display_reason FROM bans b
-          WHERE b.user_id = t.user_id AND (b.site_id = s.site_id OR b.site_id IS NULL)
-            AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1),
-        (SELECT b.display_reason FROM bans b
-          WHERE b.email_domain IS NOT NULL AND (b.site_id = s.site_id OR b.site_id IS NULL)
-            AND (lower(u.email) LIKE '%%@' || b.email_domain OR lower(u.email) LIKE '%%.' || b.email_domain)
-            AND (b.expires IS NULL OR b.expires > now()) ORDER BY b.ban_id DESC LIMIT 1))"""
-
 OWNS = Query(
     "ban.owns",
     """

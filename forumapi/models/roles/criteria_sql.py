@@ -30,24 +30,18 @@ TESTS: Final = f"""
           FROM criteria c
          WHERE c.site_id = %(site_id)s"""
 
-# Bans b that are in force for user u on this site.
-_BANS: Final = """bans b
-                                  WHERE (b.site_id = %(site_id)s OR b.site_id IS NULL)
-                                    AND (b.expires IS NULL OR b.expires > now())
-                                    AND (b.user_id = u.user_id OR lower(u.email) LIKE '%%@' || b.email_domain
-                                         OR lower(u.email) LIKE '%%.' || b.email_domain)"""
-
 # Values of profiles that criteria compare, except attributes. Addresses and bans are read only if a test needs them.
 # No ban counts for the site's owner (P-26).
 # An address is its person key: how it was spelt on another site is not for the owner of this one.
-FACTS: Final = f"""
+FACTS: Final = """
         SELECT p.profile_id, p.user_id, p.version, p.role_ids, p.next_change_at, p.created AS joined,
                n.item_count, n.comment_count, extract(day FROM now() - p.created)::int AS days,
                (p.created AT TIME ZONE 'UTC')::date AS created, p.profile_name, coalesce(p.gender, '') AS gender,
                CASE WHEN (SELECT bool_or(t.kind = 'email') FROM tests t)
                     THEN (SELECT u.person_key FROM users u WHERE u.user_id = p.user_id) END AS email,
                CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
-                    THEN (SELECT (u.is_banned OR EXISTS (SELECT FROM {_BANS}))
+                    THEN (SELECT (u.is_banned OR (SELECT r FROM ban_reason(%(site_id)s, u.user_id, u.email) r)
+                                                IS NOT NULL)
                                  AND p.profile_id IS DISTINCT FROM (SELECT s.owned_by FROM sites s
                                                                      WHERE s.site_id = %(site_id)s)
                             FROM users u
@@ -147,11 +141,11 @@ BORDERS: Final = """
          WHERE t.kind = 'days' AND t.number_value BETWEEN -1 AND 100000"""
 
 # Time at which tests of profile f change without a write: its next such age, or the end of a ban. Null: never.
-NEXT_CHANGE: Final = f"""
+NEXT_CHANGE: Final = """
             least(f.joined + (SELECT b.days FROM borders b)[width_bucket(f.days, (SELECT b.days FROM borders b)) + 1]
                              * interval '24 hours',
                   CASE WHEN (SELECT bool_or(t.kind = 'isBanned') FROM tests t)
-                       THEN (SELECT (SELECT min(b.expires) FROM {_BANS})
+                       THEN (SELECT (SELECT min(b.expires) FROM bans_in_force(%(site_id)s, u.user_id, u.email) b)
                                FROM users u
                               WHERE u.user_id = f.user_id) END,
                   (SELECT min(s.ends) FROM sanctions s
