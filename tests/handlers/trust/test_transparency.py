@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import itertools
 import json
 import random
 import statistics
@@ -24,14 +25,59 @@ from tests.factories import Factory, Site
 
 START = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
 DAYS = 400
+DAY = datetime.timedelta(days=1)
 NAMES = (
     *("part", "source", "kind", "category", "ground", "decision", "contentType"),
     *("automatedDetection", "automatedDecision", "outcome"),
 )
 Row = dict[str, Any]
+# Values of the fields of the European Commission's database of statements, as that names them.
+TERMS: dict[str, set[Any]] = {
+    "source": {"SOURCE_ARTICLE_16", "SOURCE_TRUSTED_FLAGGER", "SOURCE_VOLUNTARY"},
+    "contentType": {
+        f"CONTENT_TYPE_{name}"
+        for name in (
+            "APP",
+            "AUDIO",
+            "IMAGE",
+            "PRODUCT",
+            "SYNTHETIC_MEDIA",
+            "TEXT",
+            "VIDEO",
+            "OTHER",
+        )
+    },
+    "ground": {"DECISION_GROUND_ILLEGAL_CONTENT", "DECISION_GROUND_INCOMPATIBLE_CONTENT"},
+    "decision": {
+        "DECISION_VISIBILITY_CONTENT_REMOVED",
+        "DECISION_VISIBILITY_CONTENT_DISABLED",
+        "DECISION_VISIBILITY_CONTENT_DEMOTED",
+        "DECISION_VISIBILITY_OTHER",
+        "DECISION_PROVISION_PARTIAL_SUSPENSION",
+        "DECISION_PROVISION_TOTAL_SUSPENSION",
+        "DECISION_PROVISION_PARTIAL_TERMINATION",
+        "DECISION_PROVISION_TOTAL_TERMINATION",
+        "DECISION_ACCOUNT_SUSPENDED",
+        "DECISION_ACCOUNT_TERMINATED",
+    },
+    "category": {
+        f"STATEMENT_CATEGORY_{name}"
+        for name in (
+            *("PIRACY", "DISCRIMINATION", "COUNTERFEIT", "FRAUD", "TERRORISM", "CHILD_SAFETY"),
+            *("NON_CONSENT", "MISINFORMATION", "VIOLATION_TOS", "UNCATEGORISED"),
+        )
+    },
+    "automatedDetection": {True, False},
+    "automatedDecision": {True, False},
+}
+# Values that each part of the report has; a decision has them all.
+OF_PART = {"notice": {"source", "category"}, "decision": set(TERMS), "appeal": set[str]()}
 
 
 def moment(draw: random.Random) -> datetime.datetime:
+    if draw.random() < 0.05:
+        # Where one period ends and another begins.
+        return START + datetime.timedelta(days=draw.choice((30, 100, 131, 200, 201, 395)))
     return START + datetime.timedelta(
         seconds=draw.randrange(DAYS * 86_400), microseconds=draw.randrange(10**6)
     )
@@ -77,22 +123,25 @@ def sow(make: Factory, site: Site, draw: random.Random, cases: int) -> None:
                 thing=10**9 + thing,
                 reporter=reporter,
                 kind=draw.choice(sorted(REPORT_KINDS)),
-                category=draw.choice(CATEGORIES[:3]),
+                category=draw.choice(CATEGORIES[:4]),
                 created=opened,
             )
         if state == "dismissed":
             continue
         told = closed or opened
+        is_automated = draw.random() < 0.3
         ((action,),) = make.sql(
-            """INSERT INTO actions (site_id, kind, state, actor_id, case_id, ground, category, created)
-               VALUES (%(site)s, %(kind)s, 'done', %(actor)s, %(case)s, %(ground)s, %(category)s, %(told)s)
+            """INSERT INTO actions (site_id, kind, state, actor_id, is_automated, case_id, ground, category, created)
+               VALUES (%(site)s, %(kind)s, 'done', %(actor)s, %(automated)s, %(case)s, %(ground)s, %(category)s,
+                       %(told)s)
                RETURNING action_id""",
             site=site.id,
             kind=draw.choice(decided),
-            actor=site.moderator.id,
+            actor=None if is_automated else site.moderator.id,
+            automated=is_automated,
             case=case if state == "acted" and draw.random() < 0.8 else None,
             ground=draw.choice(sorted(GROUNDS)),
-            category=draw.choice(CATEGORIES[:3]),
+            category=draw.choice(CATEGORIES[:4]),
             told=told,
         )
         place = 0
@@ -154,7 +203,9 @@ def recount(
     reports = table(make, site, "reports", "case_id, kind, category, created")
     actions = {
         one["action_id"]: one
-        for one in table(make, site, "actions", "action_id, kind, case_id, ground, category")
+        for one in table(
+            make, site, "actions", "action_id, kind, is_automated, case_id, ground, category"
+        )
     }
     changes = table(make, site, "action_changes", "statement_id, item_type_id")
     groups: dict[tuple[Any, ...], list[tuple[int | None, float | None]]] = defaultdict(list)
@@ -203,7 +254,8 @@ def recount(
                 ),
                 *(action["category"], GROUNDS[action["ground"]], KINDS[action["kind"]].decision),
                 "CONTENT_TYPE_OTHER" if set(about) == {3} else "CONTENT_TYPE_TEXT",
-                *(False, False, "revoked" if one["revoked"] else corrected),
+                *[action["is_automated"]] * 2,
+                "revoked" if one["revoked"] else corrected,
             )
             groups[key].append((len(about), seconds(min(noticed, default=None), one["created"])))
     for one in table(make, site, "appeals", "action_id, state, created, decided"):
@@ -290,6 +342,30 @@ def test_the_year_is_large_enough_to_show_a_miscount(make: Factory, year: Site) 
         True,
     ) * 3
     assert len(counted) > 100
+
+
+def test_reports_and_statements_speak_in_the_terms_of_the_law(api: Api, year: Site) -> None:
+    period = {"since": START.isoformat(), "until": (START + DAYS * DAY).isoformat()}
+    rows = api.get(address(**period), by=year.owner).data["rows"]
+    assert {row["part"] for row in rows} == set(OF_PART)
+    for row in rows:
+        for name, values in TERMS.items():
+            fits = row[name] in values if name in OF_PART[row["part"]] else row[name] is None
+            assert fits, (name, row)
+    # Of each kind of decision on either ground.
+    seen = set()
+    for person in (year.member, year.newcomer):
+        path = "/api/v1/statements?limit=250"
+        while path:
+            page = api.get(path, by=person).data["statements"]
+            for one in page["items"]:
+                assert all(one[name] in TERMS[name] for name in TERMS if name in one), one
+                assert {"decision", "ground", "category", "facts", "applied", "ends"} <= set(one)
+                seen.add((one["action"], one["ground"], one["automatedDecision"]))
+            path = next((link["href"] for link in page["links"] if link["rel"] == "next"), "")
+    kinds = {name for name, kind in KINDS.items() if kind.decision}
+    assert seen == set(itertools.product(kinds, TERMS["ground"], (True, False)))
+    assert set(CATEGORIES) == TERMS["category"]
 
 
 def test_what_really_happened_is_in_the_report_of_the_last_year(api: Api, make: Factory) -> None:
