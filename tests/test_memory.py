@@ -553,9 +553,8 @@ BRIEF = """
     webclient.handlers.content.huddles.People.chosen webclient.handlers.content.huddles.People.unclear
     webclient.visit.Visit._set webclient.visit.me webclient.visit.new_key
     webclient.visit.site webclient.api.Api._read webclient.api.Api.asked webclient.api.data
-    auth.backends.Backend.found models.access.identity.Identity.ignored_profiles
-    models.access.identity.Identity.ignored_microcosms
-    models.access.identity.Identity.ignored_items text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
+    auth.backends.Backend.found models.access.identity.Identity._ignored_marks
+    text.tag_nesting.Nesting.open text.tag_nesting.Nesting._too_deep
     files.images.fair_queue._WaitingTurns.finished files.images.fair_queue._WaitingTurns.waiting
     models.journal.audit_check._Check._faults models.journal.audit_check._Check._erased
     models.trust.target_batch_writer.TargetBatchWriter._changed
