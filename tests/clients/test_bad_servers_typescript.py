@@ -16,7 +16,7 @@ from tests.clients.test_bad_servers import COMMENT, SITE, live_answers, page
 pytestmark = [pytest.mark.wide, pytest.mark.slow]
 
 # `tell` gives what a call comes to: its data, or the classes and members of its error.
-_TELL = """
+TELL = """
 const waits = [];
 const open = (token = "token", limits = {}) =>
   new Client(given.address, token, { sleep: async milliseconds => { waits.push(milliseconds); }, ...limits });
@@ -35,7 +35,7 @@ const tell = async call => {
 
 def play(node: Node, server: Any, program: str, **given: Any) -> Any:
     """Return the result of a program on a server."""
-    return node.run(_TELL + program, address=server.address, **given)
+    return node.run(TELL + program, address=server.address, **given)
 
 
 def test_a_server_that_is_silent_or_drips_is_left(node: Node) -> None:
