@@ -217,22 +217,24 @@ class Website:
 
     def _unknown(self, visit: Visit) -> Answer:
         """Redirect a GET or HEAD of an address that no view has to the one that the API knows for it, such as an old
-        forum's; without one, and for other methods, answer with a page of 404. Raises Failure from status 500 on, and
-        for a host that is no site of the platform; Moved for a site that has moved.
+        forum's; without one, and for other methods, answer with a page of 404. Raises Failure for 429, from status 500
+        on, and for a host that is no site of the platform; Moved for a site that has moved.
         """
         if visit.method in ("GET", "HEAD"):
             whole = f"{visit.path}?{visit.query_string}" if visit.query_string else visit.path
             try:
                 found = visit.api.get("/resolve", url=whole)
             except Failure as failure:
-                if failure.status >= 500 or failure.code == 14:
+                if failure.status == 429 or failure.status >= 500 or failure.code == 14:
                     raise
             else:
-                redirect = (found or {}).get("redirect") or {}
-                if redirect.get("href"):
-                    return visit.redirect(
-                        template_environment.page_address(redirect["href"]), status=301
-                    )
+                if href := ((found or {}).get("redirect") or {}).get("href"):
+                    if found["itemType"] == "attachment":
+                        # The whole address of a file of this site, which no page shows.
+                        address = urlsplit(href).path
+                    else:
+                        address = template_environment.page_address(href)
+                    return visit.redirect(address, status=301)
         return self._refuse(visit, 404)
 
     # ------------------------------------------------------------ refusals

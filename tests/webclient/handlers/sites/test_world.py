@@ -7,11 +7,14 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from selenium.webdriver.common.by import By
 
+from forumapi.itemtypes import ATTACHMENT
 from forumapi.webclient import page_metadata
 from forumapi.webclient.api import Asked
 from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
@@ -430,3 +433,45 @@ def test_a_place_that_becomes_private_is_gone_at_once(apart: Server, make: Facto
 
     assert before == [200, 200]
     assert guest.get(path).status == 404
+
+
+# ---------------------------------------------------------------- old addresses
+
+
+def test_an_old_address_of_a_file_leads_to_the_file(website: Server, make: Factory) -> None:
+    site = make.site()
+    comment = make.comment(make.conversation(site, by=site.owner), by=site.owner)
+    hash = make.file(site.owner, "what was attached")
+    attached = {"fileHash": hash, "fileName": "bolt.txt"}
+    with closing(website.api()) as api:
+        path = f"{comment.path}/attachments"
+        assert api.post(path, attached, by=site.owner).status in (200, 302)
+    make.sql(
+        """WITH o AS (INSERT INTO import_origins (site_id, title, product)
+                      VALUES (%(site)s, 'old', 'vbulletin') RETURNING origin_id)
+           INSERT INTO imported_items (site_id, origin_id, item_type_id, old_id, item_id)
+           SELECT %(site)s, o.origin_id, %(type)s, '7', a.attachment_id
+             FROM o, attachments a WHERE a.site_id = %(site)s AND a.file_hash = %(hash)s
+        RETURNING 1""",
+        site=site.id,
+        type=ATTACHMENT,
+        hash=hash,
+    )
+    guest = Visitor(website.address, site.host)
+
+    led = guest.get("/attachments/7d1199-bolt.txt")
+
+    assert (led.status, led.location) == (301, f"/api/v1/files/{hash}")
+
+
+def test_who_asks_for_old_addresses_too_fast_is_told_so(
+    database_url: str, make: Factory, bikes: Site, tmp_path: Path
+) -> None:
+    few = {"webclient": "true", "rate_limit_address_per_minute": "4"}
+    with running(database_url, tmp_path, **few) as server:
+        guest = Visitor(server.address, bikes.host)
+        pages = [guest.get("/showthread.php?t=1") for _ in range(6)]
+
+    assert {page.status for page in pages} == {404, 429}
+    assert pages[0].status == 404
+    assert int(pages[-1].headers["retry-after"]) > 0
