@@ -276,7 +276,7 @@ def test_a_server_that_is_newer_by_a_version_is_used(
 def test_a_token_that_is_revoked_between_pages_is_told(
     api: Api, server: Server, caller: Caller, site: Site, chat: Thing
 ) -> None:
-    """What came before is kept, and nobody is asked again and again with a token that is worth nothing."""
+    """Texts that came before are kept, and the server is not asked again with a token that is worth nothing."""
     asked: list[str] = []
 
     def key() -> Any:
