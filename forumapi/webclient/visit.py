@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterable, Mapping
@@ -28,6 +29,8 @@ PERSON: Final = "Forumapi-Profile"
 HTML: Final = "text/html; charset=utf-8"
 # Purpose of sealed values, and seconds that they are good for.
 FLOW: Final = ("flow", 900)
+# Names that the API gives to those who have chosen none.
+_GIVEN_NAME: Final = re.compile(r"user\d+(?:x\d+)?")
 
 
 class Answer(NamedTuple):
@@ -199,6 +202,13 @@ class Visit:
         if not self.session.is_fresh:
             raise SignInFirst(is_stale=True)
         return found
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Return True if the visitor is a member who still has the name that the API gave to their profile. Raises
+        Failure if the API refuses to name the visitor.
+        """
+        return self.me is not None and bool(_GIVEN_NAME.fullmatch(self.me["profileName"]))
 
     @property
     def base_url(self) -> str:

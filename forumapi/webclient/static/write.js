@@ -23,14 +23,14 @@ function drafts() {
   const status = form.querySelector('[data-saved]');
   const version = form.elements.draft;
   if (!form.dataset.draft || !status) return;
-  const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: 'always' });
+  const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: 'auto' });
   let at = status.dataset.at ? new Date(status.dataset.at) : null;
   let waiting = 0, busy = false, dirty = false, stopped = false;
 
   function tell() {
     if (!at || dirty && stopped) return;
     const seconds = Math.max(0, Math.round((Date.now() - at) / 1000));
-    const [value, unit] = seconds < 60 ? [seconds, 'second'] : seconds < 3600 ? [Math.floor(seconds / 60), 'minute']
+    const [value, unit] = seconds < 60 ? [0, 'second'] : seconds < 3600 ? [Math.floor(seconds / 60), 'minute']
       : seconds < 86400 ? [Math.floor(seconds / 3600), 'hour'] : [Math.floor(seconds / 86400), 'day'];
     const said = status.dataset.saved.replace('{when}', relative.format(-value, unit));
     if (status.textContent !== said) status.textContent = said;

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -19,8 +18,6 @@ NEWEST = 20
 NAMED = 5
 # Largest answer with a site's microcosms, in bytes, whose list is kept: of about 300 microcosms.
 LARGEST: Final = 32 * 1024
-# Names that the API gives to those who have chosen none.
-GIVEN: Final = re.compile(r"user\d+(?:x\d+)?")
 
 
 class Places(NamedTuple):
@@ -69,6 +66,5 @@ class FrontView(View):
             places=places_of(visit.language.code, visit.api.document("/microcosms/tree").body),
             newest=items,
             has_unread=any(one["unread"] for one in items),
-            is_unnamed=visit.me is not None and bool(GIVEN.fullmatch(visit.me["profileName"])),
             online=visit.api.get("/profiles", online="true", limit=NAMED)["profiles"],
         )

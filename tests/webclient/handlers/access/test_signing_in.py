@@ -69,7 +69,7 @@ def test_a_guest_comes_back_after_signing_in(hand: Hand, bikes: Site, make: Fact
     hand.press("Sign in without a code")
 
     hand.find("#markdown")
-    assert hand.path == f"conversations/{conversation.id}/"
+    assert hand.path == f"conversations/{conversation.id}/#write"
 
 
 @step("member signs out")
@@ -227,7 +227,7 @@ def test_a_guest_signs_in_through_a_provider(
     hand.find("[name=sub]").submit()
 
     hand.see(with_provider.member.name)
-    assert hand.path == f"conversations/{conversation.id}/"
+    assert hand.path == f"conversations/{conversation.id}/#write"
 
 
 def at_port(visitor: Visitor, site: Site) -> Visitor:

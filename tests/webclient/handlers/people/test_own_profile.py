@@ -127,8 +127,11 @@ def test_whoever_has_chosen_no_name_is_asked_for_one(
     visitor: Visitor, bikes: Site, make: Factory
 ) -> None:
     given = visitor.of(bikes, make.person(bikes, "user471199"))
+    thread = f"/conversations/{make.conversation(bikes).id}/"
 
     assert "You are called user471199 here" in given.get("/").text
+    assert "You are called user471199 here" in given.get(thread).text
+    assert "You are called" not in visitor.of(bikes, bikes.member).get(thread).text
     assert "You are called" not in visitor.of(bikes, bikes.member).get("/").text
     assert "an e-mail address is enough" in visitor.of(bikes).get("/").text
     answer = given.post("/account/profile/", {"profileName": bikes.owner.name, "markdown": ""})
