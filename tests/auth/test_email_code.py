@@ -28,15 +28,20 @@ def ask(stage: Stage, email: str, ip: str = "", **more: str) -> Response:
     return stage.post("/auth", body, ip=ip or new_address())
 
 
-def code_of(stage: Stage, email: str) -> str:
-    """The digits of the newest mail to `email`."""
+def newest_mail(stage: Stage, email: str) -> str:
+    """The newest mail to `email`."""
 
     def mine() -> list[str]:
         return [mail for mail in stage.mails() if f"To: {email}\n" in mail]
 
     # Another process on the database may be sending it.
     wait_until(lambda: bool(mine()), f"no mail to {email}")
-    found = re.search(r"^ +(\d{4}) (\d{4})$", mine()[-1], re.MULTILINE)
+    return mine()[-1]
+
+
+def code_of(stage: Stage, email: str) -> str:
+    """The digits of the newest mail to `email`."""
+    found = re.search(r"^ +(\d{4}) (\d{4})$", newest_mail(stage, email), re.MULTILINE)
     assert found is not None
     return found[1] + found[2]
 

@@ -16,7 +16,7 @@ from forumapi.auth import email_code
 from forumapi.request.processor import respond
 from tests.api import Headers, Response
 from tests.auth.stage import Stage, new_address, staged
-from tests.auth.test_email_code import code_of
+from tests.auth.test_email_code import code_of, newest_mail
 from tests.factories import Person, Site
 
 PAGE = "/oauth/device?user_code=ABC"
@@ -170,8 +170,7 @@ def asked_on_a_page(stage: Stage, person: Person) -> tuple[str, str]:
 
 
 def link_of(stage: Stage, person: Person) -> str:
-    mine = [mail for mail in stage.mails() if f"To: {person.email}\n" in mail]
-    text = mine[-1].replace("=\n", "").replace("=3D", "=")
+    text = newest_mail(stage, person.email).replace("=\n", "").replace("=3D", "=")
     found = re.findall(rf"http://{person.site.host}\S*(/oauth/link\?key=[\w-]+)", text)
     return str(found[-1])
 
@@ -231,8 +230,7 @@ def test_the_link_of_a_client_with_pages_signs_in_its_browser(stage: Stage, site
     assert put.status == 302, put.body
     mine, other, ip = "a" * 32, "b" * 32, new_address()
     assert ask(stage, site.member, ip, browser=mine).status == 200
-    mail = next(one for one in reversed(stage.mails()) if f"To: {site.member.email}\n" in one)
-    text = mail.replace("=\n", "").replace("=3D", "=")
+    text = newest_mail(stage, site.member.email).replace("=\n", "").replace("=3D", "=")
     key = re.findall(rf"https://{site.host}/login/\?key=([\w-]+)", text)[-1]
 
     def follow(browser: str, link: str = key) -> Response:
