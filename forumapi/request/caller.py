@@ -122,7 +122,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
     newcomer; SandboxRefused, SiteReadOnly, SiteSuspended or SiteClosing where the site forbids the method.
     """
     if not ctx.token:
-        ctx.site = app.sites.fresh(_taken_site(ctx), ctx.reader)
+        ctx.site = app.sites.fresh(_detach_site(ctx), ctx.reader)
         _check_state(app, ctx, handler, verb)
         return
     site_id = ctx.site.id
@@ -160,7 +160,7 @@ def identify(app: Services, ctx: Context, handler: Handler, verb: str) -> None:
             found = identities.find(ctx.reader, site_id, ctx.token, identities.again(asked, found))
     ctx.identity = found if found.profile_id else identities.GUEST
     ctx.site = app.sites.confirmed(
-        _taken_site(ctx), found.site_version, found.acl_version, ctx.reader
+        _detach_site(ctx), found.site_version, found.acl_version, ctx.reader
     )
     _check_state(app, ctx, handler, verb)
     if found.audience != ctx.environ.get(AUDIENCE, handler.audience):
@@ -238,9 +238,9 @@ def _check_scope(app: Services, ctx: Context, granted: frozenset[str], verb: str
         raise InsufficientScope(scope)
 
 
-def _taken_site(ctx: Context) -> Site:
-    """Return the request's site. `ctx.site` is unset, for the caller to set it anew; it stays unset if the site is gone
-    (NotFound), so that the refusal names no site.
+def _detach_site(ctx: Context) -> Site:
+    """Return the request's site, and unset `ctx.site`, for the caller of this function to set anew; it stays unset if
+    the site is gone (NotFound), so that the refusal names no site.
     """
     site = ctx.site
     del ctx.site

@@ -163,7 +163,7 @@ class AdmissionGate:
             if site_id != self._last:
                 self._see(site_id)
             if self._at_once is math.inf and not (address and queue.address_limit):
-                # One site asks alone: whatever may wait is held by its address, and no queue is needed.
+                # No sites share the worker: whatever may wait is held by its address, and no queue is needed.
                 queue.running += 1
                 return Admission(self, None, "")
             if not queue.count and queue.running < self._at_once:
