@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 from selenium.webdriver import Chrome
 
+from forumapi.webclient import languages
 from tests.webclient import page_checks
 from tests.webclient.gallery import SCENES, Stage, templates
 from tests.webclient.page_checks import LIGHT, LOOKS, WIDTHS
@@ -40,6 +41,34 @@ def test_a_page_is_accessible_and_no_wider_than_the_window(
         if wrong:
             found[look.name, width] = wrong
     assert not found
+
+
+# Lines of what can be seen in the frame's header, with names that are too long for a phone.
+_HEADER_LINES: Final = """
+document.querySelector('.bar .name').textContent = 'A community whose name is long';
+document.querySelector('.bar nav a[href^="/profiles/"]:last-child').textContent = 'Somebody with a long name';
+document.querySelector('.bar .count')?.remove();
+const count = document.createElement('span');
+count.className = 'count';
+count.textContent = '12';
+document.querySelector('.bar a[href="/huddles/"]').append(' ', count);
+const boxes = [...document.querySelectorAll('.bar > div a')].map(one => one.getBoundingClientRect())
+  .filter(box => box.width).sort((one, other) => one.top - other.top);
+return boxes.filter((box, index) => !index || box.top >= boxes[index - 1].bottom - 4).length;
+"""
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("code", languages.NAMES)
+def test_the_header_of_a_member_has_two_lines_at_most_on_a_phone(
+    window: Chrome, stage: Stage, code: str
+) -> None:
+    page_checks.draw(window, LIGHT, 360)
+    stage.open(window, SCENES["conversation.html"], language=code)
+    assert window.execute_script(_HEADER_LINES) <= 2
+    for href in ("/", "/search/", "/huddles/", "/updates/", f"/profiles/{stage.site.member.id}/"):
+        assert window.find_element("css selector", f'.bar a[href="{href}"]').size["width"] >= 24
+    assert not page_checks.overflowing(window)
 
 
 @pytest.mark.wide
