@@ -10,7 +10,13 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 from werkzeug.formparser import FormDataParser
 from werkzeug.routing import RequestRedirect
 
@@ -210,10 +216,21 @@ class Website:
         self.kept.add(self._key(visit), page)
 
     def _read_form(self, visit: Visit, limit: int) -> None:
+        """Set the visit's form and files. Raises Refused with 400 for a form that is cut off or malformed."""
+        environ = dict(visit.environ)
+        if environ.get("CONTENT_LENGTH"):
+            # Only of an input that may not end by itself, the parser misses what did not come.
+            environ.pop("wsgi.input_terminated", None)
         parser = FormDataParser(
-            max_content_length=limit, max_form_memory_size=FORM_BYTES, max_form_parts=1000
+            max_content_length=limit,
+            max_form_memory_size=FORM_BYTES,
+            max_form_parts=1000,
+            silent=False,
         )
-        _, visit.form, visit.files = parser.parse_from_environ(visit.environ)
+        try:
+            _, visit.form, visit.files = parser.parse_from_environ(environ)
+        except (ClientDisconnected, ValueError):
+            raise Refused(400) from None
 
     def _unknown(self, visit: Visit) -> Answer:
         """Redirect a GET or HEAD of an address that no view has to the one that the API knows for it, such as an old

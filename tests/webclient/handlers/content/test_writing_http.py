@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -368,6 +368,19 @@ def test_a_form_that_is_too_large_is_said(member: Visitor) -> None:
 
 
 # ---------------------------------------------------------------- what one may
+
+
+def test_half_a_form_is_none(member: Visitor, make: Factory, bikes: Site, thread: Thing) -> None:
+    """Neither of a connection that broke off, nor of a program that writes it wrongly."""
+    form = urlencode(comment_on(thread, "no" * 500)).encode()
+    kind = "application/x-www-form-urlencoded"
+
+    assert member.send_half("/comments/create/", form, kind) == 400
+    headers = {"Origin": f"http://{member.host}", "Content-Type": "multipart/form-data; boundary=b"}
+    sent = member.request("POST", "/comments/create/", b"--b\r\nnothing", headers)
+    assert sent.status == 400
+
+    assert make.sql("SELECT 1 FROM comments WHERE item_id = %(id)s", id=thread.id) == []
 
 
 def test_strangers_change_nothing(
