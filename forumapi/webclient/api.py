@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from forumapi.webclient.transport import ApiTransport, Unreachable, Visitor
+from forumapi.webclient.transport import ApiTransport, FormBody, Unreachable, Visitor
 
 PREFIX: Final = "/api/v1"
 # Statuses of refusals after which a form stands again, with what was typed; after others a page of its own says why.
@@ -239,10 +239,10 @@ class Api:
         *,
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-        raw: bytes | None = None,
+        form: FormBody | None = None,
     ) -> Document:
         """Send one request of the HTTP method `method` to `path` below /api/v1 and return its answer. The request's
-        body is `body` as JSON, else the bytes `raw`, whose Content-Type stands in `headers`, or empty if both are None.
+        body is `body` as JSON, else the upload `form`, or empty if both are None.
         A plain GET (no body, no headers of its own) that `still_holds` has just read anew is answered from there, once.
 
         `headers`: headers of this request alone. `query`: query parameters by name; those that are None or "" are not
@@ -252,10 +252,10 @@ class Api:
         """
         named = {name: value for name, value in (query or {}).items() if value not in (None, "")}
         asked = urlencode(named, doseq=True) if named else ""
-        is_plain = method == "GET" and not headers and body is None and raw is None
+        is_plain = method == "GET" and not headers and body is None and form is None
         document = self._read.pop((path, asked), None) if is_plain else None
         if document is None:
-            document = self._send(method, path, body, asked, headers or {}, raw)
+            document = self._send(method, path, body, asked, headers or {}, form)
         if self.asked is not None:
             if is_plain and document.etag:
                 self.asked.append(Asked(path, asked, document.etag))
@@ -291,14 +291,17 @@ class Api:
         body: Any,
         asked: str,
         headers: Mapping[str, str],
-        raw: bytes | None = None,
+        form: FormBody | None = None,
     ) -> Document:
         self.calls += 1
         sent = {**self._headers, **headers}
-        data = raw if raw is not None else b""
+        data: bytes | FormBody = b""
         if body is not None:
             data = msgspec.json.encode(body)
             sent["Content-Type"] = "application/json"
+        elif form is not None:
+            data = form
+            sent["Content-Type"] = form.kind
         if not all(value.isascii() and value.isprintable() for value in sent.values()):
             raise Failure(400, 0, "A header may hold printable ASCII alone")
         try:

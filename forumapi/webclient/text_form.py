@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import msgspec
-from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.webclient.api import Failure
 from forumapi.webclient.template_environment import environment, plain
+from forumapi.webclient.transport import FormBody
 from forumapi.webclient.typed_number import typed_number
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Writing:
         sent = visit.files.getlist("files") if visit.files is not None else []
         for one in sent:
             if one.filename:
-                made._store(visit, one.filename, one.read(), one.mimetype)
+                made._store(visit, one, one.filename)
         return made
 
     @classmethod
@@ -229,9 +229,9 @@ class Writing:
         if not self.is_refused:
             self.failure, self.status = failure, failure.status
 
-    def _store(self, visit: Visit, name: str, data: bytes, kind: str) -> None:
+    def _store(self, visit: Visit, file: FileStorage, name: str) -> None:
         try:
-            self.files.append(upload(visit, name, data, kind))
+            self.files.append(upload(visit, file))
         except Failure as failure:
             said = file_problem(visit, name, failure)
             if not said:
@@ -260,25 +260,21 @@ def once(key: str, body: Any) -> str:
 # ---------------------------------------------------------------- files
 
 
-def upload(visit: Visit, name: str, data: bytes, kind: str) -> SentFile:
-    """Upload the bytes `data` to the API, as a file called `name` of the Content-Type `kind`; return the file's hash,
-    and its name as the API has cleaned it. Raises Failure if the API refuses the file.
+def upload(visit: Visit, file: FileStorage) -> SentFile:
+    """Upload a file of the sent form to the API; return the file's hash, and its name as the API has cleaned it. Raises
+    Failure if the API refuses the file.
     """
-    found = store(visit, name, data, kind)
+    found = store(visit, file)
     return SentFile(found["fileHash"], plain(found["fileName"]))
 
 
-def store(visit: Visit, name: str, data: bytes, kind: str, **fit: int) -> dict[str, Any]:
-    """Upload the bytes `data` to the API, as a file called `name` of the Content-Type `kind`; return the file as the
-    API shows it. `fit`: `maxWidth` and `maxHeight` in pixels, to which a picture is made smaller. Raises Failure if the
-    API refuses the file.
+def store(visit: Visit, file: FileStorage, **fit: int) -> dict[str, Any]:
+    """Upload a file of the sent form to the API; return the file as the API shows it. `fit`: `maxWidth` and `maxHeight`
+    in pixels, to which a picture is made smaller. Raises Failure if the API refuses the file.
     """
-    name = name.replace("\\", "/").rpartition("/")[2][:255]
-    body, content_type = encode_multipart_formdata({"file": (name, data, kind)})
-    headers = {"Content-Type": content_type}
-    found: dict[str, Any] = visit.api.call(
-        "POST", "/files", raw=body, query=fit, headers=headers
-    ).data[0]
+    name = (file.filename or "").replace("\\", "/").rpartition("/")[2][:255]
+    form = FormBody(file.stream, name, file.mimetype)
+    found: dict[str, Any] = visit.api.call("POST", "/files", query=fit, form=form).data[0]
     return found
 
 
@@ -289,7 +285,7 @@ def store_picture(visit: Visit, picture: FileStorage, side: int) -> dict[str, An
     """
     name = picture.filename or ""
     try:
-        made = store(visit, name, picture.read(), picture.mimetype, maxWidth=side, maxHeight=side)
+        made = store(visit, picture, maxWidth=side, maxHeight=side)
     except Failure as failure:
         said = file_problem(visit, name, failure)
         raise Failure(failure.status, 0, said) if said else failure from None

@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import IO, Any, Final, NamedTuple, Protocol, cast
 from urllib.parse import quote, urlsplit
 
 import urllib3
+from urllib3.filepost import encode_multipart_formdata
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -50,6 +51,34 @@ class Reply(NamedTuple):
     body: bytes
 
 
+class FormBody:
+    """Body of an upload, multipart/form-data with one file as its last field, read once from its begin to its end and
+    never whole in memory. `kind`: its Content-Type; `length`: in bytes.
+
+    `fields`: (name, value) of the fields before the file; `file`: the file at its begin, which can be searched; `name`,
+    `file_kind`: its name and Content-Type.
+    """
+
+    def __init__(
+        self, file: IO[bytes], name: str, file_kind: str, fields: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        empty = ("file", (name, b"", file_kind))
+        around, self.kind = encode_multipart_formdata([*fields, empty])
+        # Where the content of the file stands: before the line break that ends it.
+        end = around.rindex(b"\r\n--")
+        self.length = len(around) + file.seek(0, io.SEEK_END)
+        file.seek(0)
+        self._parts = [io.BytesIO(around[:end]), file, io.BytesIO(around[end:])]
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes of the body, `size` at most; b"" at its end."""
+        while self._parts:
+            if piece := self._parts[0].read(size):
+                return piece
+            del self._parts[0]
+        return b""
+
+
 class ApiTransport(Protocol):
     """Interface of a transport to the API."""
 
@@ -60,7 +89,7 @@ class ApiTransport(Protocol):
         path: str,
         query: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | FormBody,
     ) -> Reply:
         """Send one request on behalf of `visitor` and return the whole answer, whatever its status. `path` begins with
         a slash and is not percent-encoded, `query` is; `body` is b"" for none. Raises Unreachable without an answer,
@@ -90,7 +119,7 @@ class InProcess:
         path: str,
         query: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | FormBody,
     ) -> Reply:
         """Call the API in this process on behalf of `visitor` and return the whole answer, whatever its status. `path`
         begins with a slash and is not percent-encoded, `query` is; `body` is b"" for none. Raises ValueError for a
@@ -107,10 +136,10 @@ class InProcess:
             "SERVER_PROTOCOL": "HTTP/1.1",
             "REMOTE_ADDR": outer.get("REMOTE_ADDR", ""),
             "HTTP_HOST": visitor.host,
-            "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_LENGTH": str(len(body) if isinstance(body, bytes) else body.length),
             "wsgi.version": (1, 0),
             "wsgi.url_scheme": outer.get("wsgi.url_scheme", "http"),
-            "wsgi.input": io.BytesIO(body),
+            "wsgi.input": io.BytesIO(body) if isinstance(body, bytes) else body,
             "wsgi.errors": sys.stderr,
             "wsgi.multithread": True,
             "wsgi.multiprocess": True,
@@ -148,8 +177,8 @@ _CONNECT_S: Final = 2.0
 
 
 class _Limits(NamedTuple):
-    """Seconds for which an answer of the API is awaited: to a GET or HEAD, to any other request, and to an upload,
-    which is a multipart body.
+    """Seconds for which an answer of the API is awaited: to a GET or HEAD, to any other request, and to an upload, a
+    `FormBody`.
     """
 
     read_s: float
@@ -188,7 +217,7 @@ class OverHttp:
         path: str,
         query: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | FormBody,
     ) -> Reply:
         """Call the API over HTTP on behalf of `visitor` and return the whole answer, whatever its status. `path` begins
         with a slash and is not percent-encoded, `query` is; `body` is b"" for none. A GET or HEAD is repeated once if
@@ -220,17 +249,21 @@ class OverHttp:
         return Reply(answer.status, found, answer.data)
 
     def _ask(
-        self, method: str, address: str, headers: dict[str, str], body: bytes
+        self, method: str, address: str, headers: dict[str, str], body: bytes | FormBody
     ) -> urllib3.BaseHTTPResponse:
         limits = self._limits
         wait_s = limits.read_s if method in ("GET", "HEAD") else limits.write_s
-        if headers.get("Content-Type", "").startswith("multipart/"):
-            wait_s = limits.upload_s
+        connect_s = _CONNECT_S
+        if isinstance(body, FormBody):
+            headers["Content-Length"] = str(body.length)
+            # The wait to connect holds for each piece as well that the API does not take yet.
+            wait_s = connect_s = limits.upload_s
         return self._pool.urlopen(
             method,
             address,
-            body=body or None,
+            # Of a body with a length, urllib3 asks for `read` alone.
+            body=cast("IO[bytes]", body) if isinstance(body, FormBody) else body or None,
             headers=headers,
             redirect=False,
-            timeout=urllib3.Timeout(connect=_CONNECT_S, read=wait_s),
+            timeout=urllib3.Timeout(connect=connect_s, read=wait_s),
         )

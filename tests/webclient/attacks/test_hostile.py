@@ -14,7 +14,7 @@ import pytest
 
 from forumapi import routes
 from forumapi.webclient.routes import ROUTES
-from forumapi.webclient.transport import HEADERS, ApiTransport, OverHttp, Reply
+from forumapi.webclient.transport import HEADERS, ApiTransport, FormBody, OverHttp, Reply
 from forumapi.webclient.transport import Visitor as Whose
 from forumapi.webclient.website import Website
 from tests.factories import Factory, Site, Thing
@@ -254,7 +254,7 @@ class Recorder:
         path: str,
         query: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | FormBody,
     ) -> Reply:
         """Remember, and pass on."""
         self.calls.append((method, path, query, dict(headers)))

@@ -264,7 +264,7 @@ class UploadView(View):
         if sent is None or not sent.filename:
             raise Refused(400)
         try:
-            made = upload(visit, sent.filename, sent.read(), sent.mimetype)
+            made = upload(visit, sent)
         except Failure as failure:
             problem = file_problem(visit, sent.filename, failure)
             if not problem:

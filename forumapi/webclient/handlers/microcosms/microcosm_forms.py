@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from urllib3.filepost import encode_multipart_formdata
-
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import edit_reason
 from forumapi.webclient.handlers.microcosms.moderation import creatable, possible
+from forumapi.webclient.text_form import store
 from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit
@@ -154,14 +153,7 @@ def _body(visit: Visit, typed: dict[str, str], types: list[str]) -> dict[str, An
         body["removeLogo"] = True
     logo = visit.files.get("logo") if visit.files is not None else None
     if logo is not None and logo.filename:
-        data, kind = encode_multipart_formdata({"file": (logo.filename, logo.read())})
-        stored = visit.api.call(
-            "POST",
-            "/files",
-            query={"maxWidth": LOGO_SIDE, "maxHeight": LOGO_SIDE},
-            headers={"Content-Type": kind},
-            raw=data,
-        ).data[0]
+        stored = store(visit, logo, maxWidth=LOGO_SIDE, maxHeight=LOGO_SIDE)
         body["logoUrl"] = f"/api/v1/files/{stored['fileHash']}.{stored['fileExt']}"
     return body
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from urllib3 import encode_multipart_formdata
-
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.sites.administration import owner
+from forumapi.webclient.transport import FormBody
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, SignInFirst, Visit
 
@@ -70,12 +69,11 @@ class ImportView(View):
         sent = visit.files.get("file") if visit.files is not None else None
         if sent is None or not sent.filename:
             raise Refused(400)
-        form: list[tuple[str, Any]] = [(name, visit.field(name)) for name in _FIELDS]
+        fields = [(name, visit.field(name)) for name in _FIELDS]
         for name, field in _LISTS.items():
-            form += [(field, line) for line in visit.field(name).splitlines() if line.strip()]
-        form.append(("file", ("dump", sent.read(), "application/octet-stream")))
-        body, kind = encode_multipart_formdata(form)
-        visit.api.call("POST", _IMPORT, raw=body, headers={"Content-Type": kind})
+            fields += [(field, line) for line in visit.field(name).splitlines() if line.strip()]
+        form = FormBody(sent.stream, "dump", "application/octet-stream", fields)
+        visit.api.call("POST", _IMPORT, form=form)
 
     def _show(self, visit: Visit, failure: Failure | None = None) -> Answer:
         return visit.page(

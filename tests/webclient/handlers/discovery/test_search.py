@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from forumapi.webclient.template_environment import marked_in
-from forumapi.webclient.transport import Reply
+from forumapi.webclient.transport import FormBody, Reply
 from forumapi.webclient.transport import Visitor as Caller
 from forumapi.webclient.website import Website
 from tests.factories import Factory
@@ -224,7 +224,7 @@ class SlowSearch:
         path: str,
         query: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | FormBody,
     ) -> Reply:
         """Answer."""
         self.asked.append(path)

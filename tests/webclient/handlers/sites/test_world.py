@@ -19,7 +19,7 @@ from forumapi.webclient import page_metadata
 from forumapi.webclient.api import Asked
 from forumapi.webclient.guest_page_cache import KeptPage, KeptPages
 from forumapi.webclient.handlers.sites.feeds import FeedDocument, FeedEntry
-from forumapi.webclient.transport import OverHttp, Reply, Unreachable
+from forumapi.webclient.transport import FormBody, OverHttp, Reply, Unreachable
 from forumapi.webclient.transport import Visitor as Whose
 from forumapi.webclient.website import PUBLIC, Website
 from tests.api import Api
@@ -357,7 +357,7 @@ class Broken(Recorder):
         path: str,
         query: str,
         headers: Mapping[str, str],
-        body: bytes,
+        body: bytes | FormBody,
     ) -> Reply:
         """Remember, and pass on or fail."""
         reply = super().send(visitor, method, path, query, headers, body)
