@@ -120,10 +120,9 @@ migrate: $(STAMP) ## bring the configured (else the embedded) database to this r
 dbshell: $(STAMP) ## psql on the configured (else the embedded) database
 	@$(BIN)/python -m forumapi shell --sql
 
-routes: $(STAMP) ## write the tables of routes and of operation ids into tests/saved
+routes: $(STAMP) ## write the table of routes and their operation ids into tests/saved
 	@mkdir -p tests/saved
 	@$(BIN)/python -m forumapi routes > tests/saved/routes.txt
-	@REFRESH_OPERATION_IDS=1 $(BIN)/python -m pytest -q tests/apidocs -k operation_ids
 
 dist: $(STAMP) ## build dist/forumapi, the platform as one file, and the bill of what is in it
 	@scripts/dist

@@ -24,7 +24,7 @@ from forumapi import __version__, errors, itemtypes
 from forumapi.apidocs.closed_lists import name_lists
 from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.operation_ids import operation_id
-from forumapi.apidocs.tags import BY_MODULE, TAGS
+from forumapi.apidocs.tags import BY_FOLDER, BY_MODULE, TAGS
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
 from forumapi.request.routing import CONVERTERS, NumberConverter
 from forumapi.wire import documented_headers, scopes
@@ -245,9 +245,7 @@ def document(root: Routes, site: Routes) -> Schema:
             if root[url].operations != site[url].operations:
                 raise ValueError(f"{url} means one thing on the platform host, another on a site")
             continue
-        made["paths"][_place(url, Handler).template]["servers"] = [
-            platform if url in root else tenant
-        ]
+        made["paths"][template(url)]["servers"] = [platform if url in root else tenant]
     return made
 
 
@@ -311,6 +309,11 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
 # ---------------------------------------------------------------- addresses
 
 
+def template(url: str) -> str:
+    """Return the document's form of an address of a routing table: `/comments/{id}` for `/comments/<comment:id>`."""
+    return _place(url, Handler).template
+
+
 def _place(url: str, handler: type[Handler]) -> Endpoint:
     parameters: list[Schema] = []
 
@@ -338,9 +341,12 @@ def _module(handler: type[Handler]) -> str:
 
 
 def _tag(handler: type[Handler]) -> str:
-    """Return the name of the tag of the handler's module; for a module without a tag the module's own name."""
-    module = _module(handler)
-    return BY_MODULE[module].name if module in BY_MODULE else module
+    """Return the name of the tag of the handler's module, else of the module's folder; for a module outside of these
+    folders the module's own name.
+    """
+    folder, _, module = handler.__module__.rpartition(".")
+    tag = BY_MODULE.get(module) or BY_FOLDER.get(folder.removeprefix("forumapi.handlers."))
+    return tag.name if tag else module
 
 
 def _tags(endpoints: Iterable[Endpoint]) -> list[Schema]:

@@ -3,7 +3,7 @@
 The verb comes first (`get` or `list`, `create`, `update`, `patch`, `delete`), then the parts of the address: singular
 where a parameter follows, or where POST creates one (`GET /comments/{id}/attributes/{key}`: `getCommentAttribute`). A
 part without a plural takes the parameter's name (`GET /site/mail/{template}`: `getThisSiteMailTemplate`).
-An id is part of what clients are generated from, so tests/saved/operation_ids.txt holds them all.
+An id is part of what clients are generated from, so tests/saved/routes.txt holds them all.
 """
 
 from __future__ import annotations

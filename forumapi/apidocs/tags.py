@@ -1,4 +1,7 @@
-"""Tags of the OpenAPI document: subjects in reading order, each with the modules of handlers that belong to it."""
+"""Tags of the OpenAPI document: subjects in reading order, each with the modules of handlers that belong to it.
+
+A module that no tag names belongs to the tag of its folder.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ from typing import Final, NamedTuple
 
 class Tag(NamedTuple):
     """Tag of operations, a page of the reference; `modules`: names of the modules of handlers whose operations
-    have the tag, without their folders.
+    have the tag, without their folders; `folders`: folders below `handlers/` whose modules have it unless another tag
+    names them.
     """
 
     name: str
     description: str
-    modules: tuple[str, ...]
+    modules: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
 
 
 TAGS: Final = (
@@ -24,9 +29,12 @@ TAGS: Final = (
     Tag(
         "Caller",
         "The caller's own profile, what they may do, their sessions and API keys.",
-        ("whoami", "permission", "sessions", "api_keys"),
+        ("whoami",),
+        ("access",),
     ),
-    Tag("Microcosms", "The nodes of a site's tree, singly and all at once.", ("microcosms",)),
+    Tag(
+        "Microcosms", "The nodes of a site's tree, singly and all at once.", folders=("microcosms",)
+    ),
     Tag("Conversations", "Items of a title and comments.", ("conversations",)),
     Tag(
         "Comments",
@@ -47,7 +55,7 @@ TAGS: Final = (
     Tag(
         "Items",
         "What conversations, events, polls and huddles have in common.",
-        ("last_and_new_comment_redirects",),
+        folders=("content",),
     ),
     Tag(
         "Composing",
@@ -61,17 +69,18 @@ TAGS: Final = (
     Tag(
         "People",
         "Profiles on a site, users of the platform, and whom or what the caller ignores.",
-        ("profiles", "users", "ignored"),
+        folders=("people",),
     ),
     Tag(
         "Search",
         "Search, what is trending, short links, and addresses of a site's earlier software.",
-        ("search", "trending", "short_links", "legacy_urls"),
+        ("short_links", "legacy_urls"),
+        ("discovery",),
     ),
     Tag(
         "Updates",
         "Notifications: their list, what the caller follows, mail and push.",
-        ("updates", "watchers", "mail_settings_and_unsubscribe", "mail_template_settings", "push"),
+        folders=("notifications",),
     ),
     Tag(
         "Live",
@@ -86,7 +95,8 @@ TAGS: Final = (
     Tag(
         "Moderation",
         "What waits for moderators, cases, actions with undo, checks of texts, rules, and bans.",
-        ("moderation_queue", "cases", "actions", "checks", "rules", "bans"),
+        ("moderation_queue", "bans"),
+        ("trust",),
     ),
     Tag(
         "Roles",
@@ -96,23 +106,7 @@ TAGS: Final = (
     Tag(
         "Sites",
         "This host's site with its settings and legal texts; on the platform's host all sites.",
-        (
-            "sites",
-            "site_states",
-            "site_options",
-            "legal_editing",
-            "ownership_transfer",
-            "menu",
-            "legal",
-            "configuration_checks",
-            "usage",
-            "plan",
-            "crawl_policy",
-            "avatar_source",
-            "forum_import",
-            "erasure_rule",
-            "retention",
-        ),
+        folders=("sites", "operators"),
     ),
     Tag("Audit", "Who did what, and the transparency report.", ("audit", "transparency")),
     Tag(
@@ -139,3 +133,4 @@ TAGS: Final = (
 )
 
 BY_MODULE: Final = {module: tag for tag in TAGS for module in tag.modules}
+BY_FOLDER: Final = {folder: tag for tag in TAGS for folder in tag.folders}

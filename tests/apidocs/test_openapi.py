@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +35,7 @@ from tests.schema_check import VARY, UndocumentedError, check
 DOCUMENT = schema_check.document()
 HOST_TABLES = (routes.ROOT, routes.SITE)
 HOSTS = ("platform", "site")
+ROUTES = Path(__file__).resolve().parents[1] / "saved" / "routes.txt"
 OPERATIONS = [
     operation
     for item in DOCUMENT["paths"].values()
@@ -99,24 +99,19 @@ def test_every_method_of_every_address_is_there() -> None:
     assert "HEAD works wherever GET does" in DOCUMENT["info"]["description"].replace("\n", " ")
 
 
-IDS = Path(__file__).resolve().parents[1] / "saved" / "operation_ids.txt"
-
-
 def test_operation_ids_are_unique_names_and_the_saved_ones() -> None:
-    """Clients are generated from them, so a change breaks those who generate anew: REFRESH_OPERATION_IDS=1 saves it."""
+    """Clients are generated from them, so a change breaks those who generate anew: `make routes` saves it."""
     made = {
-        operation["operationId"]: f"{verb.upper():6}  {path}"
+        (verb.upper(), path, operation["operationId"])
         for path, item in DOCUMENT["paths"].items()
         for verb, operation in item.items()
         if isinstance(operation, dict) and "operationId" in operation
     }
-    table = "".join(f"{name:44}  {place}\n" for name, place in sorted(made.items()))
-    if os.environ.get("REFRESH_OPERATION_IDS"):
-        IDS.write_text(table, encoding="utf-8")
+    rows = [line.split() for line in ROUTES.read_text(encoding="utf-8").splitlines()]
 
-    assert len(made) == len(OPERATIONS)
-    assert all(re.fullmatch("[a-z][A-Za-z0-9]+", name) for name in made)
-    assert table == IDS.read_text(encoding="utf-8"), "REFRESH_OPERATION_IDS=1 saves the new table"
+    assert len(made) == len(OPERATIONS) == len({name for _, _, name in made})
+    assert all(re.fullmatch("[a-z][A-Za-z0-9]+", name) for _, _, name in made)
+    assert made == {(verb, openapi.template(url), name) for _, verb, _, name, url in rows}
 
 
 def test_an_operation_id_follows_from_route_and_method() -> None:
@@ -167,13 +162,15 @@ def test_writes_document_the_representation_beside_the_redirect() -> None:
     assert {"200", "302", "303"} <= paths["/api/v1/comments/{id}"]["put"]["responses"].keys()
 
 
-def test_every_tag_is_in_the_table_and_every_module_has_one() -> None:
+def test_every_tag_is_in_the_table_and_every_folder_has_one() -> None:
     names = [tag.name for tag in tags.TAGS]
     used = {handler.__module__ for table in HOST_TABLES for handler in table.values()}
-    modules = [module for tag in tags.TAGS for module in tag.modules]
+    named = [module for tag in tags.TAGS for module in tag.modules]
+    folders = [folder for tag in tags.TAGS for folder in tag.folders]
 
     assert [tag["name"] for tag in DOCUMENT["tags"]] == names
-    assert sorted(modules) == sorted({module.rpartition(".")[2] for module in used})
+    assert len(set(named)) == len(named) and set(named) <= {one.rpartition(".")[2] for one in used}
+    assert sorted(folders) == sorted({module.split(".")[2] for module in used})
     assert {tag for operation in OPERATIONS for tag in operation["tags"]} == set(names)
 
 

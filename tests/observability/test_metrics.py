@@ -222,7 +222,7 @@ def test_there_is_room_for_every_statement_and_every_answer_of_every_route() -> 
         "for name in Query.all:\n"
         "    metrics.QUERY_CALLS.add(1, name), metrics.QUERY_SECONDS.add(1, name)\n"
         f"routes = pathlib.Path({str(ROUTES)!r}).read_text().splitlines()\n"
-        "for _, method, _, path in map(str.split, routes):\n"
+        "for _, method, _, _, path in map(str.split, routes):\n"
         "    for route in (path, f'/next{path}'):\n"
         "        for status in (200, 302, 401, 404): metrics.request(route, method, status, 1, 1, 1)\n"
         "print(metrics.DROPPED.value())\n"

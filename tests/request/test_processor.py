@@ -255,7 +255,7 @@ ADDRESSES = [("site", url) for url in routes.SITE] + [("root", url) for url in r
 def _saved_methods(host: str, url: str) -> str:
     """Return the Allow header by the saved table of routes."""
     rows = [line.split() for line in SAVED_ROUTES.read_text().splitlines()]
-    methods = {row[1] for row in rows if (row[0], row[3]) == (host, url)}
+    methods = {row[1] for row in rows if (row[0], row[4]) == (host, url)}
     methods |= {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     return ",".join(method for method in METHODS if method in methods)
 

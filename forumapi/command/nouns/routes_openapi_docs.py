@@ -12,7 +12,9 @@ from forumapi.config import Config
 
 def add_routes(commands: Commands) -> None:
     """Define the command `routes`."""
-    routes = commands.add("routes", _routes, "every address with its methods and what they need")
+    routes = commands.add(
+        "routes", _routes, "every address with its methods, what they need, operation ids"
+    )
     routes.add_argument("--host", choices=("root", "site"), help="one of the two sets only")
 
 
@@ -25,13 +27,16 @@ def add(commands: Commands) -> None:
 
 def _routes(args: argparse.Namespace, current: Config) -> int:
     from forumapi import routes
+    from forumapi.apidocs.openapi import template
+    from forumapi.apidocs.operation_ids import operation_id
 
     for host, table in (("root", routes.ROOT), ("site", routes.SITE)):
         if args.host not in (None, host):
             continue
         for address, handler in table.items():
             for verb, operation in handler.operations.items():
-                print(f"{host}  {verb:7} {operation.need.name:9} {address}")
+                name = operation_id(verb, template(address))
+                print(f"{host}  {verb:7} {operation.need.name:9} {name:44} {address}")
     return OK
 
 

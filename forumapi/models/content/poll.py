@@ -19,10 +19,10 @@ from forumapi.models.content.item import Item, ItemChange
 from forumapi.models.content.type_specific_fields_interface import TypeSpecificFields
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.sites.site_validation import given
 from forumapi.models.texts import text_rendering
 from forumapi.text import rfc3339
 from forumapi.wire import json_fragments
+from forumapi.wire.body import given
 
 # ---------------------------------------------------------------- reading
 

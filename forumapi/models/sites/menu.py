@@ -12,8 +12,9 @@ from forumapi.database.query import Query
 from forumapi.errors import Invalid
 from forumapi.models.journal import journal
 from forumapi.models.journal.journal import Author
-from forumapi.models.sites.site_validation import check_href, given
+from forumapi.models.sites.site_validation import check_href
 from forumapi.text import short_text_cleaning
+from forumapi.wire.body import given
 
 MAX_ENTRIES: Final = 10
 MAX_TEXT: Final = 50

@@ -28,6 +28,7 @@ from forumapi.models.sites.site_domain import SiteDomain
 from forumapi.models.sites.site_validation import SiteBody, SiteSettings
 from forumapi.permissions.evaluator import Tree
 from forumapi.wire import json_fragments
+from forumapi.wire.body import given
 from forumapi.wire.json_fragments import Fragment, Hole
 
 ROOT_ID: Final = 1
@@ -474,7 +475,7 @@ class Site:
         without a field, for a user who owns `most` sites, deleted ones counted (0: any number); NotFound for an unknown
         user.
         """
-        key = site_validation.check_key(site_validation.given(body.subdomainKey, ""))
+        key = site_validation.check_key(given(body.subdomainKey, ""))
         settings = site_validation.merged(
             body, SiteSettings(), platform_domain, (f"{key}.{platform_domain}",)
         )

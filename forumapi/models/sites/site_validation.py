@@ -7,15 +7,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection
 from html import unescape
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi.errors import Invalid
 from forumapi.text import short_text_cleaning
-
-T = TypeVar("T")
+from forumapi.wire.body import given
 
 MAX_TITLE: Final = 50
 MAX_KEY: Final = 50
@@ -123,11 +122,6 @@ class SiteSettings(NamedTuple):
     auth0_client_secret: str | None = None
     web_url: str | None = None
     names_moderators: bool = False
-
-
-def given(value: T | UnsetType, otherwise: T) -> T:
-    """Return `value` of a body; `otherwise` if it was not sent."""
-    return otherwise if isinstance(value, UnsetType) else value
 
 
 def deleted(body: SiteBody, stored: bool) -> bool:
