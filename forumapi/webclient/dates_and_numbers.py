@@ -15,7 +15,8 @@ from forumapi.webclient.languages import PSEUDO, language
 _FORMS: Final = {
     "month": "LLLL y",
     "day": "d MMM y",
-    "minute": "d MMM y, HH:mm",
+    "minute": "d MMM y, HH:mm 'UTC'",
+    "local": "d MMM y, HH:mm",
     "weekday": "EEEE d MMMM y",
     "whole": "EEEE d MMMM y, HH:mm",
 }
@@ -24,7 +25,8 @@ _FORMS: Final = {
 _FORMS_OF: Final = {
     "de": {
         "day": "d. MMM y",
-        "minute": "d. MMM y, HH:mm",
+        "minute": "d. MMM y, HH:mm 'UTC'",
+        "local": "d. MMM y, HH:mm",
         "weekday": "EEEE, d. MMMM y",
         "whole": "EEEE, d. MMMM y, HH:mm",
     },
@@ -84,11 +86,12 @@ def _own(code: str, text: str) -> str:
 
 def dated(code: str, text: str, form: str = "minute") -> str:
     """Return the API's time `text` as a date in UTC, as the language `code` writes it; `form`: `month` (with its year),
-    `day`, `minute` (day and clock), `weekday` (day with its weekday) or `whole` (`weekday` and clock). Raises
-    ValueError for a text that is no time.
+    `day`, `minute` (day and clock, with "UTC"), `weekday` (day with its weekday); and two for times that are printed
+    with a Z, but local to a place that is named beside them: `local` (day and clock) and `whole` (`weekday` and clock).
+    Raises ValueError for a text that is no time.
     """
     then = parse(text)
-    has_clock = form in ("minute", "whole")
+    has_clock = form in ("minute", "local", "whole")
     return _dated(code, then.replace(second=0, microsecond=0) if has_clock else then.date(), form)
 
 

@@ -297,6 +297,7 @@ def environment(code: str) -> Environment:
     made.filters["page"] = _page
     made.filters["when"] = partial(_when, code)
     made.filters["date"] = partial(dates_and_numbers.dated, code)
+    made.filters["clock"] = partial(_clock, code)
     made.filters["device"] = device
     made.filters["count"] = partial(dates_and_numbers.number, code)
     made.filters["figure"] = figure
@@ -469,6 +470,12 @@ def page_address(href: Any) -> str:
 @lru_cache(4096)
 def _page(href: str) -> str:
     return page_address(href)
+
+
+def _clock(code: str, text: str) -> Markup:
+    """Return the HTML of a day and time in UTC, which says so; static/times.js writes it in the reader's own zone."""
+    said = _escaped(dates_and_numbers.dated(code, text))
+    return _safe(Markup, f'<time datetime="{_escaped(text)}" data-clock>{said}</time>')
 
 
 def _when(code: str, text: str, now: datetime) -> Markup:

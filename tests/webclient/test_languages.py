@@ -140,7 +140,7 @@ def test_all_times_of_a_day_are_formatted_once() -> None:
 
     assert {dates_and_numbers.dated("de", text, "day") for text in times} == {"1. Juli 1999"}
     assert formatted() == before + 1
-    assert dates_and_numbers.dated("de", times[-1]) == "1. Juli 1999, 23:59"
+    assert dates_and_numbers.dated("de", times[-1]) == "1. Juli 1999, 23:59 UTC"
 
 
 def test_what_is_filled_into_a_plural_is_escaped() -> None:
@@ -170,14 +170,14 @@ def test_a_language_writes_dates_and_numbers_its_way() -> None:
         for code in languages.NAMES
     }
     assert written == {
-        "en": ("9 Mar 2026", "Monday 9 March 2026", "9 Mar 2026, 14:05", "12,345", "1.5"),
-        "de": ("9. März 2026", "Montag, 9. März 2026", "9. März 2026, 14:05", "12.345", "1,5"),
-        "fr": ("9 mars 2026", "lundi 9 mars 2026", "9 mars 2026, 14:05", "12\u202f345", "1,5"),
-        "es": ("9 mar 2026", "lunes, 9 de marzo de 2026", "9 mar 2026, 14:05", "12.345", "1,5"),
+        "en": ("9 Mar 2026", "Monday 9 March 2026", "9 Mar 2026, 14:05 UTC", "12,345", "1.5"),
+        "de": ("9. März 2026", "Montag, 9. März 2026", "9. März 2026, 14:05 UTC", "12.345", "1,5"),
+        "fr": ("9 mars 2026", "lundi 9 mars 2026", "9 mars 2026, 14:05 UTC", "12\u202f345", "1,5"),
+        "es": ("9 mar 2026", "lunes, 9 de marzo de 2026", "9 mar 2026, 14:05 UTC", "12.345", "1,5"),
         PSEUDO: (
             "⟦9 Mar 2026⟧",
             "⟦Monday 9 March 2026⟧",
-            "⟦9 Mar 2026, 14:05⟧",
+            "⟦9 Mar 2026, 14:05 UTC⟧",
             "⟦12,345⟧",
             "⟦1.5⟧",
         ),

@@ -1,7 +1,10 @@
-// Keeps times true while a page stays open: "4 minutes ago" goes on, and the full time in the reader's own zone is the title.
+// Keeps times true while a page stays open: "4 minutes ago" goes on, and the full time in the reader's own zone is the
+// title. Times that the server wrote in UTC are written in that zone, which they name.
 
 const language = document.documentElement.lang;
-const full = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "short" });
+const minute = { hour: "2-digit", minute: "2-digit", timeZoneName: "short" };
+const full = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long", year: "numeric", ...minute });
+const clock = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { day: "numeric", month: "short", year: "numeric", ...minute });
 const day = new Intl.DateTimeFormat(language === "en" ? "en-US" : language, { day: "numeric", month: "short", year: "numeric" });
 const ago = new Intl.RelativeTimeFormat(language, { numeric: "always" });
 
@@ -16,15 +19,25 @@ function said(then) {
   return `${parts.day} ${parts.month} ${parts.year}`;
 }
 
+// What a clock of the reader shows, as "2047-06-13T09:30".
+function local(then) {
+  return new Date(then - then.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 function update() {
-  for (const time of document.querySelectorAll("time[data-ago]")) {
+  for (const time of document.querySelectorAll("time")) {
     const then = new Date(time.dateTime);
     if (!time.title) time.title = full.format(then);
-    const text = said(then);
+    const { ago, clock: there } = time.dataset;
+    if (there) time.hidden = local(then) === there;
+    const text = there !== undefined ? clock.format(then) : ago !== undefined && said(then);
     if (text && time.textContent !== text) time.textContent = text;
   }
 }
 
 update();
+// A new event is where its author is, until they say another zone.
+const zone = document.querySelector("[data-zone]");
+if (zone && zone.value === zone.defaultValue) zone.value = full.resolvedOptions().timeZone;
 setInterval(() => document.hidden || update(), 30_000);
 for (const name of ["comments", "visibilitychange"]) document.addEventListener(name, update);

@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from selenium.webdriver import Chrome
 
 from forumapi import itemtypes
 from tests.api import Api
 from tests.factories import Factory, Site, Thing
 from tests.fixtures import Server
-from tests.webclient.hand import Hand
+from tests.webclient.hand import SCRIPT, Hand
 from tests.webclient.handlers.content.test_writing_http import upload
 from tests.webclient.step import step
 from tests.webclient.visitor import Page, Visitor
@@ -198,6 +199,68 @@ def test_an_event_that_begins_in_this_minute_is_in_one_of_the_two_lists(
 
     for title in ("This minute", "Just now"):
         assert (title in coming, title in past) == (False, True), title
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [(45, "45 minutes"), (60, "1 hour"), (90, "1 hour 30 minutes"), (180, "3 hours")],
+)
+def test_an_event_says_how_long_it_takes(
+    visitor: Visitor, bikes: Site, place: Thing, event: Event, minutes: int, said: str
+) -> None:
+    one = event(place, "Of some length", duration=minutes)
+    page = visitor.of(bikes).get(f"/events/{one.id}/")
+    assert page.find(".begins + p span").text() == said
+
+
+def test_the_time_of_an_event_follows_its_title_and_names_its_zone(
+    visitor: Visitor, bikes: Site, place: Thing, event: Event
+) -> None:
+    one = event(place, "In summer", when="2047-06-13T09:30:00", tz="Europe/Lisbon")
+    guest = visitor.of(bikes)
+
+    page = guest.get(f"/events/{one.id}/")
+    row = guest.get(f"/microcosms/{place.id}/").find(".rows .tag").text()
+
+    assert page.find("h1 + .begins").text() == "Thursday 13 June 2047, 09:30 (Europe/Lisbon)"
+    assert page.find("time[data-clock]").text() == "13 Jun 2047, 08:30 UTC"
+    assert "13 Jun 2047, 09:30 (Europe/Lisbon)" in row
+
+
+def test_a_poll_names_the_zone_of_its_end(visitor: Visitor, bikes: Site, place: Thing) -> None:
+    form = [("title", "Until then"), ("question", "Which?"), ("choice", "One"), ("choice", "Two")]
+    form += [("closes", "2047-06-13T09:30"), ("key", "of-a-poll-that-closes")]
+    member = visitor.of(bikes, bikes.member)
+    begun = member.get(f"/microcosms/{place.id}/create/poll/")
+    form.append(("proof", begun.value("#write [name=proof]")))
+
+    made = sent(member, f"/microcosms/{place.id}/create/poll/", form)
+
+    page = visitor.of(bikes).get(made.location)
+    assert "Closes on 13 Jun 2047, 09:30 UTC" in page.main
+    assert page.main.count("UTC") == 1
+
+
+@pytest.mark.wide
+def test_times_of_day_are_those_of_the_reader(
+    browser: Chrome, website: Server, bikes: Site, place: Thing, event: Event
+) -> None:
+    there = event(place, "There", when="2047-06-13T09:30:00", tz="Europe/Lisbon")
+    here = event(place, "Here", when="2047-06-13T17:30:00", tz="Asia/Tokyo")
+    hand = Hand(browser, website.address[1], SCRIPT)
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
+    try:
+        hand.go(bikes, f"/events/{there.id}/")
+        hand.see("13 Jun 2047, 17:30 GMT+9")
+        assert "5:30 PM GMT+9" in (hand.find(".begins time").get_attribute("title") or "")
+        hand.go(bikes, f"/events/{here.id}/")
+        hand.until(lambda: hand.find(".begins time").get_attribute("title"))
+        hand.see_no("GMT+9")
+        hand.sign_in(bikes, bikes.member)
+        hand.go(bikes, f"/microcosms/{place.id}/create/event/")
+        hand.until(lambda: hand.value("Time zone") == "Asia/Tokyo")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
 
 @pytest.mark.wide
