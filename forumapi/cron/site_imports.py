@@ -43,6 +43,7 @@ from forumapi.porting.loading import attachments, planning, undoing, value_clean
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.loader import ImportProgress, Loader, PortingError
 from forumapi.porting.readers.layout_reader import LayoutError
+from forumapi.wire import json_fragments
 
 POLL_S: Final = 2.0
 # Interval of renewals and progress.
@@ -344,6 +345,7 @@ class _ImportRun:
                     "id": one.id,
                     "onType": itemtypes.BY_ID[one.on_type].name,
                     "onId": one.on_id,
+                    **({"created": json_fragments.format_time(one.at)} if one.at else {}),
                 }
                 for one in touched[:SHOWN]
             ],

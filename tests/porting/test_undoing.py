@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.journal.journal import Author
 from forumapi.models.people.user import User
 from forumapi.models.trust.action import Action, ActionGrounds
+from forumapi.porting.layout import PortedConversation, PortedEvent
 from forumapi.porting.loading import counters, undoing
 from forumapi.porting.loading.imported_ids import Origin
 from forumapi.porting.loading.people import ImportedPeople
@@ -58,7 +60,10 @@ def test_what_others_wrote_in_stays_with_what_it_hangs_on(moved: Moved) -> None:
     tx = moved.make.database.read()
     found = undoing.touched(tx, moved.origin)
     tx.end()
-    assert found == [undoing.Touched("comment", theirs.id, 6, ids["20"])]
+    ((written,),) = moved.rows(
+        "SELECT created FROM comments WHERE site_id = %(s)s AND comment_id = %(i)s", i=theirs.id
+    )
+    assert found == [undoing.Touched("comment", theirs.id, 6, ids["20"], written)]
 
     done = undoing.undo(moved.make.database, moved.origin)
 
@@ -73,6 +78,72 @@ def test_what_others_wrote_in_stays_with_what_it_hangs_on(moved: Moved) -> None:
     ) == [(4,)]
     assert moved.rows("SELECT count(*) FROM huddles WHERE site_id = %(s)s") == [(0,)]
     assert moved.rows("SELECT is_resolved FROM import_origins WHERE site_id = %(s)s") == [(False,)]
+
+
+@pytest.mark.wide
+def test_what_others_edited_or_voted_in_stays_too(make: Factory, config: Config) -> None:
+    board = boards.bikes()
+    board.streams["conversations"] += [
+        PortedConversation(
+            id="90",
+            forum_id="10",
+            name="Ride",
+            author="1",
+            date_created=boards.at(9),
+            event=PortedEvent(),
+        ),
+        PortedConversation(
+            id="91", forum_id="10", name="Renamd", author="2", date_created=boards.at(9)
+        ),
+    ]
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    talks, posts, (poll,) = moved.ids(6), moved.ids(4), moved.ids(7).values()
+    events = moved.ids(9)
+    owner = moved.site.owner
+    now = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    at = [now + datetime.timedelta(minutes=minute) for minute in range(1, 5)]
+    edited = moved.rows(
+        "SELECT min(comment_id) FROM comments WHERE site_id = %(s)s AND item_id = %(i)s",
+        i=talks["20"],
+    )[0][0]
+    assert edited in posts.values()
+    for statement, params in (
+        (
+            "UPDATE items SET edited = %(t)s, edited_by = %(o)s WHERE site_id = %(s)s AND item_id = %(i)s",
+            {"i": talks["91"], "t": at[0]},
+        ),
+        (
+            """UPDATE comments SET edited = %(t)s, edited_by = %(o)s, revisions = revisions + 1
+                WHERE site_id = %(s)s AND comment_id = %(i)s""",
+            {"i": edited, "t": at[1]},
+        ),
+        (
+            """INSERT INTO poll_ballots (site_id, item_id, user_id, choice_ids, cast_at)
+               VALUES (%(s)s, %(i)s, %(u)s, '{1}', %(t)s)""",
+            {"i": poll, "t": at[2], "u": owner.user_id},
+        ),
+        (
+            """INSERT INTO attendees (site_id, item_id, profile_id, state_id, rsvpd_on, created_by)
+               VALUES (%(s)s, %(i)s, %(o)s, 1, %(t)s, %(o)s)""",
+            {"i": events["90"], "t": at[3]},
+        ),
+    ):
+        moved.rows(f"{statement} RETURNING 1", **{"o": owner.id, **params})
+
+    tx = make.database.read()
+    found = undoing.touched(tx, moved.origin)
+    tx.end()
+
+    assert found == [
+        undoing.Touched("edit", talks["91"], 6, talks["91"], at[0]),
+        undoing.Touched("edit", edited, 6, talks["20"], at[1]),
+        undoing.Touched("ballots", poll, 7, poll, at[2]),
+        undoing.Touched("attendee", owner.id, 9, events["90"], at[3]),
+    ]
+    assert undoing.undo(make.database, moved.origin).left
+    assert set(moved.ids(6)) == {"20", "91"}
+    assert (set(moved.ids(7).values()), set(moved.ids(9))) == ({poll}, {"90"})
 
 
 @pytest.mark.wide
@@ -113,7 +184,12 @@ def test_the_command_removes_nothing_while_somebody_has_written_there(
     assert cli.main(["import", "undo", "--site", moved.site.key]) == 1
 
     told = capsys.readouterr()
-    assert f"comment {theirs.id} on conversation" in told.out
+    ((day,),) = moved.rows(
+        "SELECT to_char(created AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') FROM comments"
+        " WHERE site_id = %(s)s AND comment_id = %(i)s",
+        i=theirs.id,
+    )
+    assert f"{day} UTC: comment {theirs.id} on conversation" in told.out
     assert "nothing was removed" in told.err
     assert counted(moved) == before
     assert cli.main(["import", "undo", "--site", moved.site.key, "--untouched"]) == 0

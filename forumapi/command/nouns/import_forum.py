@@ -215,11 +215,17 @@ def _undo(args: argparse.Namespace, current: Config) -> int:
         finally:
             tx.end()
         for one in touched:
-            holder = itemtypes.BY_ID[one.on_type].name
+            holder = f"{itemtypes.BY_ID[one.on_type].name} {one.on_id}"
+            said = {
+                "claim": f"profile {one.id} has been taken over",
+                "edit": f"a text of {holder} was edited",
+                "ballots": f"somebody voted in {holder}",
+                "attendee": f"profile {one.id} answered {holder}",
+            }
             print(
-                f"profile {one.id} has been taken over"
-                if one.kind == "claim"
-                else f"{one.kind} {one.id} on {holder} {one.on_id} did not come with the import"
+                f"{one.at:%Y-%m-%d %H:%M} UTC: " if one.at else "",
+                said.get(one.kind, f"{one.kind} {one.id} on {holder} did not come with the import"),
+                sep="",
             )
         if touched and not args.untouched:
             raise CommandError(

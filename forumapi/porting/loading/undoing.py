@@ -1,12 +1,13 @@
 """Removal of an import, but for what others have used since.
 
-What others have used (`touched`) is listed, and stays: a conversation with somebody's new comment stays whole, with its
-microcosm and its authors. The caller decides if the untouched rest is removed then. Batches are transactions of their
-own, so that the same command continues after a break.
+What others have used (`touched`) is listed, and stays: a conversation in which somebody has written, edited, voted or
+put themselves down stays whole, with its microcosm and its authors. The caller decides if the untouched rest is removed
+then. Batches are transactions of their own, so that the same command continues after a break.
 """
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -31,22 +32,72 @@ _OF_OTHERS: Final = f"""
                      WHERE n.site_id = %(site_id)s AND n.origin_id = %(origin_id)s AND n.item_id = c.item_id
                        AND n.item_type_id = {itemtypes.HUDDLE} AND n.detail = c.comment_id::text)"""
 
+# SQL: comment `c`, which came with the import, has more revisions than the import wrote. Notes of what was written are
+# those of comments.written_note.
+_EDITED: Final = f"""
+    EXISTS (SELECT FROM imported_items n
+             WHERE n.site_id = %(site_id)s AND n.origin_id = %(origin_id)s AND n.item_id = c.comment_id
+               AND n.item_type_id = {itemtypes.COMMENT} AND c.revisions > split_part(n.written, ' ', 1)::int)"""
+# SQL: profile `p` is of somebody who is here, and not of a stand-in for one of the old forum's people.
+_IS_HERE: Final = """
+    NOT EXISTS (SELECT FROM users u WHERE u.user_id = p.user_id AND u.person_key LIKE 'imported:%%')"""
+# SQL: since the import `o` began, somebody who is here has edited item `i`, cast ballot `b`, answered event `a`.
+_ITEM_EDITED: Final = f"""
+    i.edited > o.created
+    AND EXISTS (SELECT FROM profiles p
+                 WHERE p.site_id = i.site_id AND p.profile_id = i.edited_by AND {_IS_HERE})"""
+_BALLOT_CAST: Final = """
+    b.cast_at > o.created
+    AND NOT EXISTS (SELECT FROM users u WHERE u.user_id = b.user_id AND u.person_key LIKE 'imported:%%')"""
+_ANSWERED: Final = f"""
+    a.rsvpd_on > o.created
+    AND EXISTS (SELECT FROM profiles p
+                 WHERE p.site_id = a.site_id AND p.profile_id = a.profile_id AND {_IS_HERE})"""
+
 TOUCHED = Query(
     "undoing.touched",
     f"""
-    SELECT 'comment', c.comment_id, h.item_type_id::int, h.item_id
+    SELECT 'comment' AS kind, c.comment_id AS id, h.item_type_id::int, h.item_id, c.created AS at
       FROM imported_items h
       JOIN comments c ON c.site_id = h.site_id AND c.item_id = h.item_id
      WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id IN ({_ITEM_TYPES})
        AND coalesce(h.detail, '') <> 'alias' AND {_OF_OTHERS}
      UNION
-    SELECT 'comment', c.comment_id, h.item_type_id::int, h.item_id
+    SELECT 'comment', c.comment_id, h.item_type_id::int, h.item_id, c.created
       FROM imported_items h
       JOIN comments c ON c.site_id = h.site_id AND c.on_profile_id = h.item_id
      WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id = {itemtypes.PROFILE}
        AND {_OF_OTHERS}
      UNION
-    SELECT t.name, i.item_id, h.item_type_id::int, h.item_id
+    SELECT 'edit', c.comment_id, h.item_type_id::int, h.item_id, c.edited
+      FROM imported_items h
+      JOIN comments c ON c.site_id = h.site_id AND c.item_id = h.item_id
+     WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id IN ({_ITEM_TYPES})
+       AND {_EDITED}
+     UNION
+    SELECT 'edit', i.item_id, h.item_type_id::int, h.item_id, i.edited
+      FROM imported_items h
+      JOIN import_origins o ON o.site_id = h.site_id AND o.origin_id = h.origin_id
+      JOIN items i ON i.site_id = h.site_id AND i.item_id = h.item_id
+     WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id IN ({_ITEM_TYPES})
+       AND {_ITEM_EDITED}
+     UNION
+    SELECT 'ballots', h.item_id, h.item_type_id::int, h.item_id, max(b.cast_at)
+      FROM imported_items h
+      JOIN import_origins o ON o.site_id = h.site_id AND o.origin_id = h.origin_id
+      JOIN poll_ballots b ON b.site_id = h.site_id AND b.item_id = h.item_id
+     WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id = {itemtypes.POLL}
+       AND {_BALLOT_CAST}
+     GROUP BY h.item_id, h.item_type_id
+     UNION
+    SELECT 'attendee', a.profile_id, h.item_type_id::int, h.item_id, a.rsvpd_on
+      FROM imported_items h
+      JOIN import_origins o ON o.site_id = h.site_id AND o.origin_id = h.origin_id
+      JOIN attendees a ON a.site_id = h.site_id AND a.item_id = h.item_id
+     WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id = {itemtypes.EVENT}
+       AND {_ANSWERED}
+     UNION
+    SELECT t.name, i.item_id, h.item_type_id::int, h.item_id, i.created
       FROM imported_items h
       JOIN items i ON i.site_id = h.site_id AND i.microcosm_id = h.item_id
       JOIN item_types t ON t.item_type_id = i.item_type_id
@@ -55,7 +106,7 @@ TOUCHED = Query(
                         WHERE n.site_id = h.site_id AND n.origin_id = h.origin_id
                           AND n.item_type_id = i.item_type_id AND n.item_id = i.item_id)
      UNION
-    SELECT 'microcosm', m.microcosm_id, h.item_type_id::int, h.item_id
+    SELECT 'microcosm', m.microcosm_id, h.item_type_id::int, h.item_id, m.created
       FROM imported_items h
       JOIN microcosms m ON m.site_id = h.site_id AND m.parent_id = h.item_id
      WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id = {itemtypes.MICROCOSM}
@@ -63,13 +114,13 @@ TOUCHED = Query(
                         WHERE n.site_id = h.site_id AND n.origin_id = h.origin_id
                           AND n.item_type_id = {itemtypes.MICROCOSM} AND n.item_id = m.microcosm_id)
      UNION
-    SELECT 'claim', p.profile_id, h.item_type_id::int, h.item_id
+    SELECT 'claim', p.profile_id, h.item_type_id::int, h.item_id, NULL
       FROM imported_items h
       JOIN profiles p ON p.site_id = h.site_id AND p.profile_id = h.item_id
       JOIN users u ON u.user_id = p.user_id
      WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id = {itemtypes.PROFILE}
        AND u.person_key NOT LIKE 'imported:%%'
-     ORDER BY 1, 2""",
+     ORDER BY at NULLS FIRST, kind, id""",
     unrestricted="for the operator who removes the import; no text is shown",
 )
 NEXT_ITEMS = Query(
@@ -77,10 +128,17 @@ NEXT_ITEMS = Query(
     f"""
     SELECT DISTINCT h.item_id
       FROM imported_items h
+      JOIN import_origins o ON o.site_id = h.site_id AND o.origin_id = h.origin_id
      WHERE h.site_id = %(site_id)s AND h.origin_id = %(origin_id)s AND h.item_type_id IN ({_ITEM_TYPES})
        AND h.item_id > %(after)s
        AND NOT EXISTS (SELECT FROM comments c
-                        WHERE c.site_id = h.site_id AND c.item_id = h.item_id AND {_OF_OTHERS})
+                        WHERE c.site_id = h.site_id AND c.item_id = h.item_id AND ({_OF_OTHERS} OR {_EDITED}))
+       AND NOT EXISTS (SELECT FROM items i
+                        WHERE i.site_id = h.site_id AND i.item_id = h.item_id AND {_ITEM_EDITED})
+       AND NOT EXISTS (SELECT FROM poll_ballots b
+                        WHERE b.site_id = h.site_id AND b.item_id = h.item_id AND {_BALLOT_CAST})
+       AND NOT EXISTS (SELECT FROM attendees a
+                        WHERE a.site_id = h.site_id AND a.item_id = h.item_id AND {_ANSWERED})
      ORDER BY h.item_id
      LIMIT %(limit)s""",
     unrestricted="for the operator who removes the import",
@@ -347,15 +405,19 @@ BATCH: Final = 100
 
 
 class Touched(NamedTuple):
-    """Use of an import by others: a comment on an imported thing, an item or microcosm in an imported microcosm, or the
-    takeover of an imported profile. `kind`, `id`: what others made ("comment", the name of the item's type,
-    "microcosm"), or "claim" and the profile; `on_type`, `on_id`: item type and id of the imported thing.
+    """Use of an import by others: a comment on an imported thing, an item or microcosm in an imported microcosm, an
+    edit, a vote, an answer to an event, or the takeover of an imported profile.
+
+    `kind`, `id`: what others made ("comment", the name of the item's type, "microcosm"), "edit" and the comment or
+    item, "ballots" and the poll, "attendee" and the profile, or "claim" and the profile; `on_type`, `on_id`: item type
+    and id of the imported thing; `at`: time of it, of ballots the latest one's, None for a claim.
     """
 
     kind: str
     id: int
     on_type: int
     on_id: int
+    at: datetime.datetime | None
 
 
 class Undone(NamedTuple):
@@ -371,7 +433,7 @@ class Undone(NamedTuple):
 
 def touched(tx: Reader, origin: Origin) -> list[Touched]:
     """Return each use that others have made of an import since, such as a comment or the takeover of a profile, sorted
-    by kind and id; [] for none.
+    by time, then kind and id, claims first; [] for none.
     """
     return [Touched(*row) for row in tx.rows(TOUCHED, site_id=origin.site_id, origin_id=origin.id)]
 

@@ -444,13 +444,23 @@ class ImportVerification(Struct, kw_only=True):
 
 class ImportTouched(Struct, kw_only=True):
     """A use of imported things by others after the import, which keeps the import from being removed. `id`: of what
-    others made; `onType` and `onId`: the imported thing that it is on or in.
+    others made, edited or voted in, or of the profile; `onType` and `onId`: the imported thing that it is on or in.
     """
 
-    kind: Annotated[str, Meta(description="claim: the profile has been taken over; else a type.")]
+    kind: Annotated[
+        str,
+        Meta(
+            description="claim: the profile has been taken over; edit: a text or an item was edited; ballots: somebody "
+            "voted in the poll; attendee: the profile answered the event; else the type of what others made."
+        ),
+    ]
     id: int
     onType: str
     onId: int
+    created: Annotated[
+        Time | UnsetType,
+        Meta(description="Time of it, of ballots the latest one's; absent for a claim."),
+    ] = UNSET
 
 
 class ImportUndoing(Struct, kw_only=True):
