@@ -20,13 +20,15 @@ class ReactView(View):
     """
 
     def get(self, visit: Visit, things: str, item: int) -> Answer:
-        """Show all reactions that the site offers, for the member to give one to the comment or item with the id
-        `item`. `things`: plural of the thing's type, such as `comments`. Raises SignInFirst for guests, Failure if the
-        member may not read the thing.
+        """Show the comment or item with the id `item`, an item by its title, and all reactions that the site offers,
+        for the member to give one. `things`: plural of the thing's type, such as `comments`. Raises SignInFirst for
+        guests, Failure if the member may not read the thing.
         """
         visit.member()
-        found = visit.api.get(f"/{things}/{item}/reactions")["reactions"]
-        return visit.page("react.html", things=things, item=item, reactions=found)
+        path = f"/{things}/{item}"
+        thing = visit.api.get(path, limit=None if things == "comments" else 5)
+        found = visit.api.get(f"{path}/reactions")["reactions"]
+        return visit.page("react.html", things=things, item=item, thing=thing, reactions=found)
 
     def post(self, visit: Visit, things: str, item: int) -> Answer:
         """Give the comment or item with the id `item` the reaction named in the field `reaction`, or, if that is empty,

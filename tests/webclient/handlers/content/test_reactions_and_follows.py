@@ -33,6 +33,31 @@ def test_a_member_reacts_and_takes_it_back(hand: Hand, bikes: Site, make: Factor
     hand.find(f'{row} [aria-label="like"][aria-pressed="false"]')
 
 
+def test_the_page_of_reactions_shows_what_one_reacts_to(
+    visitor: Visitor, bikes: Site, make: Factory
+) -> None:
+    talk = make.conversation(bikes, title="Of lamps")
+    comment = make.comment(talk, markdown="The *lamp* hums.")
+    reader = visitor.of(bikes, bikes.newcomer)
+
+    of_comment, of_talk = (reader.get(f"{_page(one)}react/") for one in (comment, talk))
+
+    assert of_comment.find("article .text em").text() == "lamp"
+    assert of_comment.find(f'.crumbs a[href="{_page(talk)}"]').text() == "Of lamps"
+    assert of_talk.find(f'main p a[href="{_page(talk)}"]').text() == "Of lamps"
+
+
+def test_pages_about_a_comment_lead_back_to_what_it_is_on(
+    visitor: Visitor, bikes: Site, make: Factory
+) -> None:
+    talk = make.conversation(bikes, title="Of lamps")
+    path = _page(make.comment(talk, by=bikes.member))
+    author = visitor.of(bikes, bikes.member)
+    for page in ("edit", "delete"):
+        found = author.get(f"{path}{page}/").find(f'.crumbs a[href="{_page(talk)}"]')
+        assert found.text() == "Of lamps", page
+
+
 @pytest.mark.wide
 @step("member bookmarks a conversation and finds it")
 def test_a_member_bookmarks_a_conversation(hand: Hand, bikes: Site, make: Factory) -> None:
