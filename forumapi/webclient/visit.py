@@ -31,6 +31,8 @@ HTML: Final = "text/html; charset=utf-8"
 FLOW: Final = ("flow", 900)
 # Names that the API gives to those who have chosen none.
 _GIVEN_NAME: Final = re.compile(r"user\d+(?:x\d+)?")
+# What a moderator's action can be undone on.
+_UNDOABLE: Final = re.compile(r"(?:comment|conversation|event|poll)s/\d{1,18}", re.ASCII)
 
 
 class Answer(NamedTuple):
@@ -315,8 +317,22 @@ class Visit:
 
     @property
     def address(self) -> str:
-        """Path and query of this page, which its forms send as `back`."""
-        return f"{self.path}?{self.query_string}" if self.query_string else self.path
+        """Path and query of this page, without what `done` reads, which its forms send as `back`."""
+        asked = self.query_string.split("&")
+        query = "&".join(one for one in asked if not one.startswith(("done=", "undo=")))
+        return f"{self.path}?{query}" if query else self.path
+
+    @property
+    def done(self) -> tuple[str, str]:
+        """Return what the form that led to this page has done, such as `hide`, and the path that undoes it, such as
+        `/comments/7/moderate/`, "" for none, by the query parameters `done` and `undo`. ("", "") for guests, and for a
+        page that answers a form itself.
+        """
+        if self.form is not None or not self.session.token:
+            return "", ""
+        path = self.query.get("undo", "")
+        undo = f"/{path}/moderate/" if _UNDOABLE.fullmatch(path) else ""
+        return self.query.get("done", ""), undo
 
     def back(self, default: str = "/") -> str:
         """Return the address (path and query) of the page that a form was sent from, by the form's field `back`;

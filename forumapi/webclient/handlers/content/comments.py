@@ -8,6 +8,7 @@ from typing import Final
 
 from forumapi.webclient.api import Document, Failure
 from forumapi.webclient.handlers.content.item_forms import preview, preview_answer, show_form_again
+from forumapi.webclient.handlers.microcosms.moderation import said
 from forumapi.webclient.handlers.trust.statements import statement_of
 from forumapi.webclient.template_environment import page_address
 from forumapi.webclient.text_form import Writing, attach, file_problem, once, quote_of, upload
@@ -212,18 +213,19 @@ class DeleteCommentView(View):
         return visit.page("delete_comment.html", comment=found)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Delete the comment with the id `comment`; lead moderators to the page that restores it, others to the page of
-        comments where it was. Raises SignInFirst for guests, Failure if the API refuses.
+        """Delete the comment with the id `comment`; lead moderators to the page that undoes it, others to the page of
+        comments where it was; both say what was done. Raises SignInFirst for guests, Failure if the API refuses.
         """
         visit.member()
         found = visit.api.get(f"/comments/{comment}")
         place = visit.api.document(f"/comments/{comment}/incontext").location
         visit.api.delete(f"/comments/{comment}")
         if found["meta"]["permissions"]["moderator"]:
-            return visit.redirect(f"/comments/{comment}/delete/")
+            undo = f"/comments/{comment}"
+            return visit.redirect(said(f"{undo}/delete/", "delete", undo))
         path, _, query = page_address(place).partition("?")
         rest = [one for one in query.split("&") if one.startswith(("offset=", "limit="))]
-        return visit.redirect(f"{path}?{'&'.join(rest)}" if rest else path)
+        return visit.redirect(said(f"{path}?{'&'.join(rest)}" if rest else path, "delete"))
 
 
 class RestoreCommentView(View):

@@ -12,7 +12,7 @@ from forumapi.webclient.typed_number import typed_number
 from forumapi.webclient.view import View
 from forumapi.webclient.visit import Answer, Refused, Visit, is_own_path
 
-# Flags that the buttons of the page set, by the button's value.
+# Flags that the buttons of the pages set, by the button's value.
 DEEDS: Final = {
     "pin": ("sticky", True),
     "unpin": ("sticky", False),
@@ -23,6 +23,8 @@ DEEDS: Final = {
     "delete": ("deleted", True),
     "restore": ("deleted", False),
 }
+# Kinds of moderators' actions that the API makes of them, where other names.
+_KINDS: Final = {"approve": "show", "close": "lock", "open": "unlock"}
 PAGE: Final = 25
 # Things that the API judges in one question.
 BATCH: Final = 100
@@ -63,10 +65,11 @@ class ModerateView(View):
 
     def post(self, visit: Visit, kinds: str, item: int) -> Answer:
         """Take the action in the field `do` on the thing with the id `item`: "move" an item into the microcosm whose id
-        is the field `place`, or a key of DEEDS, such as "hide"; then lead to the page of the queue that the form stood
-        on; else, after "delete", "hide" and "restore", to the thing's page of actions, or, if the thing is gone for the
-        member, to its microcosm (the field `place`; without an id there, to the front page); else to the thing. A
-        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status.
+        is the field `place`, a key of DEEDS, such as "hide", or "undo" the member's latest action, a key of DEEDS in
+        the field `of`; then lead to the page of the queue that the form stood on; else, after "delete", "hide" and
+        "restore" and their undo, to the thing's page of actions, or, if the thing is gone for the member, to its
+        microcosm (the field `place`; without an id there, to the front page); else to the thing. The page says what was
+        done. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status.
 
         `kinds`: plural of the thing's type, such as `events`. Raises SignInFirst for guests, Refused with 400 for
         another `do`, for "move" of a microcosm, and for "move" with a `place` that is no number of at most 18 digits,
@@ -75,6 +78,7 @@ class ModerateView(View):
         visit.member()
         do = visit.field("do")
         path = f"/{kinds}/{item}"
+        is_undoable = False
         try:
             if do == "move" and kinds != "microcosms":
                 place = typed_number(visit.field("place"))
@@ -82,13 +86,15 @@ class ModerateView(View):
                     raise Refused(400)
                 body = {"microcosmId": place, "meta": {"editReason": edit_reason(visit)}}
                 visit.api.put(path, body, key=visit.field("key"))
+            elif do == "undo":
+                _undo(visit, kinds, item)
             else:
-                _set_flag(visit, path, do)
+                is_undoable = _set_flag(visit, path, do) and kinds != "microcosms"
         except Failure as failure:
             if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, kinds, item, failure)
-        return _led_back(visit, do, path, visit.field("place"))
+        return _led_back(visit, do, path, visit.field("place"), is_undoable=is_undoable)
 
     def _show(self, visit: Visit, kinds: str, item: int, failure: Failure | None = None) -> Answer:
         found = visit.api.get(f"/{kinds}/{item}", limit=5)
@@ -120,22 +126,27 @@ class ModerateCommentView(View):
         return self._show(visit, comment)
 
     def post(self, visit: Visit, comment: int) -> Answer:
-        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`; then
-        lead to the page of the queue that the form stood on; else, after "delete", "hide" and "restore", to the
-        comment's page of actions, or, if the comment is gone for the member, to the front page; else to the comment. A
-        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the page again with that status. Raises
-        SignInFirst for guests, Refused with 400 for another `do`, Failure for other refusals, and for any if the member
-        may not read the comment.
+        """Take the action in the field `do`, a key of DEEDS such as "hide", on the comment with the id `comment`, or
+        "undo" the member's latest action, a key of DEEDS in the field `of`; then lead to the page of the queue that the
+        form stood on; else to the comment's page of actions, or, if the comment is gone for the member, to the front
+        page. The page says what was done. A refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the
+        page again with that status. Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for other
+        refusals, and for any if the member may not read the comment.
         """
         visit.member()
+        do = visit.field("do")
         path = f"/comments/{comment}"
+        is_undoable = False
         try:
-            _set_flag(visit, path, visit.field("do"))
+            if do == "undo":
+                _undo(visit, "comments", comment)
+            else:
+                is_undoable = _set_flag(visit, path, do)
         except Failure as failure:
             if failure.status not in FORM_REFUSALS:
                 raise
             return self._show(visit, comment, failure)
-        return _led_back(visit, visit.field("do"), path, "")
+        return _led_back(visit, do, path, "", is_undoable=is_undoable)
 
     def _show(self, visit: Visit, comment: int, failure: Failure | None = None) -> Answer:
         found = visit.api.get(f"/comments/{comment}")
@@ -176,24 +187,61 @@ def possible(thing: dict[str, Any], *, with_thread: bool) -> list[str]:
     return may
 
 
-def _set_flag(visit: Visit, path: str, do: str) -> None:
+def _set_flag(visit: Visit, path: str, do: str) -> bool:
+    """Take the action `do`, a key of DEEDS, on the thing at `path`; return True if the visitor moderates the thing, so
+    that the API keeps an action of a moderator, which can be undone. Raises Refused with 400 for another `do`.
+    """
     if do not in DEEDS:
         raise Refused(400)
     name, value = DEEDS[do]
-    visit.api.patch(path, {f"/meta/flags/{name}": value})
+    # No document: the thing is out of the visitor's sight now.
+    changed = visit.api.patch(path, {f"/meta/flags/{name}": value}).data or {"meta": {}}
+    can = changed["meta"].get("permissions") or {}
+    return bool(can.get("moderator") and can.get("update"))
 
 
-def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
-    """Lead to the page of the queue that the form names in its field `next`; else after the actions "delete", "hide"
-    and "restore" to the thing's page of actions, or, if the thing is gone for the visitor, to its microcosm (to the
-    front page if `place` is no id); else to the thing.
-
-    `do`: the action; `path`: the thing's, without a slash at the end; `place`: its microcosm's id, as the form sent it.
+def _undo(visit: Visit, kinds: str, item: int) -> None:
+    """Undo the latest moderators' action on the thing with the id `item`, which has to be one of the visitor's own, of
+    the kind in the field `of`, a key of DEEDS; nothing happens if it is undone already. `kinds`: plural of the thing's
+    type. Raises Refused with 400 for another `of`, Failure with 409 if the latest action is another, or the thing was
+    changed since.
     """
+    of = visit.field("of")
+    if of not in DEEDS:
+        raise Refused(400)
+    asked = {"itemType": kinds.removesuffix("s"), "itemId": item, "limit": 5}
+    latest = visit.api.get("/actions", **asked)["actions"]["items"]
+    by = latest[0]["createdBy"] if latest else None
+    if not by or by["id"] != visit.member()["id"] or latest[0]["kind"] != _KINDS.get(of, of):
+        raise Failure(409)
+    if latest[0]["state"] != "undone":
+        undone = visit.api.post(f"/actions/{latest[0]['id']}/undo").data
+        if undone["counts"]["conflict"]:
+            raise Failure(409)
+
+
+def said(address: str, do: str, undo: str = "") -> str:
+    """Return `address`, a path with or without a query, so that its page says that `do`, a key of DEEDS, "move" or
+    "undo", was done; with a button that undoes the action if `undo` is the path of the thing, such as `/comments/7`.
+    """
+    undoing = f"&undo={undo.removeprefix('/')}" if undo else ""
+    return f"{address}{'&' if '?' in address else '?'}done={do}{undoing}"
+
+
+def _led_back(visit: Visit, do: str, path: str, place: str, *, is_undoable: bool) -> Answer:
+    """Lead to the page of the queue that the form names in its field `next`; else for a comment, and after the actions
+    "delete", "hide" and "restore" and their undo, to the thing's page of actions, or, if the thing is gone for the
+    visitor, to its microcosm (to the front page if `place` is no id); else to the thing. The page says what was done.
+
+    `do`: the action; `path`: the thing's, without a slash at the end; `place`: its microcosm's id, as the form sent it;
+    `is_undoable`: the page offers to undo the action.
+    """
+    undo = path if is_undoable else ""
     back = visit.field("next")
     if back.startswith("/moderation/") and is_own_path(back):
-        return visit.redirect(back)
-    if do in ("delete", "hide", "restore"):
+        return visit.redirect(said(back, do, undo))
+    did = visit.field("of") if do == "undo" else do
+    if did in ("delete", "hide", "restore") or path.startswith("/comments/"):
         try:
             visit.api.get(path, limit=5)
         except Failure as gone:
@@ -201,9 +249,9 @@ def _led_back(visit: Visit, do: str, path: str, place: str) -> Answer:
                 raise
             # Who may delete here without being a moderator sees the thing no more.
             is_id = typed_number(place) is not None
-            return visit.redirect(f"/microcosms/{place}/" if is_id else "/")
-        return visit.redirect(f"{path}/moderate/")
-    return visit.redirect(f"{path}/")
+            return visit.redirect(said(f"/microcosms/{place}/" if is_id else "/", do))
+        return visit.redirect(said(f"{path}/moderate/", do, undo))
+    return visit.redirect(said(f"{path}/", do, undo))
 
 
 def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:

@@ -133,7 +133,8 @@ def test_a_member_deletes_a_comment(hand: Hand, bikes: Site, make: Factory) -> N
     hand.see("Delete this comment?")
     hand.press("Delete")
 
-    hand.wait(lambda: f"/{hand.path}" == _page(conversation))
+    hand.wait(lambda: f"/{hand.path}" == f"{_page(conversation)}?done=delete")
+    hand.see("Deleted.")
     hand.see_no("To be regretted")
 
 
@@ -146,6 +147,9 @@ def test_a_moderator_restores_a_comment(hand: Hand, bikes: Site, make: Factory) 
     hand.see("Delete this comment?")
     hand.press("Delete")
     hand.see("This comment is deleted")
+    hand.see("Deleted. Undo")
+    # Later there is no undo at hand.
+    hand.go(bikes, f"/comments/{comment.id}/delete/")
 
     hand.press("Restore")
 

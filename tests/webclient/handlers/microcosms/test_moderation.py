@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from urllib3.filepost import encode_multipart_formdata
 
+from forumapi import itemtypes
 from tests.factories import Factory, Site, Thing
 from tests.files.pictures import png
 from tests.webclient.hand import Hand
 from tests.webclient.step import step
-from tests.webclient.visitor import Visitor
+from tests.webclient.visitor import Page, Visitor
 
 
 def _hide(visitor: Visitor, thing: Thing) -> None:
@@ -164,7 +165,7 @@ def test_the_queue_pages_by_where_it_was(make: Factory, visitor: Visitor) -> Non
     back = second.find(".queue form input[name=next]").attributes["value"] or ""
     action = second.find(".queue form").attributes["action"] or ""
     page = moderator.post(action, {"do": "approve", "next": back})
-    assert page.location == back
+    assert page.location.startswith(f"{back}&done=approve&")
     assert len(moderator.get(back).tree.css(".queue > li")) == 1
 
 
@@ -175,11 +176,101 @@ def test_a_comment_is_rejected_and_restored(make: Factory, bikes: Site, visitor:
 
     gone = moderator.post(path, {"do": "delete"})
 
-    assert gone.location == path
+    assert gone.location.startswith(f"{path}?done=delete")
     page = moderator.get(path)
     assert "Deleted" in page.main and "Spam and eggs" in page.main
-    assert moderator.post(path, {"do": "restore"}).location == path
+    assert moderator.post(path, {"do": "restore"}).location.startswith(f"{path}?done=restore")
     assert "Deleted" not in moderator.get(path).main
+
+
+def _pressed(by: Visitor, page: Page) -> Page:
+    """Press the button of the line that says what was done; return the page that it leads to."""
+    form = page.find(".done form")
+    fields = {
+        one.attributes["name"] or "": one.attributes["value"] or ""
+        for one in form.css("input, button")
+    }
+    # The proof in the form stands for the browser's Origin.
+    answer = by.post(form.attributes["action"] or "", fields, origin=None)
+    assert answer.status == 303, answer.main
+    return by.get(answer.location)
+
+
+@pytest.mark.parametrize(
+    ("do", "said", "of"),
+    [
+        ("hide", "Hidden. Undo", "comment"),
+        ("delete", "Deleted. Undo", "comment"),
+        ("pin", "Pinned. Undo", "conversation"),
+        ("close", "Closed. Undo", "conversation"),
+    ],
+)
+def test_a_deed_is_said_and_undone(
+    make: Factory, bikes: Site, visitor: Visitor, do: str, said: str, of: str
+) -> None:
+    conversation = make.conversation(bikes)
+    thing = conversation if of == "conversation" else make.comment(conversation)
+    path = f"/{of}s/{thing.id}/moderate/"
+    moderator = visitor.of(bikes, bikes.moderator)
+
+    page = moderator.get(moderator.post(path, {"do": do}).location)
+    assert " ".join(page.find(".done").text().split()) == said
+    undone = _pressed(moderator, page)
+
+    assert undone.find(".done").text() == "Undone."
+    kinds = {"close": "lock"}
+    acted = make.sql(
+        """
+        SELECT a.kind, a.state
+          FROM actions a
+          JOIN action_changes c ON c.site_id = a.site_id AND c.action_id = a.action_id
+         WHERE c.site_id = %(site)s AND c.item_id = %(id)s AND c.item_type_id = %(of)s""",
+        site=bikes.id,
+        id=thing.id,
+        of=itemtypes.COMMENT if of == "comment" else itemtypes.CONVERSATION,
+    )
+    assert acted == [(kinds.get(do, do), "undone")]
+    # The way back leads to a button whose work is done: nothing happens twice.
+    assert _pressed(moderator, page).find(".done").text() == "Undone."
+
+
+def test_the_queue_says_what_was_decided(make: Factory, visitor: Visitor) -> None:
+    site = make.site()
+    comment = make.comment(make.conversation(site), markdown="Patience")
+    _hide(visitor, comment)
+    moderator = visitor.of(site, site.moderator)
+    form = {"do": "delete", "next": "/moderation/"}
+
+    page = moderator.get(moderator.post(f"/comments/{comment.id}/moderate/", form).location)
+    assert "Deleted. Undo" in page.main and "Patience" not in page.main
+    undone = _pressed(moderator, page)
+
+    assert "Undone." in undone.main and "Patience" in undone.main
+    # Forms of the page lead back to the page, not to what it said once.
+    assert undone.value(".queue [name=next]") == "/moderation/"
+
+
+def test_what_another_did_since_is_not_undone(make: Factory, bikes: Site, visitor: Visitor) -> None:
+    comment = make.comment(make.conversation(bikes))
+    path = f"/comments/{comment.id}/moderate/"
+    moderator, owner = visitor.of(bikes, bikes.moderator), visitor.of(bikes, bikes.owner)
+    moderator.post(path, {"do": "hide"})
+    owner.post(path, {"do": "approve"})
+    owner.post(path, {"do": "hide"})
+
+    late = moderator.post(path, {"do": "undo", "of": "hide"})
+
+    assert late.status == 409 and "This was changed meanwhile." in late.find(".failed").text()
+    assert "Waits for a moderator" in owner.get(path).main
+    assert moderator.post(path, {"do": "undo", "of": "explode"}).status == 400
+
+
+@pytest.mark.parametrize("undo", ["//evil.test", "comments/1/report", "huddles/1", "comments/x"])
+def test_a_link_makes_no_button_of_its_own(bikes: Site, visitor: Visitor, undo: str) -> None:
+    page = visitor.of(bikes, bikes.moderator).get(f"/?done=hide&undo={undo}")
+
+    assert page.find(".done").text() == "Hidden."
+    assert visitor.of(bikes).get(f"/?done=hide&undo={undo}").tree.css_first(".done") is None
 
 
 def test_an_author_closes_their_own(make: Factory, bikes: Site, visitor: Visitor) -> None:
@@ -199,7 +290,9 @@ def test_an_author_closes_their_own(make: Factory, bikes: Site, visitor: Visitor
     moderator = visitor.of(bikes, bikes.moderator).get(f"{path}moderate/")
     assert moderator.tree.css_first('main [href="/moderation/"]') is not None
 
-    assert author.post(f"{path}moderate/", {"do": "close"}).location == path
+    closed = author.post(f"{path}moderate/", {"do": "close"}).location
+    assert closed == f"{path}?done=close"
+    assert author.get(closed).find(".done").text() == "Closed."
     refused = author.post(f"{path}moderate/", {"do": "pin"})
 
     assert "Closed" in author.get(path).main
@@ -251,7 +344,7 @@ def test_the_way_back_leads_nowhere_else(
         f"/conversations/{conversation.id}/moderate/", {"do": "pin", "next": back}
     )
 
-    assert page.location == f"/conversations/{conversation.id}/"
+    assert page.location.partition("?")[0] == f"/conversations/{conversation.id}/"
 
 
 def test_a_place_of_another_site_is_none(
@@ -291,7 +384,8 @@ def test_a_microcosm_is_deleted_and_restored(make: Factory, bikes: Site, visitor
     path = f"/microcosms/{place.id}/moderate/"
     owner = visitor.of(bikes, bikes.owner)
 
-    assert owner.post(path, {"do": "delete"}).location == path
+    # No action of a moderator is kept of microcosms, so that there is none to undo.
+    assert owner.post(path, {"do": "delete"}).location == f"{path}?done=delete"
 
     assert "Deleted" in owner.get(path).main
     assert visitor.of(bikes).get(f"/microcosms/{place.id}/").status in (403, 404)
