@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from forumapi import templates
 from forumapi.concurrency.background_thread import PollingThread
+from forumapi.database import site_turns
 from forumapi.database.connections import Database, Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.errors import ApiError
@@ -59,24 +60,30 @@ QUEUE = Query(
         ON CONFLICT (cause) DO NOTHING""",
 )
 
-# Lease: no other process takes these rows for that long. MATERIALIZED: a subquery that runs again for each row would
-# find other rows each time, and lease more than the limit.
-_LEASE: Final = """
-    WITH due AS MATERIALIZED (
-        SELECT q.mail_id
-          FROM mail_outbox q
-         WHERE q.state = '{state}' AND q.not_before <= now()
-         ORDER BY q.not_before, q.mail_id
-         LIMIT %(batch)s
-           FOR UPDATE SKIP LOCKED)
+# Lease: no other process takes these rows for that long. The platform's own mails take turns as one site's.
+_LEASE: Final = """{due}
     UPDATE mail_outbox m
        SET attempts = m.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
       FROM due
      WHERE m.mail_id = due.mail_id
  RETURNING m.mail_id, m.cause, m.recipient, m.subject, m.text_body, m.html_body, m.attempts, m.created,
-           m.headers::text, EXISTS (SELECT FROM sandboxes b WHERE b.site_id = m.site_id)"""
-LEASE = Query("outbox.lease", _LEASE.format(state="queued"), scope=PLATFORM)
-LEASE_UNWRITTEN = Query("outbox.lease_unwritten", _LEASE.format(state="unwritten"), scope=PLATFORM)
+           m.headers::text, EXISTS (SELECT FROM sandboxes b WHERE b.site_id = m.site_id), due.site"""
+
+
+def _leasing(state: str) -> str:
+    due = site_turns.claim(
+        "mail_outbox",
+        "q.mail_id, coalesce(q.site_id, 0) AS site",
+        waits=f"q.state = '{state}'",
+        is_due="q.not_before <= now()",
+        order="q.not_before, q.mail_id",
+        site="coalesce(q.site_id, 0)",
+    )
+    return _LEASE.format(due=due)
+
+
+LEASE = Query("outbox.lease", _leasing("queued"), scope=PLATFORM)
+LEASE_UNWRITTEN = Query("outbox.lease_unwritten", _leasing("unwritten"), scope=PLATFORM)
 
 # A mail without a new state is tried again after `wait_s`; one that was not tried gets its attempt back.
 RECORD_OUTCOMES = Query(
@@ -148,7 +155,7 @@ class Mail(NamedTuple):
 
     `html`: None for a mail of plain text alone; `attempts`: number of tries, this one included; `headers`: further
     headers, as the JSON of an object of values by name; `is_of_sandbox`: the mail's site is a sandbox, so that it is
-    not sent.
+    not sent; `site`: id of the site, 0 for the platform.
     """
 
     id: int
@@ -161,6 +168,7 @@ class Mail(NamedTuple):
     created: datetime.datetime
     headers: str  # JSON object: values by name
     is_of_sandbox: bool
+    site: int
 
 
 class Written(NamedTuple):
@@ -277,16 +285,22 @@ def plain(text: str) -> str:
     return " ".join(unescape(text).split())
 
 
-def lease(tx: Transaction, batch: int = BATCH) -> tuple[list[Mail], list[Mail]]:
-    """Lease up to `batch` mails that are due, for LEASE_S seconds, and count an attempt for each; return two lists:
-    those with a text, and those that have to be rendered, each in any order. Mails with a text are leased first, and of
-    each kind those due longest.
+def lease(
+    tx: Transaction, batch: int = BATCH, *, after: tuple[int, int] = (0, 0)
+) -> tuple[list[Mail], list[Mail]]:
+    """Lease mails that are due, for LEASE_S seconds, and count an attempt for each; return two lists: up to `batch`
+    with a text, and those that have to be rendered, as many as make `batch` in all but a quarter of `batch` in any
+    case, each in any order. Sites take fair turns in each list, and of each site those due longest are leased.
+
+    `after`: sites that had the last turn before, one for each list.
     """
-    texts = [Mail(*row) for row in tx.rows(LEASE, lease_s=LEASE_S, batch=batch)]
-    room = batch - len(texts)
+    rows = tx.rows(LEASE, lease_s=LEASE_S, batch=batch, after=after[0])
+    texts = [Mail(*row) for row in rows]
+    # Mails with a text are sent first, but however many one site has of them, others' updates are sent too.
+    room = max(batch - len(texts), batch // 4)
     if not room:
         return texts, []
-    rows = tx.rows(LEASE_UNWRITTEN, lease_s=LEASE_S, batch=room)
+    rows = tx.rows(LEASE_UNWRITTEN, lease_s=LEASE_S, batch=room, after=after[1])
     return texts, [Mail(*row) for row in rows]
 
 
@@ -390,6 +404,8 @@ class Sender(PollingThread):
         self._config = config
         self._write = write
         self._secret = b""
+        # Sites that had the last turn, of mails with a text and of those to be rendered.
+        self._after = (0, 0)
 
     def poll(self) -> None:
         """Send mails that are due, until none is left, the mail server is unavailable or the thread stops."""
@@ -429,7 +445,11 @@ class Sender(PollingThread):
         unavailable.
         """
         with self._database.write() as tx:
-            texts, unwritten = lease(tx)
+            texts, unwritten = lease(tx, after=self._after)
+        self._after = (
+            site_turns.last([mail.site for mail in texts], self._after[0]),
+            site_turns.last([mail.site for mail in unwritten], self._after[1]),
+        )
         leased = [*texts, *unwritten]
         if not leased:
             return 0, False
