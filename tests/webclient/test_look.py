@@ -72,6 +72,19 @@ def test_the_header_of_a_member_has_two_lines_at_most_on_a_phone(
 
 
 @pytest.mark.wide
+def test_a_vote_is_taken_back_by_a_button_apart_from_that_which_votes(
+    window: Chrome, stage: Stage
+) -> None:
+    page_checks.draw(window, LIGHT, 360)
+    stage.open(window, SCENES["poll.html"])
+    window.find_element("css selector", ".choices input").click()
+    window.find_element("css selector", ".poll .button").click()
+    back = window.find_element("css selector", ".poll form + form .link")
+    vote = window.find_element("css selector", ".poll .button")
+    assert back.rect["y"] - vote.rect["y"] - vote.rect["height"] >= 8
+
+
+@pytest.mark.wide
 @pytest.mark.parametrize("name", EACH)
 def test_a_page_from_right_to_left_is_no_wider_than_the_window(
     window: Chrome, stage: Stage, name: str
