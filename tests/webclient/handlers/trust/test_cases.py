@@ -46,6 +46,7 @@ def test_a_moderator_takes_a_case(hand: Hand, make: Factory, site: Site) -> None
     hand.press("Cases")
 
     hand.see("Another")
+    hand.press("Filters")
     hand.choose("About", "Comment")
     hand.press("Filter", within="main")
     hand.wait(lambda: not hand.sees("Another"))
@@ -55,6 +56,7 @@ def test_a_moderator_takes_a_case(hand: Hand, make: Factory, site: Site) -> None
     hand.press("Take this case")
     hand.see("You have this case until")
     hand.go(site, "/moderation/cases/")
+    hand.press("Filters")
     hand.tick("Only those that I have taken")
     hand.press("Filter", within="main")
     hand.press(f"Case {case}")
@@ -75,6 +77,7 @@ def test_a_moderator_dismisses_a_case(hand: Hand, make: Factory, site: Site, api
     hand.press("Dismiss the case")
 
     hand.see("There is no case here that waits for you.")
+    hand.press("Filters")
     hand.choose("State", "Decided")
     hand.press("Filter", within="main")
     hand.press(f"Case {case}")
@@ -421,6 +424,12 @@ def test_cases_go_on_by_key_with_their_filters(make: Factory, site: Site, visito
     later = moderator.get(onwards)
 
     assert "itemType=comment" in onwards
+    # The filter is folded until one is set: on a phone it is higher than the screen.
+    folds = [
+        "open" in moderator.get(f"/moderation/cases/{query}").find("main details").attributes
+        for query in ("", "?after=", "?itemType=", "?itemType=comment", "?mine=true")
+    ]
+    assert folds == [False, False, False, True, True]
     assert [len(page.tree.css(".queue > li")) for page in (first, later)] == [25, 2]
     for nonsense in ("after=x", "state=x", "priority=x", "itemType=x", "microcosmId=x"):
         assert moderator.get(f"/moderation/cases/?{nonsense}").status in (200, 400)

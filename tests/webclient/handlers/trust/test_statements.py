@@ -147,6 +147,7 @@ def test_an_owner_reads_the_audit(hand: Hand, make: Factory, site: Site, api: Ap
     hand.go(site, "/admin/")
     hand.press("Audit")
 
+    hand.press("Filters")
     hand.choose("About", "Comment")
     hand.fill("Its number", str(comment.id))
     hand.press("Filter", within="main")
