@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from forumapi.webclient.handlers.trust.keyset_lists import KeysetPage
+from forumapi.webclient.template_environment import environment
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
 from tests.webclient.hand import Hand
@@ -433,6 +435,19 @@ def test_cases_go_on_by_key_with_their_filters(make: Factory, site: Site, visito
     assert [len(page.tree.css(".queue > li")) for page in (first, later)] == [25, 2]
     for nonsense in ("after=x", "state=x", "priority=x", "itemType=x", "microcosmId=x"):
         assert moderator.get(f"/moderation/cases/?{nonsense}").status in (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("following", "said"),
+    [("7", "Nothing of this page is shown to you."), ("", "There is no case here that waits")],
+)
+def test_an_empty_page_of_cases_says_whether_there_is_a_next_one(following: str, said: str) -> None:
+    page = environment("en").get_template("cases.html")
+    found = KeysetPage([], following, "after")
+    # Without a site the frame has nothing but the page.
+    shown = page.render(found=found, chosen={}, rest="", places=[], site=None, me=None)
+    assert said in shown
+    assert shown.count('<p class="quiet">') == 1
 
 
 def test_a_comment_in_a_huddle_is_shown_alone(make: Factory, site: Site, visitor: Visitor) -> None:
