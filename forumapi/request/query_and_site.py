@@ -14,6 +14,7 @@ from forumapi.errors import Invalid, NotFound, SiteMoved, Unavailable
 from forumapi.request import caller
 from forumapi.request.context import Context
 from forumapi.request.handler_results import Answered
+from forumapi.updates import unsubscribe
 from forumapi.wire import json_envelope, status_and_base_headers
 from forumapi.wire.json_envelope import EnvelopeSwitches
 from forumapi.wire.status_and_base_headers import NO_CACHE
@@ -140,21 +141,24 @@ def redirect_double_slashes(app: Services, ctx: Context) -> Answered:
 
 def redirect_moved(ctx: Context, method: str, address: str) -> Answered:
     """Answer a read with 301 to the same path of the site at `address`, on the platform to which it has moved, without
-    an access token in its query. `method`: HTTP method that is meant, after an override.
+    an access token in its query; a link in a mail that unsubscribes with 308 too, as mail programs post to it.
+    `method`: HTTP method that is meant, after an override.
 
     Raises Unavailable, for reads and writes, where `address` has the host of this request, which leads here until its
     DNS records lead to the other platform; else SiteMoved for a write.
     """
     if urlsplit(address).netloc.lower() == ctx.environ.get("HTTP_HOST", "").lower():
         raise Unavailable("This site is being moved; its address will lead to it soon")
-    if method not in ("GET", "HEAD"):
-        raise SiteMoved(address)
-    return _redirect(ctx, address)
+    if method in ("GET", "HEAD"):
+        return _redirect(ctx, address)
+    if method == "POST" and ctx.path == unsubscribe.PATH:
+        return _redirect(ctx, address, 308)
+    raise SiteMoved(address)
 
 
-def _redirect(ctx: Context, origin: str) -> Answered:
-    """Answer with 301 to the request's address at `origin`, "" for the same host, with single slashes and without an
-    access token.
+def _redirect(ctx: Context, origin: str, status: int = 301) -> Answered:
+    """Answer with `status` to the request's address at `origin`, "" for the same host, with single slashes and without
+    an access token.
     """
     # Encoded, since browsers take a backslash for a slash. A token is no part of any link (platform 1.4).
     location = origin + quote(_SLASHES.sub("/", ctx.path))
@@ -163,4 +167,4 @@ def _redirect(ctx: Context, origin: str) -> Answered:
         location += f"?{query}"
     headers = status_and_base_headers.base_headers(ctx.switches)
     headers += [("Cache-Control", NO_CACHE), ("Location", location)]
-    return 301, headers, json_envelope.envelope(301, b"null", b"null", ctx.switches)
+    return status, headers, json_envelope.envelope(status, b"null", b"null", ctx.switches)

@@ -1,12 +1,13 @@
 """Unsubscribe links in mails (RFC 8058, M-04), signed for a site, a profile and a kind of mail. They never expire.
 
-A link can only turn mail off, and is known only to those who have the mail.
+A link can only turn mail off, and is known only to those who have the mail. Links are signed by a key of the site,
+derived from the platform's secret, which goes along when the site moves to another platform; so old links are good
+there.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -26,6 +27,8 @@ WATCHER: Final = "w"
 PREFERENCE: Final = "p"
 DIGEST: Final = "d"
 INVITATION: Final = "i"
+
+_KEY_BYTES: Final = 32
 
 _CODE: Final = re.compile(
     r"([wpdi])\.([0-9]{1,18})\.([0-9]{1,4})\.([0-9]{1,18})\.([A-Za-z0-9_-]{22})"
@@ -155,18 +158,23 @@ def code(secret: bytes, site_id: int, profile_id: int, mail_kind: MailKind) -> s
     `secret`: the platform's for mail.
     """
     text = f"{mail_kind.kind}.{profile_id}.{mail_kind.type}.{mail_kind.id}"
-    return f"{text}.{_sign(secret, site_id, text)}"
+    return f"{text}.{_sign(_site_key(secret, site_id), text)}"
 
 
-def read(secret: bytes, site_id: int, given: str) -> tuple[int, MailKind] | None:
+def read(
+    secret: bytes, site_id: int, given: str, carried: bytes = b""
+) -> tuple[int, MailKind] | None:
     """Verify `given` as the code in an unsubscribe link of this site; return the profile's id and the kind of mail in
-    the code, None for any other text. `secret`: the platform's for mail.
+    the code, None for any other text. `secret`: the platform's for mail; `carried`: keys that came with the site.
     """
     match = _CODE.fullmatch(given)
     if match is None:
         return None
     text = given.rpartition(".")[0]
-    if not hmac.compare_digest(match[5], _sign(secret, site_id, text)):
+    known = [_sign(key, text) for key in _split(keys(secret, site_id, carried))]
+    # Mails of earlier releases.
+    known.append(_sign(secret, f"unsubscribe:{site_id}:{text}"))
+    if not any(hmac.compare_digest(match[5], one) for one in known):
         return None
     return int(match[2]), MailKind(match[1], int(match[3]), int(match[4]))
 
@@ -179,6 +187,22 @@ def apply(tx: Transaction, site_id: int, profile_id: int, mail_kind: MailKind) -
     tx.run(_ENDS[mail_kind.kind], site_id=site_id, profile_id=profile_id, **params)
 
 
-def _sign(secret: bytes, site_id: int, text: str) -> str:
-    made = hmac.new(secret, f"unsubscribe:{site_id}:{text}".encode(), hashlib.sha256).digest()
+def keys(secret: bytes, site_id: int, carried: bytes) -> bytes:
+    """Return the keys of a site's links, one after the other: this platform's own, and those `carried` from others.
+    They are good for this site alone, and tell nothing about the platform's `secret`.
+    """
+    own = _site_key(secret, site_id)
+    return b"".join([own, *(key for key in _split(carried) if key != own)])
+
+
+def _site_key(secret: bytes, site_id: int) -> bytes:
+    return hmac.digest(secret, f"unsubscribe:{site_id}".encode(), "sha256")
+
+
+def _split(keys: bytes) -> list[bytes]:
+    return [keys[at : at + _KEY_BYTES] for at in range(0, len(keys), _KEY_BYTES)]
+
+
+def _sign(key: bytes, text: str) -> str:
+    made = hmac.digest(key, text.encode(), "sha256")
     return base64.urlsafe_b64encode(made[:16]).decode().rstrip("=")

@@ -21,6 +21,7 @@ STATUS_LINES: Final = {
     303: "303 See Other",
     304: "304 Not Modified",
     307: "307 Temporary Redirect",
+    308: "308 Permanent Redirect",
     400: "400 Bad Request",
     401: "401 Unauthorized",
     403: "403 Forbidden",

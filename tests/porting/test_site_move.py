@@ -22,12 +22,15 @@ from forumapi.config import Config
 from forumapi.database.connections import Database
 from forumapi.events import event_log
 from forumapi.files.storage import open_storage
-from forumapi.models.notifications import mail_suppression
+from forumapi.models.access import platform_secret
+from forumapi.models.notifications import mail_suppression, update_types
 from forumapi.models.trust.action import Action
 from forumapi.porting.exports import exporting
 from forumapi.porting.exports.site_reader import SiteReader
 from forumapi.porting.moving import carried_tables, site_moving
 from forumapi.porting.moving.site_moving import FinishedMove, MoveError, Platform, SiteMove
+from forumapi.updates import unsubscribe
+from forumapi.updates.unsubscribe import MailKind
 from tests import services
 from tests.factories import Factory, Person, Thing
 from tests.fixtures import PLATFORM_DOMAIN, PROJECT, Server, factory, running
@@ -350,6 +353,47 @@ def test_a_site_of_everything_moves(platforms: Platforms, moving: Factory, tmp_p
     assert platforms.hash("here", "bikes", tmp_path / "back") == platforms.hash(
         "there", "bikes", tmp_path / "left"
     )
+
+
+@pytest.mark.wide
+def test_a_mail_sent_before_the_move_unsubscribes_after_it(
+    platforms: Platforms, moving: Factory, tmp_path: Path
+) -> None:
+    with factory(platforms.urls["there"], THERE) as others:
+        # The site's id there is another one.
+        others.site("neighbours")
+    site = moving.site("bikes")
+    with moving.database.write() as tx:
+        secret = platform_secret.find(tx, platform_secret.MAIL)
+    what = MailKind(unsubscribe.PREFERENCE, update_types.REPLY, 0)
+    code = unsubscribe.code(secret, site.id, site.member.id, what)
+    stranger = unsubscribe.code(b"another platform's", site.id, site.owner.id, what)
+    platforms.move("bikes")
+    assert platforms.site_id("there", "bikes") != site.id
+
+    with (
+        running(platforms.urls["here"], tmp_path / "web-here") as old,
+        running(platforms.urls["there"], tmp_path / "web-there", platform_domain=THERE) as new,
+    ):
+        before, after = old.api(), new.api()
+        before.checks_schema = False
+        for method, status in (("GET", 301), ("POST", 308)):
+            sent = before.request(method, f"{unsubscribe.PATH}?code={code}", site=site)
+            _, _, address = sent.location.partition("://")
+            assert (sent.status, address) == (
+                status,
+                f"bikes.{THERE}{unsubscribe.PATH}?code={code}",
+            )
+            path = address.removeprefix(f"bikes.{THERE}")
+            done = after.request(method, path, host=f"bikes.{THERE}")
+            assert (done.status, b"replies to your comments" in done.body) == (200, True)
+        forged = f"{unsubscribe.PATH}?code={stranger}"
+        assert after.request("POST", forged, host=f"bikes.{THERE}").status == 400
+        before.close()
+        after.close()
+    assert platforms.rows(
+        "there", "SELECT profile_id, send_email FROM update_options WHERE NOT send_email"
+    ) == [(site.member.id, False)]
 
 
 class Writer(threading.Thread):

@@ -129,7 +129,8 @@ class UnsubscribeHandler(MailedLinkHandler):
 
 def _read(ctx: Context) -> tuple[int, MailKind] | None:
     secret = platform_secret.find(ctx.reader, platform_secret.MAIL)
-    return unsubscribe.read(secret, ctx.site.id, ctx.query.get("code", ""))
+    carried = platform_secret.carried(ctx.reader, ctx.site.id)
+    return unsubscribe.read(secret, ctx.site.id, ctx.query.get("code", ""), carried)
 
 
 def _broken(ctx: Context) -> Result:

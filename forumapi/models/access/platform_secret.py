@@ -1,4 +1,6 @@
-"""Secrets that the platform makes for itself, one for each purpose, and never changes."""
+"""Secrets that the platform makes for itself, one for each purpose, and never changes; and keys that came with sites
+from other platforms.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,8 @@ from forumapi.database.query import Query
 MAIL: Final = "mail"
 # Private key by which push services know the platform, unless a setting has one.
 PUSH: Final = "push"
+# With a site's id: keys by which other platforms, from which the site has moved here, signed links in its mails.
+CARRIED: Final = "unsubscribe:"
 
 FIND = Query(
     "platform_secret.find", "SELECT s.secret FROM platform_secrets s WHERE s.name = %(name)s"
@@ -35,3 +39,8 @@ def find(tx: Reader, name: str) -> bytes:
     if found is None:
         found = tx.value(MAKE, name=name, secret=secrets.token_bytes(32))
     return bytes(found)
+
+
+def carried(tx: Reader, site_id: int) -> bytes:
+    """Return the keys that came with a site from other platforms, one after the other; b"" for none."""
+    return bytes(tx.value(FIND, name=f"{CARRIED}{site_id}") or b"")

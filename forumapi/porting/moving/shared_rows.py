@@ -22,6 +22,7 @@ from forumapi.models.notifications import mail_suppression
 from forumapi.porting.moving.carried_tables import moved_key
 from forumapi.porting.moving.table_copy import LENT, Connection, SiteCopy
 from forumapi.text import short_link_code
+from forumapi.updates import unsubscribe
 
 _READ: Final = 5_000
 
@@ -187,6 +188,31 @@ def make_suppressions(site: SiteCopy) -> None:
             "     ON CONFLICT (address_hash) DO NOTHING",
             [[row[place] for row in rows] for place in range(3)],
         )
+
+
+def make_link_keys(site_id: int, here: Connection, there: Connection, site_id_there: int) -> None:
+    """Store on the other platform the keys of links in mails that this one has sent for the site, so that they are good
+    there. Raises psycopg.Error. `here`, `there`: connections to the platform that the site comes from, and to the other
+    one; `site_id`, `site_id_there`: the site's id on them.
+    """
+    found = {
+        name: bytes(secret)
+        for name, secret in here.execute(
+            "SELECT s.name, s.secret FROM platform_secrets s WHERE s.name = ANY(%s)",
+            [[platform_secret.MAIL, f"{platform_secret.CARRIED}{site_id}"]],
+        )
+    }
+    keys = found.get(f"{platform_secret.CARRIED}{site_id}", b"")
+    if secret := found.get(platform_secret.MAIL):
+        keys = unsubscribe.keys(secret, site_id, keys)
+    if not keys:
+        # No mail was ever sent.
+        return
+    there.execute(
+        "INSERT INTO platform_secrets (name, secret) VALUES (%s, %s)"
+        " ON CONFLICT (name) DO UPDATE SET secret = EXCLUDED.secret",
+        [f"{platform_secret.CARRIED}{site_id_there}", keys],
+    )
 
 
 def make_erasures(site_id: int, here: Connection, there: Connection, site_id_there: int) -> None:

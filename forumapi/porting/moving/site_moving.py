@@ -683,8 +683,8 @@ class SiteMove:
 
     def _prepare_there(self, there: int) -> None:
         """Open the site on the other platform, where its id is `there`, in the caller's transaction: write the site's
-        row, domains and waiting erasures of people, move sequences behind the ids that have come, and delete mail that
-        the copy's rows have queued.
+        row, domains, keys of links and waiting erasures of people, move sequences behind the ids that have come, and
+        delete mail that the copy's rows have queued.
         """
         row = self._one(
             self.source,
@@ -710,6 +710,7 @@ class SiteMove:
                 self._advance(there, table)
         self.target.execute("DELETE FROM mail_outbox m WHERE m.site_id = %s", [there])
         shared_rows.make_erasures(self.site_id, self.source, self.target, there)
+        shared_rows.make_link_keys(self.site_id, self.source, self.target, there)
         self.target.execute(
             "INSERT INTO site_people (site_id, total) SELECT %(there)s, count(*) FROM profiles p"
             " WHERE p.site_id = %(there)s ON CONFLICT (site_id) DO UPDATE SET total = EXCLUDED.total",
