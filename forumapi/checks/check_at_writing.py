@@ -1,20 +1,32 @@
-"""Local checks in the transaction that writes, on sites with `beforeShown`, where nobody may read what a check holds;
-services are asked later.
+"""Holding of things in the transaction that writes them: by rules that hide, and, on sites with `beforeShown`, where
+nobody may read what a check holds, by local checks; services are asked later.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from html import unescape
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from forumapi.checks.check import HOLD
-from forumapi.checks.check_queue import HELD, ContentCheck, text_hash
+from forumapi import itemtypes
+from forumapi.checks.check import HOLD, TextCheck
+from forumapi.checks.check_queue import (
+    HELD,
+    SITES_WITH_TEXT,
+    UNRESTRICTED,
+    ContentCheck,
+    facts_sql,
+    text_hash,
+)
 from forumapi.checks.check_settings import CheckSettings
 from forumapi.database.connections import Transaction
-from forumapi.database.query import Query
+from forumapi.database.query import PLATFORM, Query
 from forumapi.itemtypes import ItemRef
+from forumapi.models.rules import engine, matching
 from forumapi.models.sites.site import Site
+from forumapi.permissions.evaluator import Tree
 from forumapi.wire.json_fragments import dumps
 
 INSERT_HELD: Final = Query(
@@ -26,26 +38,90 @@ INSERT_HELD: Final = Query(
 )
 
 
-def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
-    """Judge the thing `ref`, which `tx` has just written, by the site's local checks; if one of them holds it, hide it
-    and open its case. Return True if it was hidden, with the verdicts stored; else nothing is stored. No statement is
-    run for a site without `beforeShown`.
+# Rules and checks in one statement: what somebody writes costs one more at the most.
+_RULES_AND_FACTS: Final = """,
+           (SELECT coalesce(array_agg(fit.number ORDER BY fit.number), '{{}}') FROM ({fit}) fit),
+           ({elsewhere})"""
+COMMENT = Query(
+    "check_at_writing.comment",
+    facts_sql(_RULES_AND_FACTS.format(fit=matching.NEW_COMMENTS.sql, elsewhere=SITES_WITH_TEXT)),
+    scope=PLATFORM,
+    unrestricted=UNRESTRICTED,
+)
+ITEM = Query(
+    "check_at_writing.item",
+    facts_sql(_RULES_AND_FACTS.format(fit=matching.NEW_ITEMS.sql, elsewhere=SITES_WITH_TEXT)),
+    scope=PLATFORM,
+    unrestricted=UNRESTRICTED,
+)
 
-    `author_id`: the author of the thing. The caller sees to it that the author does not moderate the thing, and that it
-    is not in a huddle.
+
+class JustWritten(NamedTuple):
+    """Comment or item that a transaction has just written, visible and in no huddle. `kind`: CREATED or REPLACED of
+    journal.py; `author_id`: its author's profile; `text`: a comment's Markdown or an item's title, as stored.
     """
-    if not site.first_checks:
-        return False
-    settings = msgspec.json.decode(site.first_checks, type=CheckSettings)
+
+    ref: ItemRef
+    kind: str
+    author_id: int
+    text: str
+
+
+def hold(
+    tx: Transaction, site: Site, tree: Tree, written: JustWritten, *, is_checked: bool
+) -> None:
+    """Let the oldest of the site's rules that hides things and fits act on a thing that `tx` has just written, or else,
+    with `is_checked`, judge it by the site's local checks: if one of them holds it, hide it, open its case and store
+    the verdicts. `tree`: the site's.
+
+    Rules and checks are asked in one statement; none is run for a site without rules that hide things and without
+    `beforeShown`. Raises Conflict if the thing is in a microcosm that `tree` lacks.
+    """
+    ref = written.ref
+    rules = engine.hides_at_writing(site, ref.type, written.kind)
+    definitions = [rule.definition for rule in rules]
+    settings = CheckSettings()
+    if is_checked and site.first_checks:
+        settings = msgspec.json.decode(site.first_checks, type=CheckSettings)
     checks = settings.local_checks()
-    written = ContentCheck(site.id, 0, *ref, author_id, 0)
-    is_compared = settings.sameText > 0
-    found = written.facts(tx, site.url, is_compared=is_compared) if checks else None
-    if found is None:
-        return False
-    judged = [(check.name, check.judge(found[0])) for check in checks]
+    row = None
+    if checks:
+        said = text_hash(unescape(written.text)) if settings.sameText else None
+        row = tx.row(
+            COMMENT if ref.type == itemtypes.COMMENT else ITEM,
+            site_id=site.id,
+            item_type=ref.type,
+            item_id=ref.id,
+            author_id=written.author_id,
+            ids=[ref.id],
+            deleted_too=(),
+            rules=matching.encoded(definitions, tree),
+            text_hash=said,
+        )
+    # Of an author who was erased there are no facts; rules act on what others change in their texts.
+    *facts, fitting, elsewhere = row or ((), 0)
+    if row is None and rules:
+        fitting = matching.of_written(tx, site.id, definitions, tree, ref)
+    if engine.act_at_writing(tx, site, tree, ref, [rules[number] for number in fitting]):
+        return
+    if row is not None:
+        _judge(tx, site, written, checks, facts, elsewhere)
+
+
+def _judge(
+    tx: Transaction,
+    site: Site,
+    written: JustWritten,
+    checks: Sequence[TextCheck],
+    facts: Sequence[Any],
+    elsewhere: int,
+) -> None:
+    ref = written.ref
+    thing = ContentCheck(site.id, 0, *ref, written.author_id, 0)
+    text = thing.checked_text(facts, site.url, elsewhere)
+    judged = [(check.name, check.judge(text)) for check in checks]
     if all(verdict.word != HOLD for _, verdict in judged):
-        return False
+        return
     verdicts = [
         {"check": name, "verdict": verdict.word, "reason": verdict.reason, "milliseconds": 0}
         for name, verdict in judged
@@ -55,10 +131,9 @@ def hold(tx: Transaction, site: Site, ref: ItemRef, author_id: int) -> bool:
         site_id=site.id,
         item_type=ref.type,
         item_id=ref.id,
-        author_id=author_id,
+        author_id=written.author_id,
         state=HELD,
         verdicts=dumps(verdicts).decode(),
-        text_hash=text_hash(found[0].text),
+        text_hash=text_hash(text.text),
     )
-    written.hold(tx, "; ".join(f"{name}: {one.reason}" for name, one in judged if one.word == HOLD))
-    return True
+    thing.hold(tx, "; ".join(f"{name}: {one.reason}" for name, one in judged if one.word == HOLD))

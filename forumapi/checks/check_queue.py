@@ -82,9 +82,13 @@ _OTHERS: Final = "c.site_id = %(site_id)s AND c.created_by = %(author_id)s"
 _IN_NO_HUDDLE: Final = f"""NOT EXISTS (SELECT FROM items h
                                 WHERE h.site_id = %(site_id)s AND h.item_id = c.item_id
                                   AND h.item_type_id = {itemtypes.HUDDLE})"""
-FACTS = Query(
-    "check_queue.facts",
-    f"""
+
+
+def facts_sql(more: str = "") -> str:
+    """Return the SQL of the statement of a thing and its author, whose rows `ContentCheck.checked_text` takes. `more`:
+    SQL of further columns, "" or beginning with a comma.
+    """
+    return f"""
     SELECT coalesce(p.profile_name, ''), coalesce(u.email, ''), coalesce(p.role_ids, '{{}}'),
            coalesce((SELECT host(a.ip) FROM audit_log a
                       WHERE a.site_id = %(site_id)s AND a.profile_id = %(author_id)s
@@ -106,6 +110,7 @@ FACTS = Query(
                    WHERE {_OTHERS} AND c.created > now() - interval '1 hour'
                      AND c.item_type_id <> {itemtypes.HUDDLE}),
            coalesce(i.microcosm_id, 0), coalesce(said.is_deleted OR said.is_moderated, i.is_deleted OR i.is_moderated)
+           {more}
       FROM profiles p
       JOIN users u ON u.user_id = p.user_id
       LEFT JOIN comments said ON %(item_type)s = {itemtypes.COMMENT} AND said.site_id = p.site_id
@@ -114,19 +119,24 @@ FACTS = Query(
                        AND i.item_id = CASE %(item_type)s WHEN {itemtypes.COMMENT} THEN said.item_id
                                                           ELSE %(item_id)s END
      WHERE p.site_id = %(site_id)s AND p.profile_id = %(author_id)s
-       AND (said.comment_id IS NOT NULL OR (%(item_type)s <> {itemtypes.COMMENT} AND i.item_id IS NOT NULL))""",
-    unrestricted="one text and its author, for the checks of its site",
-)
+       AND (said.comment_id IS NOT NULL OR (%(item_type)s <> {itemtypes.COMMENT} AND i.item_id IS NOT NULL))"""
+
+
+# Other sites on which the same text was written, or tried, lately.
+SITES_WITH_TEXT: Final = """
+    SELECT count(DISTINCT k.site_id)
+      FROM content_checks k
+     WHERE k.text_hash = %(text_hash)s AND k.site_id <> %(site_id)s AND k.created > now() - interval '1 day'"""
+UNRESTRICTED: Final = "one text and its author, for the checks of its site"
+FACTS = Query("check_queue.facts", facts_sql(), unrestricted=UNRESTRICTED)
 SAME_TEXT = Query(
     "check_queue.same_text",
-    """
+    f"""
     WITH mine AS (
         UPDATE content_checks k
            SET text_hash = %(text_hash)s
          WHERE k.site_id = %(site_id)s AND k.check_id = %(id)s)
-    SELECT count(DISTINCT k.site_id)
-      FROM content_checks k
-     WHERE k.text_hash = %(text_hash)s AND k.site_id <> %(site_id)s AND k.created > now() - interval '1 day'""",
+    {SITES_WITH_TEXT}""",
     scope=PLATFORM,
 )
 FINISH = Query(
@@ -209,17 +219,13 @@ class ContentCheck(NamedTuple):
         row = tx.row(CLAIM, lease_s=LEASE_S)
         return cls(*row) if row else None
 
-    def facts(
-        self, tx: Transaction, site_url: str, *, is_compared: bool = True
-    ) -> tuple[CheckedText, int] | None:
+    def facts(self, tx: Transaction, site_url: str) -> tuple[CheckedText, int] | None:
         """Return the text and facts about its author as a CheckedText for the checks, and the id of its microcosm, 0
-        for none; None for a text that is gone, deleted or hidden. `site_url`: address of the site, for the result;
-        `is_compared` False: the text is not looked for on other sites, for one statement less, and `sites_with_text`
-        is 0.
+        for none; None for a text that is gone, deleted or hidden. `site_url`: address of the site, for the result.
 
-        Stores the hash of a compared text in the queue's row, if there is a row, and unless the text is gone or too
-        short for a hash (`text_hash`). By that hash the text counts in `sites_with_text` of texts of other sites from
-        then on, even if it is deleted or hidden.
+        Stores the hash of the text in the queue's row, unless the text is gone or too short for a hash (`text_hash`).
+        By that hash the text counts in `sites_with_text` of texts of other sites from then on, even if it is deleted or
+        hidden.
         """
         row = tx.row(
             FACTS,
@@ -230,14 +236,18 @@ class ContentCheck(NamedTuple):
         )
         if row is None:
             return None
-        text = unescape(row[4])
         elsewhere = 0
-        said = text_hash(text) if is_compared else None
+        said = text_hash(unescape(row[4]))
         if said is not None:
             elsewhere = tx.value(SAME_TEXT, site_id=self.site_id, id=self.id, text_hash=said)
-        if row[9]:
-            return None
-        checked = CheckedText(
+        return None if row[9] else (self.checked_text(row, site_url, elsewhere), row[8])
+
+    def checked_text(self, row: Sequence[Any], site_url: str, elsewhere: int) -> CheckedText:
+        """Return the text and facts about its author that a `row` of `facts_sql` has. `site_url`: address of the site;
+        `elsewhere`: number of other sites with the same text.
+        """
+        text = unescape(row[4])
+        return CheckedText(
             self.site_id,
             site_url,
             self.author_id,
@@ -253,7 +263,6 @@ class ContentCheck(NamedTuple):
             row[7],
             elsewhere,
         )
-        return checked, row[8]
 
     def finish(self, tx: Transaction, state: str, verdicts: Sequence[dict[str, Any]]) -> bool:
         """Store the final `state` of the check (PASSED, HELD or GONE) and its verdicts, for each check a dict with

@@ -308,6 +308,35 @@ def test_a_text_that_a_rule_took_away_counts_for_other_sites(
     assert is_held(box, site.newcomer, said)
 
 
+def test_the_oldest_rule_that_fits_acts_before_the_checks_do(box: Postbox, site: Site) -> None:
+    chat = box.make.conversation(site, by=site.owner)
+    put(box, site, domains=["bad.example"], beforeShown=True)
+    rule = {"title": "One", "mode": "active", "event": "comment.created", "action": "hide"}
+    many, few, none = (
+        [{"profileColumn": "commentCount", "predicate": word, "value": count}]
+        for word, count in (("ge", 1000), ("ge", 0), ("gt", 5))
+    )
+    for name, more in (
+        ("places", {"microcosmIds": [box.make.microcosm(site, "Elsewhere").id]}),
+        ("criteria", {"criteria": [*many, {**none[0], "orGroup": 1}]}),
+        ("length", {"minLength": 100}),
+        ("fits", {"criteria": few, "hasLink": True}),
+        ("younger", {}),
+    ):
+        sent = {**rule, **more, "reason": name}
+        plan = box.stage.post("/rules/dry-run", sent, by=site.owner)
+        assert plan.status == 200, plan.body
+        ticket = {"ticket": plan.data["ticket"]}
+        assert box.stage.post("/rules", ticket, by=site.owner).status == 302
+
+    said = write(box, site.newcomer, chat, "See https://bad.example/now")
+
+    assert is_held(box, site.member, said)
+    (action,) = box.stage.get("/actions", by=site.moderator).data["actions"]["items"]
+    assert action["reason"] == "fits"
+    assert cases(box, site.moderator) == []
+
+
 @pytest.mark.wide
 def test_services_are_asked_and_named(box: Postbox, site: Site, service: Service) -> None:
     chat = box.make.conversation(site, by=site.owner)

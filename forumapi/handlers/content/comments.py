@@ -242,7 +242,7 @@ def change_text(ctx: Context, comment: Comment, source: str) -> None:
         comment.update(ctx.writer, ctx.author, source, rendered)
         if comment.is_visible and not comment.parent.is_huddle:
             ref = ItemRef(itemtypes.COMMENT, comment.id)
-            holding.hold(ctx, ref, journal.REPLACED, comment.author_id)
+            holding.hold(ctx, ref, journal.REPLACED, comment.author_id, source)
 
 
 def prepare(ctx: Context, source: str) -> text_rendering.PreparedText:
@@ -380,7 +380,7 @@ class CommentsHandler(Handler):
             ctx.app.plans.add_comment(ctx.writer, ctx.site.id)
             if may_be_held:
                 ref = ItemRef(itemtypes.COMMENT, comment.id)
-                holding.hold(ctx, ref, journal.CREATED, comment.author_id)
+                holding.hold(ctx, ref, journal.CREATED, comment.author_id, located.source)
             microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, comment.id)
         return Found(comment.href)
 

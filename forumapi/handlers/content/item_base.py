@@ -234,7 +234,9 @@ def change(ctx: Context, sent: ItemBody) -> ItemChange:
 def hold_edited(ctx: Context, item: Item) -> None:
     """Let the site's rules and checks hide the item, whose change has just been stored, unless it is hidden already."""
     if item.is_visible:
-        holding.hold(ctx, ItemRef(item.item_type, item.id), journal.REPLACED, item.author_id)
+        holding.hold(
+            ctx, ItemRef(item.item_type, item.id), journal.REPLACED, item.author_id, item.title
+        )
 
 
 class ItemHandler(Handler):
@@ -336,7 +338,7 @@ def create(
     may_be_held = holding.is_possible(ctx, item_type, journal.CREATED)
     if item.insert(ctx.writer, ctx.author, window_s=window_s, may_be_held=may_be_held):
         me = ctx.identity.profile_id
-        holding.hold(ctx, ItemRef(item_type, item.id), journal.CREATED, me)
+        holding.hold(ctx, ItemRef(item_type, item.id), journal.CREATED, me, item.title)
         microcosm_counters.maybe_fold(ctx.app.database, ctx.writer, ctx.site.id, item.id)
     return Found(item.href)
 

@@ -80,21 +80,19 @@ class _Hit(NamedTuple):
     action_id: int = 0
 
 
-def act_at_writing(tx: Transaction, site: Site, tree: Tree, ref: ItemRef, kind: str) -> bool:
-    """Let the oldest active rule that hides things and fits act on a thing that `tx` has just written (`kind`: CREATED
-    or REPLACED of journal.py); return True if one did. No statement is run for a site without such a rule.
+def act_at_writing(
+    tx: Transaction, site: Site, tree: Tree, ref: ItemRef, rules: Sequence[ModerationRule]
+) -> bool:
+    """Let the first of `rules` act on a thing that `tx` has just written; return True if it did, False without rules or
+    if the thing is gone. `rules`: those of `hides_at_writing` that the thing fits (`matching.of_written`).
 
-    The thing must not be hidden. Comments in huddles fit no rule. Raises Conflict if the thing is in a microcosm that
-    `tree`, the site's, lacks.
+    The thing must not be hidden. Raises Conflict if it is in a microcosm that `tree`, the site's, lacks.
     """
-    for rule in hides_at_writing(site, ref.type, kind):
-        if not matching.of_events(tx, site.id, rule.definition, tree, [ref.id]):
-            continue
-        target = targets.lock(tx, site.id, [ref]).get(ref)
-        if target is not None:
-            _act(tx, site.id, rule, target, target.author_id, tree)
-            return True
-    return False
+    target = targets.lock(tx, site.id, [ref]).get(ref) if rules else None
+    if target is None:
+        return False
+    _act(tx, site.id, rules[0], target, target.author_id, tree)
+    return True
 
 
 def hides_at_writing(site: Site, item_type: int, kind: str) -> list[ModerationRule]:

@@ -14,6 +14,7 @@ from forumapi.itemtypes import ItemRef
 from forumapi.models.roles.criteria_sql import FACTS, compared_text, groups, meets
 from forumapi.models.rules.definition import RuleDefinition
 from forumapi.permissions.evaluator import Tree
+from forumapi.wire.json_fragments import dumps
 
 # Days that a dry run looks back over, and the newest things that it examines at most.
 DAYS: Final = 30
@@ -80,47 +81,74 @@ _PROFILES: Final = f"""
                0::bigint AS microcosm_id, p.created AS happened, p.profile_name::text AS text
           FROM asked p"""
 
-_NEW: Final = """
-    SELECT w.type, w.id, w.author_id
-      FROM fit w
-      JOIN people p ON p.profile_id = w.author_id
-     ORDER BY w.id"""
+# Conditions of rules, which are parameters of a statement on one rule; `tests` is JSON.
+_CONDITIONS: Final = {
+    "has_link": "boolean",
+    "least_length": "int",
+    "most_length": "int",
+    "everywhere": "boolean",
+    "places": "bigint[]",
+    "roles": "bigint[]",
+    "other_roles": "bigint[]",
+    "tests": "text",
+}
+
+
+def _of_each(asked: str, written: str) -> str:
+    """Return the SELECT of the rules in the parameter `rules`, by their `number`, with the things that fit each.
+    `asked`, `written`: the SQL of these tables.
+    """
+    found = f"""
+            WITH asked AS ({asked}),
+            written AS MATERIALIZED ({written}),
+            {_FIT}
+            SELECT w.type, w.id, w.author_id
+              FROM fit w
+              JOIN people p ON p.profile_id = w.author_id"""
+    for name in _CONDITIONS:
+        found = found.replace(f"%({name})s", f"r.{name}")
+    columns = ", ".join(f"{name} {kind}" for name, kind in _CONDITIONS.items())
+    return f"""
+    SELECT r.number, found.type, found.id, found.author_id
+      FROM jsonb_to_recordset(%(rules)s::jsonb)
+           AS r (number int, {columns})
+     CROSS JOIN LATERAL ({found}) found
+     ORDER BY r.number, found.id"""
+
+
 _UNRESTRICTED: Final = "for rules, which the site's owner makes; huddles are left out"
 NEW_COMMENTS = Query(
     "matching.new_comments",
-    f"""
-    WITH asked AS (
-        SELECT c.comment_id, c.item_id, c.created_by, c.created AS happened, c.markdown
-          FROM comments c
-         WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
-           AND (NOT c.is_deleted OR c.comment_id = ANY(%(deleted_too)s::bigint[]))),
-    written AS MATERIALIZED ({_COMMENTS}),
-    {_FIT}
-    {_NEW}""",
+    _of_each(
+        """
+                SELECT c.comment_id, c.item_id, c.created_by, c.created AS happened, c.markdown
+                  FROM comments c
+                 WHERE c.site_id = %(site_id)s AND c.comment_id = ANY(%(ids)s::bigint[])
+                   AND (NOT c.is_deleted OR c.comment_id = ANY(%(deleted_too)s::bigint[]))""",
+        _COMMENTS,
+    ),
 )
 NEW_ITEMS = Query(
     "matching.new_items",
-    f"""
-    WITH asked AS (
-        SELECT i.item_type_id, i.item_id, i.microcosm_id, i.created_by, i.created AS happened, i.title
-          FROM items i
-         WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
-           AND (NOT i.is_deleted OR i.item_id = ANY(%(deleted_too)s::bigint[]))),
-    written AS MATERIALIZED ({_ITEMS}),
-    {_FIT}
-    {_NEW}""",
+    _of_each(
+        """
+                SELECT i.item_type_id, i.item_id, i.microcosm_id, i.created_by, i.created AS happened, i.title
+                  FROM items i
+                 WHERE i.site_id = %(site_id)s AND i.item_id = ANY(%(ids)s::bigint[])
+                   AND (NOT i.is_deleted OR i.item_id = ANY(%(deleted_too)s::bigint[]))""",
+        _ITEMS,
+    ),
 )
 
 NEW_PROFILES = Query(
     "matching.new_profiles",
-    f"""
-    WITH asked AS (
-        SELECT o.profile_id, o.created, o.profile_name
-          FROM profiles o
-         WHERE o.site_id = %(site_id)s AND o.profile_id = ANY(%(ids)s::bigint[])),
-    written AS MATERIALIZED ({_PROFILES}),
-    {_FIT}
-    {_NEW}""",
+    _of_each(
+        """
+                SELECT o.profile_id, o.created, o.profile_name
+                  FROM profiles o
+                 WHERE o.site_id = %(site_id)s AND o.profile_id = ANY(%(ids)s::bigint[])""",
+        _PROFILES,
+    ),
 )
 
 # SQL: people whose reports `r` a case has, each once, whatever they reported as: a guest by the address, and a member
@@ -309,6 +337,15 @@ def _params(rule: RuleDefinition, tree: Tree) -> dict[str, Any]:
     }
 
 
+def encoded(rules: Sequence[RuleDefinition], tree: Tree) -> str:
+    """Return the parameter `rules` of the statements NEW_COMMENTS, NEW_ITEMS and NEW_PROFILES: the conditions of the
+    rules as JSON, each with its place in `rules` as `number`.
+    """
+    return dumps(
+        [{"number": number, **_params(rule, tree)} for number, rule in enumerate(rules)]
+    ).decode()
+
+
 def of_events(
     tx: Reader,
     site_id: int,
@@ -322,18 +359,35 @@ def of_events(
     microcosms; `deleted_too`: ids, among `ids`, of comments or items that are returned even if they are deleted. The
     number of reports is not looked at: `of_reports` does. Huddles and comments in them fit no rule.
     """
+    rules = encoded([rule], tree)
     if rule.is_on_joining:
-        found = tx.rows(NEW_PROFILES, site_id=site_id, ids=sorted(ids), **_params(rule, tree))
-        return [(ItemRef(type, id), author_id) for type, id, author_id in found]
-    query = NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS
+        rows = tx.rows(NEW_PROFILES, site_id=site_id, ids=sorted(ids), rules=rules)
+    else:
+        rows = tx.rows(
+            NEW_COMMENTS if itemtypes.COMMENT in rule.on.takes else NEW_ITEMS,
+            site_id=site_id,
+            ids=sorted(ids),
+            deleted_too=sorted(deleted_too),
+            rules=rules,
+        )
+    return [(ItemRef(type, id), author_id) for _, type, id, author_id in rows]
+
+
+def of_written(
+    tx: Reader, site_id: int, rules: Sequence[RuleDefinition], tree: Tree, ref: ItemRef
+) -> list[int]:
+    """Return the places in `rules`, in order, of those that the comment or item `ref` fits: none if it is deleted, a
+    huddle or in one. All are asked in one statement; their events must be of the type of `ref`. `tree`: the site's
+    microcosms.
+    """
     rows = tx.rows(
-        query,
+        NEW_COMMENTS if ref.type == itemtypes.COMMENT else NEW_ITEMS,
         site_id=site_id,
-        ids=sorted(ids),
-        deleted_too=sorted(deleted_too),
-        **_params(rule, tree),
+        ids=[ref.id],
+        deleted_too=(),
+        rules=encoded(rules, tree),
     )
-    return [(ItemRef(type, id), author_id) for type, id, author_id in rows]
+    return [row[0] for row in rows]
 
 
 def of_reports(

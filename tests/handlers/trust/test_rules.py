@@ -480,7 +480,7 @@ def test_an_action_whose_record_is_forgotten_is_recorded_no_second_time(
     assert hit["href"] == second
 
 
-def test_writing_costs_no_statement_without_a_rule_that_hides(
+def test_writing_costs_one_statement_for_all_rules_that_hide_and_checks_and_none_for_others(
     api: Api, make: Factory, site: Site
 ) -> None:
     chat = make.conversation(site, by=site.owner)
@@ -497,5 +497,10 @@ def test_writing_costs_no_statement_without_a_rule_that_hides(
     saved(api, site.owner, action="warn")
     saved(api, site.owner, event="comment.edited")
     assert least("No rule that hides what is new") == without
-    saved(api, site.owner)
-    assert least("A rule that does not fit") == without + 1
+    for action in ("hide", "hold", "delete"):
+        saved(api, site.owner, action=action)
+    assert least("Rules that do not fit") == without + 1
+    checks = {"sameText": 2, "firstPosts": 1, "beforeShown": True}
+    answer = api.put("/api/v1/site/checks", checks, by=site.owner)
+    assert answer.status == 200, answer.body
+    assert least("Neither rules nor checks hold this") == without + 1
