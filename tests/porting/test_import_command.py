@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from forumapi.command import cli
+from forumapi.database.connections import Transaction
+from forumapi.database.query import Query
+from forumapi.porting.loading.comments import CommentWriter
 from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site
+from tests.fixtures import PROJECT
 from tests.porting import boards
+
+BACKEND = Query("test.backend", "SELECT pg_backend_pid()")
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +129,50 @@ def test_a_code_by_mail_takes_an_imported_profile_over(
     capsys.readouterr()
     assert cli.main(["import", "undo", "--site", site.key]) == 1
     assert f"profile {ben} has been taken over" in capsys.readouterr().out
+
+
+@pytest.mark.wide
+def test_a_database_that_goes_away_is_told_and_the_run_goes_on(
+    stage: Stage,
+    site: Site,
+    board: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    real = CommentWriter.insert
+
+    def insert(writer: CommentWriter, tx: Transaction, comments: Any) -> Any:
+        left = real(writer, tx, comments)
+        stage.sql("SELECT pg_terminate_backend(%(p)s)", p=tx.value(BACKEND))
+        return left
+
+    monkeypatch.setattr(CommentWriter, "insert", insert)
+    command = ["import", "run", "microcosm", str(board), "--site", site.key]
+    assert cli.main(command) == 1
+    told = capsys.readouterr().err
+    assert "comments: " in told and "the same command goes on from here" in told
+    count = "SELECT count(*) FROM comments WHERE site_id = %(s)s AND item_id IS NOT NULL"
+    assert stage.sql(count, s=site.id) == [(0,)]
+
+    monkeypatch.setattr(CommentWriter, "insert", real)
+    assert cli.main(command) == 0
+    assert cli.main(["import", "verify", "microcosm", str(board), "--site", site.key]) == 0
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("blocks", [8, 64])
+def test_a_disk_that_is_full_is_told(board: Path, site: Site, blocks: int) -> None:
+    # Of a dump, the tables lie in the folder for temporary files meanwhile.
+    dump = Path(boards.__file__).parent / "boards" / "phpbb.sql"
+    command = f"ulimit -f {blocks}; exec {sys.executable} -m forumapi import plan phpbb {dump}"
+    env = {**os.environ, "TMPDIR": str(board.parent)}
+
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=PROJECT, env=env, capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert re.match(r"forumapi: .*forumapi-import-.*(disk|full)", done.stderr)
 
 
 @pytest.mark.wide

@@ -332,6 +332,65 @@ def test_a_row_that_the_database_refuses_is_left_out_alone(make: Factory, config
 
 
 @pytest.mark.wide
+def test_a_board_whose_rows_contradict_each_other_comes_as_far_as_it_goes(
+    make: Factory, config: Config
+) -> None:
+    board = boards.bikes()
+    streams = board.streams
+    replace = msgspec.structs.replace
+    person, talk, post = (streams[name][0] for name in ("profiles", "conversations", "comments"))
+    forum = next(one for one in streams["forums"] if one.id == "10")
+    mangled = "Caf\u00c3\u00a9 \ufffd '); DROP TABLE comments; --"
+    days = [
+        datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC),
+        datetime.datetime(2038, 1, 19, 3, 14, 8, tzinfo=datetime.UTC),
+    ]
+    # Ids that stand twice; forums that are below each other, and below themselves.
+    streams["profiles"].append(replace(person, name="Somebody else", email=""))
+    streams["forums"] += [
+        replace(forum, id="80", parent_id="81", name="Egg", moderators=()),
+        replace(forum, id="81", parent_id="80", name="Hen", moderators=()),
+        replace(forum, id="82", parent_id="82", name="Snake", moderators=()),
+    ]
+    streams["conversations"] += [
+        replace(talk, name="Another title"),
+        replace(talk, id="70", name="A topic without posts"),
+        replace(talk, id="71", forum_id="80", name="In a cycle"),
+    ]
+    streams["comments"] += [
+        replace(post, versions=boards.said("The second of this id")),
+        replace(post, id="700", on_id="7777"),
+        replace(post, id="701", author="6666", author_name="", versions=boards.said(mangled)),
+        *(replace(post, id=f"71{n}", date_created=day) for n, day in enumerate(days)),
+    ]
+    made = Moved(make, config, make.site(), board)
+
+    made.load()
+
+    found = dict(
+        made.rows(
+            """SELECT i.old_id, (c.markdown, c.created AT TIME ZONE 'UTC', p.profile_name)::text
+                 FROM imported_items i JOIN comments c ON c.site_id = i.site_id AND c.comment_id = i.item_id
+                 JOIN profiles p ON p.site_id = c.site_id AND p.profile_id = c.created_by
+                WHERE i.site_id = %(s)s AND i.item_type_id = 4"""
+        )
+    )
+    assert "The second of this id" not in found[post.id]
+    assert "DROP TABLE comments; --" in found["701"] and "Caf\u00c3\u00a9" in found["701"]
+    assert "1970-01-01 00:00:00" in found["710"] and "2038-01-19 03:14:08" in found["711"]
+    assert "700" not in found
+    assert {"70", talk.id} <= made.ids(6).keys()
+    tx = made.make.database.read()
+    left = {(one.kind, one.id): one.reason for one in made.origin.left_out(tx)}
+    tx.end()
+    assert left["comment", "700"] == "onId: conversation 7777 did not come"
+    # Each forum of a cycle comes, or is named.
+    for id in ("80", "81", "82"):
+        assert id in made.ids(2) or ("forum", id) in left
+    assert "71" in made.ids(6) or ("conversation", "71") in left
+
+
+@pytest.mark.wide
 def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> None:
     board = boards.bikes()
     first = board.streams["comments"][0]

@@ -6,6 +6,7 @@ file, since readers need them in another order than the dump has; memory stays b
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import sqlite3
@@ -179,7 +180,10 @@ class DumpSource:
         if order := [_quoted(column) for column in order if column in there]:
             sql += f" ORDER BY {', '.join(order)}"
         absent: Row = dict.fromkeys(columns)
-        for row in self._database.execute(sql, tuple(equal.values())):
+        with self._writing():
+            # Sorted in the folder for temporary files.
+            found = self._database.execute(sql, tuple(equal.values()))
+        for row in found:
             yield {**absent, **dict(zip(kept, row, strict=False))}
 
     def count(self, table: str) -> int:
@@ -196,8 +200,17 @@ class DumpSource:
         if name not in self._indexes:
             listed = ", ".join(map(_quoted, columns))
             on = _quoted(self._names[table])
-            self._database.execute(f"CREATE INDEX {_quoted(name)} ON {on} ({listed})")
+            with self._writing():
+                self._database.execute(f"CREATE INDEX {_quoted(name)} ON {on} ({listed})")
             self._indexes.add(name)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Raise DumpError in place of SQLite's error within the block, such as that of a full disk."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise DumpError(f"the temporary file {self._file.name}: {error}") from None
 
     def _load(
         self,
@@ -250,7 +263,8 @@ class DumpSource:
                     len(value) for value in found.values if isinstance(value, (str, bytes))
                 )
             flush()
-            self._database.execute("COMMIT")
+            with self._writing():
+                self._database.execute("COMMIT")
 
     def _create(self, table: DumpTable) -> str:
         name = _quoted(table.name)
@@ -272,7 +286,7 @@ class DumpSource:
             self._database.executemany(statement, rows)
         except sqlite3.OperationalError as error:
             # A column that the table's definition lacks, or a full disk.
-            raise DumpError(f"{table}: {error}") from None
+            raise DumpError(f"{table}: {error} (temporary file {self._file.name})") from None
 
 
 def tables_of_board(
