@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
 from forumapi.checks.check import CheckedText
+from forumapi.database import site_turns
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.events.event_log import LoggedEvent
@@ -64,15 +65,18 @@ INSERT = Query(
 # The lease: no other process takes the row meanwhile.
 CLAIM = Query(
     "check_queue.claim",
-    """
+    f"""{
+        site_turns.claim(
+            "content_checks",
+            "q.site_id, q.check_id",
+            waits="q.state = 'waiting'",
+            is_due="q.not_before <= now()",
+            order="q.not_before, q.check_id",
+        )
+    }
     UPDATE content_checks k
        SET attempts = k.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
-      FROM (SELECT w.site_id, w.check_id
-              FROM content_checks w
-             WHERE w.state = 'waiting' AND w.not_before <= now()
-             ORDER BY w.not_before, w.check_id
-             LIMIT 1
-               FOR UPDATE SKIP LOCKED) due
+      FROM due
      WHERE k.site_id = due.site_id AND k.check_id = due.check_id
  RETURNING k.site_id, k.check_id, k.item_type_id, k.item_id, k.author_id, k.attempts""",
     scope=PLATFORM,
@@ -211,12 +215,12 @@ class ContentCheck(NamedTuple):
     attempts: int
 
     @classmethod
-    def claim(cls, tx: Transaction) -> ContentCheck | None:
-        """Lease for LEASE_S seconds, of the texts of all sites in the queue, the one that has been due for longest,
-        count an attempt, and return its check; None if no text is due. Texts that another transaction is leasing are
-        skipped.
+    def claim(cls, tx: Transaction, *, after: int = 0) -> ContentCheck | None:
+        """Lease for LEASE_S seconds, of the next site after the site `after` that has texts due, the one that has been
+        due for longest, count an attempt, and return its check; None if no site has a text due. After the highest id
+        the lowest follows. Texts that another transaction is leasing are skipped.
         """
-        row = tx.row(CLAIM, lease_s=LEASE_S)
+        row = tx.row(CLAIM, lease_s=LEASE_S, batch=1, after=after)
         return cls(*row) if row else None
 
     def facts(self, tx: Transaction, site_url: str) -> tuple[CheckedText, int] | None:

@@ -67,6 +67,8 @@ class CheckWorker(PollingThread):
         self._hint = hint
         # Site and name of a check that asks a service -> when it may be asked again; _MOST_PAUSED at the most.
         self._paused: dict[tuple[int, str], float] = {}
+        # The site that had the last turn.
+        self._after = 0
 
     def poll(self) -> None:
         """Check one text of the queue after the other, until none is due, this process no longer leads, or the thread
@@ -76,16 +78,17 @@ class CheckWorker(PollingThread):
             pass
 
     def work(self) -> bool:
-        """Check the text that has been due for longest, with all checks of its site, in transactions of its own, and
-        hide the text if one of them holds it, or gives no verdict where the site's `onFailure` is HOLD; return False if
-        no text is due. A text by a moderator of its place passes without checks. From its lease MOST_ATTEMPTS + 1 on no
-        service is asked, and the checks that would ask one give no verdict. Blocks while services are asked, without a
-        database connection.
+        """Check the text that has been due for longest, of the site whose turn it is, with all checks of that site, in
+        transactions of its own, and hide the text if one of them holds it, or gives no verdict where the site's
+        `onFailure` is HOLD; return False if no text is due. A text by a moderator of its place passes without checks.
+        From its lease MOST_ATTEMPTS + 1 on no service is asked, and the checks that would ask one give no verdict.
+        Blocks while services are asked, without a database connection.
         """
         with self._database.write() as tx:
-            claimed = ContentCheck.claim(tx)
+            claimed = ContentCheck.claim(tx, after=self._after)
         if claimed is None:
             return False
+        self._after = claimed.site_id
         with self._database.write() as tx:
             chosen = check_settings.find(tx, claimed.site_id)
             site_url = f"https://{tx.value(HOST, site_id=claimed.site_id, domain=self._config().platform_domain)}"

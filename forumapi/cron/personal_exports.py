@@ -63,16 +63,18 @@ class Exporter(PollingThread):
     def __init__(self, current: Callable[[], Config]) -> None:
         super().__init__("exports", "a copy of what belongs to a person was not made")
         self._current = current
+        # The site that had the last turn.
+        self._after = 0
 
     def poll(self) -> None:
         """Make every personal export that waits, one after the other."""
-        while not self.is_stopping and work_off(self._current()):
-            pass
+        while not self.is_stopping and (site_id := work_off(self._current(), self._after)):
+            self._after = site_id
 
 
-def work_off(config: Config) -> bool:
-    """Delete personal exports that are a day old, and make one of those that wait; return True if one waited, else
-    False.
+def work_off(config: Config, after: int = 0) -> int:
+    """Delete personal exports that are a day old, and make one of those that wait, of the next site after the site
+    `after` that has one; return the id of its site, 0 if none waited.
 
     An export that can't be made is logged, and marked as failed.
     """
@@ -84,9 +86,9 @@ def work_off(config: Config) -> bool:
             with database.write() as tx:
                 file_cleanup.delete_objects(tx, config, gone)
         with database.write() as tx:
-            work = personal_export.claim(tx)
+            work = personal_export.claim(tx, after=after)
         if work is None:
-            return False
+            return 0
         try:
             _make(database, config, work)
         except GoneError:
@@ -95,7 +97,7 @@ def work_off(config: Config) -> bool:
             logger.error("the export of profile %d failed: %s", work.profile_id, error)
             with database.write() as tx:
                 tx.run(personal_export.FAIL, **work.where)
-        return True
+        return work.site_id
     finally:
         database.close()
 

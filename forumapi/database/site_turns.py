@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Final
 
 # `queued` steps through the index from one site to the next: it reads a row of each site, however many rows it has.
-# LATERAL with a limit, where the planner could make EXISTS a join that reads all rows. MATERIALIZED: a subquery that
-# runs again for each row would find other rows each time, and claim more than the limit.
+# LATERAL with an order and a limit, where the planner could make EXISTS a join that reads all rows, or read the table.
+# MATERIALIZED: a subquery that runs again for each row would find other rows each time, and claim more than the limit.
 _CLAIM: Final = """
     WITH RECURSIVE queued (site) AS (
         (SELECT {site} FROM {table} q WHERE {waits} ORDER BY {site} LIMIT 1)
@@ -21,7 +21,8 @@ _CLAIM: Final = """
         SELECT l.site, row_number() OVER (ORDER BY l.site <= %(after)s::bigint, l.site) AS turn,
                count(*) OVER () AS sites
           FROM queued l
-         CROSS JOIN LATERAL (SELECT FROM {table} q WHERE {waits} AND {site} = l.site AND {is_due} LIMIT 1) d),
+         CROSS JOIN LATERAL (
+                SELECT FROM {table} q WHERE {waits} AND {site} = l.site AND {is_due} ORDER BY {order} LIMIT 1) d),
     due AS MATERIALIZED (
         SELECT n.*
           FROM (SELECT t.site, t.turn, t.sites FROM turns t ORDER BY t.turn) t

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from forumapi.database import site_turns
 from forumapi.database.connections import Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.updates import message_request
@@ -44,14 +45,15 @@ QUEUE: Final = Query(
 # Lease: no other process takes these rows for that long.
 LEASE = Query(
     "push_queue.lease",
-    """
-    WITH due AS MATERIALIZED (
-        SELECT q.site_id, q.message_id, q.subscription_id
-          FROM push_messages q
-         WHERE q.state = 'queued' AND q.not_before <= now()
-         ORDER BY q.not_before
-         LIMIT %(batch)s
-           FOR UPDATE SKIP LOCKED)
+    f"""{
+        site_turns.claim(
+            "push_messages",
+            "q.site_id, q.message_id, q.subscription_id",
+            waits="q.state = 'queued'",
+            is_due="q.not_before <= now()",
+            order="q.not_before",
+        )
+    }
     UPDATE push_messages m
        SET attempts = m.attempts + 1, not_before = now() + make_interval(secs => %(lease_s)s::int)
       FROM due
@@ -147,12 +149,12 @@ def queue(tx: Transaction, site_id: int, requests: Sequence[MessageRequest]) -> 
         tx.run(QUEUE, site_id=site_id, most=MOST_AN_HOUR, **message_request.columns(requests))
 
 
-def lease(tx: Transaction, batch: int, lease_s: int) -> list[DueMessage]:
-    """Lease up to `batch` messages of all sites that are due, those due longest before others, and return them in any
-    order. For `lease_s` seconds no other process takes them; then they are due again, unless `record` has stored their
-    outcomes.
+def lease(tx: Transaction, batch: int, lease_s: int, *, after: int = 0) -> list[DueMessage]:
+    """Lease up to `batch` messages that are due, in fair turns of their sites, of each those due longest, and return
+    them in any order. For `lease_s` seconds no other process takes them; then they are due again, unless `record` has
+    stored their outcomes. `after`: the site that had the last turn before.
     """
-    rows = tx.rows(LEASE, batch=batch, lease_s=lease_s, hours=HOURS)
+    rows = tx.rows(LEASE, batch=batch, lease_s=lease_s, hours=HOURS, after=after)
     return [_message(row) for row in rows]
 
 

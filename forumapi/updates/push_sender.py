@@ -19,6 +19,7 @@ import psycopg
 
 from forumapi import itemtypes
 from forumapi.concurrency.background_thread import PollingThread
+from forumapi.database import site_turns
 from forumapi.database.connections import Database, Reader
 from forumapi.errors import ApiError, Invalid, NotFound
 from forumapi.mail.outbox import plain
@@ -127,6 +128,8 @@ class PushSender(PollingThread):
         self._config = config
         self._key: VapidKey | None = None
         self._breaker = CircuitBreaker()
+        # The site that had the last turn.
+        self._after = 0
 
     def poll(self) -> None:
         """Send all messages that are due, until there are none; if the thread is stopped, the rest is left to other
@@ -166,10 +169,11 @@ class PushSender(PollingThread):
         Raises Unavailable if the database can't be reached.
         """
         with self._database.write() as tx:
-            batch = push_queue.lease(tx, BATCH, LEASE_S)
+            batch = push_queue.lease(tx, BATCH, LEASE_S, after=self._after)
             key = self.key(tx)
         if not batch:
             return 0
+        self._after = site_turns.last([message.site_id for message in batch], self._after)
         outcomes: list[PushOutcome] = []
         bodies = self._bodies(batch, outcomes)
         outbound = self._outbound()

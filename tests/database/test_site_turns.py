@@ -10,22 +10,26 @@ from typing import Any
 
 import pytest
 
+from forumapi.checks import check_queue
+from forumapi.checks.check_queue import ContentCheck
 from forumapi.database import site_turns
 from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import Query
 from forumapi.mail import outbox
+from forumapi.models.privacy import personal_export
+from forumapi.models.roles import role_recomputation_queue
+from forumapi.models.roles.role_recomputation_queue import Settling
+from forumapi.updates import push_queue, push_sender
 from tests import services
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN
-
-FLOOD = 3_000
 
 
 @dataclass(frozen=True)
 class Queue:
     """A queue. `insert`: statement that queues {count} rows of the site {site}, whose member is {member}; `claim`:
     claims up to so many rows after a site's turn, and returns the site of each; `query`, `values`: the statement behind
-    it, with its own parameters; `batch`: rows at once.
+    it, with its own parameters; `batch`: rows at once; `flood`: rows that one site queues.
     """
 
     table: str
@@ -34,6 +38,7 @@ class Queue:
     query: Query
     values: dict[str, Any]
     batch: int
+    flood: int = 3_000
 
 
 def _mail(columns: str, values: str) -> str:
@@ -45,6 +50,24 @@ def _mail(columns: str, values: str) -> str:
 def _mails(tx: Transaction, batch: int, after: int) -> list[int]:
     texts, unwritten = outbox.lease(tx, batch, after=(after, after))
     return [mail.site for mail in (*texts, *unwritten)]
+
+
+def _pushes(tx: Transaction, batch: int, after: int) -> list[int]:
+    return [one.site_id for one in push_queue.lease(tx, batch, 60, after=after)]
+
+
+def _check(tx: Transaction, _batch: int, after: int) -> list[int]:
+    claimed = ContentCheck.claim(tx, after=after)
+    return [claimed.site_id] if claimed else []
+
+
+def _copy(tx: Transaction, _batch: int, after: int) -> list[int]:
+    claimed = personal_export.claim(tx, after=after)
+    return [claimed.site_id] if claimed else []
+
+
+def _roles(tx: Transaction, batch: int, after: int) -> list[int]:
+    return [one.site_id for one in Settling.claim(tx, batch, grace_h=6, after=after)]
 
 
 QUEUES = {
@@ -63,6 +86,61 @@ QUEUES = {
         outbox.LEASE_UNWRITTEN,
         {"lease_s": 300},
         outbox.BATCH,
+    ),
+    "web push": Queue(
+        "push_messages",
+        """
+        WITH s AS (
+            INSERT INTO push_subscriptions (site_id, profile_id, token_id, endpoint, endpoint_hash, public_key,
+                                            auth_secret)
+            SELECT {site}, {member}, min(t.token_id), 'http://127.0.0.1:9', sha256(gen_random_uuid()::text::bytea),
+                   sha512('')::bytea || '1', substr(sha256(''), 1, 16)
+              FROM access_tokens t
+         RETURNING subscription_id)
+        INSERT INTO push_messages (site_id, subscription_id, profile_id, cause, update_type_id, item_type_id, item_id,
+                                   by_profile_id)
+        SELECT {site}, s.subscription_id, {member}, n, 2, 6, 1, {member} FROM s, generate_series(1, {count}) n""",
+        _pushes,
+        push_queue.LEASE,
+        {"lease_s": 60, "hours": push_queue.HOURS},
+        push_sender.BATCH,
+    ),
+    "checks": Queue(
+        "content_checks",
+        """
+        INSERT INTO content_checks (site_id, item_type_id, item_id, author_id)
+        SELECT {site}, 6, n, {member} FROM generate_series(1, {count}) n""",
+        _check,
+        check_queue.CLAIM,
+        {"lease_s": 60},
+        1,
+    ),
+    "personal exports": Queue(
+        "personal_exports",
+        """
+        WITH u AS (
+            INSERT INTO users (email, canonical_email, person_key)
+            SELECT m.address, m.address, sha256(m.address::bytea)
+              FROM (SELECT gen_random_uuid() || '@example.test' AS address FROM generate_series(1, {count})) m
+         RETURNING user_id),
+        p AS (
+            INSERT INTO profiles (site_id, user_id, profile_name)
+            SELECT {site}, u.user_id, gen_random_uuid() FROM u
+         RETURNING profile_id)
+        INSERT INTO personal_exports (site_id, profile_id) SELECT {site}, p.profile_id FROM p""",
+        _copy,
+        personal_export.CLAIM,
+        {"silent_s": 60},
+        1,
+        500,  # each is of another person
+    ),
+    "roles": Queue(
+        "role_settlings",
+        "INSERT INTO role_settlings (site_id, role_id) SELECT {site}, n FROM generate_series(1, {count}) n",
+        _roles,
+        role_recomputation_queue.CLAIM,
+        {"lease_s": 60, "grace_h": 6},
+        20,
     ),
 }
 
@@ -119,7 +197,7 @@ def test_a_site_does_not_wait_behind_the_thousands_of_another(
     stage: Factory, sites: tuple[Site, Site, Site], queue: Queue, is_first: bool
 ) -> None:
     flooding, other = sites[:2] if is_first else sites[1::-1]
-    fill(stage, queue, flooding, FLOOD)
+    fill(stage, queue, flooding, queue.flood)
     fill(stage, queue, other, 1)
 
     first, second = claims(stage, queue, 2)
@@ -132,7 +210,7 @@ def test_mails_with_a_text_leave_room_for_the_updates_of_another_site(
     stage: Factory, sites: tuple[Site, Site, Site]
 ) -> None:
     run(stage, "TRUNCATE mail_outbox")
-    fill(stage, QUEUES["mail"], sites[0], FLOOD)
+    fill(stage, QUEUES["mail"], sites[0], QUEUES["mail"].flood)
     fill(stage, QUEUES["updates by mail"], sites[1], 1)
 
     assert sites[1].id in claims(stage, QUEUES["mail"], 1)[0]
@@ -143,7 +221,7 @@ def test_a_claim_reads_what_it_takes_and_a_row_of_each_site(
     stage: Factory, sites: tuple[Site, Site, Site], queue: Queue, is_known: bool
 ) -> None:
     run(stage, f"ANALYZE {queue.table}")
-    fill(stage, queue, sites[0], FLOOD)
+    fill(stage, queue, sites[0], queue.flood)
     fill(stage, queue, sites[1], 1)
     if is_known:
         run(stage, f"ANALYZE {queue.table}")

@@ -10,6 +10,7 @@ import datetime
 from typing import Any, Final, NamedTuple
 
 from forumapi import itemtypes
+from forumapi.database import site_turns
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, SITE, Query
 from forumapi.models.privacy.inventory import PERSON_TABLES, PersonTable
@@ -66,16 +67,21 @@ DELETE = Query(
 
 CLAIM = Query(
     "personal_export.claim",
-    """
+    f"""{
+        site_turns.claim(
+            "personal_exports",
+            "q.site_id, q.profile_id",
+            waits="q.state IN ('queued', 'running')",
+            is_due="(q.state = 'queued' OR q.seen < now() - make_interval(secs => %(silent_s)s::int))",
+            order="q.requested",
+        )
+    }
     UPDATE personal_exports x
        SET state = 'running', seen = now(), rows_done = 0
-      FROM (SELECT w.site_id, w.profile_id FROM personal_exports w
-             WHERE w.state = 'queued'
-                OR w.state = 'running' AND w.seen < now() - make_interval(secs => %(silent_s)s::int)
-             ORDER BY w.requested LIMIT 1 FOR UPDATE SKIP LOCKED) next
-      JOIN profiles p ON p.site_id = next.site_id AND p.profile_id = next.profile_id
-      JOIN sites s ON s.site_id = next.site_id
-     WHERE x.site_id = next.site_id AND x.profile_id = next.profile_id
+      FROM due
+      JOIN profiles p ON p.site_id = due.site_id AND p.profile_id = due.profile_id
+      JOIN sites s ON s.site_id = due.site_id
+     WHERE x.site_id = due.site_id AND x.profile_id = due.profile_id
  RETURNING x.site_id, x.profile_id, p.user_id, x.requested, s.title, p.profile_name""",
     scope=PLATFORM,
 )
@@ -281,11 +287,12 @@ class PersonalExport(NamedTuple):
         return data | {"meta": {"links": links}}
 
 
-def claim(tx: Transaction) -> Claimed | None:
-    """Claim for this process the copy, of any site, that waits longest, or whose process was silent for SILENT_S
-    seconds, and mark it as being made; None if there is none.
+def claim(tx: Transaction, *, after: int = 0) -> Claimed | None:
+    """Claim for this process, of the next site after the site `after` that has one, the copy that was asked for first
+    and waits, or whose process was silent for SILENT_S seconds, and mark it as being made; None if there is none. After
+    the highest id the lowest follows.
     """
-    row = tx.row(CLAIM, silent_s=SILENT_S)
+    row = tx.row(CLAIM, silent_s=SILENT_S, batch=1, after=after)
     return Claimed(*row) if row else None
 
 

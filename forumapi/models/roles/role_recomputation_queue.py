@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from typing import Final, NamedTuple
 
+from forumapi.database import site_turns
 from forumapi.database.connections import Reader, Transaction
 from forumapi.database.query import PLATFORM, Query
 
@@ -27,21 +28,25 @@ INSERT = Query(
  RETURNING queued""",
 )
 
+_IS_DUE: Final = """q.not_before <= now()
+               AND (q.passes = 1 OR q.queued <= now() - make_interval(hours => %(grace_h)s::int))"""
 # Claims roles that no process works on. Roles that an upgrade queued wait for the hours that owners are given.
 CLAIM = Query(
     "role_recomputation_queue.claim",
-    """
-    UPDATE role_settlings q
+    f"""{
+        site_turns.claim(
+            "role_settlings",
+            "q.site_id, q.role_id",
+            waits="true",
+            is_due=_IS_DUE,
+            order="q.not_before",
+        )
+    }
+    UPDATE role_settlings w
        SET not_before = clock_timestamp() + make_interval(secs => %(lease_s)s)
-      FROM (SELECT d.site_id, d.role_id
-              FROM role_settlings d
-             WHERE d.not_before <= clock_timestamp()
-               AND (d.passes = 1 OR d.queued <= clock_timestamp() - make_interval(hours => %(grace_h)s))
-             ORDER BY d.not_before
-             LIMIT %(limit)s
-               FOR UPDATE SKIP LOCKED) due
-     WHERE q.site_id = due.site_id AND q.role_id = due.role_id
- RETURNING q.site_id, q.role_id, q.queued""",
+      FROM due
+     WHERE w.site_id = due.site_id AND w.role_id = due.role_id
+ RETURNING w.site_id, w.role_id, w.queued""",
     scope=PLATFORM,
 )
 
@@ -90,11 +95,12 @@ class Settling(NamedTuple):
         return cls(site_id, role_id, queued)
 
     @classmethod
-    def claim(cls, tx: Transaction, limit: int, *, grace_h: int) -> list[Settling]:
-        """Claim up to `limit` roles that no process has claimed, those due longest before others, and return them in
-        any order. `grace_h`: number of hours for which a role that an upgrade has queued is not claimed.
+    def claim(cls, tx: Transaction, limit: int, *, grace_h: int, after: int = 0) -> list[Settling]:
+        """Claim up to `limit` roles that no process has claimed, in fair turns of their sites, of each those due
+        longest, and return them in any order. `grace_h`: number of hours for which a role that an upgrade has queued is
+        not claimed; `after`: the site that had the last turn before.
         """
-        rows = tx.rows(CLAIM, limit=limit, lease_s=LEASE_S, grace_h=grace_h)
+        rows = tx.rows(CLAIM, batch=limit, lease_s=LEASE_S, grace_h=grace_h, after=after)
         return [cls(*row) for row in rows]
 
     def finish(self, tx: Transaction) -> None:

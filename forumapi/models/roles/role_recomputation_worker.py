@@ -15,6 +15,7 @@ import psycopg
 
 from forumapi.concurrency.background_thread import PollingThread
 from forumapi.config import Config
+from forumapi.database import site_turns
 from forumapi.database.connections import Database
 from forumapi.errors import ApiError, BadGateway
 from forumapi.models.roles import role_recomputation, role_recomputation_queue
@@ -45,6 +46,8 @@ class Settler(PollingThread):
         self._config = config
         self._leads = leads
         self._own: deque[Settling] = deque()
+        # The site that had the last turn.
+        self._after = 0
 
     def take_away(self, queued: Settling) -> None:
         """Recompute at once those profiles that lose rights by the committed change that put `queued`, a role, into the
@@ -73,7 +76,9 @@ class Settler(PollingThread):
             return
         while not self.is_stopping:
             with self._database.write() as tx:
-                due = Settling.claim(tx, _AT_ONCE, grace_h=self._config().attribute_grace_hours)
+                grace_h = self._config().attribute_grace_hours
+                due = Settling.claim(tx, _AT_ONCE, grace_h=grace_h, after=self._after)
+            self._after = site_turns.last([one.site_id for one in due], self._after)
             for one in due:
                 self._finish(one)
             if not due:
