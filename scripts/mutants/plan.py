@@ -172,12 +172,17 @@ TESTS: Final = (
         "forumapi/models/discovery/latest_items.py",
         "tests/handlers/discovery/test_search.py tests/models/pages/test_page_cache.py",
     ),
+    (
+        "forumapi/models/content/bookmark.py",
+        "tests/handlers/content/test_bookmarks.py tests/handlers/content/test_thread.py",
+    ),
     ("forumapi/models/texts/short_link.py", "tests/handlers/content/test_short_links.py"),
     (
         "forumapi/models/sites/site_validation.py",
         (
             "tests/handlers/sites/test_sites.py tests/handlers/sites/test_web_url.py"
             " tests/handlers/sites/test_site_settings.py tests/handlers/sites/test_menu.py"
+            " tests/handlers/sites/test_domains.py"
         ),
     ),
     (

@@ -330,7 +330,7 @@ def test_the_owner_of_a_site_sees_what_its_live_comments_link_to(platform: Platf
     chat = make.conversation(site)
     url = f"http://{site.key}.example/page"
     first, second = (make.comment(chat, markdown=f"See {url} {n}") for n in (1, 2))
-    gone = make.comment(chat, markdown=f"See http://gone.{site.key}.example/")
+    gone = make.comment(chat, markdown=f"See http://gone.{site.key}.example/ and {url}")
     huddle = make.huddle(site.member, site.newcomer)
     make.comment(huddle, by=site.member, markdown=f"See http://secret.{site.key}.example/")
     make.comment(make.conversation(other), markdown=f"See {url}")
