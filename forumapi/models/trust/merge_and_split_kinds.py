@@ -267,7 +267,7 @@ class MergeKind(ActionKind, name="merge", takes=frozenset((itemtypes.CONVERSATIO
                 continue
             conflicts.append("")
             back.append((source, comments))
-            if _time(change.after["into_activity"]) == into.last_activity:
+            if not _is_active_since(into, change):
                 activities[into.item.id] = _time(change.before["into_activity"])
         if back:
             relocation = CommentRelocation(tx, author, [into, *(one for one, _ in back)])
@@ -397,7 +397,7 @@ class SplitKind(ActionKind, name="split", takes=frozenset((itemtypes.COMMENT,)))
             made.item.is_deleted, made.merged_into = True, source.item.id
         change = going[0].change
         activities = {}
-        if _time(change.after["from_activity"]) == source.last_activity:
+        if not _is_active_since(source, change):
             activities[source.item.id] = _time(change.before["from_activity"])
         relocation.write(activities)
         if not is_kept:
@@ -415,6 +415,14 @@ def _unfit_comment(one: ActionTarget, source: HeldItem | None) -> str:
     comment = one.comment
     assert comment is not None
     return DELETED if comment.is_deleted else HIDDEN if comment.is_moderated else ""
+
+
+def _is_active_since(item: HeldItem, change: AppliedChange) -> bool:
+    """Return True if the last activity of the item is one after the change, such as a comment that was written since.
+    What hid or showed the comments that the change moved left the time of an older comment there.
+    """
+    assert change.applied is not None
+    return item.last_activity >= change.applied
 
 
 def _time(text: str) -> datetime.datetime:

@@ -80,3 +80,24 @@ def test_what_was_shown_together_is_undone_together(api: Api, make: Factory, sit
     assert activity(make, chat) < before
     undo(api, site, shown)
     assert activity(make, chat) == before
+
+
+def test_an_undone_merge_leaves_no_time_of_comments_that_were_hidden_meanwhile(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat, (first, _, _) = deleted(api, make, site)
+    shown = act(api, site, "restore", first)
+    into = make.conversation(site)
+    before = activity(make, into)
+    sent = {
+        "kind": "merge",
+        "reason": "Because",
+        "into": {"itemType": "conversation", "itemId": into.id},
+        "targets": [{"itemType": "conversation", "itemId": chat.id}],
+    }
+    merged = api.post("/api/v1/actions", sent, by=site.moderator)
+    assert merged.data["counts"]["done"] == 1, merged.body
+    assert activity(make, into) < before
+    undo(api, site, shown)
+    undo(api, site, merged.data["id"])
+    assert activity(make, into) == before
