@@ -126,15 +126,15 @@ def name_of(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
-def with_lists_in_place(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the document in which `type` and `enum` of each list of closed values stand in place of the
-    references to it; the components themselves stay.
+def with_shapes_in_place(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the document in which each list of closed values, and each object of any keys, stands in place
+    of the references to it, without title and description; the components themselves stay.
     """
-    known = document["components"]["schemas"]
-    lists = {
-        f"#/components/schemas/{name}": {key: known[name][key] for key in ("type", "enum")}
-        for name in known
-        if "enum" in known[name]
+    kept = ("type", "enum", "additionalProperties")
+    shapes = {
+        f"#/components/schemas/{name}": {key: one[key] for key in kept if key in one}
+        for name, one in document["components"]["schemas"].items()
+        if "properties" not in one
     }
 
     def copied(part: Any) -> Any:
@@ -143,7 +143,7 @@ def with_lists_in_place(document: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(part, dict):
             return part
         made = {key: copied(inner) for key, inner in part.items()}
-        found = lists.get(made["$ref"]) if isinstance(made.get("$ref"), str) else None
+        found = shapes.get(made["$ref"]) if isinstance(made.get("$ref"), str) else None
         if found is not None:
             del made["$ref"]
             made |= found

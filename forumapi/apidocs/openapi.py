@@ -21,8 +21,8 @@ from werkzeug.routing import BaseConverter
 from werkzeug.routing.converters import DEFAULT_CONVERTERS
 
 from forumapi import __version__, errors, itemtypes
-from forumapi.apidocs.closed_lists import name_lists
 from forumapi.apidocs.error_codes import ERROR_CODES
+from forumapi.apidocs.named_shapes import name_shapes
 from forumapi.apidocs.operation_ids import operation_id
 from forumapi.apidocs.tags import BY_FOLDER, BY_MODULE, TAGS
 from forumapi.request.handler import ANYONE, ANYTHING, Handler, HandlerOperation, Need, Param
@@ -193,6 +193,16 @@ _FILES: Final = {
 }
 
 _KINDS: Final[dict[type, str]] = {bool: "boolean", str: "string", int: "integer"}
+_JSON_RPC_ERROR: Final = {
+    "type": "object",
+    "description": "An error of JSON-RPC 2.0.",
+    "required": ["error"],
+    "properties": {
+        "jsonrpc": {"type": "string"},
+        "id": {"type": ["string", "integer", "null"]},
+        "error": {"type": "object"},
+    },
+}
 _BINARY: Final = {"type": "string", "format": "binary"}
 _NULL: Final = {"type": "null"}
 # Headers of a stored file.
@@ -266,8 +276,10 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
     switches = [_PARAMETERS[name] for name in SWITCHES]
     taken = _references(paths, "parameters")
     described = schemas.used_by(paths, responses, anywhere)
-    (paths, described), lists = name_lists([paths, described])
-    if same := lists.keys() & described.keys():
+    (paths, described, responses, anywhere), shapes = name_shapes(
+        [paths, described, responses, anywhere]
+    )
+    if same := shapes.keys() & described.keys():
         raise ValueError(f"two components have the name {min(same)}")
     return {
         "openapi": "3.1.0",
@@ -287,7 +299,7 @@ def _document(routes: Routes, servers: list[Schema]) -> Schema:
         "tags": _tags(endpoints),
         "paths": paths,
         "components": {
-            "schemas": dict(sorted({**described, **lists}.items())),
+            "schemas": dict(sorted({**described, **shapes}.items())),
             "parameters": {name: one for name, one in _PARAMETERS.items() if name in taken},
             "headers": documented_headers.RESPONSE,
             "responses": responses,
@@ -745,23 +757,13 @@ _FORMED: Final[dict[str, tuple[int, ...]]] = {
 }
 
 
-def _formed(status: int, usual: Schema) -> Iterable[tuple[str, Schema]]:
+def _formed(status: int, usual: Schema, message: Schema) -> Iterable[tuple[str, Schema]]:
     """Yield (component's name, response) of each form that errors with the status `status` have besides the `usual`
     response: of JSON-RPC, of the OAuth protocol, and as an HTML page; nothing for a status that _FORMED lists for no
-    form.
+    form. `message`: schema of an error of JSON-RPC.
     """
     enveloped = usual["content"][JSON]["schema"]
     refusal = {"$ref": _REF.format(name="OAuthError")}
-    message = {
-        "type": "object",
-        "description": "An error of JSON-RPC 2.0.",
-        "required": ["error"],
-        "properties": {
-            "jsonrpc": {"type": "string"},
-            "id": {"type": ["string", "integer", "null"]},
-            "error": {"type": "object"},
-        },
-    }
     page = {HTML: {"schema": {"type": "string"}}}
     forms = {
         "JsonRpc": {JSON: {"schema": {"anyOf": [enveloped, message]}}},
@@ -780,6 +782,7 @@ def _responses(schemas: _Schemas) -> Schema:
     added to `schemas`.
     """
     detail = {"$ref": _REF.format(name="ErrorDetail")}
+    message = schemas.add("JsonRpcError", _JSON_RPC_ERROR)
     made: Schema = {}
     for status, description in _DESCRIPTIONS.items():
         if status == 202:
@@ -812,7 +815,7 @@ def _responses(schemas: _Schemas) -> Schema:
                     JSON: {"schema": schemas.envelope(f"{kind}Error", status, data, texts)}
                 },
             }
-        made |= _formed(status, made[str(status)])
+        made |= _formed(status, made[str(status)], message)
     return made
 
 
@@ -890,7 +893,7 @@ class _Schemas:
         elif error == _NULL:
             name = _spoken(data) or name
         least, most = (300, 399) if moved else (200, 299) if error == _NULL else (300, 599)
-        return self._add(
+        return self.add(
             f"{name}Envelope",
             {
                 "type": "object",
@@ -924,7 +927,9 @@ class _Schemas:
         form = self._form(kind)
         if form is not None and not set(keys) - set(form["properties"]):
             whole = {**form, "required": list(keys)} if keys else form
-            made[FORM] = {"schema": self._add(f"{owner}Form", whole)}
+            # They differ where a key may be null, which a form can't say.
+            is_same = {**self._resolved(schema), "title": ""} == {**whole, "title": ""}
+            made[FORM] = {"schema": schema if is_same else self.add(f"{owner}Form", whole)}
         return made
 
     def used_by(self, *roots: Schema) -> Schema:
@@ -938,7 +943,7 @@ class _Schemas:
             left = _references([self.components[name] for name in left]) - found
         return {name: self.components[name] for name in sorted(found)}
 
-    def _add(self, name: str, schema: Schema) -> Schema:
+    def add(self, name: str, schema: Schema) -> Schema:
         """Add a component and return a reference to it; adding an equal one again changes nothing. Raises
         ValueError if the name is another component's.
         """
@@ -964,7 +969,7 @@ class _Schemas:
                 value = self._requiring(_with_keys(_spoken(value), rest), value, tuple(rest))
             properties[key] = value
         required = list(dict.fromkeys((*whole.get("required", ()), *inner)))
-        return self._add(name, {**whole, "required": required, "properties": properties})
+        return self.add(name, {**whole, "required": required, "properties": properties})
 
     def _resolved(self, schema: Schema) -> Schema:
         found: Schema = schema
@@ -994,14 +999,16 @@ def _references(part: Any, kind: str = "schemas") -> set[str]:
 
 
 def _spoken(schema: Schema) -> str:
-    """Return a name for a schema that is a reference to a component, null, or a list or choice of such schemas: `Link`,
-    `Nothing`, `ListOfLink`, `AccessTokenOrNothing`; "" for any other schema.
+    """Return a name for a schema that is a reference to a component, null, true or false, or a list or choice of such
+    schemas: `Link`, `Nothing`, `Boolean`, `ListOfLink`, `AccessTokenOrNothing`; "" for any other schema.
     """
     if "$ref" in schema:
         name: str = schema["$ref"].rpartition("/")[2]
         return name
     if schema == _NULL:
         return "Nothing"
+    if schema == {"type": "boolean"}:
+        return "Boolean"
     if schema.get("type") == "array":
         inner = _spoken(schema.get("items", {}))
         return inner and f"ListOf{inner}"

@@ -34,7 +34,7 @@ def python(folder: Path, made_from: Mapping[str, Any]) -> Path:
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     for name, text in python_source.sources(
-        client_operations.with_lists_in_place(made_from)
+        client_operations.with_shapes_in_place(made_from)
     ).items():
         (folder / "forumapi_client" / f"{name}.py").write_text(text)
     return folder
@@ -49,7 +49,7 @@ def typescript(folder: Path, made_from: Mapping[str, Any]) -> Path:
         ignore=shutil.ignore_patterns("node_modules", "dist"),
     )
     for name, text in typescript_source.sources(
-        client_operations.with_lists_in_place(made_from)
+        client_operations.with_shapes_in_place(made_from)
     ).items():
         (folder / "src" / name).write_text(text)
     package = json.loads((folder / "package.json").read_text())

@@ -16,7 +16,7 @@ import pytest
 from msgspec import UNSET, Struct, UnsetType
 
 from forumapi import errors, routes
-from forumapi.apidocs import closed_lists, openapi, operation_ids, tags
+from forumapi.apidocs import named_shapes, openapi, operation_ids, tags
 from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.openapi import Schema
 from forumapi.config import resource
@@ -214,8 +214,8 @@ def test_closed_values_are_enumerations_in_bodies_and_parameters() -> None:
 
 
 def test_a_list_of_closed_values_that_repeats_has_a_name() -> None:
-    """A list that is written out twice needs a line in closed_lists.NAMES; one that is used once needs none."""
-    named = {name: frozenset(values) for name, values in closed_lists.NAMES.items()}
+    """A list that is written out twice needs a line in named_shapes.NAMES; one that is used once needs none."""
+    named = {name: frozenset(values) for name, values in named_shapes.NAMES.items()}
     written_out = Counter(
         values
         for part in parts(DOCUMENT)
@@ -234,6 +234,31 @@ def test_a_list_of_closed_values_that_repeats_has_a_name() -> None:
     assert all(uses[name] > 1 for name in named)
     assert written_out == Counter(written_out.keys())
     assert not owned & DOCUMENT["components"]["schemas"].keys()
+
+
+def test_an_object_without_a_name_of_its_own_is_written_out_once() -> None:
+    components = {id(schema) for schema in DOCUMENT["components"]["schemas"].values()}
+    inline = [
+        {key: value for key, value in part.items() if key not in ("description", "examples")}
+        for part in parts(DOCUMENT)
+        if part.get("type") == "object" and id(part) not in components
+    ]
+
+    assert {"type": "object"} not in inline
+    assert max(inline.count(one) for one in inline) == 1
+
+
+def test_a_form_that_is_like_the_json_body_is_the_same_component() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for operation in OPERATIONS:
+        content = operation.get("requestBody", {}).get("content", {})
+        names = {
+            media["schema"]["$ref"].rpartition("/")[2]
+            for kind, media in content.items()
+            if kind in (openapi.JSON, openapi.FORM) and "$ref" in media["schema"]
+        }
+        first, *others = [schemas[name] | {"title": ""} for name in sorted(names)] or [{}]
+        assert first not in others, operation["operationId"]
 
 
 def test_operations_that_take_the_same_share_a_body() -> None:

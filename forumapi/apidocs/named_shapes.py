@@ -1,7 +1,7 @@
-"""Names of lists of closed values: each is a component of the OpenAPI document, to which all places with these values
-refer.
+"""Names of lists of closed values, and of objects of any keys: each is a component of the OpenAPI document, to which
+all places with these values, or with such an object, refer.
 
-A generator makes one type of a component, and one type for each place where the same list is written out.
+A generator makes one type of a component, and one type for each place where the same is written out.
 """
 
 from __future__ import annotations
@@ -75,11 +75,27 @@ NAMES: Final[Mapping[str, Iterable[str]]] = {
     "WrittenWords": ("keep", "remove"),
 }
 _BY_VALUES: Final = {frozenset(values): name for name, values in NAMES.items()}
+# Keys that say something about one place alone.
+_REMARKS: Final = ("description", "examples")
+# Objects whose keys the document does not list, by the name of the component.
+MAPS: Final[Mapping[str, Schema]] = {
+    "JsonObject": {
+        "description": "Object of any keys.",
+        "type": "object",
+        "additionalProperties": True,
+    },
+    "ReactionCounts": {
+        "description": "How many people reacted, by kind of reaction.",
+        "type": "object",
+        "additionalProperties": {"type": "integer", "minimum": 1},
+    },
+}
 
 
-def name_lists(part: Any) -> tuple[Any, dict[str, Schema]]:
-    """Return a copy of a part of the document, in which each closed list of values (`enum`) that has a name in NAMES is
-    a reference to the component of that name, and these components by name.
+def name_shapes(part: Any) -> tuple[Any, dict[str, Schema]]:
+    """Return a copy of a part of the document, in which each closed list of values (`enum`) that has a name in NAMES,
+    and each object of any keys that has a name in MAPS, is a reference to the component of that name; and these
+    components by name.
 
     Two lists are the same if their values are, in any order. Values of examples are copied as they are.
     """
@@ -92,20 +108,25 @@ def _copied(part: Any, found: dict[str, Schema]) -> Any:
         return [_copied(inner, found) for inner in part]
     if not isinstance(part, dict):
         return part
-    name = _BY_VALUES.get(values) if (values := _values(part)) else None
-    if name is None:
+    name, shape = _named(part)
+    if not name:
         return {
             key: inner if key in ("example", "examples") else _copied(inner, found)
             for key, inner in part.items()
         }
-    found[name] = {"type": "string", "enum": [*NAMES[name]], "title": name}
-    others = {key: inner for key, inner in part.items() if key not in found[name]}
+    found[name] = {**shape, "title": name}
+    others = {key: part[key] for key in part if key in _REMARKS or key not in found[name]}
     return {"$ref": f"#/components/schemas/{name}", **others}
 
 
-def _values(part: Schema) -> frozenset[str]:
-    """Return the values of a schema of texts with an `enum`; an empty set for any other part of the document."""
+def _named(part: Schema) -> tuple[str, Schema]:
+    """Return the name and the schema of the component that a part of the document is like; ("", {}) for none."""
     values = part.get("enum")
-    if part.get("type") != "string" or not isinstance(values, list):
-        return frozenset()
-    return frozenset(values)
+    if part.get("type") == "string" and isinstance(values, list):
+        name = _BY_VALUES.get(frozenset(values), "")
+        return name, {"type": "string", "enum": [*NAMES[name]]} if name else {}
+    if part.get("type") == "object" and "properties" not in part:
+        for name, shape in MAPS.items():
+            if part.get("additionalProperties", True) == shape["additionalProperties"]:
+                return name, dict(shape)
+    return "", {}
