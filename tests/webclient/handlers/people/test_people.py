@@ -160,6 +160,22 @@ def test_the_list_of_people_keeps_what_was_asked(visitor: Visitor, make: Factory
     assert guest.get("/profiles/?online=perhaps&top=1").status == 200
 
 
+def test_a_profile_names_its_person_once(visitor: Visitor, make: Factory) -> None:
+    site = make.site()
+    author, other = make.person(site), make.person(site)
+    make.comment(make.conversation(site, by=author), by=author)
+    make.comment(make.conversation(site, by=author), by=other)
+
+    guest = visitor.of(site)
+    page = guest.get(f"/profiles/{author.id}/")
+    found = guest.get(f"/search/?author={author.name}&sort=date")
+
+    assert [one.text() for one in page.tree.css(".results small a[href^='/profiles/']")] == [
+        other.name
+    ]
+    assert found.tree.css(f".results small a[href='/profiles/{author.id}/']")
+
+
 def test_what_one_wrote_oneself_is_not_new_to_one(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     author, other = make.person(site), make.person(site)
