@@ -30,7 +30,7 @@ def test_a_member_begins_a_huddle_with_another_person(
     hand.press("Send")
 
     hand.see("Eight o'clock?")
-    hand.see("seen by nobody else")
+    hand.see(f"Seen by {person.name}, {other.name}, and by nobody else.")
     assert hand.path.startswith("huddles/")
     found = api_there.get("/api/v1/huddles", by=other).data["huddles"]["items"]
     assert [one["title"] for one in found] == ["Ride on Friday?"]
@@ -76,7 +76,7 @@ def test_a_participant_adds_a_person(hand: Hand, bikes: Site, make: Factory) -> 
     hand.sign_in(bikes, person)
     hand.go(bikes, f"/huddles/{huddle.id}/")
 
-    hand.press("People", within="main")
+    hand.press("Add people, or leave", within="main")
     hand.fill("Names of people to add", third.name)
     hand.press("Add")
 
@@ -92,7 +92,7 @@ def test_a_participant_leaves(hand: Hand, bikes: Site, make: Factory) -> None:
     hand.sign_in(bikes, person)
     hand.go(bikes, f"/huddles/{huddle.id}/")
 
-    hand.press("People", within="main")
+    hand.press("Add people, or leave", within="main")
     hand.press("Leave")
     hand.see("Leave “Old news”?")
     hand.press("Leave")
