@@ -102,7 +102,7 @@ def hold(
     *facts, fitting, elsewhere = row or ((), 0)
     if row is None and rules:
         fitting = matching.of_written(tx, site.id, definitions, tree, ref)
-    if engine.act_at_writing(tx, site, tree, ref, [rules[number] for number in fitting]):
+    if fitting and engine.act_at_writing(tx, site, tree, ref, rules[fitting[0]]):
         return
     if row is not None:
         _judge(tx, site, written, checks, facts, elsewhere)

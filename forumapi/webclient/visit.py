@@ -325,10 +325,10 @@ class Visit:
     @property
     def done(self) -> tuple[str, str]:
         """Return what the form that led to this page has done, such as `hide`, and the path that undoes it, such as
-        `/comments/7/moderate/`, "" for none, by the query parameters `done` and `undo`. ("", "") for guests, and for a
-        page that answers a form itself.
+        `/comments/7/moderate/`, "" for none, by the query parameters `done` and `undo`; ("", "") for a page that
+        answers a form itself.
         """
-        if self.form is not None or not self.session.token:
+        if self.form is not None:
             return "", ""
         path = self.query.get("undo", "")
         undo = f"/{path}/moderate/" if _UNDOABLE.fullmatch(path) else ""

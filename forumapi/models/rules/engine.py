@@ -81,17 +81,17 @@ class _Hit(NamedTuple):
 
 
 def act_at_writing(
-    tx: Transaction, site: Site, tree: Tree, ref: ItemRef, rules: Sequence[ModerationRule]
+    tx: Transaction, site: Site, tree: Tree, ref: ItemRef, rule: ModerationRule
 ) -> bool:
-    """Let the first of `rules` act on a thing that `tx` has just written; return True if it did, False without rules or
-    if the thing is gone. `rules`: those of `hides_at_writing` that the thing fits (`matching.of_written`).
+    """Let `rule`, one of `hides_at_writing` that the thing `ref` fits (`matching.of_written`), act on the thing, which
+    `tx` has just written; return True if it did, False if the thing is gone.
 
     The thing must not be hidden. Raises Conflict if it is in a microcosm that `tree`, the site's, lacks.
     """
-    target = targets.lock(tx, site.id, [ref]).get(ref) if rules else None
+    target = targets.lock(tx, site.id, [ref]).get(ref)
     if target is None:
         return False
-    _act(tx, site.id, rules[0], target, target.author_id, tree)
+    _act(tx, site.id, rule, target, target.author_id, tree)
     return True
 
 

@@ -263,6 +263,8 @@ def test_what_another_did_since_is_not_undone(make: Factory, bikes: Site, visito
     assert late.status == 409 and "This was changed meanwhile." in late.find(".failed").text()
     assert "Waits for a moderator" in owner.get(path).main
     assert moderator.post(path, {"do": "undo", "of": "explode"}).status == 400
+    assert owner.post(path, {"do": "undo", "of": "delete"}).status == 409
+    assert "Waits for a moderator" in owner.get(path).main
 
 
 @pytest.mark.parametrize("undo", ["//evil.test", "comments/1/report", "huddles/1", "comments/x"])
