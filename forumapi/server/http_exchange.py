@@ -118,6 +118,12 @@ class Parser(RequestParser):  # type: ignore[misc]
         self._readable.close()
 
 
+class MalformedBody(Invalid, ValueError):
+    """400: a body that is malformed or cut off. To the API it is a refusal; the website and its form parser, which know
+    no errors of the API, take it for the ValueError of a value that can't be parsed.
+    """
+
+
 class Input:
     """Body of a request, for `wsgi.input`. A body that is malformed or cut off is answered by 400, and the connection
     ends.
@@ -129,16 +135,16 @@ class Input:
         self._body = body
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next `size` bytes of the body, all that are left for -1; fewer only at its end. Raises Invalid,
-        code UNPARSABLE, for a body that is malformed or cut off.
+        """Return the next `size` bytes of the body, all that are left for -1; fewer only at its end. Raises
+        MalformedBody, code UNPARSABLE, for a body that is malformed or cut off.
         """
         try:
             return bytes(self._body.read(size))
         except errors.ParseException:
             rule = "The chunks of the body are malformed (RFC 9112, section 7.1)"
-            raise Invalid("", rule, code=UNPARSABLE) from None
+            raise MalformedBody("", rule, code=UNPARSABLE) from None
         except _CUT_OFF:
-            raise Invalid("", "The body ended early", code=UNPARSABLE) from None
+            raise MalformedBody("", "The body ended early", code=UNPARSABLE) from None
 
 
 def environ(

@@ -95,20 +95,26 @@ class Visitor:
 
     def send_half(self, path: str, body: bytes, kind: str) -> int:
         """POST the first half of a form of this Content-Type, and no more; the status of the answer."""
+        length = f"Content-Length: {len(body)}"
+        return self.send_raw(path, body[: len(body) // 2], kind, length)[0]
+
+    def send_raw(self, path: str, body: bytes, kind: str, framing: str) -> tuple[int, bytes]:
+        """POST these bytes as the whole of a body of this Content-Type, and close our end; the status of the answer,
+        and what follows it. `framing`: the header that says how the body ends.
+        """
         headers = {
             "Host": self.host,
             "Origin": f"http://{self.host}",
             "Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()),
             "Content-Type": kind,
-            "Content-Length": str(len(body)),
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         with socket.create_connection(self.address, timeout=30) as connection:
-            connection.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\n".encode())
-            connection.sendall(body[: len(body) // 2])
+            connection.sendall(f"POST {path} HTTP/1.1\r\n{head}{framing}\r\n\r\n".encode())
+            connection.sendall(body)
             connection.shutdown(socket.SHUT_WR)
             with connection.makefile("rb") as answer:
-                return int(answer.readline().split()[1])
+                return int(answer.readline().split()[1]), answer.read()
 
     def request(
         self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None

@@ -613,3 +613,17 @@ def test_the_menu_of_a_site_stands_on_each_page(
         found = visitor.of(site, site.owner).get(path).tree.css(".menu a")
         assert [one.text() for one in found] == ["New & here?", "Club"], path
         assert [one.attributes["href"] for one in found] == [one["href"] for one in menu]
+
+
+def test_an_error_page_is_titled_as_it_is_headed(
+    visitor: Visitor, bikes: Site, make: Factory
+) -> None:
+    place = make.microcosm(bikes, "Committee")
+    make.role(bikes, place.id, "Committee members", rights=("read",))
+    guest = visitor.of(bikes)
+
+    for path in ("/no/such/page/", f"/microcosms/{place.id}/", "/profiles/?offset=x"):
+        page = guest.get(path)
+        assert page.status >= 400
+        heading = page.find("h1").text()
+        assert page.find("title").text() .startswith(f"{heading} · "), path

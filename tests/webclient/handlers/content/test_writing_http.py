@@ -383,6 +383,29 @@ def test_half_a_form_is_none(member: Visitor, make: Factory, bikes: Site, thread
     assert make.sql("SELECT 1 FROM comments WHERE item_id = %(id)s", id=thread.id) == []
 
 
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b"]
+)
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        b"zz\r\na=b\r\n0\r\n\r\n",
+        b"-3\r\na=b\r\n0\r\n\r\n",
+        b"3\r\na=bc\r\n0\r\n\r\n",
+        b"20\r\na=b\r\n",
+        b"3\r\na=b\r\n0\r\nno trailer\r\n\r\n",
+        b"3",
+        b"",
+    ],
+)
+def test_a_form_of_malformed_chunks_is_none(member: Visitor, kind: str, chunks: bytes) -> None:
+    status, rest = member.send_raw("/read/", chunks, kind, "Transfer-Encoding: chunked")
+
+    assert status == 400
+    assert "could not be read".encode() in rest
+    assert b"on our side" not in rest
+
+
 def test_strangers_change_nothing(
     visitor: Visitor, make: Factory, bikes: Site, api: Api, thread: Thing
 ) -> None:
