@@ -13,8 +13,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "forumapi"
 # Modules in a folder, beside its own.
 MOST_MODULES = 22
-# Folders of tests that hold more: how many at most.
-FULLER_TESTS = {".": 26, "auth": 23, "porting": 33}
 
 # From the bottom up: a room, or a module of the package's root, imports only from those before it.
 _ORDER = (
@@ -140,7 +138,7 @@ def test_no_folder_of_tests_holds_too_many_modules() -> None:
     here = Path(__file__).parent
     counts = Counter(str(path.parent.relative_to(here)) for path in here.rglob("[!_]*.py"))
 
-    assert {name: n for name, n in counts.items() if n > MOST_MODULES} == FULLER_TESTS
+    assert not {name: n for name, n in counts.items() if n > MOST_MODULES}
 
 
 def test_each_folder_says_what_the_architecture_says_of_it() -> None:

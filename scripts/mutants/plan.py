@@ -362,7 +362,7 @@ TESTS: Final = (
         "forumapi/models/texts/text_rendering.py",
         (
             "tests/handlers/content/test_comments.py tests/handlers/content/test_polls.py"
-            " tests/porting/test_loader.py"
+            " tests/porting/loading/test_loader.py"
         ),
     ),
     (
@@ -444,9 +444,9 @@ TESTS: Final = (
     ("forumapi/models/sites/sandbox*.py", "tests/handlers/sites/test_sandboxes.py"),
     (
         "forumapi/models/people/caller_profile_upkeep.py",
-        "tests/handlers/people/test_whoami.py tests/porting/test_claims.py",
+        "tests/handlers/people/test_whoami.py tests/porting/loading/test_claims.py",
     ),
-    ("forumapi/models/people/imported_profile.py", "tests/porting/test_claims.py"),
+    ("forumapi/models/people/imported_profile.py", "tests/porting/loading/test_claims.py"),
     (
         "forumapi/models/privacy/inventory.py",
         "tests/models/privacy/test_inventory.py tests/cron/test_erased_person.py",

@@ -9,8 +9,8 @@ from typing import Any
 from forumapi.agents import tools
 from forumapi.agents.tool_calls import DATA
 from tests.api import Response
-from tests.auth.stage import Stage
 from tests.factories import Person, Site
+from tests.stage import Stage
 
 MCP = "/mcp"
 META = {

@@ -10,8 +10,8 @@ import pytest
 from forumapi import itemtypes
 from forumapi.agents import tools
 from tests.agents.stage import ask, call, data_of, key, let_in
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 AGENTS = "/agents"
 

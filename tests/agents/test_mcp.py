@@ -14,8 +14,8 @@ import pytest
 
 from forumapi.agents import tools
 from tests.agents.stage import MCP, META, SAFE, ask, call, data_of, key, let_in, old
-from tests.auth.stage import Stage, staged
 from tests.factories import Site
+from tests.stage import Stage, staged
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from forumapi import itemtypes
 from forumapi.agents import tools
 from forumapi.agents.tool_calls import DATA
 from tests.agents.stage import SAFE, ask, call, data_of, key, let_in
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site, Thing
+from tests.stage import Stage, staged
 
 READING = tuple(tool for tool in tools.TOOLS if tool.verb == "GET")
 # Thousands of questions of `make test-wide`. Ten of them in four minutes by hand: FORUMAPI_TRIPLES=10 make test-wide

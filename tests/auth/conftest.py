@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.auth.stage import Stage, staged
+from tests.stage import Stage, staged
 
 
 @pytest.fixture(scope="module")

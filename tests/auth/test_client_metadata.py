@@ -24,8 +24,8 @@ from forumapi.models.access.rate_counters import Limit
 from tests.api import Response
 from tests.auth.consent import Client, form_key, page_cookie, query_of, text_of, verifier
 from tests.auth.forger import self_signed
-from tests.auth.stage import Stage, new_address
 from tests.factories import Person, Site
+from tests.stage import Stage, new_address
 
 SCOPES = ("comments:read", "conversations:read")
 

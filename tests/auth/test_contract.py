@@ -12,7 +12,7 @@ import pytest
 from forumapi.auth import backend_list
 from forumapi.auth.backends import Backend, Setting
 from forumapi.errors import Invalid
-from tests.auth.stage import Stage, new_address
+from tests.stage import Stage, new_address
 
 assert backend_list.__all__
 NAMES = sorted(Backend.found)

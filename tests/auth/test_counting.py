@@ -9,7 +9,7 @@ import pytest
 
 from forumapi.models.access.access_token import AccessToken, new_secret
 from tests.api import Response
-from tests.auth.stage import Stage, new_address, staged
+from tests.stage import Stage, new_address, staged
 
 LIMIT = 3
 

@@ -11,9 +11,9 @@ import pytest
 
 from forumapi.models.people import email_change
 from tests.api import Response
-from tests.auth.stage import Stage, new_address, staged
 from tests.auth.test_email_code import ask, code_of
 from tests.factories import Person
+from tests.stage import Stage, new_address, staged
 
 PATH = "/auth/email"
 

@@ -11,8 +11,8 @@ import pytest
 from forumapi.auth import email_code
 from forumapi.models.sites.site_cache import SiteCache
 from tests.api import Response
-from tests.auth.stage import Stage, new_address, staged
 from tests.services import wait_until
+from tests.stage import Stage, new_address, staged
 
 _numbers = iter(range(1, 10_000))
 

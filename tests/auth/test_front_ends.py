@@ -12,9 +12,9 @@ import pytest
 from forumapi import config
 from forumapi.errors import ConfigError
 from tests.api import Response
-from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site
 from tests.fixtures import PLATFORM_DOMAIN
+from tests.stage import Stage, new_address, staged
 
 LIMIT = 3
 ADDRESS, NETWORK = "203.0.113.10", "203.0.113.64/28"

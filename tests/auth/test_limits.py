@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.auth.stage import new_address, staged
 from tests.auth.test_sign_in import provider
 from tests.factories import Factory, Site
 from tests.fixtures import start_server
+from tests.stage import new_address, staged
 
 
 def develop(stage: Any, email: str, ip: str) -> Any:

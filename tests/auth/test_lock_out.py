@@ -15,9 +15,9 @@ import pytest
 from forumapi.auth import email_code
 from forumapi.request.processor import respond
 from tests.api import Headers, Response
-from tests.auth.stage import Stage, new_address, staged
 from tests.auth.test_email_code import code_of, newest_mail
 from tests.factories import Person, Site
+from tests.stage import Stage, new_address, staged
 
 PAGE = "/oauth/device?user_code=ABC"
 WRONG = "00000000"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.auth.stage import Stage
+from tests.stage import Stage
 
 SECRETIVE = {"clientId": "an id", "clientSecret": "hush"}
 

@@ -18,8 +18,8 @@ import pytest
 from forumapi.auth import identity_provider_client
 from tests.api import Response
 from tests.auth.forger import CLIENT_ID, CLIENT_SECRET, Forger, Key, forging
-from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site
+from tests.stage import Stage, new_address, staged
 
 BACK = "https://pages.test/login"
 _numbers = iter(range(1, 10_000))

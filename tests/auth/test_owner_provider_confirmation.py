@@ -10,9 +10,9 @@ from email import policy
 import pytest
 
 from tests.auth.forger import Forger, forging
-from tests.auth.stage import Stage
 from tests.auth.test_openid import set_up, sign_in
 from tests.factories import Person, Thing
+from tests.stage import Stage
 
 
 @pytest.fixture

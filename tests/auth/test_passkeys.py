@@ -14,8 +14,8 @@ from forumapi.auth.backends import Verified
 from forumapi.models.access import passkey
 from tests.api import Response
 from tests.auth.authenticator import PRESENT, Authenticator
-from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, new_address, staged
 
 
 @pytest.fixture(scope="module")

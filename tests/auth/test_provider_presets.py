@@ -12,8 +12,8 @@ import pytest
 from forumapi.auth.provider_presets import GoogleBackend, MicrosoftBackend
 from tests.api import Response
 from tests.auth.forger import CLIENT_ID, CLIENT_SECRET, Forger, Key, forging, self_signed
-from tests.auth.stage import Stage, forumapi, new_address
 from tests.factories import Site
+from tests.stage import Stage, forumapi, new_address
 
 BACK = "https://pages.test/login"
 TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"

@@ -14,8 +14,8 @@ from forumapi.models.access import totp
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.access.operator_application import OperatorApplication
 from tests.api import Response
-from tests.auth.stage import Stage, new_address
 from tests.factories import Person, Site
+from tests.stage import Stage, new_address
 
 
 def develop(stage: Stage, person: Person, **how: str) -> Response:

@@ -20,8 +20,8 @@ from forumapi.models.access.access_token import AccessToken
 from forumapi.models.people.ban import Ban
 from forumapi.models.people.user import User
 from tests.api import Response
-from tests.auth.stage import Stage, forumapi, staged
 from tests.factories import Person
+from tests.stage import Stage, forumapi, staged
 
 _numbers = iter(range(1, 10_000))
 

@@ -18,7 +18,7 @@ from forumapi.checks.check_worker import CheckWorker
 from forumapi.events.readers import EventReader, Readers
 from tests.factories import RIGHTS, Person, Site, Thing
 from tests.files import pictures
-from tests.postbox import Postbox
+from tests.mail.postbox import Postbox
 from tests.updates.test_dispatch import number
 
 AT = "/site/checks"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from forumapi.command import cli
-from tests.auth.stage import Stage, staged
 from tests.factories import Site, Thing
 from tests.porting.everything import CANARY, everything
+from tests.stage import Stage, staged
 from tests.webclient.page_checks import invalid
 
 LINKS = re.compile(r'(?:href|src)="([^"]*)"')

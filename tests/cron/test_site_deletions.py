@@ -28,9 +28,9 @@ from forumapi.models.sites.site_cache import SiteCache
 from forumapi.models.sites.site_deletion import ListedDeletion
 from forumapi.models.sites.site_state import HeldSite
 from tests import services
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT
+from tests.stage import Stage, staged
 
 DELETION = "/site/deletion"
 _TABLES = """

@@ -23,8 +23,9 @@ from forumapi.mail import outbox as mail
 from forumapi.mail import smtp
 from forumapi.mail.outbox import Sender
 from forumapi.models.access import platform_secret
-from tests import postbox, services
-from tests.postbox import Receiver
+from tests import services
+from tests.mail import postbox
+from tests.mail.postbox import Receiver
 
 _numbers = iter(range(1, 10_000))
 

@@ -19,7 +19,7 @@ import sentry_sdk
 from forumapi.observability import crash_reports, log
 from forumapi.observability.crash_reports import Crash, Gate
 from forumapi.observability.sentry import Sentry
-from tests.sentry_sink import Sink
+from tests.observability.sentry_sink import Sink
 from tests.services import free_port
 
 SOURCE = """

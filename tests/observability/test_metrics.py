@@ -26,8 +26,8 @@ from forumapi.observability.metrics_push import (
     riemann_services,
     statsd_lines,
 )
-from tests import riemann
 from tests.fixtures import PROJECT
+from tests.observability import riemann
 from tests.services import free_port
 
 ROUTES = PROJECT / "tests" / "saved" / "routes.txt"

@@ -19,7 +19,7 @@ import pytest
 from forumapi.outbound.safe_http_client import Address, Outbound, OutboundError, is_public
 from tests.auth.forger import self_signed
 from tests.fixtures import PROJECT
-from tests.nameserver import Nameserver, nameserver
+from tests.outbound.nameserver import Nameserver, nameserver
 
 LOOPBACK = ipaddress.ip_address("127.0.0.1")
 

@@ -19,8 +19,8 @@ from forumapi.permissions.evaluator import (
     effective,
 )
 from tests.api import Response
-from tests.auth.stage import Stage, staged
 from tests.factories import RIGHTS, Person, Thing
+from tests.stage import Stage, staged
 
 NONE = ""
 ALL_RIGHTS = evaluator.RIGHTS

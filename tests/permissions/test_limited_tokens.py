@@ -10,8 +10,8 @@ import pytest
 
 from forumapi import itemtypes, routes
 from forumapi.wire import scopes
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Thing
+from tests.stage import Stage, staged
 
 _PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 READING = [(url, "GET") for url, handler in routes.SITE.items() if "GET" in handler.operations]

@@ -15,8 +15,8 @@ from forumapi import routes
 from forumapi.request.processor import respond
 from forumapi.wire import scopes
 from tests.api import Api
-from tests.auth.stage import ADDRESS, Stage, staged
 from tests.factories import Factory, Person, Site
+from tests.stage import ADDRESS, Stage, staged
 
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 OPERATIONS = [

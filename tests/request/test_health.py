@@ -23,8 +23,8 @@ from forumapi.database import embedded_postgres, migrations
 from forumapi.request.health import SILENCE_S, Check
 from tests.factories import Factory, Site
 from tests.fixtures import PLATFORM_DOMAIN, Server, start_server
+from tests.request.threads import no_threads
 from tests.services import free_port
-from tests.threads import no_threads
 
 
 class Told(NamedTuple):

@@ -19,7 +19,7 @@ import pytest
 from tests import services
 from tests.factories import Factory
 from tests.fixtures import Server, factory, running
-from tests.sentry_sink import Sink
+from tests.observability.sentry_sink import Sink
 
 pytestmark = pytest.mark.slow
 

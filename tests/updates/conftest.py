@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests import postbox, services
-from tests.postbox import Postbox, Receiver
+from tests import services
+from tests.mail import postbox
+from tests.mail.postbox import Postbox, Receiver
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from forumapi.models.access import platform_secret
 from forumapi.updates.appeal_and_report_links import AppealLink
 from tests.api import Response
 from tests.factories import RIGHTS, Person, Site, Thing
-from tests.postbox import Postbox
+from tests.mail.postbox import Postbox
 
 REASON = "Advertising isn't <b>allowed</b> here"
 

@@ -15,7 +15,7 @@ from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.updates import digest, digest_settings
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT
-from tests.postbox import Postbox
+from tests.mail.postbox import Postbox
 
 UTC = datetime.UTC
 

@@ -15,7 +15,7 @@ from forumapi.templates import DARK, LIGHT
 from forumapi.updates import unsubscribe
 from forumapi.updates.message_request import MessageRequest
 from tests.factories import RIGHTS, Person, Site, Thing
-from tests.postbox import Postbox, mail_request, reply
+from tests.mail.postbox import Postbox, mail_request, reply
 
 
 def parts(mail: EmailMessage) -> tuple[str, str]:

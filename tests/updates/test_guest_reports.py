@@ -14,7 +14,7 @@ from forumapi.models.rules.report_worker import ReportRulesWorker
 from forumapi.models.sites.site import lock_for_update
 from tests.api import Response
 from tests.factories import Person, Site, Thing
-from tests.postbox import Postbox
+from tests.mail.postbox import Postbox
 
 ADDRESS = "Gus@Guest.test"
 

@@ -8,7 +8,7 @@ import pytest
 
 from forumapi.models.notifications import update_types
 from tests.factories import RIGHTS, Person, Site, Thing
-from tests.postbox import Postbox, mail_request
+from tests.mail.postbox import Postbox, mail_request
 
 READERS = 4
 PLACES = 5

@@ -17,8 +17,8 @@ from forumapi.updates import push_queue
 from forumapi.updates.push_sender import BACK_OFF_S, CircuitBreaker
 from tests.api import Api
 from tests.factories import Factory, Person, Site, Thing
-from tests.push import PATH, Browser, b64, claims, unb64
 from tests.services import wait_until
+from tests.updates.push import PATH, Browser, b64, claims, unb64
 from tests.updates.stage import told
 from tests.webhooks.receiver import Receiver, receiving
 

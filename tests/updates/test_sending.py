@@ -17,9 +17,9 @@ from forumapi.models.access import platform_secret
 from forumapi.models.notifications import update_types
 from forumapi.models.notifications.mail_suppression import Suppression
 from forumapi.updates.message_request import MessageRequest
-from tests import postbox
 from tests.factories import Person, Site
-from tests.postbox import Postbox, mail_request, reply
+from tests.mail import postbox
+from tests.mail.postbox import Postbox, mail_request, reply
 from tests.services import free_port
 
 _causes = itertools.count(1)

@@ -7,7 +7,7 @@ import pytest
 from forumapi.models.access.access_token import AccessToken
 from forumapi.models.notifications import update_types
 from tests.factories import Person, Site
-from tests.postbox import Postbox, mail_request
+from tests.mail.postbox import Postbox, mail_request
 
 
 def invited(box: Postbox, site: Site, *people: Person) -> list[str]:

@@ -17,8 +17,8 @@ from forumapi.models.notifications.webhook_delivery import DeliveryQueue
 from forumapi.webhooks import sender
 from tests.api import Api
 from tests.factories import RIGHTS, Factory, Site
+from tests.request.threads import no_threads
 from tests.services import wait_until
-from tests.threads import no_threads
 from tests.webhooks.conftest import PATH, Hooks, until
 from tests.webhooks.receiver import Message, Receiver, receiving
 

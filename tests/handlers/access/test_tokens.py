@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from forumapi.models.access.access_token import AccessToken
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 KEY = {"name": "Backup & more", "scopes": ["conversations:read", "comments:write"], "days": 30}
 

@@ -15,8 +15,8 @@ import pytest
 from forumapi.models.notifications.mail_suppression import REFUSED, REPORTED, Suppression
 from forumapi.request.processor import respond
 from tests.api import Headers, Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 PER_OWNER, PER_SITE, PER_ADDRESS = 7, 5, 2
 

@@ -12,8 +12,8 @@ from forumapi import itemtypes
 from forumapi.models.journal.journal import Author
 from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.models.notifications.watcher import MOST_AT_ONCE
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site, Thing
+from tests.stage import Stage, staged
 
 NEVER = 987_654_321
 ZERO = "0001-01-01T00:00:00Z"

@@ -12,8 +12,8 @@ import pytest
 from forumapi.command import cli
 from forumapi.cron import site_deletions
 from tests.api import Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 DELETION, EXPORT = "/site/deletion", "/site/export"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from forumapi import routes
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 NEVER = 987_654_321
 _PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")

@@ -11,8 +11,8 @@ import pytest
 from forumapi.models.access import bot
 from forumapi.wire import scopes
 from tests.api import Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 BOTS = "/bots"
 WRITES = [

@@ -9,8 +9,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.models.people import ignore
-from tests.auth.stage import Stage, staged
 from tests.factories import Factory, Site, Thing
+from tests.stage import Stage, staged
 
 NEVER = 987_654_321
 

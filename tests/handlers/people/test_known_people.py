@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.api import Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ import pytest
 
 from forumapi.models.people import profile_list
 from tests import services
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 from tests.fixtures import factory
 from tests.handlers.people.test_profiles import names
+from tests.stage import Stage, staged
 
 MANY = 2_600
 

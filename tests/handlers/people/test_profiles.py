@@ -11,8 +11,8 @@ from forumapi import itemtypes
 from forumapi.cron import maintenance_jobs
 from forumapi.models.people.profile import Profile, suggested_name
 from forumapi.models.people.user import User
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 _numbers = iter(range(1, 10_000))
 

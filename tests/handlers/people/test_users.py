@@ -11,8 +11,8 @@ import pytest
 
 from forumapi.request.processor import respond
 from tests.api import Headers, Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 NEVER = 987_654_321
 

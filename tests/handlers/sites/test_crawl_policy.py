@@ -14,7 +14,7 @@ from forumapi.wire import known_crawlers
 from tests.api import Response
 from tests.factories import Site
 from tests.handlers.platform import Platform, eventually
-from tests.nameserver import nameserver
+from tests.outbound.nameserver import nameserver
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 GOOGLE = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"

@@ -9,7 +9,7 @@ import pytest
 
 from tests.factories import Site
 from tests.handlers.platform import DOMAIN, Platform
-from tests.nameserver import Nameserver, nameserver
+from tests.outbound.nameserver import Nameserver, nameserver
 
 OWN = "/api/v1/site"
 

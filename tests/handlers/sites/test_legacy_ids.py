@@ -9,8 +9,8 @@ from urllib.parse import quote
 import pytest
 
 from forumapi import itemtypes
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site, Thing
+from tests.stage import Stage, staged
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from forumapi.models.sites import sandbox, sandbox_content
 from forumapi.models.sites.sandbox import PEOPLE, NewSandbox
 from tests import services
 from tests.api import Response
-from tests.auth.stage import Stage, new_address, staged
 from tests.handlers.platform import Platform
+from tests.stage import Stage, new_address, staged
 
 DOMAIN = "localhost"
 SANDBOXES = "/sandboxes"

@@ -22,10 +22,10 @@ from forumapi.cron import site_exports
 from forumapi.cron.site_exports import ExportThread, expired_exports
 from forumapi.files.storage.local import LocalStorage
 from forumapi.models.sites.site_export import CLAIM_S, MAX_ATTEMPTS
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT
 from tests.services import wait_until
+from tests.stage import Stage, staged
 
 EXPORT, ARCHIVE = "/site/export", "/site/export/archive"
 AGAIN = 26

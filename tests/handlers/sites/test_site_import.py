@@ -33,10 +33,10 @@ from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.loading import loader, planning
 from forumapi.request import multipart
 from tests.api import Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT
 from tests.porting import boards
+from tests.stage import Stage, staged
 
 IMPORT, LEFTOVERS = "/site/import", "/site/import/leftovers"
 AGAIN = 26

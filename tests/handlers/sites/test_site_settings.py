@@ -12,8 +12,8 @@ import pytest
 
 from forumapi.models.notifications.mail_suppression import REPORTED, Suppression
 from tests.api import Response
-from tests.auth.stage import Stage, staged
 from tests.factories import Person, Site
+from tests.stage import Stage, staged
 
 OPTIONS, LEGAL, OFFER = "/site/options", "/site/legal", "/site/offer"
 ACCEPT = {"accept": True}

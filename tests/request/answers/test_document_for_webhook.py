@@ -9,7 +9,7 @@ import pytest
 from forumapi.errors import NotFound
 from forumapi.models.access.identity import GUEST
 from forumapi.request.answers.document_for_webhook import render_as
-from tests.auth.stage import Stage, staged
+from tests.stage import Stage, staged
 
 
 @pytest.fixture(scope="module")

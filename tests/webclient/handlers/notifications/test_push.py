@@ -19,7 +19,7 @@ from selenium.webdriver import Chrome
 from tests.api import Api
 from tests.browser.conftest import driven
 from tests.factories import Factory, Site
-from tests.push import PATH, Browser
+from tests.updates.push import PATH, Browser
 from tests.webclient.hand import NO_SCRIPT, Hand
 from tests.webclient.installed_app import installed, near
 from tests.webclient.step import step

@@ -31,8 +31,8 @@ from forumapi.porting.loading import loader
 from forumapi.porting.loading.planning import Planner
 from tests.factories import Factory
 from tests.porting import boards
+from tests.porting.loading.test_verification import verified
 from tests.porting.moved import TABLES, Moved
-from tests.porting.test_verification import verified
 
 
 @pytest.mark.wide

@@ -23,7 +23,7 @@ from forumapi.wire import legacy_urls
 from tests.factories import Factory
 from tests.porting.fixtures import board, comparison, needs_fixtures
 from tests.porting.moved import Moved
-from tests.porting.test_old_addresses import Known
+from tests.porting.readers.test_old_addresses import Known
 
 
 def _phpbb(html: str) -> str:

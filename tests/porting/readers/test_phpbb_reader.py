@@ -24,7 +24,7 @@ from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 from tests.porting.moved import move_in
 
-SMALL = (Path(__file__).parent / "boards" / "phpbb.sql").read_text()
+SMALL = (Path(__file__).parents[1] / "boards" / "phpbb.sql").read_text()
 
 
 def everything(stream: Iterable[Any]) -> list[Any]:

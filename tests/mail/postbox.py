@@ -17,9 +17,9 @@ from forumapi import itemtypes
 from forumapi.models.notifications import update_types
 from forumapi.updates import mail_enqueue as update_mail
 from forumapi.updates.message_request import MessageRequest
-from tests.auth.stage import Stage
 from tests.factories import Person, Thing
 from tests.services import free_port
+from tests.stage import Stage
 
 _numbers = itertools.count(1)
 

@@ -16,7 +16,7 @@ from forumapi.porting.readers import misago, open_reader
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 
-SMALL = (Path(__file__).parent / "boards" / "misago.sql").read_text()
+SMALL = (Path(__file__).parents[1] / "boards" / "misago.sql").read_text()
 
 
 def everything(stream: Iterable[Any]) -> list[Any]:

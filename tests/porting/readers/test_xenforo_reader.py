@@ -18,7 +18,7 @@ from tests.porting.boards import PNG
 from tests.porting.fixtures import board, compare_by_hand, needs_fixtures, readers_of, whole
 from tests.porting.moved import move_in
 
-BOARD = Path(__file__).parent / "boards" / "xenforo.sql"
+BOARD = Path(__file__).parents[1] / "boards" / "xenforo.sql"
 
 
 @pytest.fixture(scope="module")

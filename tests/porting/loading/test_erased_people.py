@@ -36,8 +36,8 @@ from forumapi.porting.layout import (
 )
 from tests.factories import Factory
 from tests.porting import boards
+from tests.porting.loading.test_verification import verified
 from tests.porting.moved import Moved
-from tests.porting.test_verification import verified
 
 
 def erase(moved: Moved, database_url: str, old_id: str, words: str) -> int:

@@ -18,10 +18,10 @@ from forumapi.command import cli
 from forumapi.database.connections import Transaction
 from forumapi.database.query import Query
 from forumapi.porting.loading.comments import CommentWriter
-from tests.auth.stage import Stage, new_address, staged
 from tests.factories import Site
 from tests.fixtures import PROJECT
 from tests.porting import boards
+from tests.stage import Stage, new_address, staged
 
 BACKEND = Query("test.backend", "SELECT pg_backend_pid()")
 

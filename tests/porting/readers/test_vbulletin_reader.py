@@ -16,7 +16,7 @@ from tests.factories import Factory
 from tests.porting.fixtures import board, compare_by_hand, needs_fixtures, readers_of, whole
 from tests.porting.moved import move_in
 
-BOARD = Path(__file__).parent / "boards" / "vbulletin.sql"
+BOARD = Path(__file__).parents[1] / "boards" / "vbulletin.sql"
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from forumapi.porting.dumps.live_source import LiveSource
 from forumapi.porting.layout import STREAMS, BaseReader
 from forumapi.porting.readers import open_reader
 
-BOARDS = Path(__file__).parent / "boards"
+BOARDS = Path(__file__).parents[1] / "boards"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from forumapi.porting.readers import open_reader
 from tests.porting import fixtures
 from tests.porting.fixtures import board, needs_fixtures, readers_of, whole
 
-SMALL = (Path(__file__).parent / "boards" / "smf.sql").read_text()
+SMALL = (Path(__file__).parents[1] / "boards" / "smf.sql").read_text()
 
 
 def everything(stream: Iterable[Any]) -> list[Any]:

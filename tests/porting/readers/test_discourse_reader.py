@@ -23,7 +23,7 @@ from tests.porting.boards import PNG
 from tests.porting.fixtures import board, comparison, needs_fixtures, readers_of, rendered, whole
 from tests.porting.moved import move_in
 
-BOARD = Path(__file__).parent / "boards" / "discourse.sql"
+BOARD = Path(__file__).parents[1] / "boards" / "discourse.sql"
 # A name in `upload://` and the hash that it stands for.
 SHORT, SHA = "r3AYqESanERjladb4vBB7VsMBm6", "bda2c513e1da04f7b4e99230851ea2aafeb8cc4e"
 
