@@ -626,4 +626,4 @@ def test_an_error_page_is_titled_as_it_is_headed(
         page = guest.get(path)
         assert page.status >= 400
         heading = page.find("h1").text()
-        assert page.find("title").text() .startswith(f"{heading} · "), path
+        assert page.find("title").text().startswith(f"{heading} · "), path
