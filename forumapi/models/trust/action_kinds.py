@@ -118,9 +118,9 @@ class ActionKind(ABC):
     """Base class of action kinds; each concrete one has a name and a single object, in KINDS, and defines `apply`,
     and `inverse` unless it is `final`.
 
-    `takes`: types of things that it is done to. `decision`: its name in the DSA's database; "": authors get no
-    statement. `final`: it can never be undone. `moves_comments`: it moves comments between items, all of whose comments
-    are locked then.
+    `takes`: types of things that it is done to. `decision`: its name in the DSA's database, of kinds that restrict
+    people the beginning of the name; "": authors get no statement. `final`: it can never be undone. `moves_comments`:
+    it moves comments between items, all of whose comments are locked then.
     """
 
     name: ClassVar[str]
@@ -145,6 +145,12 @@ class ActionKind(ABC):
             if name in KINDS:
                 raise TypeError(f"two kinds of actions are called {name}")
             KINDS[name] = cls()
+
+    def decided(self, *, is_site_wide: bool, is_for_good: bool) -> str:
+        """Return the name in the DSA's database of what an action of this kind decides. `is_site_wide`: it names no
+        microcosm; `is_for_good`: it has no end; both matter to kinds alone that restrict people.
+        """
+        return self.decision
 
     @property
     def flag(self) -> str:
@@ -513,12 +519,17 @@ class WarnKind(PersonKind, name="warn", takes=_PEOPLE, decision="DECISION_VISIBI
         return ""
 
 
-class SilenceKind(
-    PersonKind, name="silence", takes=_PEOPLE, decision="DECISION_PROVISION_PARTIAL_SUSPENSION"
-):
+class SilenceKind(PersonKind, name="silence", takes=_PEOPLE, decision="DECISION_PROVISION"):
     """Kind that lets people read but not write in a microcosm and below it, until `ends` or for good."""
 
     is_ban: ClassVar[bool] = False
+
+    def decided(self, *, is_site_wide: bool, is_for_good: bool) -> str:
+        """Return the decision as `ActionKind.decided` does: total for the whole site, else partial; a termination if it
+        has no end, else a suspension.
+        """
+        reach = "TOTAL" if is_site_wide else "PARTIAL"
+        return f"{self.decision}_{reach}_{'TERMINATION' if is_for_good else 'SUSPENSION'}"
 
     def _apply(
         self, tx: Transaction, author: Author, profile_id: int, options: ActionOptions
@@ -549,9 +560,7 @@ class SilenceKind(
         return ""
 
 
-class BanKind(
-    SilenceKind, name="ban", takes=_PEOPLE, decision="DECISION_PROVISION_PARTIAL_SUSPENSION"
-):
+class BanKind(SilenceKind, name="ban", takes=_PEOPLE, decision="DECISION_PROVISION"):
     """Kind that shuts people out of a microcosm and all below it, or, without a microcosm, out of the site, until
     `ends` or for good.
     """

@@ -166,7 +166,9 @@ class Statement(NamedTuple):
         data: dict[str, Any] = {
             "id": self.id,
             "action": self.kind,
-            "decision": KINDS[self.kind].decision,
+            "decision": KINDS[self.kind].decided(
+                is_site_wide=not self.place_id, is_for_good=self.ends is None
+            ),
             "ground": GROUNDS[self.ground],
             "category": self.category,
             "rule": self.rule,

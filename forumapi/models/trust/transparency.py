@@ -63,8 +63,8 @@ DECISIONS: Final = Query(
          WHERE x.site_id = %(site_id)s AND x.action_id IN (SELECT t.action_id FROM stated t)
          GROUP BY x.statement_id),
     told AS (
-        SELECT a.kind, a.ground, a.category, a.is_automated,
-               coalesce(n.is_people, false) AS is_people, t.outcome,
+        SELECT a.kind, a.ground, a.category, a.is_automated, a.place_id = 0 AS is_site_wide,
+               a.ends IS NULL AS is_for_good, coalesce(n.is_people, false) AS is_people, t.outcome,
                coalesce(n.things, 0) AS things, r.first IS NOT NULL AS is_noticed,
                floor(extract(epoch FROM t.created - r.first))::bigint AS seconds
           FROM stated t
@@ -74,12 +74,12 @@ DECISIONS: Final = Query(
                               WHERE r.site_id = a.site_id AND r.case_id = a.case_id) r ON true)
     SELECT grouping(d.kind) = 1, coalesce(d.is_noticed, false), coalesce(d.kind, ''), coalesce(d.ground, ''),
            coalesce(d.category, ''), coalesce(d.is_people, false), coalesce(d.outcome, ''),
-           coalesce(d.is_automated, false), count(*),
+           coalesce(d.is_automated, false), coalesce(d.is_site_wide, false), coalesce(d.is_for_good, false), count(*),
            coalesce(sum(d.things), 0)::bigint, {_MEDIAN.format(seconds="d.seconds")}
       FROM told d
-     GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.outcome, d.is_automated),
-                              ())
-     ORDER BY 2, 3, 4, 5, 6, 7, 8""",
+     GROUP BY GROUPING SETS ((d.is_noticed, d.kind, d.ground, d.category, d.is_people, d.outcome, d.is_automated,
+                               d.is_site_wide, d.is_for_good), ())
+     ORDER BY 2, 3, 4, 5, 6, 7, 8, 9, 10""",
 )
 
 APPEALS: Final = Query(
@@ -225,17 +225,20 @@ def _decision(
     is_people: bool,
     outcome: str,
     is_automated: bool,
+    is_site_wide: bool,
+    is_for_good: bool,
     count: int,
     things: int,
     median: float | None,
 ) -> ReportRow:
+    does = KINDS.get(kind)
     return ReportRow(
         DECISION,
         FROM_NOTICE if is_noticed else FROM_ITSELF,
         kind,
         category,
         GROUNDS.get(ground, ""),
-        KINDS[kind].decision if kind in KINDS else "",
+        does.decided(is_site_wide=is_site_wide, is_for_good=is_for_good) if does else "",
         "CONTENT_TYPE_OTHER" if is_people else "CONTENT_TYPE_TEXT",
         outcome,
         count,

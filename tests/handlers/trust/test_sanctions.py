@@ -74,7 +74,7 @@ def test_silence_takes_writing_in_a_microcosm_and_below_until_it_is_undone(
 
     (stated,) = api.get("/api/v1/statements", by=site.member).data["statements"]["items"]
     assert (stated["action"], stated["microcosmId"]) == ("silence", place.id)
-    assert stated["decision"] == "DECISION_PROVISION_PARTIAL_SUSPENSION"
+    assert stated["decision"] == "DECISION_PROVISION_PARTIAL_TERMINATION"
     done(api.post(f"/api/v1/actions/{action['id']}/undo", {}, by=keeper))
     assert comment(api, chats[0], site.member) == 302
 

@@ -16,12 +16,13 @@ from urllib.parse import urlencode
 
 import pytest
 
+from forumapi import itemtypes
 from forumapi.command import cli
 from forumapi.models.trust.action_kinds import KINDS
 from forumapi.models.trust.dsa_terms import CATEGORIES, GROUNDS
 from forumapi.models.trust.dsa_terms import KINDS as REPORT_KINDS
 from tests.api import Api
-from tests.factories import Factory, Site
+from tests.factories import Factory, Site, Thing
 
 START = datetime.datetime(2025, 6, 1, tzinfo=datetime.UTC)
 DAYS = 400
@@ -31,6 +32,8 @@ NAMES = (
     *("automatedDetection", "automatedDecision", "outcome"),
 )
 Row = dict[str, Any]
+# Kinds of actions whose decision depends on where and until when they restrict somebody.
+RESTRICTING = ("silence", "ban")
 # Values of the fields of the European Commission's database of statements, as that names them.
 TERMS: dict[str, set[Any]] = {
     "source": {"SOURCE_ARTICLE_16", "SOURCE_TRUSTED_FLAGGER", "SOURCE_VOLUNTARY"},
@@ -69,6 +72,14 @@ TERMS: dict[str, set[Any]] = {
     },
     "automatedDetection": {True, False},
     "automatedDecision": {True, False},
+}
+# Kind of action -> its decision, of those that do not depend on place and end.
+DECISIONS = {
+    "hide": "DECISION_VISIBILITY_CONTENT_DISABLED",
+    "delete": "DECISION_VISIBILITY_CONTENT_REMOVED",
+    "redact": "DECISION_VISIBILITY_CONTENT_REMOVED",
+    "lock": "DECISION_VISIBILITY_OTHER",
+    "warn": "DECISION_VISIBILITY_OTHER",
 }
 # Values that each part of the report has; a decision has them all.
 OF_PART = {"notice": {"source", "category"}, "decision": set(TERMS), "appeal": set[str]()}
@@ -131,12 +142,15 @@ def sow(make: Factory, site: Site, draw: random.Random, cases: int) -> None:
         told = closed or opened
         is_automated = draw.random() < 0.3
         ((action,),) = make.sql(
-            """INSERT INTO actions (site_id, kind, state, actor_id, is_automated, case_id, ground, category, created)
+            """INSERT INTO actions (site_id, kind, state, actor_id, is_automated, case_id, ground, category, created,
+                                    place_id, ends)
                VALUES (%(site)s, %(kind)s, 'done', %(actor)s, %(automated)s, %(case)s, %(ground)s, %(category)s,
-                       %(told)s)
+                       %(told)s, %(place)s, %(ends)s)
                RETURNING action_id""",
             site=site.id,
-            kind=draw.choice(decided),
+            kind=(kind := draw.choice(decided)),
+            place=draw.choice((0, site.root_id)) if kind in RESTRICTING else 0,
+            ends=draw.choice((None, later(draw, told))) if kind in RESTRICTING else None,
             actor=None if is_automated else site.moderator.id,
             automated=is_automated,
             case=case if state == "acted" and draw.random() < 0.8 else None,
@@ -187,6 +201,15 @@ def sow(make: Factory, site: Site, draw: random.Random, cases: int) -> None:
                 )
 
 
+def decision(kind: str, place: int, ends: datetime.datetime | None) -> str:
+    """The decision of an action, as the law's database calls it."""
+    if kind not in RESTRICTING:
+        return DECISIONS[kind]
+    if ends is None:
+        return f"DECISION_PROVISION_{'PARTIAL' if place else 'TOTAL'}_TERMINATION"
+    return f"DECISION_PROVISION_{'PARTIAL' if place else 'TOTAL'}_SUSPENSION"
+
+
 def table(make: Factory, site: Site, name: str, columns: str) -> list[Row]:
     rows = make.sql(f"SELECT {columns} FROM {name} WHERE site_id = %(id)s", id=site.id)
     return [dict(zip(columns.split(", "), row, strict=True)) for row in rows]
@@ -204,7 +227,10 @@ def recount(
     actions = {
         one["action_id"]: one
         for one in table(
-            make, site, "actions", "action_id, kind, is_automated, case_id, ground, category"
+            make,
+            site,
+            "actions",
+            "action_id, kind, is_automated, case_id, ground, category, place_id, ends",
         )
     }
     changes = table(make, site, "action_changes", "statement_id, item_type_id")
@@ -252,7 +278,8 @@ def recount(
                     "SOURCE_ARTICLE_16" if noticed else "SOURCE_VOLUNTARY",
                     action["kind"],
                 ),
-                *(action["category"], GROUNDS[action["ground"]], KINDS[action["kind"]].decision),
+                *(action["category"], GROUNDS[action["ground"]]),
+                decision(action["kind"], action["place_id"], action["ends"]),
                 "CONTENT_TYPE_OTHER" if set(about) == {3} else "CONTENT_TYPE_TEXT",
                 *[action["is_automated"]] * 2,
                 "revoked" if one["revoked"] else corrected,
@@ -387,6 +414,47 @@ def test_what_really_happened_is_in_the_report_of_the_last_year(api: Api, make: 
     ]
     assert data["rows"][1]["decision"] == "DECISION_VISIBILITY_CONTENT_REMOVED"
     assert "profile" not in json.dumps(data)
+
+
+def test_a_statement_of_each_kind_of_action_says_what_was_decided(api: Api, make: Factory) -> None:
+    site = make.site()
+    place = {"microcosmId": make.microcosm(site).id}
+    end = {"ends": "2999-01-01T00:00:00Z"}
+    sent: list[tuple[str, dict[str, Any], str]] = [
+        *((kind, {}, name) for kind, name in DECISIONS.items()),
+        ("silence", end, "DECISION_PROVISION_PARTIAL_SUSPENSION"),
+        ("silence", place, "DECISION_PROVISION_PARTIAL_TERMINATION"),
+        ("ban", place | end, "DECISION_PROVISION_PARTIAL_SUSPENSION"),
+        ("ban", place, "DECISION_PROVISION_PARTIAL_TERMINATION"),
+        ("ban", end, "DECISION_PROVISION_TOTAL_SUSPENSION"),
+        ("ban", {}, "DECISION_PROVISION_TOTAL_TERMINATION"),
+    ]
+    nobodys = {"show", "restore", "unlock", "pin", "unpin", "move", "merge", "split"}
+    assert {kind for kind, _, _ in sent} == set(KINDS) - nobodys
+
+    expected = []
+    for kind, options, name in sent:
+        person = make.person(site)
+        thing = make.conversation(site, by=person)
+        if kind in ("warn", *RESTRICTING):
+            thing = Thing(site, itemtypes.PROFILE, person.id)
+        target = {"itemType": itemtypes.name_of(thing.type), "itemId": thing.id}
+        action = {"kind": kind, "reason": "Against it", "ground": "illegal", "rule": "§ 1"}
+        answer = api.request(
+            *("POST", "/api/v1/actions"),
+            by=site.owner,
+            json={**action, **options, "targets": [target]},
+        )
+        assert (answer.status, answer.data["counts"]["done"]) == (200, 1), answer.body
+        expected.append((kind, name))
+        ((id,),) = make.sql(
+            "SELECT statement_id FROM statements WHERE profile_id = %(p)s", p=person.id
+        )
+        stated = api.get(f"/api/v1/statements/{id}", by=person).data
+        assert (stated["action"], stated["decision"]) == (kind, name)
+        assert all(stated[field] in TERMS[field] for field in TERMS if field in stated), stated
+    rows = api.get("/api/v1/site/transparency", by=site.owner).data["rows"]
+    assert sorted((one["kind"], one["decision"]) for one in rows) == sorted(expected)
 
 
 @pytest.mark.parametrize(
