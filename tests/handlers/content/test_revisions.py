@@ -220,7 +220,11 @@ def test_revisions_in_a_huddle_are_their_authors(api: Api, make: Factory, bikes:
         assert api.request(method, path, by=bikes.member, json=body).status in (200, 302)
     for (method, path, body), (_, never, _) in zip(asked(comment.id), asked(NEVER), strict=True):
         for by in (bikes.moderator, None):
-            told = [api.request(method, one, site=bikes, by=by, json=body) for one in (path, never)]
+            told = [
+                # The second answer, since the first may have filled a cache.
+                [api.request(method, one, site=bikes, by=by, json=body) for _ in range(2)][1]
+                for one in (path, never)
+            ]
             assert (told[0].status, told[0].body) == (told[1].status, told[1].body)
             assert told[0].statements == told[1].statements
     api.delete(comment.path, by=bikes.member)
@@ -234,7 +238,11 @@ def test_nobody_tells_another_sites_revisions_from_none(
     foreign = make.comment(make.conversation(trains))
     for (method, path, body), (_, never, _) in zip(asked(foreign.id), asked(NEVER), strict=True):
         for by in bikes.cast().values():
-            told = [api.request(method, one, site=bikes, by=by, json=body) for one in (path, never)]
+            told = [
+                # The second answer, since the first may have filled a cache.
+                [api.request(method, one, site=bikes, by=by, json=body) for _ in range(2)][1]
+                for one in (path, never)
+            ]
             assert (told[0].status, told[0].body) == (told[1].status, told[1].body)
             assert told[0].statements == told[1].statements
 
