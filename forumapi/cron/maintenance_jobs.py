@@ -1,20 +1,21 @@
 """Scheduled jobs that have no module of their own: counters, statistics, deletion of expired rows, digests, roles.
 
-Each function is the work of the job of its name (schedule.py): runs in the transaction `tx` over all sites, may run
-again at any time, and returns its result in words for the log. Views of items need no job: web processes add them up
-and write them in batches.
+Each function is the work of the job of its name (schedule.py): runs over all sites in the transaction `tx`, unless it
+says otherwise, may run again at any time, and returns its result in words for the log. Views of items need no job: web
+processes add them up and write them in batches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Final
 
 from forumapi import itemtypes
 from forumapi.auth import spam_check
 from forumapi.checks import check_queue
 from forumapi.config import Config
-from forumapi.database.connections import Transaction
+from forumapi.database.connections import Database, Transaction
 from forumapi.database.query import PLATFORM, Query
 from forumapi.models.access import known_network_limit, rate_counters
 from forumapi.models.access.access_token import AccessToken
@@ -364,11 +365,17 @@ def short_lived(tx: Transaction, config: Config) -> str:
 
 def event_partitions(tx: Transaction, config: Config) -> str:
     """Create the event log's partitions of the next EVENT_DAYS_AHEAD days, and drop those of more than EVENT_DAYS ago
-    that no reader needs; return the result in words.
+    that no reader needs, each in a transaction of its own and not in `tx`; return the result in words.
     """
-    row = tx.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
-    assert row is not None, "the function returns one row"
-    return f"{row[0]} made, {row[1]} dropped"
+    made = dropped = 0
+    with closing(Database(config.direct_url, size=1, prepare=False, timeout_ms=60_000)) as database:
+        while True:
+            with database.write() as own:
+                row = own.row(PARTITIONS, ahead=EVENT_DAYS_AHEAD, keep=EVENT_DAYS)
+            assert row is not None, "the function returns one row"
+            if not any(row):
+                return f"{made} made, {dropped} dropped"
+            made, dropped = made + row[0], dropped + row[1]
 
 
 def metrics(tx: Transaction, config: Config) -> str:

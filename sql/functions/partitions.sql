@@ -1,7 +1,9 @@
 -- The event log and its sequence are cut into days (architecture, the event log): dropping a day is cheap, deleting it is not.
 
--- Make the partitions of the next `ahead` days and drop those that ended more than `keep` days ago. Returns how many of
--- each. Today's rows of a new installation stand in the default partition, which is swept instead of dropped.
+-- Make one missing partition of the next `ahead` days, or drop one that ended more than `keep` days ago; return (1, 0) or
+-- (0, 1). Where there is none, sweep the default partitions, in which a new installation's first rows stand, and return
+-- (0, 0). One call changes one table: whoever reads or writes the log locks its tables in an order of their own, so a
+-- transaction that changed two of them could deadlock with these.
 CREATE FUNCTION event_partitions(ahead integer, keep integer) RETURNS TABLE (made integer, dropped integer)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -10,16 +12,16 @@ DECLARE
     child text;
     old regclass;
     today date := (now() AT TIME ZONE 'UTC')::date;
+    parents text[] := ARRAY['event_log', 'event_sequence'];
 BEGIN
-    made := 0;
-    dropped := 0;
-    FOREACH parent IN ARRAY ARRAY['event_log', 'event_sequence'] LOOP
+    FOREACH parent IN ARRAY parents LOOP
         FOR day IN SELECT today + n FROM generate_series(1, ahead) AS n LOOP
             child := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
             IF to_regclass(child) IS NULL THEN
                 EXECUTE format('CREATE TABLE %I PARTITION OF %I FOR VALUES FROM (%L) TO (%L)',
                                child, parent, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
-                made := made + 1;
+                RETURN QUERY SELECT 1, 0;
+                RETURN;
             END IF;
         END LOOP;
         FOR old IN
@@ -31,9 +33,12 @@ BEGIN
                AND to_date(right(c.relname, 8), 'YYYYMMDD') < today - keep
         LOOP
             EXECUTE format('DROP TABLE %s', old);
-            dropped := dropped + 1;
+            RETURN QUERY SELECT 0, 1;
+            RETURN;
         END LOOP;
+    END LOOP;
+    FOREACH parent IN ARRAY parents LOOP
         EXECUTE format('DELETE FROM %I WHERE created < now() - make_interval(days => $1)', parent || '_default') USING keep;
     END LOOP;
-    RETURN NEXT;
+    RETURN QUERY SELECT 0, 0;
 END $$;

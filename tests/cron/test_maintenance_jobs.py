@@ -15,6 +15,7 @@ from forumapi.cron.schedule import JOBS
 from forumapi.database.query import Query
 from forumapi.models.journal import audit_page
 from forumapi.models.microcosms import microcosm_counters
+from tests import services
 from tests.factories import Factory
 from tests.services import wait_until
 
@@ -35,6 +36,11 @@ WAITING = """
     SELECT count(*) FROM pg_stat_activity a
      WHERE a.datname = current_database() AND a.wait_event_type = 'Lock'
        AND a.query LIKE '%%maintenance_jobs.count_profiles%%'"""
+
+
+PARTITIONS_WAIT = """
+    SELECT count(*)::int FROM pg_stat_activity a
+     WHERE a.datname = current_database() AND a.wait_event_type = 'Lock' AND a.query LIKE '%%event_partitions%%'"""
 
 
 def perform(make: Factory, job, config: Config = CONFIG):
@@ -338,20 +344,30 @@ def test_what_writers_counted_is_what_the_counting_job_counts(make, site):
     assert [counts(make, id) for id in (site.root_id, place.id)] == written
 
 
-def test_the_coming_days_have_partitions_and_old_ones_are_dropped(make, site):
-    old = "event_log_20200101"
-    make.sql(
-        f"CREATE TABLE IF NOT EXISTS {old} PARTITION OF event_log FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"
-    )
+OLD_DAY = """
+    CREATE TABLE IF NOT EXISTS {0}_20200101
+    PARTITION OF {0} FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')"""
+NEW_DAY = """
+    SELECT to_regclass('{0}_20200101') IS NULL,
+           to_regclass('{0}_' || to_char(now() + interval '1 day', 'YYYYMMDD')) IS NOT NULL"""
 
-    perform(make, maintenance_jobs.event_partitions)
 
-    rows = make.sql(
-        "SELECT to_regclass(%(old)s)::text, to_regclass('event_log_' || to_char(now() + interval '1 day',"
-        " 'YYYYMMDD')) IS NOT NULL",
-        old=old,
-    )
-    assert rows == [(None, True)]
+def test_days_are_made_and_dropped_beside_readers_who_lock_the_tables_in_any_order(make):
+    tables = ["event_log", "event_sequence"]
+    config = dataclasses.replace(CONFIG, database_url=make.database.url)
+    for first, second in (tables, tables[::-1]):
+        for table in tables:
+            make.sql(OLD_DAY.format(table))
+        with ThreadPoolExecutor(1) as pool, services.connect(make.database.url) as reader:
+            with reader.transaction():
+                reader.execute(f"SELECT 1 FROM {first} LIMIT 1")
+                done = pool.submit(perform, make, maintenance_jobs.event_partitions, config)
+                wait_until(lambda: make.sql(PARTITIONS_WAIT) == [(1,)], "the job does not wait")
+                reader.execute(f"SELECT 1 FROM {second} LIMIT 1")
+            assert done.result(30)
+
+        for table in tables:
+            assert make.sql(NEW_DAY.format(table)) == [(True, True)]
 
 
 def test_metrics_are_sampled_in_prod_only(make, site):

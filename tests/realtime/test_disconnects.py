@@ -335,7 +335,7 @@ def test_after_a_pause_beyond_what_is_kept_what_is_missing_is_said_and_the_rest_
             days=maintenance_jobs.EVENT_DAYS + 1,
         )
     with make.database.write() as tx:
-        maintenance_jobs.event_partitions(tx, Config())
+        maintenance_jobs.event_partitions(tx, Config(database_url=make.database.url))
     kept = [write(api, chats[n % 2].path, site.member, f"Kept {n}") for n in range(6)]
 
     with Listener(server.address, site, site.newcomer) as again:
