@@ -31,8 +31,6 @@ HTML: Final = "text/html; charset=utf-8"
 FLOW: Final = ("flow", 900)
 # Names that the API gives to those who have chosen none.
 _GIVEN_NAME: Final = re.compile(r"user\d+(?:x\d+)?")
-# What a moderator's action can be undone on.
-_UNDOABLE: Final = re.compile(r"(?:comment|conversation|event|poll)s/\d{1,18}", re.ASCII)
 
 
 class Answer(NamedTuple):
@@ -326,13 +324,22 @@ class Visit:
     def done(self) -> tuple[str, str]:
         """Return what the form that led to this page has done, such as `hide`, and the path that undoes it, such as
         `/comments/7/moderate/`, "" for none, by the query parameters `done` and `undo`; ("", "") for a page that
-        answers a form itself.
+        answers a form itself. A link that `undoing` did not make for this session, and for what was done, undoes
+        nothing.
         """
         if self.form is not None:
             return "", ""
-        path = self.query.get("undo", "")
-        undo = f"/{path}/moderate/" if _UNDOABLE.fullmatch(path) else ""
-        return self.query.get("done", ""), undo
+        do, sent = self.query.get("done", ""), self.query.get("undo", "")
+        path = sent.partition(".")[0]
+        is_own = secrets.compare_digest(sent.encode(), self.undoing(do, f"/{path}").encode())
+        return do, f"/{path}/moderate/" if is_own else ""
+
+    def undoing(self, do: str, path: str) -> str:
+        """Return the value of the query parameter `undo` for a page that offers to undo what the visitor has just done,
+        `do`, to the thing at `path`, such as `/comments/7`: good in this session alone.
+        """
+        proof = self.website.seal.proof(self.host, f"{self.session.token} {do} {path}")
+        return f"{path.removeprefix('/')}.{proof}"
 
     def back(self, default: str = "/") -> str:
         """Return the address (path and query) of the page that a form was sent from, by the form's field `back`;

@@ -222,10 +222,10 @@ class DeleteCommentView(View):
         visit.api.delete(f"/comments/{comment}")
         if found["meta"]["permissions"]["moderator"]:
             undo = f"/comments/{comment}"
-            return visit.redirect(said(f"{undo}/delete/", "delete", undo))
+            return visit.redirect(said(visit, f"{undo}/delete/", "delete", undo))
         path, _, query = page_address(place).partition("?")
         rest = [one for one in query.split("&") if one.startswith(("offset=", "limit="))]
-        return visit.redirect(said(f"{path}?{'&'.join(rest)}" if rest else path, "delete"))
+        return visit.redirect(said(visit, f"{path}?{'&'.join(rest)}" if rest else path, "delete"))
 
 
 class RestoreCommentView(View):

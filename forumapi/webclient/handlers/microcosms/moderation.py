@@ -220,11 +220,11 @@ def _undo(visit: Visit, kinds: str, item: int) -> None:
             raise Failure(409)
 
 
-def said(address: str, do: str, undo: str = "") -> str:
+def said(visit: Visit, address: str, do: str, undo: str = "") -> str:
     """Return `address`, a path with or without a query, so that its page says that `do`, a key of DEEDS, "move" or
     "undo", was done; with a button that undoes the action if `undo` is the path of the thing, such as `/comments/7`.
     """
-    undoing = f"&undo={undo.removeprefix('/')}" if undo else ""
+    undoing = f"&undo={visit.undoing(do, undo)}" if undo else ""
     return f"{address}{'&' if '?' in address else '?'}done={do}{undoing}"
 
 
@@ -239,7 +239,7 @@ def _led_back(visit: Visit, do: str, path: str, place: str, *, is_undoable: bool
     undo = path if is_undoable else ""
     back = visit.field("next")
     if back.startswith("/moderation/") and is_own_path(back):
-        return visit.redirect(said(back, do, undo))
+        return visit.redirect(said(visit, back, do, undo))
     did = visit.field("of") if do == "undo" else do
     if did in ("delete", "hide", "restore") or path.startswith("/comments/"):
         try:
@@ -249,9 +249,9 @@ def _led_back(visit: Visit, do: str, path: str, place: str, *, is_undoable: bool
                 raise
             # Who may delete here without being a moderator sees the thing no more.
             is_id = typed_number(place) is not None
-            return visit.redirect(said(f"/microcosms/{place}/" if is_id else "/", do))
-        return visit.redirect(said(f"{path}/moderate/", do, undo))
-    return visit.redirect(said(f"{path}/", do, undo))
+            return visit.redirect(said(visit, f"/microcosms/{place}/" if is_id else "/", do))
+        return visit.redirect(said(visit, f"{path}/moderate/", do, undo))
+    return visit.redirect(said(visit, f"{path}/", do, undo))
 
 
 def _places(visit: Visit, kinds: str, here: int) -> list[dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import pytest
 from urllib3.filepost import encode_multipart_formdata
 
@@ -260,19 +262,39 @@ def test_what_another_did_since_is_not_undone(make: Factory, bikes: Site, visito
 
     late = moderator.post(path, {"do": "undo", "of": "hide"})
 
-    assert late.status == 409 and "This was changed meanwhile." in late.find(".failed").text()
+    assert late.status == 409 and "nothing was undone" in late.find(".failed").text()
     assert "Waits for a moderator" in owner.get(path).main
     assert moderator.post(path, {"do": "undo", "of": "explode"}).status == 400
     assert owner.post(path, {"do": "undo", "of": "delete"}).status == 409
     assert "Waits for a moderator" in owner.get(path).main
 
 
-@pytest.mark.parametrize("undo", ["//evil.test", "comments/1/report", "huddles/1", "comments/x"])
+@pytest.mark.parametrize(
+    "undo",
+    ["//evil.test", "comments/1", "comments/1.", f"comments/1.{'0' * 32}", "comments/x", "é"],
+)
 def test_a_link_makes_no_button_of_its_own(bikes: Site, visitor: Visitor, undo: str) -> None:
-    page = visitor.of(bikes, bikes.moderator).get(f"/?done=hide&undo={undo}")
+    page = visitor.of(bikes, bikes.moderator).get(f"/?done=hide&undo={quote(undo)}")
 
     assert page.find(".done").text() == "Hidden."
-    assert visitor.of(bikes).get(f"/?done=hide&undo={undo}").tree.css_first(".done") is None
+    assert visitor.of(bikes).get(f"/?done=hide&undo={quote(undo)}").tree.css_first(".done") is None
+
+
+def test_a_button_undoes_what_its_own_session_did(
+    make: Factory, bikes: Site, visitor: Visitor
+) -> None:
+    comment, other = (make.comment(make.conversation(bikes)) for _ in range(2))
+    moderator = visitor.of(bikes, bikes.moderator)
+    led = moderator.post(f"/comments/{comment.id}/moderate/", {"do": "hide"}).location
+    assert moderator.get(led).tree.css_first(".done form") is not None
+
+    elsewhere = led.replace(f"undo=comments/{comment.id}", f"undo=comments/{other.id}")
+    for who, address in (
+        (visitor.of(bikes, bikes.owner), led),
+        (moderator, led.replace("done=hide", "done=delete")),
+        (moderator, elsewhere),
+    ):
+        assert who.get(address).tree.css_first(".done form") is None, address
 
 
 def test_an_author_closes_their_own(make: Factory, bikes: Site, visitor: Visitor) -> None:
