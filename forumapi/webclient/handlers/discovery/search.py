@@ -27,6 +27,8 @@ KEYS: Final = (
 )
 # Results on the first page from which on no words are suggested.
 ENOUGH: Final = 5
+# Operator of this page's: the API knows people by their numbers.
+_AUTHOR: Final = re.compile(r'(?:^|(?<=\s))author:(?:"([^"]+)"|([^\s"]+))\s*', re.I)
 _LAST_WORD: Final = re.compile(r"\S+$")
 JSON: Final = "application/json; charset=utf-8"
 
@@ -36,11 +38,14 @@ class SearchView(View):
 
     def get(self, visit: Visit) -> Answer:
         """Show the form, and results from the query's `offset` on if the query names anything to search for. The query
-        parameter `author` is looked up as a profile's name unless `authorId` is there; without such a profile nothing
-        is searched. A search that took too long is answered with 503 and the form. Raises Failure for other refusals.
+        parameter `author`, or else the operator `author:` in `q`, is looked up as a profile's name unless `authorId` is
+        there; without such a profile nothing is searched. A search that took too long is answered with 503 and the
+        form. Raises Failure for other refusals.
         """
         asked = _asked(visit)
         author = visit.query.get("author", "").strip()
+        if not author and "authorId" not in asked:
+            author = _taken_author(asked)
         unknown = ""
         if author and "authorId" not in asked:
             found = profile_named(visit, author)
@@ -126,6 +131,17 @@ def _asked(visit: Visit) -> dict[str, Any]:
     if not set(asked) - {"sort", "limit", "offset"}:
         return {}
     return asked
+
+
+def _taken_author(asked: dict[str, Any]) -> str:
+    """Take the first operator `author:` out of the words in `asked`; return the name that it gives, "" for none."""
+    found = _AUTHOR.search(asked.get("q", ""))
+    if found is None:
+        return ""
+    asked["q"] = f"{asked['q'][: found.start()]}{asked['q'][found.end() :]}".strip()
+    if not asked["q"]:
+        del asked["q"]
+    return found[1] or found[2]
 
 
 def _name_of(visit: Visit, profile: str) -> str:

@@ -97,6 +97,35 @@ def test_a_search_by_author(hand: Hand, make: Factory) -> None:
 
 
 @pytest.mark.wide
+@pytest.mark.parametrize(
+    ("q", "words"),
+    [
+        ("author:{name} gravel", "gravel"),
+        ("gravel Author:@{name}", "gravel"),
+        ('tubeless author:"{name}" gravel', "tubeless gravel"),
+        ("author:{name}", ""),
+    ],
+)
+def test_an_operator_names_the_author(visitor: Visitor, make: Factory, q: str, words: str) -> None:
+    site = make.site()
+    talk = make.conversation(site, title="Tubeless gravel", by=site.owner)
+    make.comment(talk, markdown="Gravel is tubeless, says a member", by=site.member)
+    make.comment(talk, markdown="Gravel is tubeless, says an owner", by=site.owner)
+    guest = visitor.of(site)
+
+    page = guest.get(f"/search/?q={quote(q.format(name=site.member.name))}")
+
+    assert page.value("#author").lstrip("@") == site.member.name
+    assert page.value("#q") == words
+    assert "says a member" in page.main
+    assert "says an owner" not in page.main
+    assert "left out" not in page.main
+    assert "Nobody here is called “no-one”" in guest.get("/search/?q=author:no-one").main
+    # Neither inside a word, nor beside a person chosen otherwise.
+    other = guest.get(f"/search/?author={site.owner.name}&q=coauthor:x+author:y+gravel")
+    assert "says an owner" in other.main and "says a member" not in other.main
+
+
 def test_an_author_whose_name_is_escaped_in_html_is_found(visitor: Visitor, make: Factory) -> None:
     site = make.site()
     make.conversation(site, by=make.person(site, "R&amp;D"), title="Gravel by research")
