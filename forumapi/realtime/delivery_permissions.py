@@ -22,7 +22,7 @@ from forumapi.permissions import evaluator
 from forumapi.permissions.evaluator import Principal, Tree
 from forumapi.realtime.live_clients import LiveClient
 from forumapi.realtime.subscription_index import Index
-from forumapi.realtime.topics import HUDDLES, SITE, UPDATES, Topic, topic_name
+from forumapi.realtime.topic_names import HUDDLES, SITE, UPDATES, Topic, topic_name
 
 # Visibility of a thing: not even its existence; only that it has gone; the thing itself.
 NOTHING: Final = 0

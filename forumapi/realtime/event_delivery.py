@@ -22,7 +22,7 @@ from forumapi.realtime.delivery_permissions import Delivery, deliveries, subject
 from forumapi.realtime.live_clients import Frame, LiveClient
 from forumapi.realtime.site_listeners import SiteListeners
 from forumapi.realtime.subscription_index import Index
-from forumapi.realtime.topics import Topic, state_href, topic_name
+from forumapi.realtime.topic_names import Topic, state_href, topic_name
 from forumapi.wire import json_fragments
 
 if TYPE_CHECKING:

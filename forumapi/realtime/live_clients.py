@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from forumapi.realtime import websocket
-from forumapi.realtime.topics import Topic
+from forumapi.realtime.topic_names import Topic
 from forumapi.wire.json_fragments import dumps
 
 if TYPE_CHECKING:

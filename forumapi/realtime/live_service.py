@@ -41,7 +41,7 @@ from forumapi.realtime.postgres_listener import Listener
 from forumapi.realtime.presence import Presence
 from forumapi.realtime.site_listeners import SiteListeners
 from forumapi.realtime.subscription_index import Index
-from forumapi.realtime.topics import SITE, Topic, topic_name
+from forumapi.realtime.topic_names import SITE, Topic, topic_name
 
 if TYPE_CHECKING:
     from forumapi.config import Config

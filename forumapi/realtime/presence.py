@@ -17,7 +17,7 @@ from forumapi.database.connections import Database
 from forumapi.database.query import Query
 from forumapi.observability.log import logger
 from forumapi.realtime.live_clients import Frame
-from forumapi.realtime.topics import Topic
+from forumapi.realtime.topic_names import Topic
 
 if TYPE_CHECKING:
     from forumapi.realtime.site_listeners import SiteListeners

@@ -22,7 +22,7 @@ from forumapi.realtime import websocket
 from forumapi.realtime.live_clients import CODES, Follow, Frame, LiveClient, bye_frame
 from forumapi.realtime.live_service import Live
 from forumapi.realtime.message_schemas import PROTOCOL, Subscribe, Typing, Unsubscribe
-from forumapi.realtime.topics import parse_topic, topic_name
+from forumapi.realtime.topic_names import parse_topic, topic_name
 from forumapi.realtime.websocket import Ended, Socket
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forumapi.realtime.live_clients import Follow, LiveClient
-from forumapi.realtime.topics import Topic
+from forumapi.realtime.topic_names import Topic
 
 
 class Index:

@@ -48,7 +48,8 @@ class Done:
 class Found:
     """Result 302: redirect to `location`, the address of the resource that a write made or changed.
 
-    303 for a PUT from a page in a browser, which would repeat the PUT after 302.
+    A PUT that a script in a browser sent is answered with 303 instead, without the handler's doing, since the browser
+    would repeat the PUT at `location` after 302.
     """
 
     __slots__ = ("location",)

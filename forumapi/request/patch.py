@@ -33,7 +33,9 @@ FLAGS: Final = {
 
 
 class Operation(Struct, rename={"from_": "from"}):
-    """Operation of a PATCH document, as a client sent it; only `replace` of a flag is carried out."""
+    """Operation of a PATCH document, as a client sent it. Only `replace` of a flag is carried out: a document with any
+    other is refused (400, or 501 for an operation of the RFC).
+    """
 
     op: str | UnsetType = UNSET
     path: str | UnsetType = UNSET

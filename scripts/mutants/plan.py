@@ -483,7 +483,7 @@ TESTS: Final = (
     ),
     ("forumapi/models/usage/usage_billing.py", "tests/cron/test_usage_billing.py"),
     (
-        "forumapi/realtime/topics.py",
+        "forumapi/realtime/topic_names.py",
         "tests/realtime/test_socket.py tests/realtime/test_documents.py tests/realtime/test_across.py",
     ),
     (

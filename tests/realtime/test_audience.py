@@ -25,7 +25,7 @@ from forumapi.permissions.evaluator import Tree
 from forumapi.realtime import delivery_permissions
 from forumapi.realtime.live_clients import Follow, LiveClient
 from forumapi.realtime.subscription_index import Index
-from forumapi.realtime.topics import HUDDLES, SITE, UPDATES, Topic
+from forumapi.realtime.topic_names import HUDDLES, SITE, UPDATES, Topic
 from tests.factories import Factory
 from tests.oracle import compare, draw, store
 from tests.oracle import told as oracle

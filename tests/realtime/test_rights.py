@@ -24,7 +24,7 @@ from forumapi.models.sites import site_state
 from forumapi.models.sites.site_cache import SiteCache
 from forumapi.realtime.live_clients import Follow, Frame
 from forumapi.realtime.live_service import Live
-from forumapi.realtime.topics import Topic
+from forumapi.realtime.topic_names import Topic
 from forumapi.wsgi import create_app
 from tests.factories import Factory, Person, Site
 from tests.fixtures import PLATFORM_DOMAIN

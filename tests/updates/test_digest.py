@@ -11,7 +11,7 @@ from email.message import EmailMessage
 
 import pytest
 
-from forumapi.models.notifications.update_options import ProfileOptions
+from forumapi.models.people.profile_options import ProfileOptions
 from forumapi.updates import digest, digest_settings
 from tests.factories import Person, Site
 from tests.fixtures import PROJECT

@@ -1,7 +1,7 @@
 """HTML pages on which a person signs in and consents to what an OAuth client or a device may do. Wire:
 docs/api/oauth.md.
 
-A person at these pages is identified by a cookie alone (`auth.consent_page_session`), never by a bearer token. The
+A person at these pages is identified by a cookie alone (`auth.engine_page_session`), never by a bearer token. The
 request of the client is in the page's URL, which the forms' CSRF key covers; it is validated anew with every form.
 """
 
@@ -16,7 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 from werkzeug.http import dump_cookie, parse_cookie
 
 from forumapi.agents import tools
-from forumapi.auth import backends, client_metadata, consent_page_session, email_code, sign_in
+from forumapi.auth import backends, client_metadata, email_code, engine_page_session, sign_in
 from forumapi.auth.backends import Browser, SignIn, Verified
 from forumapi.auth.client_metadata import ClientDocument, RefusedClientError
 from forumapi.auth.oauth_provider import AuthorizationRequest
@@ -99,9 +99,9 @@ class PageHandler(Handler):
     def look(self, ctx: Context) -> Result:
         """Answer to GET: with `shown` for a signed-in person, a form to sign in for others, 403 for the banned."""
         cookie = _cookie(ctx)
-        me = consent_page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
+        me = engine_page_session.find(ctx.reader, ctx.site.id, cookie) if cookie else None
         if me is None:
-            return self._step(ctx, cookie or consent_page_session.new_value(), "email", Form())
+            return self._step(ctx, cookie or engine_page_session.new_value(), "email", Form())
         if me.ban_reason is not None:
             return html_answers.message(ctx, "You can't do this", me.ban_reason, status=403)
         return self.shown(ctx, me, cookie)
@@ -115,7 +115,7 @@ class PageHandler(Handler):
         person out of the page and redirects to it, `again` shows the first form of signing in.
         """
         cookie = _cookie(ctx)
-        if not cookie or not consent_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
+        if not cookie or not engine_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return html_answers.message(
                 ctx,
                 "This page is too old",
@@ -127,9 +127,9 @@ class PageHandler(Handler):
         if form.step == "again":
             return self._step(ctx, cookie, "email", form)
         if form.step == "leave":
-            consent_page_session.end(ctx.writer, ctx.site.id, cookie)
+            engine_page_session.end(ctx.writer, ctx.site.id, cookie)
             return _go(_own_url(ctx), _set_cookie(ctx, ""))
-        me = consent_page_session.find(ctx.reader, ctx.site.id, cookie)
+        me = engine_page_session.find(ctx.reader, ctx.site.id, cookie)
         if me is None:
             text = "You were signed out meanwhile."
             return self._step(ctx, cookie, "email", form, text=text)
@@ -144,7 +144,7 @@ class PageHandler(Handler):
         ctx.end_writer()
         app, site = ctx.app, ctx.site
         try:
-            browser = Browser(consent_page_session.mark(cookie), _own_url(ctx))
+            browser = Browser(engine_page_session.mark(cookie), _own_url(ctx))
             verified = backends.verify(
                 _proof(form), site, ctx.ip, app.config, app.database, browser=browser
             )
@@ -180,7 +180,7 @@ class PageHandler(Handler):
             form.flow = needed.flow
             return self._step(ctx, cookie, "factor", form, url=url)
         with app.database.write() as tx:
-            consent_page_session.confine(tx, site.id, secret)
+            engine_page_session.confine(tx, site.id, secret)
         return _go(url, _set_cookie(ctx, secret))
 
     def _step(
@@ -246,7 +246,7 @@ def _name(ctx: Context) -> str:
 
 def _cookie(ctx: Context) -> str:
     value = parse_cookie(ctx.environ.get("HTTP_COOKIE", "")).get(_name(ctx), "")
-    return value if consent_page_session.is_value(value) else ""
+    return value if engine_page_session.is_value(value) else ""
 
 
 def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
@@ -258,7 +258,7 @@ def _set_cookie(ctx: Context, value: str) -> tuple[str, str]:
     text = dump_cookie(
         name,
         value,
-        max_age=consent_page_session.LIFE_S if value else 0,
+        max_age=engine_page_session.LIFE_S if value else 0,
         path="/" if secure else "/oauth",
         secure=secure,
         httponly=True,
@@ -305,7 +305,7 @@ def _page(
         status=status,
         headers=(_set_cookie(ctx, cookie), *more),
         targets=targets,
-        csrf=consent_page_session.form_key(cookie, action),
+        csrf=engine_page_session.form_key(cookie, action),
         action=action,
         **values,
     )
@@ -491,7 +491,7 @@ class AuthorizeHandler(PageHandler):
             location = provider(ctx).deny(ctx.pairs, asked)
         else:
             return self.shown(ctx, me, cookie)
-        consent_page_session.end(ctx.writer, ctx.site.id, cookie)
+        engine_page_session.end(ctx.writer, ctx.site.id, cookie)
         return _go(location, _set_cookie(ctx, ""))
 
     @staticmethod
@@ -539,7 +539,7 @@ class EmailLinkHandler(PageHandler):
             return self._old(ctx)
         if not _is_asker(link, cookie):
             code = email_code.code_of(ctx.query.get("key", ""))
-            here = cookie or consent_page_session.new_value()
+            here = cookie or engine_page_session.new_value()
             return _page(ctx, "shown", here, shown_code=email_code.shown(code))
         return _page(ctx, "link", cookie, email=link.email)
 
@@ -559,12 +559,12 @@ class EmailLinkHandler(PageHandler):
         cookie, link = _cookie(ctx), self._link(ctx)
         if link is None or not _is_asker(link, cookie):
             return self._old(ctx)
-        if not consent_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
+        if not engine_page_session.is_form_key(form.csrf, cookie, _own_url(ctx)):
             return self._old(ctx)
         # As with POST /auth: nothing is held meanwhile, each step is a transaction of its own.
         ctx.end_writer()
         app, site = ctx.app, ctx.site
-        browser = Browser(consent_page_session.mark(cookie), link.next, ctx.query.get("key", ""))
+        browser = Browser(engine_page_session.mark(cookie), link.next, ctx.query.get("key", ""))
         try:
             verified = backends.verify(
                 SignIn(method=email_code.KIND),
@@ -594,7 +594,7 @@ class EmailLinkHandler(PageHandler):
 
 
 def _is_asker(link: email_code.Link, cookie: str) -> bool:
-    return bool(cookie) and hmac.compare_digest(link.browser, consent_page_session.mark(cookie))
+    return bool(cookie) and hmac.compare_digest(link.browser, engine_page_session.mark(cookie))
 
 
 class DevicePageHandler(PageHandler):
@@ -647,7 +647,7 @@ class DevicePageHandler(PageHandler):
         grant = form.step == "allow"
         if not DeviceCode.decide(ctx.writer, site_id, typed, me.user_id, grant=grant):
             return self.shown(ctx, me, cookie, _UNKNOWN, typed)
-        consent_page_session.end(ctx.writer, site_id, cookie)
+        engine_page_session.end(ctx.writer, site_id, cookie)
         text = "Your device goes on by itself." if grant else "Your device is told so."
         return html_answers.message(ctx, "Allowed" if grant else "Not allowed", text)
 

@@ -16,7 +16,7 @@ from forumapi.realtime import long_polling, socket_and_stream_connections, webso
 from forumapi.realtime.cursor import parted
 from forumapi.realtime.delivery_permissions import Caller, check_topics
 from forumapi.realtime.live_clients import Follow
-from forumapi.realtime.topics import parse_topic
+from forumapi.realtime.topic_names import parse_topic
 from forumapi.request.context import Context
 from forumapi.request.handler import ANYONE, LOGIN, Handler, Param, needs
 from forumapi.request.handler_results import ConnectionUpgrade, Data, RawResponse, Result

@@ -13,10 +13,10 @@ from forumapi.handlers.people import erasures
 from forumapi.models.access import permission_target_batch
 from forumapi.models.content import comment_documents
 from forumapi.models.content.comment_documents import CommentRow, ParentLink
-from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.models.people import profile, profile_list, profile_page, profile_summary, read_mark
 from forumapi.models.people.profile import Profile
 from forumapi.models.people.profile_list import Filter
+from forumapi.models.people.profile_options import ProfileOptions
 from forumapi.models.people.profile_page import ProfileDetail
 from forumapi.models.people.read_mark import ReadMark
 from forumapi.permissions import evaluator

@@ -377,8 +377,8 @@ LIST_BLOCKED = Query(
 
 class LinkUse(NamedTuple):
     """Link in a comment of a site, one object for each comment that has it. `created`: time of the comment; `code` "":
-    the link has none; `host`: the URL's, as `host_of` returns it; `uses`: number of the site's comments in readable
-    microcosms with the link.
+    the link has none; `host`: the URL's, as `host_of` returns it; `uses`: number of the site's comments whose present
+    text has the link, hidden and deleted ones left out, in the microcosms that `of_site` was given as readable.
     """
 
     comment_id: int

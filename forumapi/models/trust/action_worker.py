@@ -49,7 +49,9 @@ class ActionWorker(PollingThread):
         self._aside: dict[int, float] = {}
 
     def wake(self) -> None:
-        """Have the thread work now, since this process has stored a new action."""
+        """Have the thread work now, even if this process does not lead; return at once. To be called after the commit
+        of an action or of an undo that is carried out in the background.
+        """
         self._is_woken = True
         super().wake()
 

@@ -166,8 +166,8 @@ def of_backup(path: Path) -> Sequence[Point]:
 
 def collect(database: Database, backup_status: Path | None) -> list[Point]:
     """Return the metrics of the whole platform that can be read, in any order. If the database can't be reached,
-    DATABASE_UP is 0 and its other metrics are missing. `backup_status`: path of the status file, None for no such
-    metric.
+    DATABASE_UP is 0 and its other metrics are missing. `backup_status`: path of the status file of
+    the backups, None for no metric of the last one.
     """
     points: list[Point] = []
     reader = database.read()

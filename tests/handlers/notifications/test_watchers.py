@@ -10,8 +10,8 @@ import pytest
 
 from forumapi import itemtypes
 from forumapi.models.journal.journal import Author
-from forumapi.models.notifications.update_options import ProfileOptions
 from forumapi.models.notifications.watcher import MOST_AT_ONCE
+from forumapi.models.people.profile_options import ProfileOptions
 from tests.factories import Person, Site, Thing
 from tests.stage import Stage, staged
 

@@ -20,6 +20,6 @@ class Attribute(Struct, kw_only=True):
 
 
 class Attributes(Struct, kw_only=True):
-    """The attributes of one site, microcosm, item, comment or profile, sorted by key."""
+    """A page of the attributes of one site, microcosm, item, comment or profile, sorted by key."""
 
     attributes: Paged[Attribute]

@@ -1,4 +1,6 @@
-"""Topics that live clients follow, and their names on the wire."""
+"""Topics that live clients follow, and their names on the wire. The topics that an event reaches are found by
+delivery_permissions.
+"""
 
 from __future__ import annotations
 

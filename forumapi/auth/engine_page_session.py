@@ -25,7 +25,7 @@ _VALUE: Final = re.compile(r"[A-Za-z0-9_-]{32,128}")
 
 # Narrows a fresh access token to one for pages.
 CONFINE = Query(
-    "consent_page_session.confine",
+    "engine_page_session.confine",
     """
     UPDATE access_tokens t
        SET kind = 'page', scopes = '{}', site_id = %(site_id)s, name = '',
@@ -35,7 +35,7 @@ CONFINE = Query(
 )
 
 END = Query(
-    "consent_page_session.end",
+    "engine_page_session.end",
     """
     DELETE FROM access_tokens t
      WHERE t.token_hash = %(token_hash)s AND t.site_id = %(site_id)s AND t.kind = 'page'""",
