@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 import jsonschema_rs
 
 from forumapi import routes
-from forumapi.apidocs import openapi
+from forumapi.apidocs import client_operations, openapi
 from forumapi.request.handler import ANYTHING
 from forumapi.wire.documented_headers import CORS_RESPONSE
 
@@ -193,9 +193,8 @@ def _json(
     yield from _known(path, method, said)
     schema = _schema(_template(path), method, said)
     if schema is not None:
-        if bare and "data" in schema.get("properties", {}):
-            schema = schema["properties"]["data"]
-        yield from faults(schema, value)
+        data = client_operations.enveloped(document(), schema) if bare else None
+        yield from faults(schema if data is None else data, value)
 
 
 # ---------------------------------------------------------------- the document
@@ -299,7 +298,7 @@ def _schema(template: str | None, method: str, status: int) -> dict[str, Any] | 
 
 def _is_enveloped(path: str, method: str, status: int) -> bool:
     schema = _schema(_template(path), method, status)
-    return schema is None or "context" in schema.get("properties", {})
+    return schema is None or client_operations.enveloped(document(), schema) is not None
 
 
 # ---------------------------------------------------------------- validation

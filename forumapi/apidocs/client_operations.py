@@ -20,6 +20,7 @@ Gives = Literal["data", "bare", "bytes", "text", "location", "stream"]
 VERBS: Final = ("get", "post", "put", "patch", "delete")
 _JSON: Final = "application/json"
 _FORM: Final = "application/x-www-form-urlencoded"
+_ENVELOPE: Final = {"context", "status", "data", "error"}
 # Query parameters that may be given several times, which the document does not say.
 REPEATED: Final = frozenset(("topic",))
 # The group of a first part that is no good name.
@@ -119,6 +120,19 @@ def resolve(document: Mapping[str, Any], part: Schema) -> Schema:
     for key in reference.removeprefix("#/").split("/"):
         found = found[key]
     return dict(found)
+
+
+def enveloped(document: Mapping[str, Any], schema: Schema) -> Schema | None:
+    """Return the schema of `data` within an envelope, or within a choice of envelopes; None for a schema of something
+    else. `schema`: of the body of an answer, or a reference to it.
+    """
+    whole = resolve(document, schema)
+    if "anyOf" in whole:
+        options = [enveloped(document, option) for option in whole["anyOf"]]
+        found = [option for option in options if option is not None]
+        return {"anyOf": found} if len(found) == len(options) else None
+    properties: Schema = whole.get("properties", {})
+    return properties["data"] if set(properties) == _ENVELOPE else None
 
 
 def name_of(reference: str) -> str:
@@ -301,11 +315,10 @@ def _given(document: Mapping[str, Any], described: Schema) -> tuple[Gives, Schem
         content = responses.get(status, {}).get("content", {})
         if _JSON in content:
             schema = content[_JSON]["schema"]
-            properties = resolve(document, schema).get("properties", {})
-            if {"context", "status", "data", "error"} == set(properties):
-                data = properties["data"]
-                return "data", None if data == {"type": "null"} else data
-            return "bare", schema
+            data = enveloped(document, schema)
+            if data is None:
+                return "bare", schema
+            return "data", None if data == {"type": "null"} else data
         if content:
             kind = next(iter(content))
             if kind == "text/event-stream":

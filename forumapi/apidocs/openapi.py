@@ -636,15 +636,13 @@ def _written(
         made["204"] = {"description": "Done, with nothing to say.", "headers": _headers(*names)}
     if own and own != [operation.answer]:
         kinds = {repr(kind): kind for kind in own}.values()
-        data = [schemas.answer(kind) if kind is not None else {"type": "null"} for kind in kinds]
+        data = [schemas.answer(kind) if kind is not None else _NULL for kind in kinds]
         one = _success(name, operation._replace(status=200, answer=own[-1]), schemas)
-        one["content"] = {
-            JSON: {
-                "schema": schemas.envelope(
-                    name, 200, data[0] if len(data) == 1 else {"anyOf": data}, _NULL
-                )
-            }
-        }
+        # A choice of envelopes, which other operations have too, rather than one more envelope of either. Readers that
+        # take the first that fits meet the empty one last.
+        data.sort(key=lambda inner: inner == _NULL)
+        options = [schemas.envelope(name, 200, inner, _NULL) for inner in data]
+        one["content"] = {JSON: {"schema": options[0] if len(options) == 1 else {"anyOf": options}}}
         made["200"] = one
     return made
 

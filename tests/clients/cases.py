@@ -147,7 +147,7 @@ def _answered(document: Mapping[str, Any], described: Schema) -> tuple[bytes, An
             return answer(int(status), body=b"text", Content_Type=next(iter(content))), "text"
         schema = content["application/json"]["schema"]
         made = sample(document, schema)
-        is_envelope = "Envelope" in schema.get("$ref", "")
+        is_envelope = client_operations.enveloped(document, schema) is not None
         if is_envelope:
             made |= {"status": int(status), "error": None}
         whole = answer(int(status), body=json.dumps(made).encode(), Location=LOCATION)

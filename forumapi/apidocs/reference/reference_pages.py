@@ -13,7 +13,14 @@ from markupsafe import Markup
 
 from forumapi import templates
 from forumapi.apidocs import client_operations
-from forumapi.apidocs.client_operations import Schema, closure, closure_names, name_of, resolve
+from forumapi.apidocs.client_operations import (
+    Schema,
+    closure,
+    closure_names,
+    enveloped,
+    name_of,
+    resolve,
+)
 from forumapi.apidocs.error_codes import ERROR_CODES
 from forumapi.apidocs.openapi import recorded
 from forumapi.apidocs.reference import schema_words
@@ -306,11 +313,8 @@ class _PageMaker:
         `data`. An answer with several media types yields the first alone, one without a body nothing.
         """
         for media_type, media in resolve(self.document, response).get("content", {}).items():
-            whole = resolve(self.document, media["schema"])
-            if "data" in whole.get("properties", {}):
-                yield "", whole["properties"]["data"]
-            else:
-                yield media_type, media["schema"]
+            data = enveloped(self.document, media["schema"])
+            yield (media_type, media["schema"]) if data is None else ("", data)
             return
 
     def _operation(self, verb: str, path: str, item: Schema, operation: Schema) -> OperationEntry:
