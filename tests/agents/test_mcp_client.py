@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,18 @@ from tests.factories import Factory, Site, Thing
 from tests.fixtures import PROJECT
 
 SCOPES = ("conversations:read", "drafts:write")
+# In place of a model, and of names that are known to the tests alone.
+MODEL = """
+import json, sys
+told = json.load(sys.stdin)
+comments = [one for page in told["untrustedUserContent"] for one in page["comments"]["items"]]
+print(told["instruction"].split()[0], len(comments))
+"""
+NAMES = """
+import socket
+known = socket.getaddrinfo
+socket.getaddrinfo = lambda host, *more, **how: known("127.0.0.1", *more, **how)
+"""
 METADATA = "/.well-known/oauth-protected-resource"
 
 
@@ -94,3 +109,43 @@ def test_the_client_gets_its_token_by_oauth(
     assert not client.works(seen["token"])
     (grant,) = api.get("/api/v1/oauth/grants", by=site.member).data["grants"]["items"]
     assert grant["forAgents"] is True
+
+
+@pytest.mark.wide
+def test_the_documented_agent_summarizes_and_drafts(
+    api: Api, make: Factory, site: Site, thread: Thing, tmp_path: Path
+) -> None:
+    page = (PROJECT / "docs" / "api" / "agents.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "agent.py").write_text(NAMES + program, encoding="utf-8")
+    (tmp_path / "model.py").write_text(MODEL, encoding="utf-8")
+    # More than a page.
+    make.comments(thread, 30)
+
+    def run(*scopes: str) -> subprocess.CompletedProcess[str]:
+        body = {"name": "Agent", "scopes": [*scopes], "forAgents": True}
+        return subprocess.run(
+            [sys.executable, "agent.py", str(thread.id)],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "SITE": f"http://{site.host}:{api.address[1]}",
+                "KEY": api.post("/api/v1/keys", body, by=site.member).data["secret"],
+                "MODEL": f"{sys.executable} model.py",
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    done = run(*SCOPES)
+
+    assert done.stdout == "Summarize: 33\n", done.stderr[-2000:]
+    there = f"/api/v1/conversations/{thread.id}"
+    draft = api.get(f"{there}/draft", by=site.member).data
+    assert draft["content"] == {"markdown": "Write 33"} and draft["meta"]["byAgent"] is True
+    assert api.get(there, by=site.member).data["comments"]["total"] == 33
+    # Without the scope of drafts there is no such tool.
+    refused = run("conversations:read")
+    assert refused.returncode and refused.stdout == "Summarize: 33\n"
