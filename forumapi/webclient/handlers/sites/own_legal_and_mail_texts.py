@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from forumapi.webclient.handlers.sites.administration import marked, owner
@@ -21,17 +23,42 @@ _CONSENT: Final = FormField(
         ("correction", marked("A small correction: nobody is asked again")),
     ),
 )
+# English titles of the legal texts and of the mail templates, by their names in the API.
+LEGAL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "cookies": marked("Cookies"),
+        "privacy": marked("Privacy"),
+        "service": marked("Service"),
+        "terms": marked("Terms"),
+    }
+)
+MAIL_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "digest": marked("What is new, once a day or a week"),
+        "new_comment": marked("A comment on something that the reader follows"),
+        "reply_to_comment": marked("An answer to the reader"),
+        "mentioned": marked("A comment that names the reader"),
+        "new_comment_in_huddle": marked("A comment in a message that the reader is in"),
+        "new_attendee": marked("Somebody comes to an event that the reader follows"),
+        "new_vote": marked("A vote in a poll that the reader follows"),
+        "event_reminder": marked("An event that the reader comes to is close"),
+        "new_item": marked("Something is begun in a place that the reader follows"),
+        "new_user": marked("Somebody new has joined"),
+        "event_invitation": marked("Somebody invites the reader to an event"),
+    }
+)
 
 
 class TextsView(View):
     """Base class of lists of texts that a site can have in place of the platform's; each entry says whose text is in
     force. `kind`: last part of the list's address, /site/… of the API and /admin/… of the website; `key`: key of the
-    list in the API's answer; `title`: the page's, in English.
+    list in the API's answer; `title`: the page's, in English; `names`: English titles of the texts by their names.
     """
 
     kind: ClassVar[str] = ""
     key: ClassVar[str] = ""
     title: ClassVar[str] = ""
+    names: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def get(self, visit: Visit) -> Answer:
         """List the texts of this kind, each with a link to its form. Raises Refused for members who do not own the
@@ -43,6 +70,7 @@ class TextsView(View):
             "admin_texts.html",
             heading=visit.language.gettext(self.title),
             texts=found,
+            names=self.names,
             path=f"/admin/{self.kind}/",
             consents=self.consents(visit),
         )
@@ -58,6 +86,7 @@ class OwnLegalTextsView(TextsView):
     """List of the site's legal texts, for the owner to edit."""
 
     kind, key, title = "legal", "documents", marked("Legal texts")
+    names = LEGAL_NAMES
 
     def consents(self, visit: Visit) -> list[dict[str, Any]]:
         """Return how many people have agreed to each version of terms and privacy text, an object of the API for each
@@ -71,6 +100,7 @@ class MailTextsView(TextsView):
     """List of the site's mail templates, for the owner to edit."""
 
     kind, key, title = "mail", "templates", marked("Mail templates")
+    names = MAIL_NAMES
 
 
 class OwnLegalTextView(SettingsView):
@@ -105,8 +135,8 @@ class OwnLegalTextView(SettingsView):
         return [text % {"num": typed["version"]}]
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the title of the page with the name of the legal text, which is in the URL."""
-        return f"{visit.language.gettext(self.title)}: {url_values['name']}"
+        """Return the title of the page with that of the legal text, whose name is in the URL."""
+        return _heading(visit, self.title, LEGAL_NAMES, url_values["name"])
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the legal text that is in force, the one named in the URL, by the fields' names; `consent` is "none"
@@ -150,8 +180,8 @@ class MailTextView(SettingsView):
         ]
 
     def heading(self, visit: Visit, url_values: dict[str, Any]) -> str:
-        """Return the title of the page with the name of the mail template, which is in the URL."""
-        return f"{visit.language.gettext(self.title)}: {url_values['name']}"
+        """Return the title of the page with that of the mail template, whose name is in the URL."""
+        return _heading(visit, self.title, MAIL_NAMES, url_values["name"])
 
     def load(self, visit: Visit, url_values: dict[str, Any]) -> dict[str, Any]:
         """Return the mail template that is in force, the one named in the URL, by the fields' names. Raises Failure if
@@ -171,3 +201,8 @@ class MailTextView(SettingsView):
         if the API refuses that, with status 404 for an unknown name.
         """
         visit.api.delete(f"/site/mail/{url_values['name']}")
+
+
+def _heading(visit: Visit, title: str, names: Mapping[str, str], name: str) -> str:
+    """Return the title of a page with that of the text `name`; a name that is not among `names` stands as it is."""
+    return ": ".join(visit.language.gettext(one) for one in (title, names.get(name, name)))

@@ -260,7 +260,7 @@ def test_the_owner_registers_a_client(hand: Hand, site: Site) -> None:
 @step("owner changes a mail template")
 def test_the_owner_changes_a_mail_template(hand: Hand, site: Site) -> None:
     enter(hand, site, "mail")
-    hand.press("mentioned", within="main")
+    hand.press("A comment that names the reader", within="main")
     hand.fill("Subject", "$actor_name named you")
 
     hand.press("Save")
