@@ -237,8 +237,9 @@ def open_appeal(
 def log_event(
     tx: Transaction, site_id: int, kind: str, case_id: int, record: ItemRef | None = None
 ) -> None:
-    """Record in the event log, for webhooks of the site's owner, that a case was decided or, as `kind` says, that its
-    report or appeal `record` was received or decided. The event has no actor, so that it names nobody.
+    """Record in the event log, for webhooks of the site's owner, that a case was decided (`kind` journal.DECIDED, no
+    `record`), or that its report or appeal `record` was received (journal.CREATED) or decided (journal.DECIDED). The
+    event has no actor, so that it names nobody.
     """
     ref = record or ItemRef(itemtypes.CASE, case_id)
     parent = (itemtypes.CASE, case_id) if record else None

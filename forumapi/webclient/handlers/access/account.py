@@ -327,10 +327,10 @@ class BeginNewPasskeyView(View):
 
 
 class GrantsView(View):
-    """Page of the consents that a member has given to OAuth clients, programs that act in the member's name."""
+    """Page of the grants that a member has given to OAuth clients, programs that act in the member's name."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the programs that may act for the member, newest consent first, a page from the query's `offset` on.
+        """List the programs that may act for the member, newest grant first, a page from the query's `offset` on.
         Raises SignInFirst for guests.
         """
         visit.member()
@@ -338,8 +338,8 @@ class GrantsView(View):
         return visit.page("grants.html", list=found["grants"])
 
     def post(self, visit: Visit) -> Answer:
-        """Revoke the consent with the id in the field `id`, and lead back to the list. Raises SignInFirst for guests,
-        Refused with 400 for an `id` that is no number, Failure if the API refuses to revoke the consent.
+        """Revoke the grant with the id in the field `id`, and lead back to the list. Raises SignInFirst for guests,
+        Refused with 400 for an `id` that is no number, Failure if the API refuses to revoke the grant.
         """
         visit.member()
         visit.api.delete(f"/oauth/grants/{id_field(visit)}")
