@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from werkzeug.exceptions import NotFound as NoRoute
@@ -27,12 +28,13 @@ if TYPE_CHECKING:
     from forumapi.request.services import Services
 
 _BIGINT = 2**63 - 1
-_PART = re.compile(r"<(?:\w+:)?(\w+)>")
+_PART = re.compile(r"<(?:(\w+):)?(\w+)>")
+_NUMBER = re.compile(r"/([0-9]+)")
 
 
 def template(url: str) -> str:
     """Return an address of a routing table in the form of logs and metrics, such as `/api/v1/comments/{id}`."""
-    return _PART.sub(lambda part: "{id}" if part[1] == "item" else f"{{{part[1]}}}", url)
+    return _PART.sub(lambda part: "{id}" if part[2] == "item" else f"{{{part[2]}}}", url)
 
 
 def _number(text: str) -> int:
@@ -101,14 +103,24 @@ class RoutingTable:
         instances = {handler: handler() for handler in set(classes.values())}
         self.classes = classes
         self._handlers = {url: instances[handler] for url, handler in classes.items()}
-        # Addresses without values, which a path fits by being equal.
-        self._whole = frozenset(url for url in classes if "<" not in url)
         self._matcher = _matcher(tuple(classes))
+        # Addresses whose values are numbers, with 0 for each: looking one up costs a tenth of the matcher.
+        self._numbered: dict[str, tuple[str, Sequence[tuple[str, Callable[[str], Any]]]]] = {}
+        for url in classes:
+            parts = [(name, CONVERTERS.get(kind)) for kind, name in _PART.findall(url)]
+            if all(kind and issubclass(kind, NumberConverter) for _, kind in parts):
+                convert = [
+                    (name, kind(self._matcher.map).to_python) for name, kind in parts if kind
+                ]
+                self._numbered[_PART.sub("0", url)] = url, convert
 
     def match(self, path: str) -> Match | None:
         """Return the route that fits a path, None for none. Raises Invalid for a number in it that is too large."""
-        if path in self._whole:
-            return Match(path, self._handlers[path], {})
+        found = self._numbered.get(path) or self._numbered.get(_NUMBER.sub("/0", path))
+        if found is not None:
+            url, parts = found
+            values = zip(parts, _NUMBER.findall(path), strict=True) if parts else ()
+            return Match(url, self._handlers[url], {name: of(text) for (name, of), text in values})
         try:
             url, args = self._matcher.match(path, method="GET")
         except (NoRoute, RequestRedirect):
