@@ -263,7 +263,7 @@ def show(ctx: Context, detail: ProfileDetail) -> Page:
     if ctx.identity.is_of_site:
         # The site's owner can sign in as anybody there, and learns nothing of the account.
         detail = detail._replace(account_erasure_due=None)
-    is_ignored = detail.id in ctx.identity.ignored_profiles
+    is_ignored = ctx.identity.ignores(itemtypes.PROFILE, detail.id)
     moderates = _moderates(ctx, detail.id)
 
     def build() -> bytes:
@@ -302,7 +302,7 @@ def _document(ctx: Context, detail: ProfileDetail, bio: bytes, can: PermissionSe
         bio,
         evaluator.as_json(can),
         is_self=is_self,
-        is_ignored=detail.id in ctx.identity.ignored_profiles,
+        is_ignored=ctx.identity.ignores(itemtypes.PROFILE, detail.id),
         sees_private=is_self or bool(can & SITE_OWNER),
         moderates=_moderates(ctx, detail.id),
     )

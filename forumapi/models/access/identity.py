@@ -279,6 +279,10 @@ class Identity:
         """Return the ids of the items that the caller ignores."""
         return self._divided_marks().items
 
+    def ignores(self, item_type: int, id: int) -> bool:
+        """Return True if the caller ignores the thing of this type with this id; False for a guest."""
+        return id * 32 + item_type in self._ignored_marks
+
     def _divided_marks(self) -> _Ignored:
         # Divided when first asked for: many answers ask for none of the ids.
         if self._ignored is None:
@@ -306,18 +310,11 @@ def _divide(marks: list[int]) -> _Ignored:
     """Divide marks, each id * 32 + type, into the ids of ignored profiles, microcosms and items (item ids are unique
     across types).
     """
-    profiles: list[int] = []
-    microcosms: list[int] = []
     items: list[int] = []
+    found: dict[int, list[int]] = {itemtypes.PROFILE: [], itemtypes.MICROCOSM: []}
     for mark in marks:
-        id, kind = divmod(mark, 32)
-        if kind == itemtypes.PROFILE:
-            profiles.append(id)
-        elif kind == itemtypes.MICROCOSM:
-            microcosms.append(id)
-        else:
-            items.append(id)
-    return _Ignored(profiles, microcosms, items)
+        found.get(mark % 32, items).append(mark // 32)
+    return _Ignored(found[itemtypes.PROFILE], found[itemtypes.MICROCOSM], items)
 
 
 GUEST: Final = Identity()
