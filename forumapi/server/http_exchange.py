@@ -243,14 +243,7 @@ def answer(
         if close := getattr(parts, "close", None):
             close()
     status, headers = started
-    lines = [f"HTTP/1.1 {status}", f"Date: {_http_date()}"]
-    lines += [f"{name}: {value}" for name, value in headers]
-    if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
-        body = b""
-    elif not isinstance(parts, ConnectionUpgrade) and not any(
-        name.lower() == "content-length" for name, _ in headers
-    ):
-        lines.append(f"Content-Length: {len(body)}")
+    lines = [f"HTTP/1.1 {status}", f"Date: {_http_date()}", *map(": ".join, headers)]
     is_last = isinstance(parts, ConnectionUpgrade) or closes()
     if status[:3] == "101":
         lines.append("Connection: Upgrade")
@@ -260,4 +253,8 @@ def answer(
     # No header may smuggle in a line of its own.
     if head.count("\r") != len(lines) - 1 or head.count("\n") != len(lines) - 1:
         raise ValueError("a header holds a line break")
+    if env["REQUEST_METHOD"] == "HEAD" or status[:3] in _BARE:
+        body = b""
+    elif not isinstance(parts, ConnectionUpgrade) and "\r\ncontent-length:" not in head.lower():
+        head += f"\r\nContent-Length: {len(body)}"
     return b"%b\r\n\r\n%b" % (head.encode("latin-1"), body), is_last, pieces
