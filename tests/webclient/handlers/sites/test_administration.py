@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from selenium.webdriver import Chrome
 from urllib3.filepost import encode_multipart_formdata
 
 from forumapi.config import PLAN_LIMITS
@@ -14,7 +15,9 @@ from forumapi.webclient.handlers.sites.administration import HEADINGS, PAGES
 from forumapi.wire.known_crawlers import CRAWLERS
 from tests.api import Api
 from tests.factories import Factory, Site
-from tests.webclient.hand import Hand
+from tests.fixtures import Server
+from tests.webclient import page_checks
+from tests.webclient.hand import NO_SCRIPT, Hand
 from tests.webclient.handlers.people.test_own_profile import picture
 from tests.webclient.step import step
 from tests.webclient.visitor import Page, Visitor
@@ -101,10 +104,35 @@ def test_the_owner_edits_the_menu(hand: Hand, site: Site) -> None:
     assert hand.find("#text1").get_attribute("value") == "Rules & more"
 
 
+def test_the_menu_adds_no_line_on_a_phone(
+    window: Chrome, website: Server, visitor: Visitor, site: Site
+) -> None:
+    hand = Hand(window, website.address[1], NO_SCRIPT)
+    page_checks.draw(window, width=360)
+    hand.sign_in(site, site.owner)
+    hand.go(site)
+    without = hand.find("header.bar").size["height"]
+    form = [("text", "Rules & more"), ("href", "/legal/terms/"), ("title", "")]
+    form += [("text", "A shop of ours"), ("href", "/search/"), ("title", "What we sell")]
+    assert visitor.of(site, site.owner).post("/admin/menu/", form).status == 303
+
+    hand.go(site)
+    assert hand.find("header.bar").size["height"] == without
+    hand.see_no("Rules & more")
+    hand.press("Menu")
+    hand.see("A shop of ours")
+    assert page_checks.overflowing(window) == []
+    page_checks.draw(window)
+    hand.go(site)
+    hand.see("Rules & more")
+    hand.press("Rules & more", within="header.bar > .menu")
+    assert hand.path == "legal/terms/"
+
+
 @step("owner edits a legal text")
 def test_the_owner_edits_a_legal_text(hand: Hand, site: Site) -> None:
     enter(hand, site, "legal")
-    hand.press("terms", within="main")
+    hand.press("Terms", within="main")
     hand.fill("Text, as HTML", "<h1>Rules of $site_title</h1><p>Be kind.</p>")
 
     hand.press("Save")
