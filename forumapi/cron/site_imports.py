@@ -280,6 +280,10 @@ class _ImportRun:
             raise ImportRefusedError(
                 f"the import {claim.title} is of {origin.product}: upload this dump with another title"
             )
+        if unknown := origin.unknown(claim.addresses):
+            raise ImportRefusedError(
+                f"the import {claim.title} was begun without the address {unknown}: undo it first, or upload without it"
+            )
         loader = Loader(
             self._database,
             config,

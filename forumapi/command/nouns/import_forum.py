@@ -41,7 +41,14 @@ def add(commands: Commands) -> None:
     _name_source(run)
     _name_site(run)
     run.add_argument(
-        "--owner", metavar="EMAIL", help="make the site, owned by this person, if there is none"
+        "--owner", metavar="EMAIL", help="make the site, owned by this person, if there is none yet"
+    )
+    run.add_argument(
+        "--address",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="an address that the forum had, as https://forum.example.org/board; repeatable",
     )
     run.add_argument(
         "--granted",
@@ -92,13 +99,6 @@ def _name_source(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--encoding", default="", help="character set of a dump that names a wrong one"
     )
-    command.add_argument(
-        "--address",
-        action="append",
-        default=[],
-        metavar="URL",
-        help="an address that the forum had, as https://forum.example.org/board; repeatable",
-    )
 
 
 def _source(written: str) -> Path | str:
@@ -134,6 +134,10 @@ def _run(args: argparse.Namespace, current: Config) -> int:
         if origin.product != board.product:
             raise CommandError(
                 f"import {args.title} is of {origin.product}; name another one: --title"
+            )
+        if unknown := origin.unknown(args.address):
+            raise CommandError(
+                f"import {args.title} was begun without the address {unknown}: leave it out, or undo the import first"
             )
         site = _site(database, current, site_id)
         show = _ImportBar()
@@ -299,16 +303,26 @@ def _board(args: argparse.Namespace, reader: ForumReader) -> Board:
 def _site_id(tx: Transaction, args: argparse.Namespace, current: Config) -> int:
     from forumapi.command import admin
     from forumapi.errors import NotFound
+    from forumapi.models.people.user import User
 
     try:
-        return admin.site_id(tx, args.site)
+        id = admin.site_id(tx, args.site)
     except NotFound:
         if not args.owner:
             raise CommandError(
                 f"there is no site {args.site}; --owner EMAIL makes it, owned by this person"
             ) from None
-    title = args.site
-    return admin.create_site(tx, current.beside_run, args.site, title, title, args.owner)
+        title, config = args.site, current.beside_run
+        id = admin.create_site(tx, config, args.site, title, title, args.owner)
+        print(f"site {id}: {args.site}.{config.platform_domain}")
+        return id
+    if args.owner:
+        person = User.find_by_email(tx, args.owner)
+        if person is None or person.id != admin.lock_site(tx, args.site).owner_user_id:
+            raise CommandError(
+                f"site {args.site} is there already, and {args.owner} does not own it: name another, or no --owner"
+            )
+    return id
 
 
 def _site(database: Database, current: Config, site_id: int) -> Site:

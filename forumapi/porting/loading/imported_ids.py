@@ -196,6 +196,12 @@ class Origin(NamedTuple):
         assert found is not None, "it was just inserted"
         return found
 
+    def unknown(self, addresses: Iterable[str]) -> str:
+        """Return the first of `addresses` that the import was not begun with, "" for none; links to it stay as they
+        are.
+        """
+        return next((one for one in addresses if one not in self.addresses), "")
+
     def lock(self, tx: Transaction) -> None:
         """Lock the site against other imports into it until the transaction ends; wait while another transaction holds
         the lock.

@@ -43,6 +43,7 @@ from forumapi.porting.loading.attachments import AttachmentWriter, FileStore
 from forumapi.porting.loading.attributes import AttributeWriter
 from forumapi.porting.loading.bans import BanWriter, with_marked
 from forumapi.porting.loading.comments import CommentWriter, TextWriter
+from forumapi.porting.loading.distinct_ids import distinct
 from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.forums import ForumWriter
 from forumapi.porting.loading.huddles import HuddleWriter
@@ -193,7 +194,7 @@ class Loader:
         self._stage("messages", said(source.messages()), huddles.insert)
         self._set_stage("links")
         self._finish(comments)
-        self._stage("files", self._attachments(), self._files.hang)
+        self._stage("files", distinct("attachment", self._attachments()), self._files.hang)
         self._stage("reactions", others(source.reactions()), self._reactions.insert_reactions)
         self._stage("bookmarks", others(source.bookmarks()), self._reactions.insert_bookmarks)
         self._stage("follows", others(source.follows()), self._reactions.insert_follows)
@@ -217,6 +218,8 @@ class Loader:
         documents, returns those left out, with reasons.
         """
         self._set_stage(name)
+        if kind := _KINDS.get(name):
+            stream = distinct(kind, stream)
         waiting: deque[tuple[int, Future[None]]] = deque()
 
         def wait() -> None:

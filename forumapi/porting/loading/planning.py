@@ -26,6 +26,7 @@ from forumapi.porting.layout import (
 )
 from forumapi.porting.loading import bans, forums, value_cleaning
 from forumapi.porting.loading.comments import TOO_LONG, is_too_long
+from forumapi.porting.loading.distinct_ids import distinct
 from forumapi.porting.loading.people import person_key
 from forumapi.porting.loading.role_conversion import Rights
 
@@ -109,7 +110,7 @@ class Planner:
     def _read_people(self) -> None:
         keys: set[str] = set()
         names: set[str] = set()
-        for one in self._reader.profiles():
+        for one in distinct("profile", self._reader.profiles()):
             if self._bad("profiles", one):
                 continue
             assert isinstance(one, PortedProfile)
@@ -158,7 +159,7 @@ class Planner:
             )
 
     def _read_conversations(self) -> None:
-        for one in self._reader.conversations():
+        for one in distinct("conversation", self._reader.conversations()):
             if self._bad("conversations", one):
                 continue
             assert isinstance(one, PortedConversation)
@@ -171,7 +172,7 @@ class Planner:
             self._author(one.author)
 
     def _read_polls(self) -> None:
-        for one in self._reader.polls():
+        for one in distinct("poll", self._reader.polls()):
             if self._bad("polls", one):
                 continue
             assert isinstance(one, PortedPoll)
@@ -189,7 +190,7 @@ class Planner:
                 self._changes["polls with a limit of choices, which take any number"] += 1
 
     def _read_comments(self) -> None:
-        for one in self._reader.comments():
+        for one in distinct("comment", self._reader.comments()):
             if self._bad("comments", one):
                 continue
             assert isinstance(one, PortedComment)
@@ -208,7 +209,7 @@ class Planner:
             self._author(one.author)
 
     def _read_messages(self) -> None:
-        for one in self._reader.messages():
+        for one in distinct("message", self._reader.messages()):
             if self._bad("messages", one):
                 continue
             assert isinstance(one, PortedMessage)
@@ -225,13 +226,14 @@ class Planner:
     def _read_rest(self, name: str) -> None:
         if name in ("comments", "messages"):
             return
-        is_of_bans = name == "bans"
-        found = (
+        stream = (
             bans.with_marked(self._reader, self._now)
-            if is_of_bans
+            if name == "bans"
             else getattr(self._reader, name)()
         )
-        for one in found:
+        if name == "attachments":
+            stream = distinct("attachment", stream)
+        for one in stream:
             if self._bad(name, one):
                 continue
             if name in ("warnings", "reports"):

@@ -38,6 +38,7 @@ from forumapi.porting.loading import attachments, forums, huddles, loader, value
 from forumapi.porting.loading.attributes import field_key
 from forumapi.porting.loading.bans import is_over, left_out_as
 from forumapi.porting.loading.comments import TextWriter
+from forumapi.porting.loading.distinct_ids import distinct
 from forumapi.porting.loading.erased_people import ErasedPeople
 from forumapi.porting.loading.imported_ids import ImportedThing, Origin
 from forumapi.porting.loading.links import Key, OldLinks
@@ -295,7 +296,6 @@ class Verifier:
         self._told: Counter[str] = Counter()
         self._differences: list[Difference] = []
         self._left: set[tuple[str, str]] = set()
-        self._seen_ids: set[tuple[str, str]] = set()
         self._last_seq: dict[int, int] = {}
 
     def run(self) -> ImportReport:
@@ -377,7 +377,7 @@ class Verifier:
         compare: Callable[[Sequence[Any], Mapping[Key, ImportedThing]], None],
     ) -> None:
         self._count(check, "source", 0)
-        for batch in _batched(stream, BATCH):
+        for batch in _batched(distinct(kind, stream), BATCH):
             documents = [one for one in batch if not isinstance(one, Unreadable)]
             bad = len(batch) - len(documents)
             self._count(check, "source", bad)
@@ -391,11 +391,6 @@ class Verifier:
             found = self._origin.find_items(self._tx, wanted)
             there = []
             for one in documents:
-                key = (kind, one.id)
-                if key in self._seen_ids and kind != "comment":
-                    continue
-                if kind != "comment":
-                    self._seen_ids.add(key)
                 self._count(check, "source")
                 if any((kind, id) in found for id in kept[one.id]):
                     self._count(check, "here")

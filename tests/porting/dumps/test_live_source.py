@@ -13,7 +13,7 @@ import pytest
 
 from forumapi.porting.dumps.dump_types import DumpError
 from forumapi.porting.dumps.live_source import LiveSource
-from forumapi.porting.layout import STREAMS, BaseReader
+from forumapi.porting.layout import STREAMS, BaseReader, PortedComment
 from forumapi.porting.readers import open_reader
 
 BOARDS = Path(__file__).parents[1] / "boards"
@@ -58,6 +58,31 @@ def test_nothing_can_be_written(loaded: str) -> None:
     with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
         source._connection.execute("DELETE FROM misago_users_user")
     source.close()
+
+
+def test_what_changes_while_it_is_read_comes_in_the_next_run(
+    loaded: str, database_url: str
+) -> None:
+    schema = loaded.rpartition("%3D")[2]
+    live = open_reader("misago", loaded)
+    before = list(live.comments())
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        table = f"{schema}.misago_threads_post"
+        ids = sorted(int(one.id) for one in before if isinstance(one, PortedComment))
+        for change in (
+            f"UPDATE {table} SET original = 'Changed meanwhile' WHERE id = {ids[0]}",
+            f"DELETE FROM {table} WHERE id = {ids[-1]}",
+        ):
+            assert connection.execute(change.encode()).rowcount == 1
+    later = open_reader("misago", loaded)
+    try:
+        assert list(live.comments()) == before
+        texts = {one.id: one.versions for one in later.comments() if isinstance(one, PortedComment)}
+        assert texts[str(ids[0])][-1].text == "Changed meanwhile"
+        assert str(ids[-1]) not in texts
+    finally:
+        live.close()
+        later.close()
 
 
 def test_numbers_that_are_none_are_texts(loaded: str, database_url: str) -> None:

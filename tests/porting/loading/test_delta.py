@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import msgspec
 import pytest
 
 from forumapi.config import Config
 from forumapi.models.sites.site_cache import SiteCache
-from forumapi.porting.layout import PortedBan, PortedReaction
+from forumapi.porting.layout import PortedBan, PortedComment, PortedReaction
+from forumapi.porting.loading import loader
+from forumapi.porting.loading.planning import Planner
 from forumapi.porting.loading.verification import Verifier
 from tests.factories import Factory
 from tests.porting import boards
@@ -156,3 +161,78 @@ def test_a_text_edited_in_the_source_comes_unless_it_was_changed_here(
     assert older == (
         [("**Thin** [of course](https://example.com/oil)",)] if here == "untouched" else []
     )
+
+
+class Changing(boards.Shelf):
+    """Reader of a source that somebody changes while it is read: `change` is called after the first batch of the
+    comments.
+    """
+
+    change: Callable[[], None] | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        return self.read if name == "comments" else super().__getattribute__(name)
+
+    def read(self) -> Iterator[PortedComment]:
+        for place, id in enumerate([one.id for one in self.streams["comments"]]):
+            if place == loader.BATCH and self.change is not None:
+                self.change()
+            # What is gone by now is not read.
+            yield from (one for one in self.streams["comments"] if one.id == id)
+
+
+@pytest.mark.wide
+def test_a_source_that_changes_during_the_run_is_right_after_the_next(
+    make: Factory, config: Config
+) -> None:
+    bikes = boards.bikes()
+    board = Changing(**bikes.streams)
+    board.about, board.files = bikes.about, bikes.files
+    streams, replace = board.streams, msgspec.structs.replace
+    post = streams["comments"][0]
+    talk = streams["conversations"][0]
+    more = [replace(post, id=f"{n}", versions=boards.said(f"Post {n}")) for n in range(1000, 1600)]
+    streams["comments"] += more
+    plan = Planner(board).run()
+    # Between plan and run.
+    streams["comments"].append(replace(post, id="1700", versions=boards.said("After the plan")))
+
+    def change() -> None:
+        read, coming = "1001", "1599"
+        streams["comments"] = [
+            replace(one, versions=boards.said("Changed meanwhile"))
+            if one.id in (read, coming)
+            else one
+            for one in streams["comments"]
+            if one.id not in ("1002", "1598")
+        ]
+        streams["conversations"].append(replace(talk, id="77", name="New meanwhile"))
+        streams["comments"].append(replace(post, id="1800", on_id="77"))
+
+    board.change = change
+    moved = Moved(make, config, make.site(), board)
+    moved.load()
+    board.change = None
+    first = moved.ids(4)
+    assert {"1002", "1599", "1700"} <= first.keys()
+    assert not first.keys() & {"1598", "1800"}
+    assert plan.come["comments"] == len(boards.bikes().streams["comments"]) - 1 + len(more)
+
+    moved.load()
+
+    texts = dict(
+        moved.rows(
+            """SELECT i.old_id, c.markdown FROM imported_items i JOIN comments c
+                   ON c.site_id = i.site_id AND c.comment_id = i.item_id
+                WHERE i.site_id = %(s)s AND i.item_type_id = 4"""
+        )
+    )
+    assert texts["1001"] == texts["1599"] == "Changed meanwhile"
+    assert {"1700", "1800"} <= texts.keys()
+    tx = make.database.read()
+    site = SiteCache(make.database, make.platform_domain).by_id(moved.site.id, tx)
+    assert site is not None
+    report = Verifier(tx, config, site, moved.origin, moved.reader).run()
+    tx.end()
+    # What was removed on the old board is told.
+    assert [one.told for one in report.differences] == ["1 came that are not in the source"]

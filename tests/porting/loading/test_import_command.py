@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import subprocess
@@ -101,6 +102,81 @@ def test_what_cannot_be_is_told(
     assert cli.main(["import", "verify", "microcosm", str(board), "--site", site.key]) == 1
     assert "has no import import" in capsys.readouterr().err
     assert cli.main(["import", "undo", "--site", site.key]) == 1
+
+
+@pytest.mark.wide
+def test_a_site_of_somebody_else_takes_nothing_in(
+    stage: Stage, site: Site, board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["import", "run", "microcosm", str(board), "--site", site.key, "--owner"]
+    ((owner,),) = stage.sql(
+        """SELECT u.email FROM sites s JOIN profiles p ON p.site_id = s.site_id AND p.profile_id = s.owned_by
+             JOIN users u ON u.user_id = p.user_id WHERE s.site_id = %(s)s""",
+        s=site.id,
+    )
+    for other in ("nobody@example.org", site.member.email):
+        assert cli.main([*command, other]) == 1
+        assert f"site {site.key} is there already, and {other} does not" in capsys.readouterr().err
+    assert stage.sql("SELECT 1 FROM import_origins WHERE site_id = %(s)s", s=site.id) == []
+    assert cli.main([*command, owner]) == 0
+
+
+@pytest.mark.wide
+def test_an_address_that_comes_too_late_is_told(
+    site: Site, board: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["import", "run", "microcosm", str(board), "--site", site.key]
+    early, late = "https://early.example", "https://late.example"
+    assert cli.main([*command, "--address", early]) == 0
+    assert cli.main([*command, "--address", early]) == 0
+    assert cli.main([*command, "--address", early, "--address", late]) == 1
+    assert f"was begun without the address {late}" in capsys.readouterr().err
+
+
+@pytest.mark.wide
+def test_the_commands_of_the_page_move_a_board_in_and_out(
+    stage: Stage, board: Path, database_url: str
+) -> None:
+    page = (PROJECT / "docs" / "moving.md").read_text()
+    folder = board.parent
+    dump = (Path(boards.__file__).parent / "boards" / "phpbb.sql").read_bytes()
+    (folder / "board.sql.gz").write_bytes(gzip.compress(dump))
+    program = folder / "bin" / "forumapi"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m forumapi "$@"\n')
+    program.chmod(0o755)
+    env = {
+        **os.environ,
+        "PATH": f"{program.parent}:{os.environ['PATH']}",
+        "FORUMAPI_PLATFORM_DOMAIN": stage.config.platform_domain,
+    }
+
+    def play(block: str) -> str:
+        done = subprocess.run(
+            ["bash", "-euxc", block],
+            cwd=folder,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    moving_in, out_and_in = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    told = play(moving_in)
+    assert "all is there" in told
+    assert "old addresses of import lead here" in told
+    ((id,),) = stage.sql("SELECT site_id FROM sites WHERE subdomain_key = 'oldbikes'")
+    site = Site(id, "oldbikes", f"oldbikes.{stage.config.platform_domain}", 0)
+    assert "viewtopic.php?t=1" in page
+    code, place = status(stage, site, "/viewtopic.php?t=1")
+    assert code == 301
+    comments = stage.get(place.removeprefix("/api/v1"), site=site).data["comments"]
+    assert "<p>hi x</p>" in comments["items"][0]["html"]
+
+    first, second = re.findall("^hash ([0-9a-f]{64})$", play(out_and_in), re.MULTILINE)
+    assert first == second
 
 
 @pytest.mark.wide

@@ -18,6 +18,7 @@ from forumapi.models.privacy.erasure_request import ErasureRequest
 from forumapi.permissions import evaluator
 from forumapi.porting.layout import (
     PortedAlias,
+    PortedAssociation,
     PortedAttachment,
     PortedAttribute,
     PortedBan,
@@ -384,6 +385,8 @@ def test_a_board_whose_rows_contradict_each_other_comes_as_far_as_it_goes(
     left = {(one.kind, one.id): one.reason for one in made.origin.left_out(tx)}
     tx.end()
     assert left["comment", "700"] == "onId: conversation 7777 did not come"
+    for kind, id in (("profile", person.id), ("conversation", talk.id), ("comment", post.id)):
+        assert left[kind, id] == f"id: another {kind} has it"
     # Each forum of a cycle comes, or is named.
     for id in ("80", "81", "82"):
         assert id in made.ids(2) or ("forum", id) in left
@@ -391,11 +394,59 @@ def test_a_board_whose_rows_contradict_each_other_comes_as_far_as_it_goes(
 
 
 @pytest.mark.wide
-def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config) -> None:
+@pytest.mark.parametrize("between", [0, loader.BATCH])
+def test_of_those_with_one_id_the_first_comes_in_each_run(
+    make: Factory, config: Config, between: int
+) -> None:
+    board = boards.bikes()
+    streams, replace = board.streams, msgspec.structs.replace
+    post, message, file = (streams[name][0] for name in ("comments", "messages", "attachments"))
+    second = boards.said("The second of this id")
+    elsewhere = (PortedAssociation(on_type="comment", on_id="302"),)
+    # So many stand between both that each is in a batch of its own.
+    streams["comments"] += [replace(post, id=f"many{n}") for n in range(between)]
+    streams["comments"] += [replace(post, versions=second), replace(post, id="twice later")]
+    streams["messages"].append(replace(message, versions=second))
+    streams["attachments"].append(replace(file, associations=elsewhere))
+    made = Moved(make, config, make.site(), board)
+
+    def rows() -> list[list[tuple[Any, ...]]]:
+        return [
+            made.rows(f"SELECT {what} WHERE t.site_id = %(s)s ORDER BY 1, 2, 3")
+            for what in (
+                "comment_id, version, markdown FROM comments t",
+                "item_type_id, item_id, file_hash FROM attachments t",
+                "kind, old_id, reason FROM import_leftouts t",
+            )
+        ]
+
+    made.load()
+    texts, files, left = rows()
+    streams["comments"].append(replace(post, id="twice later", versions=second))
+    made.load()
+
+    again = rows()
+    assert (again[0], again[1]) == (texts, files)
+    told = "id: another {} has it"
+    assert set(left) >= {
+        (kind, one.id, told.format(kind))
+        for kind, one in (("comment", post), ("message", message), ("attachment", file))
+    }
+    assert set(again[2]) - set(left) == {("comment", "twice later", told.format("comment"))}
+    assert not [row for row in texts if "The second" in row[2]]
+    plan = Planner(board).run()
+    assert plan.stay["comments"] == len([row for row in again[2] if row[0] == "comment"])
+    with make.database.write() as tx:
+        assert verified(made, tx).differences == []
+
+
+@pytest.mark.wide
+@pytest.mark.parametrize("length", [1_000_001, 50_000_000])
+def test_a_text_beyond_all_bounds_is_left_out(make: Factory, config: Config, length: int) -> None:
     board = boards.bikes()
     first = board.streams["comments"][0]
     board.streams["comments"].append(
-        msgspec.structs.replace(first, id="390", versions=boards.said("x" * 1_000_001))
+        msgspec.structs.replace(first, id="390", versions=boards.said("x" * length))
     )
     made = Moved(make, config, make.site(), board)
     made.load()
