@@ -31,7 +31,7 @@ WRITING_REFUSALS: Final = (400, 403, 404, 409, 412, 413, 422, 429, 503)
 # Fields that only the form of an item of this type has. A field may stand in a form several times.
 FIELDS: Final = {
     "event": ("day", "time", "tz", "hours", "where", "rsvpLimit", "status"),
-    "poll": ("question", "choice", "choiceId", "multi", "named", "results", "closes"),
+    "poll": ("question", "choice", "choiceId", "multi", "named", "results", "closes", "tz"),
 }
 # Fields of one name that are read.
 MOST_VALUES: Final = 200

@@ -36,8 +36,12 @@ function update() {
 }
 
 update();
-// A new event is where its author is, until they say another zone.
+// A new event is where its author is, until they say another zone; a time in UTC beside the zone moves with it.
 const zone = document.querySelector("[data-zone]");
-if (zone && zone.value === zone.defaultValue) zone.value = full.resolvedOptions().timeZone;
+if (zone && zone.value === zone.defaultValue) {
+  zone.value = full.resolvedOptions().timeZone;
+  const utc = document.querySelector("[data-utc]");
+  if (utc?.value && utc.value === utc.defaultValue) utc.value = local(new Date(`${utc.value}Z`));
+}
 setInterval(() => document.hidden || update(), 30_000);
 for (const name of ["comments", "visibilitychange"]) document.addEventListener(name, update);

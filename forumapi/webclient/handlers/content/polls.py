@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
 from forumapi.webclient.handlers.content.item_forms import CreateItemView, EditItemView
@@ -89,13 +91,20 @@ class CreatePollView(CreateItemView):
     kind = "poll"
     template = "poll_form.html"
 
+    def begun(self, visit: Visit) -> Writing:
+        """Return a Writing whose `fields` hold what an empty form proposes: the time zone UTC, in whose place a script
+        puts that of the browser; nothing else of the Writing is used.
+        """
+        return Writing(fields={"tz": ["UTC"]})
+
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
         """Return the keys of the API's body that only polls have, from the form `writing`: question, choices without
         empty lines, time of closing, and the flags `multi` (several choices a vote) and `named` (voters are named), and
         `results` (when results are shown).
         """
         choices = [{"choice": text} for text in writing.fields["choice"] if text.strip()]
-        return {**_body(writing), "choices": choices, "named": bool(writing.value("named"))}
+        made = _body(visit, writing)
+        return {**made, "choices": choices, "named": bool(writing.value("named"))}
 
 
 class EditPollView(EditItemView):
@@ -106,8 +115,8 @@ class EditPollView(EditItemView):
 
     def fields(self, item: dict[str, Any]) -> dict[str, list[str]]:
         """Return the form's fields for the stored poll `item`, which is as the API shows it: question, choices with
-        their ids, time of closing, `multi` (several choices a vote) and `results` (when results are shown); without
-        `named`, the flag by which voters are named, which this form leaves as it is.
+        their ids, time of closing in UTC, `multi` (several choices a vote) and `results` (when results are shown);
+        without `named`, the flag by which voters are named, which this form leaves as it is.
         """
         return {
             "question": [plain(item["question"])],
@@ -116,6 +125,7 @@ class EditPollView(EditItemView):
             "multi": ["1"] if item["multi"] else [],
             "results": [item.get("results", "always")],
             "closes": [str(item.get("pollCloses", ""))[:16]],
+            "tz": ["UTC"],
         }
 
     def body(self, visit: Visit, writing: Writing) -> dict[str, Any]:
@@ -131,7 +141,7 @@ class EditPollView(EditItemView):
             if text.strip():
                 known = {} if id is None else {"id": id}
                 choices.append({**known, "choice": text})
-        return {**_body(writing), "choices": choices}
+        return {**_body(visit, writing), "choices": choices}
 
     def words(self, visit: Visit, item: dict[str, Any]) -> str:
         """Return title, question and choices of the stored poll `item`, which is as the API shows it, a line each, as
@@ -141,11 +151,30 @@ class EditPollView(EditItemView):
         return "\n".join(plain(one) for one in lines)
 
 
-def _body(writing: Writing) -> dict[str, Any]:
-    closes = writing.value("closes")
+def _body(visit: Visit, writing: Writing) -> dict[str, Any]:
+    """Return those of the API's fields that are the same for new and stored polls. Raises Failure with 400 for an
+    unknown time zone.
+    """
     return {
         "question": writing.value("question"),
         "multi": bool(writing.value("multi")),
         "results": writing.value("results") or "always",
-        "pollCloses": f"{closes}:00Z" if closes else "",
+        "pollCloses": _closes(visit, writing),
     }
+
+
+def _closes(visit: Visit, writing: Writing) -> str:
+    """Return when the poll closes, in UTC, from the form's day and time in its time zone; "" for never, and what is no
+    time as it was typed. Raises Failure with 400 for an unknown time zone.
+    """
+    typed = writing.value("closes").strip()
+    try:
+        zone = ZoneInfo(writing.value("tz").strip() or "UTC")
+    except (ValueError, KeyError, OSError):
+        text = visit.language.gettext("There is no time zone of this name.")
+        raise Failure(400, detail=text) from None
+    try:
+        there = datetime.fromisoformat(typed).replace(tzinfo=zone)
+        return there.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):
+        return typed

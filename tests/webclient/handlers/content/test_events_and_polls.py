@@ -241,12 +241,37 @@ def test_a_poll_names_the_zone_of_its_end(visitor: Visitor, bikes: Site, place: 
     assert page.main.count("UTC") == 1
 
 
+def test_a_poll_closes_by_the_clock_of_the_zone_that_is_typed(
+    visitor: Visitor, bikes: Site, place: Thing
+) -> None:
+    path = f"/microcosms/{place.id}/create/poll/"
+    form = [("title", "By the clock"), ("question", "Which?"), ("choice", "One"), ("choice", "Two")]
+    form += [("closes", "2047-06-13T09:30"), ("key", "of-a-poll-by-the-clock")]
+    member = visitor.of(bikes, bikes.member)
+    begun = member.get(path)
+    assert begun.value("#tz") == "UTC"
+    form.append(("proof", begun.value("#write [name=proof]")))
+
+    for zone in ("Mars/Olympus", "../etc/passwd", "Europe", "x" * 300):
+        refused = sent(member, path, [*form, ("tz", zone)])
+        assert refused.status == 400
+        assert "There is no time zone of this name." in refused.find(".failed").text()
+        assert (refused.value("#closes"), refused.value("#tz")) == ("2047-06-13T09:30", zone)
+    made = sent(member, path, [*form, ("tz", "Europe/Lisbon")])
+
+    assert "Closes on 13 Jun 2047, 08:30 UTC" in visitor.of(bikes).get(made.location).main
+    edit = member.get(f"{made.location}edit/")
+    assert (edit.value("#closes"), edit.value("#tz")) == ("2047-06-13T08:30", "UTC")
+
+
 @pytest.mark.wide
 def test_times_of_day_are_those_of_the_reader(
-    browser: Chrome, website: Server, bikes: Site, place: Thing, event: Event
+    browser: Chrome, website: Server, make: Factory, bikes: Site, place: Thing, event: Event
 ) -> None:
     there = event(place, "There", when="2047-06-13T09:30:00", tz="Europe/Lisbon")
     here = event(place, "Here", when="2047-06-13T17:30:00", tz="Asia/Tokyo")
+    closes = datetime(2047, 6, 13, 9, 30, tzinfo=UTC)
+    poll = make.poll(bikes, by=bikes.member, closes=closes)
     hand = Hand(browser, website.address[1], SCRIPT)
     browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
     try:
@@ -259,6 +284,9 @@ def test_times_of_day_are_those_of_the_reader(
         hand.sign_in(bikes, bikes.member)
         hand.go(bikes, f"/microcosms/{place.id}/create/event/")
         hand.until(lambda: hand.value("Time zone") == "Asia/Tokyo")
+        hand.go(bikes, f"/polls/{poll.id}/edit/")
+        hand.until(lambda: hand.value("Time zone") == "Asia/Tokyo")
+        assert hand.value("Closes") == "2047-06-13T18:30"
     finally:
         browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
 
