@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -139,6 +140,14 @@ class Hand:
     def press(self, text: str, *, within: str = "body") -> None:
         """Follow a link or press a button by what it says, inside the element that `within` selects."""
         self._use(self._named(text, within))
+
+    def press_through(self, text: str, *, within: str = "body") -> None:
+        """Press what leads to another page, and wait until the present one is gone: what both show is then the new
+        page's.
+        """
+        page = self.find("html")
+        self.press(text, within=within)
+        self._wait(lambda: _is_gone(page), f"{text!r} leads to no other page")
 
     def press_twice(self, text: str, *, within: str = "body") -> None:
         """Press a button twice, as fast as a double click or a key that repeats."""
@@ -274,6 +283,14 @@ class Hand:
                 body = self.driver.find_element(By.TAG_NAME, "body").text[:1500]
                 raise AssertionError(f"{failed} at {where}:\n{body}")
             time.sleep(0.05)
+
+
+def _is_gone(element: WebElement) -> bool:
+    try:
+        element.is_enabled()
+    except StaleElementReferenceException:
+        return True
+    return False
 
 
 def _quoted(text: str) -> str:

@@ -139,7 +139,7 @@ def test_the_owner_edits_a_legal_text(hand: Hand, site: Site) -> None:
 
     hand.see("Saved.")
     assert "Be kind." in (hand.find("#html").get_attribute("value") or "")
-    hand.press("Back to what the platform has")
+    hand.press_through("Back to what the platform has")
     hand.see("Saved.")
     assert "Be kind." not in (hand.find("#html").get_attribute("value") or "")
 
@@ -267,7 +267,7 @@ def test_the_owner_adds_a_webhook(hand: Hand, site: Site) -> None:
     hand.press("I have kept it")
     hand.press("Mirror", within="main")
     hand.see("messages sent")
-    hand.press("Send a test")
+    hand.press_through("Send a test")
     hand.see("messages sent")
 
 

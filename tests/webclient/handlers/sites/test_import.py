@@ -51,7 +51,7 @@ def test_the_owner_moves_a_forum_in(
     work(database_url, website)
     hand.press("Look again")
     hand.see("Never comes")
-    hand.press("Load it")
+    hand.press_through("Load it")
     hand.see("It has not begun yet.")
     work(database_url, website)
     hand.press("Look again")

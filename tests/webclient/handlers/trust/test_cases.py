@@ -179,7 +179,7 @@ def test_undo_lists_conflicts(hand: Hand, make: Factory, site: Site, api: Api) -
     hand.see("1 thing was changed since and stays as it is")
     row = hand.find(".rows li")
     assert f"Comment {first.id}" in row.text and "changed since" in row.text
-    hand.press("Try again to undo the rest")
+    hand.press_through("Try again to undo the rest")
     hand.see("1 thing was changed since and stays as it is")
 
 

@@ -191,7 +191,7 @@ def test_an_owner_reads_the_transparency_report(
     assert page.headers["content-type"].startswith("text/csv")
     assert page.headers["content-disposition"].startswith("attachment")
     assert "notice" in page.text and "STATEMENT_CATEGORY_VIOLATION_TOS" in page.text
-    hand.press("Show this period")
+    hand.press_through("Show this period")
     hand.see("Spam or advertising")
 
 
