@@ -6,10 +6,12 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from selenium.webdriver import Chrome
 
 from tests.factories import Factory, Person, Site
 from tests.fixtures import PLATFORM_DOMAIN, Server, running
-from tests.webclient.hand import WEBSITE_SECRET, Hand
+from tests.webclient import page_checks
+from tests.webclient.hand import NO_SCRIPT, WEBSITE_SECRET, Hand
 from tests.webclient.step import step
 from tests.webclient.visitor import Visitor
 
@@ -54,6 +56,26 @@ def test_a_community_is_found(hand: Hand, make: Factory) -> None:
     assert len(hand.driver.find_elements("css selector", ".rows > li")) == 1
     link = hand.find(".rows .title a").get_attribute("href") or ""
     assert link.startswith(("http://", "https://")) and site.host in link
+
+
+def test_the_figures_of_a_community_stand_apart_on_a_phone(
+    window: Chrome, website: Server, make: Factory
+) -> None:
+    title = f"Rowers {next(_number)}"
+    make.site(title=title)
+    page_checks.draw(window, width=360)
+    hand = Hand(window, website.address[1], NO_SCRIPT)
+
+    hand.go(ROOT, f"/?q={title.replace(' ', '+')}")
+
+    people, comments = hand.driver.find_elements("css selector", ".rows .figures > span")
+    assert people.location["x"] + people.size["width"] < comments.location["x"]
+
+
+def test_the_platform_has_no_search_to_lead_to(website: Server) -> None:
+    main = Visitor(website.address).of(ROOT).get("/nothing/here/").find("main")
+
+    assert [one.attributes["href"] for one in main.css("a")] == ["/"]
 
 
 @step("person begins a community")
