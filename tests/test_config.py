@@ -357,3 +357,21 @@ def test_the_upgrade_guide_has_a_section_for_each_changed_default():
     assert "environment" in changed
     for name in changed:
         assert any(f"`{name}`" in section for section in sections), name
+
+
+def test_what_keeps_one_caller_from_the_others_is_on_by_default() -> None:
+    config = Config()
+    # Schools and carriers share addresses.
+    assert config.connections_per_address >= 200
+    assert config.header_timeout_s == 10
+    for name in (
+        "link_misses_per_address",
+        "invitations_per_owner",
+        "invitations_per_site",
+        "invitations_per_email",
+        "invitations_per_front_end",
+        "guest_concurrency_per_address",
+        "rate_limit_address_per_minute",
+        "rate_limit_token_per_minute",
+    ):
+        assert getattr(config, name) > 0, name

@@ -53,7 +53,7 @@ class RevisionsHandler(Handler):
             )
             page = ctx.page(b"[%b]" % b",".join(entries), total)
             meta = {
-                "links": revision_page.links(id, ctx.path),
+                "links": revision_page.links(id, ctx.own_href),
                 "permissions": json_fragments.raw(permission),
             }
             return b'{"revisions":%b,"meta":%b}' % (page, json_fragments.dumps(meta))

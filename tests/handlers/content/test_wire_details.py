@@ -68,6 +68,12 @@ def test_a_lists_own_link_keeps_its_query(api: Api, site: Site, path: str) -> No
     assert own(answer) == f"{where}?limit=5&unread=true"
 
 
+def test_the_list_of_revisions_does_so_too(api: Api, make: Factory, site: Site) -> None:
+    where = f"{make.comment(make.conversation(site)).path}/revisions"
+    for query in ("", "?limit=5"):
+        assert own(api.get(where + query, by=site.member)) == where + query
+
+
 def test_equal_lists_at_two_addresses_have_their_own_links(
     api: Api, make: Factory, site: Site
 ) -> None:
