@@ -44,6 +44,8 @@ from forumapi.porting.layout import (
 
 # Bytes of one document; pictures stand in documents of old exports.
 MOST_BYTES: Final = 128 * 1024 * 1024
+# Bytes of a longer line that are passed over at a time.
+_PIECE: Final = 1024 * 1024
 # Names that folders had in older drafts.
 _FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     **{name: (name,) for name in STREAMS},
@@ -287,8 +289,15 @@ class LayoutReader(BaseReader):
             number = 0
             while line := handle.readline(MOST_BYTES):
                 number += 1
-                if line.strip():
-                    yield self._document(stream, line, kind, "", f"{entry.path}:{number}")
+                where = f"{entry.path}:{number}"
+                if len(line) >= MOST_BYTES:
+                    reason = f"{where}: has more than {MOST_BYTES:,} bytes"
+                    yield Unreadable(kind=stream.removesuffix("s"), id=where[-64:], reason=reason)
+                    # The rest of the line is no document either.
+                    while not line.endswith(b"\n") and (line := handle.readline(_PIECE)):
+                        pass
+                elif line.strip():
+                    yield self._document(stream, line, kind, "", where)
 
     def _document(self, stream: str, data: bytes, kind: type[Any], id: str, where: str) -> Any:
         try:

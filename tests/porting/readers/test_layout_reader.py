@@ -22,6 +22,7 @@ from forumapi.porting.layout import (
     Unreadable,
 )
 from forumapi.porting.loading.planning import Planner
+from forumapi.porting.readers import layout_reader
 from forumapi.porting.readers.layout_reader import LayoutError, LayoutReader
 from tests.porting import boards
 
@@ -137,6 +138,29 @@ def test_a_bad_document_is_told_and_the_others_come(tmp_path: Path, text: str, r
     assert bad.id == "1"
     assert reason in bad.reason
     assert good.id == "2"
+
+
+@pytest.mark.wide
+def test_a_line_beyond_all_bounds_is_one_document_that_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("profiles/000001.jsonl", "w") as part,
+    ):
+        part.write(b'{"id":"1","name":"a"}\n')
+        # What stands behind the most that is read is no document of its own.
+        part.write(b" " * layout_reader.MOST_BYTES + b'{"id":"2","name":"b"}\n')
+        part.write(b'{"id":"3","name":"c"}\n')
+
+    reader = LayoutReader(path)
+    first, long, last = reader.profiles()
+    reader.close()
+
+    assert isinstance(first, PortedProfile) and isinstance(last, PortedProfile)
+    assert (first.id, last.id) == ("1", "3")
+    told = "profiles/000001.jsonl:2"
+    reason = f"{told}: has more than 134,217,728 bytes"
+    assert long == Unreadable(kind="profile", id=told, reason=reason)
 
 
 def test_what_is_no_layout_is_refused(tmp_path: Path) -> None:
