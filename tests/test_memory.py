@@ -624,7 +624,7 @@ FIXED = """
     webclient.template_environment._plural webclient.template_environment._whole_plural
     request.admission.admission_gate.AdmissionGate._weights
     webclient.template_environment._whole webclient.template_environment.environment webclient.static._all
-    request.routing._matcher
+    request.routing._matcher request.routing.RoutingTable._numbered
     outbound.web_push_crypto.VapidKey._proofs updates.push_sender.CircuitBreaker._failing
     webclient.handlers.notifications.updates.time_zones models.trust.action_kinds.KINDS
     checks.check_worker.CheckWorker._paused

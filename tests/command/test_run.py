@@ -165,8 +165,6 @@ WALKS = {
     ]
     for path in (PROJECT / "README.md", *sorted((PROJECT / "docs/api").glob("*.md")))
 }
-# Played by `make test` too, the others by `make test-wide`.
-_ALWAYS = ("README.md", "docs/api/oauth.md", "docs/api/tokens.md")
 # A receiver of webhooks stays until it is ended, and its program stands elsewhere on the page.
 _RECEIVER = "WEBHOOK_SECRET=$secret python3 receiver.py"
 # Every connection goes to the run of this test, and the status of each answer into a file. A pattern that matches no
@@ -214,14 +212,7 @@ def play(run: Run, folder: Path, walk: str) -> tuple[list[str], str]:
 
 
 @pytest.mark.wide
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(name, marks=() if name in _ALWAYS else pytest.mark.wide)
-        for name, walks in WALKS.items()
-        if walks
-    ],
-)
+@pytest.mark.parametrize("page", [name for name, walks in WALKS.items() if walks])
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_what_the_documents_do_with_curl_works(first: Run, page: str, tmp_path: Path):
     for number, walk in enumerate(WALKS[page]):
