@@ -231,6 +231,19 @@ def test_what_the_documents_do_with_curl_works(first: Run, page: str, tmp_path: 
 
 
 @pytest.mark.wide
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_guide_can_be_pasted_into_one_shell(first: Run, tmp_path: Path):
+    """A stranger has nothing but what the page's own commands get."""
+    guide = "\n".join(WALKS["docs/api/guide.md"])
+    got, said = play(first, tmp_path, f"unset TOKEN\n{guide}")
+    wanted = expected(guide)
+
+    assert len(got) == len(wanted), (got, wanted, said)
+    for status, want in zip(got, wanted, strict=True):
+        assert status == want if want else int(status) < 400, (got, wanted, said)
+
+
+@pytest.mark.wide
 def test_another_run_on_the_same_folder_is_refused(first: Run, data: Path):
     other = Run(data)
     assert other.process.wait(20) == 1
