@@ -3,7 +3,18 @@
 {
   const place = document.getElementById("viewer"), token = document.getElementById("token");
   const told = document.getElementById("told");
-  if (matchMedia("(prefers-color-scheme: dark)").matches) document.documentElement.classList.add("dark-mode");
+  // Names, headers and stops of the keyboard that the viewer leaves out: of what, the attribute, its value.
+  const MISSING = [
+    ["textarea.body-param__text", "aria-label", "Body"],
+    ["pre.microlight", "tabindex", "0"],
+    [".col_header", "role", "columnheader"],
+  ];
+  new MutationObserver(() => {
+    for (const [what, name, value] of MISSING)
+      for (const one of place.querySelectorAll(`${what}:not([${name}])`)) one.setAttribute(name, value);
+    // Links within buttons, which do what the button does.
+    for (const one of place.querySelectorAll("button a[href]")) one.removeAttribute("href");
+  }).observe(place, {childList: true, subtree: true});
   const viewer = SwaggerUIBundle({
     spec: JSON.parse(document.getElementById("document").textContent),
     domNode: place,
@@ -13,6 +24,8 @@
     tryItOutEnabled: true,
     persistAuthorization: false,
     validatorUrl: null,
+    // Its colours can't be read on its ground.
+    syntaxHighlight: {activated: false},
     oauth2RedirectUrl: location.origin + place.dataset.back,
     presets: [SwaggerUIBundle.presets.apis],
   });

@@ -82,6 +82,21 @@ def _typed(browser: Chrome, query: str) -> list[str]:
     return found
 
 
+# Enters the search, types half a second later, and says after how many milliseconds the first hit is drawn.
+_TIMED = """
+const [query, done] = arguments, field = document.getElementById('q'), hits = document.getElementById('hits');
+let begun;
+new MutationObserver(() => requestAnimationFrame(() => done(performance.now() - begun)))
+  .observe(hits, {childList: true});
+field.dispatchEvent(new Event('focus'));
+setTimeout(() => {
+  begun = performance.now();
+  field.value = query;
+  field.dispatchEvent(new Event('input'));
+}, 500);
+"""
+
+
 @pytest.mark.wide
 def test_typing_finds_what_the_server_finds(browser: Chrome, api: Api, bikes: Site) -> None:
     _open(browser, api, bikes, HOME)
@@ -89,6 +104,30 @@ def test_typing_finds_what_the_server_finds(browser: Chrome, api: Api, bikes: Si
         found = [one.address for one in pages("site").search.find(query)]
         assert _typed(browser, query) == found, query
     assert _complaints(browser) == []
+
+
+@pytest.mark.wide
+def test_the_first_hit_is_shown_within_a_tenth_of_a_second(
+    browser: Chrome, api: Api, bikes: Site
+) -> None:
+    """From the key to the list, at best: other processes take the processor too."""
+    waits = []
+    for query in QUERIES[:6]:
+        _open(browser, api, bikes, HOME)
+        waits.append(browser.execute_async_script(_TIMED, query))
+    assert min(waits) < 100, waits
+
+
+@pytest.mark.wide
+def test_the_viewer_is_accessible(window: Chrome, api: Api, bikes: Site) -> None:
+    wrong = {}
+    for look, width in ((LIGHT, 320), (DARK, 1280)):
+        page_checks.draw(window, look, width)
+        _open(window, api, bikes, f"{HOME}/comments/try#/Comments/createComment")
+        _wait(window).until(lambda there: there.find_elements(By.CSS_SELECTOR, ".opblock .execute"))
+        if found := page_checks.axe(window):
+            wrong[look.name] = found
+    assert wrong == {}
 
 
 @pytest.mark.wide
