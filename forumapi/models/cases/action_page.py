@@ -16,6 +16,10 @@ from forumapi.wire.json_fragments import format_time
 
 # Changes that the document of an action lists, conflicts and refusals first.
 MOST_CHANGES: Final = 250
+# Microcosms that somebody moderates, up to which actions are looked for in each: of more, in the site's newest.
+FEW: Final = 100
+# Id that is above those of all actions.
+_NEWEST: Final = 2**62
 # Characters of a comment that stand beside it there.
 EXCERPT: Final = 200
 
@@ -32,13 +36,29 @@ FIND = Query(
       FROM actions a
      WHERE a.site_id = %(site_id)s AND a.action_id = %(id)s AND {SEEN}""",
 )
+_LISTED: Final = f"""
+      FROM actions a
+     WHERE a.site_id = %(site_id)s AND a.action_id < %(before)s::bigint AND a.state <> 'planned' AND {SEEN}"""
 PAGE = Query(
     "action_page.page",
     f"""
     SELECT {_COLUMNS}
-      FROM actions a
-     WHERE a.site_id = %(site_id)s AND a.state <> 'planned' AND {SEEN}
-       AND (%(before)s::bigint = 0 OR a.action_id < %(before)s::bigint)
+    {_LISTED.strip()}
+     ORDER BY a.action_id DESC
+     LIMIT %(limit)s""",
+)
+# Of somebody who moderates a small part of a site the newest of each microcosm, by an index; -1: those of none.
+PAGE_OF_FEW = Query(
+    "action_page.page_of_few",
+    f"""
+    SELECT a.*
+      FROM unnest(%(moderated)s::bigint[] || ARRAY[-1]::bigint[]) AS p (id)
+     CROSS JOIN LATERAL (
+           SELECT {_COLUMNS}
+           {_LISTED.strip()}
+              AND coalesce(a.microcosm_ids[1], -1) = p.id
+            ORDER BY a.action_id DESC
+            LIMIT %(limit)s) a
      ORDER BY a.action_id DESC
      LIMIT %(limit)s""",
 )
@@ -141,7 +161,12 @@ class ShownAction(NamedTuple):
         (0: from the newest). The extra one says that there are more.
         """
         rows = tx.rows(
-            PAGE, site_id=site_id, me=me, moderated=moderated, before=before, limit=limit + 1
+            PAGE_OF_FEW if len(moderated) <= FEW else PAGE,
+            site_id=site_id,
+            me=me,
+            moderated=moderated,
+            before=before or _NEWEST,
+            limit=limit + 1,
         )
         return [cls(*row) for row in rows]
 
