@@ -57,9 +57,9 @@ soak-disconnects: $(STAMP) ## cut those who follow events five hundred times, th
 	@scripts/testdb prepare
 	@DISCONNECTS=$(DISCONNECTS) $(BIN)/python -m pytest -q -s tests/realtime/test_disconnects.py
 
-fuzz-permissions: $(STAMP) ## ask a hundred thousand random questions about permissions and as many requests, print how often each answer came
+fuzz-permissions: $(STAMP) ## ask a hundred thousand random questions about permissions, and as many requests, also for records of moderation, print how often each answer came
 	@scripts/testdb prepare
-	@ORACLE_CASES=$(CASES) $(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py
+	@ORACLE_CASES=$(CASES) $(BIN)/python -m pytest -q -s tests/oracle tests/realtime/test_audience.py tests/handlers/trust/test_who_sees.py
 
 mutants: $(STAMP) ## put 300 faults into copies of the code, one at a time, list what no test finds (MUTANTS="--count 20 --anew")
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.lock

@@ -20,7 +20,7 @@ from tests.fixtures import factory
 from tests.handlers.trust.test_background import site_began
 
 KILLS = 10
-CHATS, EACH = 80, 100
+CHATS, EACH = 400, 25
 WORKER = """
 import sys, time
 from forumapi.database.connections import Database
