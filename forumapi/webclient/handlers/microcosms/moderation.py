@@ -221,8 +221,9 @@ def _undo(visit: Visit, kinds: str, item: int) -> None:
 
 
 def said(visit: Visit, address: str, do: str, undo: str = "") -> str:
-    """Return `address`, a path with or without a query, so that its page says that `do`, a key of DEEDS, "move" or
-    "undo", was done; with a button that undoes the action if `undo` is the path of the thing, such as `/comments/7`.
+    """Return `address`, a path with or without a query, so that its page says that `do`, a key of DEEDS, "move",
+    "dismiss" or "undo", was done; with a button that undoes the action if `undo` is the path of the thing, such as
+    `/comments/7`.
     """
     undoing = f"&undo={visit.undoing(do, undo)}" if undo else ""
     return f"{address}{'&' if '?' in address else '?'}done={do}{undoing}"

@@ -6,6 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from forumapi.webclient.api import FORM_REFUSALS, Failure
+from forumapi.webclient.handlers.microcosms.moderation import said
 from forumapi.webclient.handlers.trust import keyset_lists
 from forumapi.webclient.handlers.trust.reports import titles_of
 from forumapi.webclient.view import View
@@ -62,10 +63,10 @@ class CaseView(View):
 
     def post(self, visit: Visit, case: int) -> Answer:
         """Do what `do` says with the case with the id `case`: "take" or "release" the case, "assign" it to the member
-        or "unassign" it, add a "note", or "dismiss" the case. Lead back to the case, after "dismiss" to the queue; a
-        refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the case with the reason, such as that
-        another moderator was faster. Raises SignInFirst for guests, Refused with 400 for another `do`, Failure for
-        other refusals, and for any if the API does not show the case to the member.
+        or "unassign" it, add a "note", or "dismiss" the case. Lead back to the case, after "dismiss" to the queue,
+        which says so; a refusal whose status is in FORM_REFUSALS (400, 403 and others) shows the case with the reason,
+        such as that another moderator was faster. Raises SignInFirst for guests, Refused with 400 for another `do`,
+        Failure for other refusals, and for any if the API does not show the case to the member.
         """
         visit.member()
         do = visit.field("do")
@@ -85,7 +86,7 @@ class CaseView(View):
             elif do == "dismiss":
                 decision = {"outcome": "dismissed", "note": visit.field("note")}
                 visit.api.post(f"{path}/decision", decision)
-                return visit.redirect("/moderation/cases/")
+                return visit.redirect(said(visit, "/moderation/cases/", do))
             else:
                 raise Refused(400)
         except Failure as failure:

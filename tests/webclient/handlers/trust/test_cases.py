@@ -78,6 +78,7 @@ def test_a_moderator_dismisses_a_case(hand: Hand, make: Factory, site: Site, api
     hand.see("Seen & asked")
     hand.press("Dismiss the case")
 
+    hand.see("The case is dismissed.")
     hand.see("There is no case here that waits for you.")
     hand.press("Filters")
     hand.choose("State", "Decided")
