@@ -41,6 +41,7 @@ class UpdatesHandler(Handler):
         paged=True,
         params=(
             Param("unread", bool, "Only updates about something that the caller has not read."),
+            Param("byOthers", bool, "No updates about what the caller wrote or began."),
             Param(
                 "updateType", str, "Only updates of this type, such as `mentioned`.", tuple(_TYPES)
             ),
@@ -52,7 +53,8 @@ class UpdatesHandler(Handler):
         Of new comments on one followed object only the newest is listed, of new items only those of the last month.
         Replies, mentions and updates about events are limited to the latest 1,000 together, moderators' decisions to
         the latest 1,000 of each type. `unread`: only updates about something that the caller has not read;
-        `updateType`: only updates of this type, 400 for an unknown type.
+        `byOthers`: none about what the caller wrote or began; `updateType`: only updates of this type, 400 for an
+        unknown type.
         """
         ctx.check_paging()
         identity, tree, site_id, at = ctx.identity, ctx.tree, ctx.site.id, ctx.paging
@@ -69,6 +71,7 @@ class UpdatesHandler(Handler):
             decisions=update_types.readable_decisions(identity.scopes),
             type=_type(ctx.query.get("updateType", "")),
             unread=bool(ctx.flag("unread")),
+            by_others=bool(ctx.flag("byOthers")),
         )
         paging.check(total, at)
         decided = update_page.decided(ctx.reader, site_id, identity.profile_id, entries)

@@ -267,7 +267,9 @@ LIST = Query(
          WHERE (%(type)s::smallint IS NULL OR i.update_type_id = %(type)s::smallint)
            AND {_OF_KINDS.lstrip()}
            AND (i.comment_id IS NULL OR {COMMENT} = ANY(%(kinds)s::smallint[]))
-           AND (NOT %(unread)s::boolean OR {_UNREAD})),
+           AND (NOT %(unread)s::boolean OR {_UNREAD})
+           AND NOT (%(by_others)s::boolean AND i.created_by IS NOT DISTINCT FROM %(me)s
+                    AND i.update_type_id IN ({NEW_COMMENT}, {NEW_COMMENT_IN_HUDDLE}, {NEW_ITEM}))),
     page AS MATERIALIZED (
         SELECT i.*, {_UNREAD} AS is_unread
           FROM wanted i
@@ -369,6 +371,7 @@ def page(
     decisions: Collection[int],
     type: int | None = None,
     unread: bool = False,
+    by_others: bool = False,
 ) -> tuple[int, list[UpdateEntry]]:
     """Return the number of the updates of the profile `me`, and the page `at` of them, newest first, by one statement.
     Of the comments on a followed thing the newest alone makes an update; of replies, mentions and updates about
@@ -377,9 +380,9 @@ def page(
 
     `readable`: ids of the microcosms that `me` may read and does not ignore; `ignored_profiles`, `ignored_items`: ids
     of those that `me` ignores. `type`: only updates of that type, None for all; `unread`: only of things that `me` has
-    not read; both narrow the number too. `kinds`: types of things that the caller's token may read; for a comment the
-    type of its item or profile must be among them too. `decisions`: types of updates about decisions that the token may
-    list.
+    not read; `by_others`: none about what `me` wrote or began; all three narrow the number too. `kinds`: types of
+    things that the caller's token may read; for a comment the type of its item or profile must be among them too.
+    `decisions`: types of updates about decisions that the token may list.
     """
     rows = tx.rows(
         LIST,
@@ -392,6 +395,7 @@ def page(
         decisions=sorted(decisions),
         type=type,
         unread=unread,
+        by_others=by_others,
         limit=at.limit,
         offset=at.offset,
     )

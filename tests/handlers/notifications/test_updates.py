@@ -287,6 +287,29 @@ def test_what_is_hidden_or_ignored_is_neither_listed_nor_counted(api, make, bike
     assert heard(api, ana) == []
 
 
+def test_what_the_caller_wrote_or_began_is_left_out_if_so_asked(api, make, bikes, ana, bob):
+    watch(make, ana, itemtypes.SITE, 0, ago="1 day")
+    own = make.conversation(bikes, by=ana)
+    theirs = make.conversation(bikes, by=bob)
+    watch(make, ana, itemtypes.CONVERSATION, theirs.id)
+    make.comment(own, by=ana)
+    make.comment(theirs, by=bob)
+    huddle = make.huddle(ana, bob)
+    make.comment(huddle, by=ana)
+    make.poll(bikes, by=ana)
+    told(make, bikes)
+
+    assert {one["meta"]["createdBy"]["id"] for one in entries(api, ana)} == {ana.id, bob.id}
+    found = api.get("/api/v1/updates?byOthers=true", by=ana).data["updates"]
+    assert {one["meta"]["createdBy"]["id"] for one in found["items"]} == {bob.id}
+    assert found["total"] == len(found["items"])
+    make.comment(huddle, by=bob)
+    told(make, bikes)
+    assert "new_comment_in_huddle" in {
+        one["updateType"] for one in entries(api, ana, "?byOthers=true")
+    }
+
+
 @pytest.mark.wide
 def test_reading_the_thread_clears_its_entries(api, make, bikes, ana, bob):
     chat = make.conversation(bikes, by=ana)

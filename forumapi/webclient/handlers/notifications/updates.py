@@ -24,12 +24,13 @@ class UpdatesView(View):
     """List of a member's updates."""
 
     def get(self, visit: Visit) -> Answer:
-        """List the member's updates from the query's `offset` on, newest first; with the query parameter `unread` those
-        alone about something that the member has not read. Raises SignInFirst for guests.
+        """List the member's updates from the query's `offset` on, newest first, without what they wrote or began; with
+        the query parameter `unread` those alone about something that they have not read. Raises SignInFirst for guests.
         """
         visit.member()
         is_unread = "true" if visit.query.get("unread") else ""
-        found = visit.api.get("/updates", offset=visit.query.get("offset"), unread=is_unread)
+        asked = {"offset": visit.query.get("offset"), "unread": is_unread, "byOthers": "true"}
+        found = visit.api.get("/updates", **asked)
         return visit.page("updates.html", list=found["updates"], is_unread=bool(is_unread))
 
     def post(self, visit: Visit) -> Answer:

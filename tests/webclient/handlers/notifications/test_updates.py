@@ -50,6 +50,20 @@ def test_updates_list_who_answered_and_where(
     assert not hand.driver.find_elements(By.CSS_SELECTOR, ".rows .unread")
 
 
+def test_updates_do_not_tell_people_what_they_did(
+    visitor: Visitor, bikes: Site, make: Factory, api_there: Api
+) -> None:
+    person = make.person(bikes)
+    conversation, _ = reply(make, person)
+    listed(api_there, person)
+    make.comment(conversation, by=person, markdown="The long one it is")
+
+    main = visitor.of(bikes, person).get("/updates/").main
+
+    assert "answered you in Which bolt?" in main
+    assert "The long one it is" not in main
+
+
 @step("update leads to its comment")
 def test_an_update_leads_to_its_comment(
     hand: Hand, bikes: Site, make: Factory, api_there: Api
