@@ -26,6 +26,7 @@ from forumapi.porting.readers.layout_reader import LayoutReader
 from tests.factories import Factory
 from tests.fixtures import PROJECT
 from tests.porting import boards
+from tests.porting.exports.test_round_trip import empty, export
 from tests.porting.moved import TABLES, Moved
 
 KILLS = 20
@@ -82,14 +83,23 @@ def counted(moved: Moved) -> dict[str, int]:
     }
 
 
+def written(moved: Moved) -> int:
+    """Number of things that the import has come to."""
+    ((count,),) = moved.rows(
+        """SELECT (SELECT count(*) FROM imported_items i WHERE i.site_id = %(s)s)
+                + (SELECT count(*) FROM import_marks m WHERE m.site_id = %(s)s)"""
+    )
+    return int(count)
+
+
 @pytest.mark.wide
 def test_an_import_killed_again_and_again_is_the_same_as_one_that_was_not(
     make: Factory, config: Config, tmp_path: Path
 ) -> None:
     boards.write(large(), tmp_path / "board")
-    straight = Moved(make, config, make.site(), LayoutReader(tmp_path / "board"))
+    straight = Moved(make, config, empty(make), LayoutReader(tmp_path / "board"))
     straight.load()
-    killed = Moved(make, config, make.site(), LayoutReader(tmp_path / "board"))
+    killed = Moved(make, config, empty(make), LayoutReader(tmp_path / "board"))
     command = [
         *(sys.executable, "-m", "forumapi", "import", "run", "microcosm", str(tmp_path / "board")),
         *("--site", killed.site.key),
@@ -103,24 +113,39 @@ def test_an_import_killed_again_and_again_is_the_same_as_one_that_was_not(
             "FORUMAPI_PLATFORM_DOMAIN": config.platform_domain,
         }
     )
+    whole = written(straight)
     chance = random.Random(7)
-    stages = set()
-    for _ in range(KILLS):
+    killed_at = []
+    for point in sorted(chance.randrange(whole) for _ in range(KILLS)):
         process = subprocess.Popen(
             command, cwd=PROJECT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
-        # Any moment will do.
-        time.sleep(1.2 + chance.random() * 2)
+        while process.poll() is None and written(killed) < point:
+            time.sleep(0.01)
+        # Any moment of what follows will do.
+        time.sleep(chance.random() / 2)
         is_through = process.poll() is not None
         process.send_signal(signal.SIGKILL)
         _, error = process.communicate()
         assert not is_through or process.returncode == 0, error.decode()
-        stages.add(killed.rows("SELECT stage FROM import_origins WHERE site_id = %(s)s")[0][0])
+        if not is_through:
+            killed_at += killed.rows("SELECT stage FROM import_origins WHERE site_id = %(s)s")
     process = subprocess.Popen(command, cwd=PROJECT, env=env, stdout=subprocess.DEVNULL)
     assert process.wait() == 0
 
-    assert stages - {"done"}, "every kill came too late"
+    assert len(killed_at) > KILLS / 2, "the kills came too late"
+    assert len(set(killed_at)) > 1, killed_at
     assert counted(killed) == counted(straight)
+    hashes = set()
+    for moved in (straight, killed):
+        # What has no time in the source has that of its import.
+        for table in ("profiles", "microcosms", "bans", "attachments"):
+            moved.rows(
+                f"""UPDATE {table} t SET created = '2020-02-02' WHERE t.site_id = %(s)s
+                       AND t.created > now() - interval '1 day' RETURNING 1"""
+            )
+        hashes.add(export(config, moved.site.id, tmp_path / moved.site.key).hash)
+    assert len(hashes) == 1
     for moved in (straight, killed):
         tx = make.database.read()
         site = SiteCache(make.database, make.platform_domain).by_id(moved.site.id, tx)
