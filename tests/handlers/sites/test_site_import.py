@@ -133,6 +133,21 @@ def test_an_owner_moves_a_forum_in(stage: Stage, site: Site) -> None:
 
 
 @pytest.mark.wide
+def test_an_address_that_comes_with_a_later_upload_alone_is_refused(
+    stage: Stage, site: Site
+) -> None:
+    early, late = ("address", "https://early.example"), ("address", "https://late.example")
+    for fields, told in (([early], ""), ([early], ""), ([early, late], late[1]), ([], "")):
+        assert upload(stage, site, fields=fields).status == 202
+        work(stage)
+
+        found = do(stage, site, "run")
+
+        assert found["state"] == ("failed" if told else "done")
+        assert told in found.get("reason", "")
+
+
+@pytest.mark.wide
 def test_an_import_is_compared_and_removed(stage: Stage, site: Site) -> None:
     upload(stage, site)
     work(stage)
