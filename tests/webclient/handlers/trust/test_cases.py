@@ -128,6 +128,10 @@ def test_an_action_is_tried_done_and_undone(
     hand.press("Do exactly this")
     hand.see("Done: 1 thing was changed.")
     assert "Buy" not in visitor.of(site).get(path_of(talk)).text
+    done = hand.path
+    hand.press("What else waits")
+    hand.see("There is no case here that waits for you.")
+    hand.go(site, f"/{done}")
     hand.press(f"Case {case}")
     hand.see("Something was done about it")
     hand.press("Hide", within="main .rows")
