@@ -47,6 +47,8 @@ _PEOPLE: Final = frozenset((itemtypes.PROFILE,))
 # Columns that hide a thing where they are true.
 _HIDING: Final = frozenset(("is_deleted", "is_moderated"))
 
+# Key of the item whose last activity a change has moved.
+ACTIVE_ITEM: Final = "active_item"
 # Key of what a redaction has changed.
 REDACTED: Final = "redacted"
 CHANGED_SINCE: Final = "somebody has changed this since"
@@ -225,6 +227,10 @@ class FlagKind(ActionKind):
     def value(self) -> bool:
         return self.becomes
 
+    def others(self, into_id: int, before: State | None) -> set[int]:
+        """Return the ids as `ActionKind.others` does: for an undo the item whose last activity the change has moved."""
+        return {before[ACTIVE_ITEM]} if before and ACTIVE_ITEM in before else set()
+
     @property
     def _hides(self) -> bool:
         """Return True if the kind hides or deletes the things that it is done to."""
@@ -255,6 +261,7 @@ class FlagKind(ActionKind):
             batch.flag(target, self.column, self.becomes)
             if target.comment is not None and target.comment.is_visible and parent is not None:
                 before["last_activity"], after["last_activity"] = was, parent.last_activity
+                before[ACTIVE_ITEM] = parent.item.id
             changes.append(AppliedChange(before, after))
         batch.write(journal.PATCHED)
         return changes
@@ -280,11 +287,17 @@ class FlagKind(ActionKind):
             batch.flag(target, self.column, not self.becomes)
             if was is not None and target.comment is not None and target.comment.is_visible:
                 shown.append(UnhiddenComment(target, was))
-            if "last_activity" in change.before and parent is not None:
+            # The item that the comment was on then: it may have been moved since.
+            active = (
+                options.items.get(change.before[ACTIVE_ITEM])
+                if ACTIVE_ITEM in change.before
+                else parent
+            )
+            if "last_activity" in change.before and active is not None:
                 before, after = _activity(change.before), _activity(change.after)
-                if not batch.restore_activity(parent, before, after) and before != after:
+                if not batch.restore_activity(active, before, after) and before != after:
                     assert change.applied is not None
-                    hidden.append(RehiddenComment(parent.item.id, before, after, change.applied))
+                    hidden.append(RehiddenComment(active.item.id, before, after, change.applied))
             if "edited" in change.after:
                 edited.append((target, change))
             conflicts.append("")

@@ -15,7 +15,7 @@ from forumapi.models.content.comment import Comment
 from forumapi.models.content.item import Item
 from forumapi.models.journal.journal import Author
 from forumapi.models.trust import action
-from forumapi.models.trust.action_kinds import OF_FLAG, AppliedChange
+from forumapi.models.trust.action_kinds import ACTIVE_ITEM, OF_FLAG, AppliedChange
 
 _DELETION: Final = OF_FLAG["is_deleted", True]
 _DELETED: Final = AppliedChange({"is_deleted": False}, {"is_deleted": True})
@@ -53,7 +53,7 @@ def flag_comment(
     after: dict[str, Any] = {}
     shows = parent.item is not None and not any(flags.values())
     if shows:
-        before = _last_activity(tx, author.site_id, parent.id)
+        before = {**_last_activity(tx, author.site_id, parent.id), ACTIVE_ITEM: parent.id}
     comment.flag(tx, author, is_deleted=flags["is_deleted"], is_moderated=flags["is_moderated"])
     if shows:
         after = _last_activity(tx, author.site_id, parent.id)

@@ -101,3 +101,25 @@ def test_an_undone_merge_leaves_no_time_of_comments_that_were_hidden_meanwhile(
     undo(api, site, shown)
     undo(api, site, merged.data["id"])
     assert activity(make, into) == before
+
+
+def test_an_undo_gives_the_activity_of_before_a_merge_to_no_other_item(
+    api: Api, make: Factory, site: Site
+) -> None:
+    chat, (first, _, _) = deleted(api, make, site)
+    kept = activity(make, chat)
+    shown = act(api, site, "restore", first)
+    into = make.conversation(site)
+    sent = {
+        "kind": "merge",
+        "reason": "Because",
+        "into": {"itemType": "conversation", "itemId": into.id},
+        "targets": [{"itemType": "conversation", "itemId": chat.id}],
+    }
+    merged = api.post("/api/v1/actions", sent, by=site.moderator)
+    moved = activity(make, into)
+    undo(api, site, shown)
+    # It has no live comment left, and keeps what it had.
+    assert activity(make, into) == moved != kept
+    undo(api, site, merged.data["id"])
+    assert activity(make, chat) == kept
