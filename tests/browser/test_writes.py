@@ -180,7 +180,7 @@ def check(
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.wide
+@pytest.mark.sliced(1)
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_a_page_can_write(
     browser: Chrome, api: Api, make: Factory, site: Site, callback: Callback, origin: str

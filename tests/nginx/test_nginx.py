@@ -367,7 +367,6 @@ def taking(*, closes: bool) -> Iterator[tuple[tuple[str, int], list[bytes]]]:
         upstream.shutdown(socket.SHUT_RDWR)
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     ("closes", "status"), [(True, 502), pytest.param(False, 504, marks=pytest.mark.wide)]
 )

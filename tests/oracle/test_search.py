@@ -94,7 +94,6 @@ def questions() -> list[tuple[ParsedSearch, frozenset[int]]]:
     return found
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("every", [5, pytest.param(1, marks=pytest.mark.wide)])
 def test_everybody_finds_exactly_what_they_may_see(
     make: Factory, worlds: list[World], every: int

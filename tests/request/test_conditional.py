@@ -728,7 +728,6 @@ def told(answer: Response) -> tuple[int, bytes, str]:
     return answer.status, answer.body, answer.headers.get("ETag", "")
 
 
-@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [3, pytest.param(len(MOVES), marks=pytest.mark.wide)])
 def test_a_warm_answer_is_a_cold_one_whatever_was_changed(

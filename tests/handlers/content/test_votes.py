@@ -299,7 +299,6 @@ def _cast_all(server: Server, poll: Thing, ballots: list[tuple[Person, list[int]
     return answers
 
 
-@pytest.mark.wide
 @pytest.mark.slow
 @pytest.mark.parametrize("most", [40, pytest.param(500, marks=pytest.mark.wide)])
 def test_counts_are_exact_under_hundreds_of_votes_at_once(

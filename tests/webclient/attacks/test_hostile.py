@@ -335,7 +335,6 @@ def ids(bikes: Site, make: Factory, item: Thing) -> dict[str, int | str]:
     }
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize("every", [20, pytest.param(1, marks=pytest.mark.wide)])
 def test_the_api_never_accepts_the_cookie(
     both: Both, bikes: Site, cookie: str, ids: dict[str, int | str], every: int

@@ -225,7 +225,6 @@ def test_what_is_looked_for_would_be_found(bare: Hand, bikes: Site) -> None:
 # ---------------------------------------------------------------- what a form gives back
 
 
-@pytest.mark.wide
 @pytest.mark.parametrize(
     "part", [0, *(pytest.param(part, marks=pytest.mark.wide) for part in range(1, PARTS))]
 )
