@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.wide, pytest.mark.slow]
 PAGE = (PROJECT / "docs" / "clients.md").read_text()
 MOST_LINES = 60
 # Names of the tests' hosts are known to nobody else.
-_NAMES = """
+NAMES = """
 import socket
 known = socket.getaddrinfo
 socket.getaddrinfo = lambda host, *more, **how: known(
@@ -125,7 +125,7 @@ def test_a_weekend_forum_of_sixty_lines(
     address = f"http://{site.host}:{server.address[1]}"
     env = {"SITE": address}
     if language == "python":
-        (tmp_path / "forum.py").write_text(_NAMES + program(language))
+        (tmp_path / "forum.py").write_text(NAMES + program(language))
         env["PYTHONPATH"] = str(Path(package.__file__).parents[1])
         command = [sys.executable, "forum.py"]
     else:
