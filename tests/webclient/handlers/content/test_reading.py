@@ -610,9 +610,12 @@ def test_the_menu_of_a_site_stands_on_each_page(
     assert backstage.put("/api/v1/site/menu", menu, by=site.owner).status == 200
 
     for path in ("/", "/search/", "/no/such/page/"):
-        found = visitor.of(site, site.owner).get(path).tree.css(".menu a")
-        assert [one.text() for one in found] == ["New & here?", "Club"], path
-        assert [one.attributes["href"] for one in found] == [one["href"] for one in menu]
+        tree = visitor.of(site, site.owner).get(path).tree
+        # A line of its own, and what opens on a phone.
+        for css in ("nav.menu a", "details .menu a"):
+            found = tree.css(css)
+            assert [one.text() for one in found] == ["New & here?", "Club"], (path, css)
+            assert [one.attributes["href"] for one in found] == [one["href"] for one in menu]
 
 
 def test_an_error_page_is_titled_as_it_is_headed(

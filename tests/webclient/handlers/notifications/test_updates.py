@@ -23,9 +23,10 @@ def reply(make: Factory, to: Person, text: str = "") -> tuple[Thing, Thing]:
 
 
 def listed(api: Api, person: Person) -> None:
-    """Wait until the updates of a person are there: they are written after the comment."""
+    """Wait until the update of a person about an answer is there: it is written after the comment."""
     for _ in range(100):
-        if api.get("/api/v1/updates", by=person).data["updates"]["total"]:
+        found = api.get("/api/v1/updates?updateType=reply_to_comment", by=person)
+        if found.data["updates"]["total"]:
             return
     raise AssertionError("no update came")
 
