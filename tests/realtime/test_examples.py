@@ -57,7 +57,7 @@ def test_the_python_program_goes_on_where_it_was_cut(
     listening.start()
 
     def until(text: str) -> list[str]:
-        """What the program says up to a line with this text."""
+        """Return the lines of the program up to one with this text."""
         said = [lines.get(timeout=HANGS_S)]
         while text not in said[-1]:
             said.append(lines.get(timeout=HANGS_S))

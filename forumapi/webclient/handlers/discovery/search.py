@@ -141,6 +141,8 @@ def _taken_author(asked: dict[str, Any]) -> str:
     asked["q"] = f"{asked['q'][: found.start()]}{asked['q'][found.end() :]}".strip()
     if not asked["q"]:
         del asked["q"]
+        # Without words the API leaves comments out unless they are named.
+        asked.setdefault("type", [*DATED, "comment"])
     return found[1] or found[2]
 
 
