@@ -24,7 +24,7 @@ def reply(make: Factory, to: Person, text: str = "") -> tuple[Thing, Thing]:
 
 def listed(api: Api, person: Person) -> None:
     """Wait until the update of a person about an answer is there: it is written after the comment."""
-    for _ in range(100):
+    for _ in range(3000):
         found = api.get("/api/v1/updates?updateType=reply_to_comment", by=person)
         if found.data["updates"]["total"]:
             return
