@@ -355,7 +355,7 @@ TESTS: Final = (
         "forumapi/models/content/item_*.py",
         (
             "tests/handlers/content/test_conversations.py tests/handlers/content/test_events.py"
-            " tests/handlers/content/test_new_comments.py"
+            " tests/handlers/content/test_new_comments.py tests/realtime/test_documents.py"
         ),
     ),
     (

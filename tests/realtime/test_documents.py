@@ -68,6 +68,19 @@ def test_an_item_comes_as_lists_show_it(
             assert schema_check.nonconformities(name, as_in_a_list(told["document"])) == []
 
 
+def test_a_held_item_comes_to_moderators_as_one_that_is_not_visible(
+    server: Server, api: Api, make: Factory, site: Site
+) -> None:
+    chat = make.conversation(site)
+    with Listener(server.address, site, site.moderator) as there:
+        there.follow("site", documents=True)
+        assert api.patch(chat.path, ("moderated", True), by=site.owner).status == 200
+        told = next_of(there, chat, "patched")
+
+    flags = told["document"]["meta"]["flags"]
+    assert (flags["deleted"], flags["moderated"], flags["visible"]) == (False, True, False)
+
+
 def test_a_reaction_comes_with_the_counts(
     server: Server, api: Api, make: Factory, site: Site
 ) -> None:

@@ -124,20 +124,6 @@ def test_hidden_things_are_404_and_moderators_restore_them(
     assert api.get(chat.path, by=bikes.member).status == 200
 
 
-def test_a_summary_of_a_held_conversation_says_that_only_moderators_see_it(
-    api: Api, make: Factory, bikes: Site
-) -> None:
-    shown, held = make.conversation(bikes), make.conversation(bikes)
-    assert api.patch(held.path, ("moderated", True), by=bikes.moderator).status == 200
-
-    listed = api.get("/api/v1/microcosms", by=bikes.moderator).data["items"]["items"]
-
-    flags = {one["item"]["id"]: one["item"]["meta"]["flags"] for one in listed}
-    named = ("deleted", "moderated", "visible")
-    assert [flags[held.id][name] for name in named] == [False, True, False]
-    assert [flags[shown.id][name] for name in named] == [False, False, True]
-
-
 def test_authors_close_what_they_began_but_do_not_reopen_it(
     api: Api, make: Factory, bikes: Site
 ) -> None:
