@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from forumapi.errors import Unavailable
-from forumapi.files.images.fair_queue import FairQueue
+from forumapi.files.images import image_worker_handle
+from forumapi.files.images.fair_queue import FairQueue, Turn
 from forumapi.files.images.image_worker_handle import ImageWorker
 from tests.factories import Factory, Site
 from tests.files.pictures import png, post
@@ -100,6 +101,27 @@ class Queue:
         for thread in self._threads:
             thread.join()
         return self.order[1:]
+
+
+def test_a_picture_costs_its_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs: dict[str, float] = {}
+
+    class Noting(FairQueue):
+        @contextlib.contextmanager
+        def turn(self, who: str, *, is_thumbnail: bool = False) -> Iterator[Turn]:
+            with super().turn(who, is_thumbnail=is_thumbnail) as turn:
+                yield turn
+            costs[who] = turn.cost
+
+    monkeypatch.setattr(image_worker_handle, "FairQueue", Noting)
+    worker = ImageWorker(time_limit_s=20, pixel_limit=50_000_000)
+    try:
+        for name in ("large", "small"):
+            worker.make(folder / f"{name}.png", folder / f"cost of {name}", "png", who=name)
+    finally:
+        worker.close()
+
+    assert costs == {"large": 3000 * 2000, "small": 4 * 4}
 
 
 def test_people_take_turns_by_what_theirs_cost() -> None:
