@@ -420,6 +420,23 @@ def test_the_owner_is_not_restricted(make: Factory, bikes: Site, visitor: Visito
         assert page.status in (400, 403) and 'class="failed"' in page.text
 
 
+def test_times_of_cases_and_actions_are_for_the_readers_zone(
+    make: Factory, site: Site, visitor: Visitor
+) -> None:
+    talk = make.conversation(site)
+    _, case = make.report(talk)
+    moderator = visitor.of(site, site.moderator)
+    person = f"/profiles/{site.member.id}/"
+    ends = {"ends": "2047-06-13T09:30", "place": str(site.root_id)}
+    silence = _planned(moderator, "silence", things=person, **ends).location
+
+    for address in ("/moderation/cases/", f"/moderation/cases/{case}/", silence):
+        page = moderator.get(address)
+        times = page.tree.css("main time[data-clock]")
+        assert times, address
+        assert page.main.count("UTC") == sum(one.text().count("UTC") for one in times), address
+
+
 @pytest.mark.wide
 def test_cases_go_on_by_key_with_their_filters(make: Factory, site: Site, visitor: Visitor) -> None:
     for one in make.comments(make.conversation(site), 27):
