@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from forumapi.errors import Unavailable
-from forumapi.files.images import image_worker_handle
 from forumapi.files.images.fair_queue import FairQueue, Turn
 from forumapi.files.images.image_worker_handle import ImageWorker
 from tests.factories import Factory, Site
@@ -103,25 +102,35 @@ class Queue:
         return self.order[1:]
 
 
-def test_a_picture_costs_its_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    costs: dict[str, float] = {}
+class NotingQueue(FairQueue):
+    """Fair queue that keeps the cost of each caller's last turn."""
 
-    class Noting(FairQueue):
-        @contextlib.contextmanager
-        def turn(self, who: str, *, is_thumbnail: bool = False) -> Iterator[Turn]:
-            with super().turn(who, is_thumbnail=is_thumbnail) as turn:
-                yield turn
-            costs[who] = turn.cost
+    def __init__(self) -> None:
+        super().__init__(patience_s=20)
+        self.costs: dict[str, float] = {}
 
-    monkeypatch.setattr(image_worker_handle, "FairQueue", Noting)
-    worker = ImageWorker(time_limit_s=20, pixel_limit=50_000_000)
+    @contextlib.contextmanager
+    def turn(self, who: str, *, is_thumbnail: bool = False) -> Iterator[Turn]:
+        with super().turn(who, is_thumbnail=is_thumbnail) as turn:
+            yield turn
+        self.costs[who] = turn.cost
+
+
+class NotingWorker(ImageWorker):
+    def __init__(self) -> None:
+        super().__init__(time_limit_s=20, pixel_limit=50_000_000)
+        self._queue = self.queue = NotingQueue()
+
+
+def test_a_picture_costs_its_pixels(folder: Path) -> None:
+    worker = NotingWorker()
     try:
         for name in ("large", "small"):
             worker.make(folder / f"{name}.png", folder / f"cost of {name}", "png", who=name)
     finally:
         worker.close()
 
-    assert costs == {"large": 3000 * 2000, "small": 4 * 4}
+    assert worker.queue.costs == {"large": 3000 * 2000, "small": 4 * 4}
 
 
 def test_people_take_turns_by_what_theirs_cost() -> None:
